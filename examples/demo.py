@@ -1,0 +1,29 @@
+"""`make demo`: predict on the two photographs that come inside scikit-image, and say where the results are."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import skimage.data
+
+from associative_embedding.cli import main
+from associative_embedding.output import write_image
+
+
+def demo(output: str = "output/demo") -> int:
+    """Write the photographs to a temporary folder and run ``ae predict`` on them."""
+    with tempfile.TemporaryDirectory() as folder:
+        photos = [Path(folder) / f"{name}.png" for name in ("astronaut", "camera")]
+        for photo in photos:
+            image = getattr(skimage.data, photo.stem)()
+            write_image(photo, image if image.ndim == 3 else image[..., None].repeat(3, axis=2))
+        status = main(["predict", *map(str, photos), "--output", output])
+    print(f"annotated pictures and predictions.json are in {Path(output).resolve()}")
+    print("your own photo:  .venv/bin/ae predict photo.jpg")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(demo())

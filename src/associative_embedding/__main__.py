@@ -1,0 +1,7 @@
+"""``python -m associative_embedding`` is the command ``ae``."""
+
+import sys
+
+from associative_embedding.cli import main
+
+sys.exit(main())
