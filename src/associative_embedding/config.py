@@ -1,0 +1,241 @@
+"""Recipes: what a training run is, as frozen dataclasses that a YAML file or the command line fills in.
+
+Only `build_*` functions and the trainer see a config; everything below them takes values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class DecodeConfig:
+    """Maps -> people. Travels with the model, as the best values depend on it.
+
+    Attributes:
+        threshold: heatmap value from which a peak is a detection.
+        nms: window of the maximum filter, map pixels (odd).
+        top_k: detections of one keypoint type at most.
+        tag_threshold: root mean square tag distance up to which a detection may join a group.
+        fill: look for the keypoints a person lacks, at its tag.
+        fill_threshold: heatmap value from which a filled-in keypoint is taken.
+        score: person score = mean keypoint score over "all" K types (missing ones count 0, as published) or over those
+            "found".
+        min_keypoints: people with fewer detected keypoints are dropped.
+        min_score: people with a lower score are dropped.
+        duplicate_oks: of two people with at least this OKS the weaker is dropped (1 = keep all).
+    """
+
+    threshold: float = 0.1
+    nms: int = 5
+    top_k: int = 30
+    tag_threshold: float = 1.0
+    fill: bool = True
+    fill_threshold: float = 0.05
+    score: Literal["all", "found"] = "all"
+    min_keypoints: int = 1
+    min_score: float = 0.0
+    duplicate_oks: float = 0.7
+
+    def __post_init__(self) -> None:
+        if self.nms < 1 or self.nms % 2 == 0:
+            raise ValueError(f"decode.nms must be odd and positive, not {self.nms}")
+        if self.top_k < 1:
+            raise ValueError(f"decode.top_k must be at least 1, not {self.top_k}")
+        if not self.tag_threshold > 0:
+            raise ValueError(f"decode.tag_threshold must be positive, not {self.tag_threshold}")
+        for name in ("threshold", "fill_threshold"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"decode.{name} must be positive, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """
+    Attributes:
+        backbone: a key of `models.zoo.BACKBONES`.
+        tag_size: D, the tag dimension.
+        options: keyword arguments of the backbone.
+        start: weights to start from: a model file of this project, or a converted encoder. What it lacks starts anew.
+        frozen: parameters whose names start with one of these are not trained.
+    """
+
+    backbone: str = "mobilenet_v2"
+    tag_size: int = 1
+    options: dict[str, Any] = field(default_factory=dict)
+    start: str | None = None
+    frozen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """One COCO json with its images.
+
+    Attributes:
+        annotations: path; None = a folder of images without people.
+        images: folder.
+        weight: how often this source is drawn, relative to the others.
+        complete: every person of an image is labelled. If not, only the labelled people's surroundings are taught.
+        mosaic: probability that several samples are tiled into one.
+        overlap: probability that a person of another sample is pasted over this one.
+        rename: source keypoint name -> target keypoint name.
+        held_out: share of the images, chosen by image id, that training leaves to validation.
+    """
+
+    images: str
+    annotations: str | None = None
+    weight: float = 1.0
+    complete: bool = True
+    mosaic: float = 0.0
+    overlap: float = 0.0
+    rename: dict[str, str] = field(default_factory=dict)
+    held_out: float = 0.0
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How much training images are varied.
+
+    Attributes:
+        rotation: degrees, drawn from [-rotation, rotation].
+        scale: drawn log-uniformly; 1 = the whole image just fits into the input.
+        shift: of the view, as a fraction of the input's sides, in x and in y.
+        mirror: probability.
+        colour: strength of the change of brightness, contrast and saturation (0.4: a factor in 0.6 to 1.4), and a
+            quarter of it, in radians, of hue.
+        grey: probability of no colour at all.
+        blur: probability of a slight blur.
+    """
+
+    rotation: float = 30.0
+    scale: tuple[float, float] = (0.75, 1.25)
+    shift: float = 0.2
+    mirror: float = 0.5
+    colour: float = 0.4
+    grey: float = 0.05
+    blur: float = 0.05
+
+    def __post_init__(self) -> None:
+        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"augment: scale must be 0 < low <= high, not {self.scale}")
+        if self.rotation < 0 or self.shift < 0 or not 0 <= self.colour < 1:
+            raise ValueError("augment: rotation and shift must not be negative and colour must lie in [0, 1)")
+        for name in ("mirror", "grey", "blur"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"augment: {name} is a probability, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """
+    Attributes:
+        sources: where samples come from.
+        skeleton: a key of `skeleton.SKELETONS` or a COCO json whose category says it.
+        input_size: side of the square training input, pixels.
+        sigma: of the heatmap's Gaussians, map pixels.
+        workers: loader processes (0 = in the training process).
+        validation: COCO jsons, of which the `held_out` share is validated on (0 = all of it).
+        validation_images: at most so many a source (0 = all).
+        validation_size: long side of the network's input in validation and the model's default afterwards.
+    """
+
+    sources: list[SourceConfig] = field(default_factory=list)
+    skeleton: str = "coco-17"
+    input_size: int = 256
+    sigma: float = 2.0
+    workers: int = 1
+    validation: list[SourceConfig] = field(default_factory=list)
+    validation_images: int = 0
+    validation_size: int = 256
+    augment: Augment = field(default_factory=Augment)
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """
+    Attributes:
+        heatmap: "mse" (the paper's) or "focal".
+        heatmap_weight: factor of the heatmap loss.
+        foreground: weight of a keypoint's pixels in the MSE (1 = the paper's).
+        pull, push: factors of the two tag losses (the paper: 1e-3).
+        pull_warmup: steps over which the pull factor rises from 0; pull that outweighs push early makes tags collapse.
+        push_sigma: sigma of the push kernel.
+        pull_reduction: pull summed over a person's keypoints (as printed) or averaged (as in published code).
+        official_push: published code's normalisation of push.
+    """
+
+    heatmap: Literal["mse", "focal"] = "mse"
+    heatmap_weight: float = 1.0
+    foreground: float = 1.0
+    pull: float = 1e-3
+    push: float = 1e-3
+    pull_warmup: int = 0
+    push_sigma: float = 1.0
+    pull_reduction: Literal["sum", "mean"] = "sum"
+    official_push: bool = False
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """
+    Attributes:
+        steps: optimiser steps in all.
+        batch: samples a step and process.
+        optimizer: "adam" or "adamw".
+        lr: highest learning rate.
+        lr_factors: parameter-name prefix -> factor on `lr` (the longest matching prefix counts).
+        weight_decay: of AdamW.
+        schedule: "cosine" to `lr * lr_end`, or "step": times 0.1 at every step in `drops`, or "constant".
+        drops: for "step".
+        lr_end: last learning rate of "cosine", as a share.
+        warmup: steps of linear rise.
+        clip: highest gradient norm (0 = none).
+        ema: decay of the moving average of weights (0 = none); it rises to this with the steps.
+        seed: of weights and data.
+        log_every, save_every, validate_every: steps (0 = only at the end).
+        amp: mixed precision on a GPU.
+        keep: numbered checkpoints to keep besides the last.
+        device: "auto", "cpu", "cuda", "cuda:1", ...
+        tensorboard: also write TensorBoard events (extra `tensorboard`).
+    """
+
+    steps: int = 1000
+    batch: int = 8
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    lr: float = 1e-3
+    lr_factors: dict[str, float] = field(default_factory=dict)
+    weight_decay: float = 1e-4
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    drops: tuple[int, ...] = ()
+    lr_end: float = 0.01
+    warmup: int = 100
+    clip: float = 0.0
+    ema: float = 0.0
+    seed: int = 0
+    log_every: int = 20
+    save_every: int = 500
+    validate_every: int = 0
+    amp: bool = True
+    keep: int = 0
+    device: str = "auto"
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "log_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"train.{name} must be at least 1, not {getattr(self, name)}")
+        if not self.lr > 0:
+            raise ValueError(f"train.lr must be positive, not {self.lr}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training run. `output` is its folder."""
+
+    output: str = "runs/run"
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    decode: DecodeConfig = field(default_factory=DecodeConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
