@@ -1,0 +1,127 @@
+"""Maps -> Detections: maximum filter, threshold, sub-pixel position, tag look-up, top k (paper, section 3.3).
+
+Everything up to a small table of peaks stays on the maps' device; the table comes to the host in one transfer.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from associative_embedding.types import Array, Detections
+
+CHANNEL, Y, X, SCORE, SUBPIXEL, TAG = 0, 1, 2, 3, slice(4, 6), slice(6, None)  # columns of the table of peaks
+
+
+@torch.no_grad()
+def detect(
+    heatmap: Tensor, tag: Tensor, *, threshold: float, nms: int, top_k: int, step: Array
+) -> tuple[Detections, Array]:
+    """The peaks of one image's maps.
+
+    A peak is the highest pixel of the window around it. Equally high peaks that lie in each other's windows (half
+    precision, a keypoint halfway between two pixels) are one detection, at their mean.
+
+    Args:
+        heatmap: ``(C, h, w)``.
+        tag: ``(C, D, h, w)``.
+        threshold: lowest score.
+        nms: odd window of the maximum filter, map pixels.
+        top_k: peaks of one channel at most.
+        step: ``(C,)`` int64, the step of each channel's detections.
+
+    Returns:
+        the detections, channel by channel and the best first, and the ``(M,)`` int64 channel of each.
+
+    Raises:
+        ValueError: for maps with NaN or infinity.
+    """
+    channel, y, x = ((heatmap >= threshold) & (heatmap == window_maximum(heatmap, nms))).nonzero(as_tuple=True)
+    place = torch.stack([channel, y, x], dim=1).float()  # exact: all below 2^24
+    score, xy = heatmap[channel, y, x, None].float(), subpixel(heatmap, channel, y, x)
+    table = torch.cat([place, score, xy, tag[channel, :, y, x].float()], dim=1)
+    # the same transfer tells whether the maps were finite: a sum with NaN or infinity is not
+    total = heatmap.sum(dtype=torch.float32) + tag.sum(dtype=torch.float32)
+    host = torch.cat([table, total.expand(1, table.shape[1])]).double().cpu().numpy()
+    if not np.isfinite(host[-1, 0]):
+        raise ValueError("the network's output holds NaN or infinity")
+    peaks = best_first(merge_plateaus(best_first(host[:-1]), heatmap.shape, reach=nms // 2))
+    peaks = peaks[rank_in_channel(peaks) < top_k]
+    index = peaks[:, CHANNEL].astype(np.int64)
+    return Detections(score=peaks[:, SCORE], tag=peaks[:, TAG], xy=peaks[:, SUBPIXEL], step=step[index]), index
+
+
+def window_maximum(heatmap: Tensor, window: int) -> Tensor:
+    """The highest value of the odd square window around each pixel, ``(C, h, w)``; what lies outside does not count.
+
+    Columns, then rows, by shifted views: on a CPU many times faster than `max_pool2d`.
+    """
+    height, width = heatmap.shape[-2:]
+    reach = window // 2
+    padded = F.pad(heatmap, (reach, reach, reach, reach), value=-torch.inf)
+    for dim, size in ((-1, width), (-2, height)):
+        highest = padded.narrow(dim, 0, size).clone()
+        for shift in range(1, window):
+            torch.maximum(highest, padded.narrow(dim, shift, size), out=highest)
+        padded = highest
+    return padded
+
+
+def best_first(peaks: Array) -> Array:
+    """Rows sorted by channel, then by falling score."""
+    return np.asarray(peaks[np.lexsort((-peaks[:, SCORE], peaks[:, CHANNEL]))])
+
+
+def rank_in_channel(peaks: Array) -> Array:
+    """``(M,)`` int64: 0 for the first row of each channel, 1 for the second ..."""
+    channel = peaks[:, CHANNEL]
+    return np.arange(len(peaks)) - np.searchsorted(channel, channel)
+
+
+def merge_plateaus(peaks: Array, size: tuple[int, ...], *, reach: int) -> Array:
+    """Peaks within `reach` pixels of each other, which can only be equally high, become one row: their mean.
+
+    Args:
+        peaks: sorted by `best_first`.
+        size: (C, h, w).
+        reach: half of the maximum filter's window.
+    """
+    tied = (np.diff(peaks[:, CHANNEL]) == 0) & (np.diff(peaks[:, SCORE]) == 0)
+    if not tied.any() or not reach:
+        return peaks
+    # all channels one below the other, with room between them; 8-neighbours among blocks of `reach` pixels are peaks
+    # at most `reach` apart
+    channels, height, width = size
+    row = (peaks[:, Y] + peaks[:, CHANNEL] * (height + reach)).astype(np.int64)
+    column = peaks[:, X].astype(np.int64)
+    mask = np.zeros((channels * (height + reach), width), np.uint8)
+    mask[row, column] = 1
+    blocks = cv2.dilate(mask, np.ones((reach, reach), np.uint8), anchor=(0, 0))
+    _, plateau = np.unique(cv2.connectedComponents(blocks, connectivity=8)[1][row, column], return_inverse=True)
+    total = np.stack([np.bincount(plateau, values) for values in peaks.T], axis=1)
+    return np.asarray(total / np.bincount(plateau)[:, None])
+
+
+def subpixel(heatmap: Tensor, channel: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """The ``(M, 2)`` float32 x, y of peaks between pixels: the top of the parabola through three pixels' logarithms.
+
+    Exact for a sampled Gaussian, at the border of the map too, where the three pixels lie to one side of the peak.
+    Never moves by more than half a pixel; not at all where the logarithms are not concave or a side is under 3 pixels.
+    """
+    height, width = heatmap.shape[-2:]
+
+    def at(yy: Tensor, xx: Tensor) -> Tensor:
+        return heatmap[channel, yy, xx].float().clamp(min=1e-6).log()
+
+    def top(place: Tensor, middle: Tensor, low: Tensor, mid: Tensor, high: Tensor) -> Tensor:
+        curvature = 2 * mid - low - high
+        move = middle - place + (high - low) / (2 * curvature.clamp(min=1e-6))
+        return place + torch.where(curvature > 1e-6, move.clamp(-0.5, 0.5), 0.0)
+
+    cx, cy = x.clamp(1, max(1, width - 2)), y.clamp(1, max(1, height - 2))
+    to_x = top(x, cx, at(y, cx - 1), at(y, cx), at(y, cx + 1)) if width > 2 else x.float()
+    to_y = top(y, cy, at(cy - 1, x), at(cy, x), at(cy + 1, x)) if height > 2 else y.float()
+    return torch.stack([to_x, to_y], dim=1)

@@ -1,0 +1,109 @@
+"""The paper's two losses: one for detection (heatmaps), one for grouping (tags). Nothing here knows of a task."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from associative_embedding.types import TagSamples
+
+Reduction = Literal["sum", "mean"]
+
+
+def mse_loss(heatmap: Tensor, target: Tensor, valid: Tensor, *, foreground: float = 1.0) -> Tensor:
+    """Detection loss of the paper (section 3.3): masked mean square error, ``(B,)``.
+
+    The divisor is C h w whatever the mask holds, as in all published code.
+
+    Args:
+        heatmap, target: ``(B, C, h, w)``.
+        valid: ``(B, C, h, w)``, 1 where it counts.
+        foreground: weight of a pixel whose target is 1; it falls to 1 with the target (1 = the paper's).
+    """
+    weight = valid if foreground == 1.0 else valid * (1 + (foreground - 1) * target)
+    return ((heatmap - target).square() * weight).mean(dim=(1, 2, 3))
+
+
+def focal_loss(heatmap: Tensor, target: Tensor, valid: Tensor, *, gamma: float = 2.0) -> Tensor:
+    """Cross entropy with soft targets, each pixel weighted by ``|target - heatmap|^gamma``, ``(B,)``.
+
+    The quality focal loss of Li et al. (NeurIPS 2020, eq. 3). Unlike the penalty-reduced form of CornerNet it needs no
+    pixel whose target is exactly 1, so targets may lie between pixels, and its minimum is at heatmap = target. The
+    divisor is the mass of the target (at least 1), so that it does not depend on the map's size.
+
+    Args:
+        heatmap, target: ``(B, C, h, w)`` in [0, 1].
+        valid: ``(B, C, h, w)``, 1 where it counts.
+        gamma: 0 = plain cross entropy.
+    """
+    p = heatmap.clamp(1e-4, 1 - 1e-4)  # in the logarithms only: the weight keeps a gradient at 0 and 1
+    entropy = -(target * p.log() + (1 - target) * (1 - p).log())
+    loss = (target - heatmap).abs().pow(gamma) * entropy * valid
+    return loss.sum(dim=(1, 2, 3)) / (target * valid).sum(dim=(1, 2, 3)).clamp(min=1.0)
+
+
+def tag_loss(
+    tag: Tensor,
+    samples: TagSamples,
+    *,
+    push_sigma: float = 1.0,
+    pull_reduction: Reduction = "sum",
+    official_push: bool = False,
+) -> tuple[Tensor, Tensor]:
+    r"""Grouping loss of the paper (section 3.3), per image: pull ``(B,)`` and push ``(B,)``.
+
+    .. math::
+        L_g = \frac1N \sum_n \sum_k (\bar h_n - h_k(x_{nk}))^2
+            + \frac1{N^2} \sum_n \sum_{n'} \exp\{-\frac1{2\sigma^2} (\bar h_n - \bar h_{n'})^2\}
+
+    with the reference embedding :math:`\bar h_n` the mean over the person's keypoints. The square of a difference of
+    D-dimensional tags is the mean of the D squares (so that sigma and thresholds keep their meaning with any D).
+    Images without groups have both terms 0.
+
+    Args:
+        tag: ``(B, C, D, h, w)``.
+        samples: where to read tags, and their groups.
+        push_sigma: sigma of the push kernel. Published code has ``2 sigma^2 = 1``: ``0.5 ** 0.5``.
+        pull_reduction: ``sum`` over a group's samples as printed, or their ``mean`` as in published code.
+        official_push: leave out the diagonal, divide by 2 N (N - 1), as in published code.
+    """
+    batch = tag.shape[0]
+    count = len(samples.groups)
+    if not count:
+        zero = tag.sum(dim=(1, 2, 3, 4)) * 0  # keeps the graph, so that a batch without people still has a backward
+        return zero, zero
+    read = tag[samples.batch, samples.channel, :, samples.y, samples.x]  # (M, D)
+    size = torch.bincount(samples.group, minlength=count).to(tag.dtype)  # (G,)
+    mean = read.new_zeros(count, read.shape[1]).index_add(0, samples.group, read) / size[:, None]  # (G, D)
+    groups_in = torch.bincount(samples.groups, minlength=batch)  # (B,) N of each image
+    n = groups_in.to(tag.dtype)
+
+    spread = (read - mean[samples.group]).square().mean(dim=1)  # (M,)
+    pull = read.new_zeros(count).index_add(0, samples.group, spread)
+    if pull_reduction == "mean":
+        pull = pull / size
+    pull = _sum_by_image(pull, samples.groups, batch) / n.clamp(min=1)
+
+    kernel = _pair_kernel(mean, samples.groups, groups_in, push_sigma)  # (B,) sum over all pairs, diagonal included
+    push = 0.5 * (kernel - n) / (n * (n - 1)).clamp(min=1) if official_push else kernel / n.square().clamp(min=1)
+    return pull, push
+
+
+def _sum_by_image(value: Tensor, image: Tensor, batch: int) -> Tensor:
+    return value.new_zeros(batch).index_add(0, image, value)
+
+
+def _pair_kernel(mean: Tensor, image: Tensor, groups_in: Tensor, sigma: float) -> Tensor:
+    """Sum of exp(-d^2 / 2 sigma^2) over all pairs of groups of each image, ``(B,)``; padded to the most groups."""
+    start = groups_in.cumsum(0) - groups_in
+    order = image.argsort(stable=True)
+    rank = torch.arange(len(image), device=image.device) - start[image[order]]
+    width = int(groups_in.max())
+    padded = mean.new_zeros(len(groups_in), width, mean.shape[1])
+    padded = padded.index_put((image[order], rank), mean[order])
+    present = torch.arange(width, device=image.device) < groups_in[:, None]  # (B, width)
+    distance = (padded[:, :, None] - padded[:, None]).square().mean(dim=-1)  # (B, width, width)
+    both = present[:, :, None] & present[:, None]
+    return (torch.exp(distance / (-2 * sigma**2)) * both).sum(dim=(1, 2))

@@ -1,0 +1,197 @@
+"""Multi-person pose: a detection is a heatmap peak of one keypoint type, a group is a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from associative_embedding.config import DecodeConfig
+from associative_embedding.detect import detect, subpixel
+from associative_embedding.geometry import ImageGeometry
+from associative_embedding.grouping import group_sequentially, tag_distance
+from associative_embedding.skeleton import Skeleton
+from associative_embedding.tasks.pose_target import PoseTarget, collate_pose, encode_pose
+from associative_embedding.types import Array, Detections, Groups, Instances, Maps, Sample, Target
+
+
+@dataclass(frozen=True)
+class PoseTask:
+    """
+    Attributes:
+        skeleton: of the people (or animals).
+        decode_config: thresholds.
+        category_id: of the instances found.
+    """
+
+    skeleton: Skeleton
+    decode_config: DecodeConfig = field(default_factory=DecodeConfig)
+    category_id: int = 1
+    name: str = "pose"
+
+    @property
+    def channels(self) -> int:
+        """C: one heatmap a keypoint type."""
+        return len(self.skeleton)
+
+    def encode(self, sample: Sample, *, stride: int, sigma: float) -> PoseTarget:
+        """A sample in input pixels -> its training target."""
+        return encode_pose(sample, stride=stride, sigma=sigma)
+
+    def collate(self, images: Sequence[Array], targets: Sequence[PoseTarget]) -> tuple[torch.Tensor, Target]:
+        """A batch: ``(B, 3, H, W)`` uint8 and its `Target`."""
+        return collate_pose(images, targets)
+
+    def detect(self, maps: Maps) -> tuple[Detections, Array]:
+        """The detections of one image's maps (batch 1), and the ``(M,)`` keypoint type of each.
+
+        Raises:
+            ValueError: for maps of several images, of another number of keypoint types, or with NaN or infinity.
+        """
+        if maps.heatmap.shape[:2] != (1, self.channels) or maps.tag.shape[:2] != (1, self.channels):
+            shapes = f"heatmap {tuple(maps.heatmap.shape)}, tag {tuple(maps.tag.shape)}"
+            raise ValueError(f"maps must be (1, {self.channels}, h, w) and (1, {self.channels}, D, h, w), not {shapes}")
+        c = self.decode_config
+        step = np.empty(self.channels, dtype=np.int64)
+        step[self.skeleton.group_index] = np.arange(self.channels)
+        return detect(maps.heatmap[0], maps.tag[0], threshold=c.threshold, nms=c.nms, top_k=c.top_k, step=step)
+
+    def group(self, detections: Detections) -> Groups:
+        return group_sequentially(detections, tag_threshold=self.decode_config.tag_threshold)
+
+    def decode(self, maps: Maps, geometry: ImageGeometry) -> Instances:
+        """People from the maps of one image (batch 1), best first; keypoints in image pixels.
+
+        Raises:
+            ValueError: see `detect`.
+        """
+        c = self.decode_config
+        detections, channel = self.detect(maps)
+        groups = self.group(detections)
+        keypoints = assemble(detections, groups, channel, self.channels)  # (G, K, 3) x, y on the map, score
+        enough = (keypoints[:, :, 2] > 0).sum(axis=1) >= c.min_keypoints
+        keypoints, tag = keypoints[enough], groups.tag[enough]
+        score = person_score(keypoints, c.score)  # before filling: what was detected, not what was hoped for
+        if c.fill and len(keypoints):
+            keypoints = fill_missing(keypoints, tag, maps, c.fill_threshold, c.tag_threshold)
+        found = keypoints[:, :, 2] > 0
+        keypoints[:, :, :2] = np.where(found[..., None], geometry.to_image(keypoints[:, :, :2]), 0)
+        keep = distinct(keypoints, score, self.skeleton.sigmas, c.duplicate_oks)
+        keep = keep[score[keep] >= c.min_score]
+        return Instances(
+            score=np.clip(score[keep], 0, 1).astype(np.float32),
+            class_id=np.full(len(keep), self.category_id, dtype=np.int64),
+            tag=tag[keep].astype(np.float32),
+            keypoints=keypoints[keep].astype(np.float32),
+            image_size=geometry.image_size,
+            skeleton=self.skeleton,
+        )
+
+
+def assemble(detections: Detections, groups: Groups, channel: Array, channels: int) -> Array:
+    """``(G, K, 3)`` x, y on the map and score; score 0 where a group has no detection of that type."""
+    keypoints = np.zeros((len(groups), channels, 3))
+    kept = groups.group >= 0
+    row, column = groups.group[kept], channel[kept]
+    keypoints[row, column, :2] = detections.xy[kept]
+    keypoints[row, column, 2] = np.clip(detections.score[kept], 0, 1)
+    return keypoints
+
+
+def person_score(keypoints: Array, rule: str) -> Array:
+    """``(G,)``: the mean keypoint score over all K types, or over those found."""
+    score = keypoints[:, :, 2]
+    if rule == "all":
+        return np.asarray(score.mean(axis=1))
+    return np.asarray(score.sum(axis=1) / np.maximum(1, (score > 0).sum(axis=1)))
+
+
+@torch.no_grad()
+def fill_missing(keypoints: Array, tag: Array, maps: Maps, fill_threshold: float, tag_threshold: float) -> Array:
+    """Keypoints that a person lacks, taken where the heatmap is highest among the pixels that carry its tag.
+
+    Published decoders scan every pixel of every type for every person (seconds an image); here only the pixels above
+    `fill_threshold` of the types that somebody lacks are read, all people at once, at the map's own resolution.
+
+    Args:
+        keypoints: ``(G, K, 3)`` x, y on the map, score (0 = missing).
+        tag: ``(G, D)``.
+        maps: of this image (batch 1).
+        fill_threshold: lowest heatmap value.
+        tag_threshold: root mean square tag distance, from which a pixel is somebody else's.
+    """
+    heatmap = maps.heatmap[0]
+    missing = keypoints[:, :, 2] == 0
+    wanted = torch.from_numpy(missing.any(axis=0)).to(heatmap.device)
+    channel, y, x = ((heatmap >= fill_threshold) & wanted[:, None, None]).nonzero(as_tuple=True)
+    table = torch.cat([channel[:, None], heatmap[channel, y, x, None], maps.tag[0, channel, :, y, x]], dim=1)
+    host = table.float().cpu().numpy()
+    first = np.searchsorted(host[:, 0], np.arange(len(wanted) + 1))  # row of each channel's first pixel
+    tag = tag.astype(np.float32)
+    found = [
+        _best_pixels(missing[:, k], tag, host, slice(start, end), tag_threshold)
+        for k, (start, end) in enumerate(pairwise(first))
+    ]
+    person, row = np.concatenate(found, axis=1)
+    chosen = torch.from_numpy(row).to(heatmap.device)
+    xy = subpixel(heatmap, channel[chosen], y[chosen], x[chosen]).cpu().numpy()
+    filled = keypoints.copy()
+    filled[person, host[row, 0].astype(np.int64)] = np.concatenate([xy, host[row, 1:2].clip(0, 1)], axis=1)
+    return filled
+
+
+def _best_pixels(missing: Array, tag: Array, table: Array, rows: slice, tag_threshold: float) -> Array:
+    """``(2, P)`` int64: the people who lack a keypoint and find it, and the row of the highest pixel with their tag.
+
+    Args:
+        missing: ``(G,)`` bool.
+        tag: ``(G, D)``.
+        table: ``(pixels, 2 + D)`` channel, heatmap value, tag.
+        rows: of the keypoint's channel.
+    """
+    people = np.flatnonzero(missing)
+    if not len(people) or rows.start == rows.stop:
+        return np.empty((2, 0), dtype=np.int64)
+    near = tag_distance(tag[people, None], table[None, rows, 2:]) < tag_threshold  # (P, pixels)
+    best = np.where(near, table[rows, 1], 0).argmax(axis=1)
+    return np.stack([people, rows.start + best])[:, near.any(axis=1)]
+
+
+def distinct(keypoints: Array, score: Array, sigmas: Array, threshold: float) -> Array:
+    """Rows to keep, best first: greedy suppression by OKS, measured on the keypoints that both people have.
+
+    Args:
+        keypoints: ``(G, K, 3)`` x, y in image pixels, score (0 = missing).
+        score: ``(G,)``.
+        sigmas: ``(K,)`` of the OKS.
+        threshold: OKS from which the weaker of two people is dropped (1 = keep all).
+    """
+    order = np.argsort(-score, kind="stable")
+    if threshold >= 1 or len(order) < 2:
+        return order
+    found = keypoints[:, :, 2] > 0
+    x, y = keypoints[:, :, 0], keypoints[:, :, 1]
+    both = found[:, None] & found  # (G, G, K)
+    squared = np.square(x[:, None] - x) + np.square(y[:, None] - y)
+    area = _box_area(keypoints)
+    scale = 2 * np.square(2 * sigmas) * np.maximum(area[:, None], area)[..., None]
+    common, size = both.sum(axis=2), found.sum(axis=1)
+    oks = (np.exp(-squared / scale) * both).sum(axis=2) / np.maximum(1, common)
+    # a person of which the other has less than half is not its double
+    double = (oks >= threshold) & (common >= 0.5 * np.minimum(size[:, None], size))
+    keep: list[int] = []
+    for i in order:
+        if not double[i, keep].any():
+            keep.append(int(i))
+    return np.array(keep, dtype=np.int64)
+
+
+def _box_area(keypoints: Array) -> Array:
+    """``(G,)`` square pixels of the box around the found keypoints, at least 1."""
+    found = keypoints[:, :, 2:] > 0
+    low = np.where(found, keypoints[:, :, :2], np.inf).min(axis=1)
+    high = np.where(found, keypoints[:, :, :2], -np.inf).max(axis=1)
+    return np.asarray(np.maximum(1.0, (high - low).prod(axis=1)))

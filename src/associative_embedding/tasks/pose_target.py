@@ -1,0 +1,100 @@
+"""Pose annotation -> training target: Gaussians on heatmaps, one tag sample a visible keypoint (paper, section 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from associative_embedding.types import Array, Sample, TagSamples, Target
+
+CUT = 4.0  # Gaussians are drawn out to so many sigma, where they are 3e-4
+
+
+@dataclass(frozen=True)
+class PoseTarget:
+    """The target of one image, before batching.
+
+    Attributes:
+        heatmap: ``(K, h, w)`` float32.
+        valid: ``(K, h, w)`` bool.
+        index: ``(M, 4)`` int64 channel, y, x, person of each tag sample.
+    """
+
+    heatmap: Array
+    valid: Array
+    index: Array
+
+
+def encode_pose(sample: Sample, *, stride: int, sigma: float) -> PoseTarget:
+    """
+    Args:
+        sample: in input pixels (augmented); its image is the network's input.
+        stride: input pixels per map pixel.
+        sigma: of the Gaussians, in map pixels.
+    """
+    size = (sample.image.shape[0] // stride, sample.image.shape[1] // stride)
+    xy = sample.keypoints[:, :, :2] / stride - 0.5  # map index coordinates
+    visible = sample.keypoints[:, :, 2] > 0
+    heatmap = draw_gaussians(xy, visible, size, sigma)
+    valid = np.broadcast_to(sample.labelled[:, None, None], heatmap.shape)
+    if sample.ignore is not None:
+        share = cv2.resize(sample.ignore.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
+        # a labelled keypoint is taught even where it lies inside an ignored region
+        valid = valid & ((share < 0.5) | (heatmap > 0.1))
+    return PoseTarget(heatmap, valid, tag_index(xy, visible, size))
+
+
+def draw_gaussians(xy: Array, visible: Array, size: tuple[int, int], sigma: float) -> Array:
+    """``(K, h, w)`` float32: a Gaussian of peak 1 at every visible keypoint's sub-pixel position, merged by maximum.
+
+    Args:
+        xy: ``(N, K, 2)`` map index coordinates.
+        visible: ``(N, K)`` bool.
+    """
+    height, width = size
+    heatmap = np.zeros((xy.shape[1], height, width), np.float32)
+    reach = CUT * sigma
+    for n, k in zip(*np.nonzero(visible), strict=True):
+        x, y = float(xy[n, k, 0]), float(xy[n, k, 1])
+        left, right = max(0, int(np.ceil(x - reach))), min(width, int(np.floor(x + reach)) + 1)
+        top, bottom = max(0, int(np.ceil(y - reach))), min(height, int(np.floor(y + reach)) + 1)
+        if left >= right or top >= bottom:
+            continue
+        gx = np.exp(-((np.arange(left, right, dtype=np.float32) - x) ** 2) / (2 * sigma**2))
+        gy = np.exp(-((np.arange(top, bottom, dtype=np.float32) - y) ** 2) / (2 * sigma**2))
+        window = heatmap[k, top:bottom, left:right]
+        np.maximum(window, gy[:, None] * gx, out=window)
+    return heatmap
+
+
+def tag_index(xy: Array, visible: Array, size: tuple[int, int]) -> Array:
+    """``(M, 4)`` int64 channel, y, x, person: the pixels nearest to the visible keypoints that lie on the map."""
+    person, channel = np.nonzero(visible)
+    x, y = np.rint(xy[person, channel]).astype(np.int64).T
+    inside = (x >= 0) & (x < size[1]) & (y >= 0) & (y < size[0])
+    return np.asarray(np.stack([channel, y, x, person], axis=1)[inside])
+
+
+def collate_pose(images: Sequence[Array], targets: Sequence[PoseTarget]) -> tuple[torch.Tensor, Target]:
+    """A batch: images ``(B, 3, H, W)`` uint8 and their `Target`; groups are numbered through the batch."""
+    image = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+    heatmap = torch.from_numpy(np.stack([t.heatmap for t in targets]))
+    valid = torch.from_numpy(np.stack([t.valid for t in targets]).astype(np.float32))
+    return image, Target(heatmap, valid, join_samples([t.index for t in targets]))
+
+
+def join_samples(indices: Sequence[Array]) -> TagSamples:
+    """Tag samples of several images, with people renumbered 0, 1, 2 ... through the batch."""
+    rows, groups = [], []
+    first = 0
+    for image, index in enumerate(indices):
+        people, number = np.unique(index[:, 3], return_inverse=True)
+        rows.append(np.column_stack([np.full(len(index), image), index[:, :3], number.reshape(-1) + first]))
+        groups.append(np.full(len(people), image, dtype=np.int64))
+        first += len(people)
+    batch, channel, y, x, group = torch.from_numpy(np.concatenate(rows).astype(np.int64).T.copy()).unbind(0)
+    return TagSamples(batch, channel, y, x, group, torch.from_numpy(np.concatenate(groups)))
