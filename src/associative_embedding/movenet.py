@@ -1,0 +1,119 @@
+"""Weights of Google's MoveNet Lightning (Apache-2.0), read from its TensorFlow.js graph model.
+
+The graph is a MobileNetV2 with a feature pyramid to stride 4 and four heads, one of which is a 17-channel keypoint
+heatmap; that part loads exactly into a `PyramidNetwork` over `MobileNetV2`. The importer is needed to train, never to
+predict.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from associative_embedding.types import Array
+
+DTYPES = {"float32": np.float32, "float16": np.float16, "int32": np.int32, "uint8": np.uint8}
+ENCODER = "model_1/model/"
+# our module <- the graph's layer, for everything outside of the encoder
+LAYERS = {
+    "heatmap_pyramid.top": "model_1/conv2d",
+    "heatmap_pyramid.lateral.2": "model_1/conv2d_1",
+    "heatmap_pyramid.lateral.1": "model_1/conv2d_2",
+    "heatmap_pyramid.lateral.0": "model_1/conv2d_3",
+    "heatmap_pyramid.smooth.2": "model_1/separable_conv2d",
+    "heatmap_pyramid.smooth.1": "model_1/separable_conv2d_1",
+    "heatmap_pyramid.smooth.0": "model_1/separable_conv2d_2",
+    "heatmap_head.0": "kpt_heatmap_0/separable_conv2d_4",
+    "heatmap_head.1": "kpt_heatmap_0/conv2d_5",
+}
+
+
+def read_tfjs(path: str | Path) -> dict[str, Array]:
+    """The weights of a TensorFlow.js graph model, by node name, as float32 or integers.
+
+    Raises:
+        ValueError: when it is not such a model or its binary shards are missing or of another length.
+    """
+    path = Path(path)
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        manifest = document["weightsManifest"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+        raise ValueError(f"{path}: not a TensorFlow.js graph model (no weightsManifest)") from None
+    weights: dict[str, Array] = {}
+    for group in manifest:
+        shards = [path.parent / Path(shard).name for shard in group["paths"]]
+        missing = [str(shard) for shard in shards if not shard.is_file()]
+        if missing:
+            raise ValueError(f"{path}: its weights {', '.join(missing)} are missing; put them beside it")
+        data = b"".join(shard.read_bytes() for shard in shards)
+        offset = 0
+        for entry in group["weights"]:
+            stored = entry.get("quantization", {}).get("dtype", entry["dtype"])
+            if stored not in DTYPES or "scale" in entry.get("quantization", {}):
+                raise ValueError(f"{path}: weight {entry['name']} is stored as {stored}, which is not supported")
+            count = math.prod(entry["shape"])
+            size = count * np.dtype(DTYPES[stored]).itemsize
+            if offset + size > len(data):
+                raise ValueError(f"{path}: its weights are truncated at {entry['name']}")
+            flat = np.frombuffer(data, DTYPES[stored], count, offset)
+            weights[entry["name"]] = flat.astype(DTYPES[entry["dtype"]]).reshape(entry["shape"])
+            offset += size
+        if offset != len(data):
+            raise ValueError(f"{path}: {len(data) - offset} bytes of weights are left over")
+    return weights
+
+
+def movenet_state(path: str | Path) -> dict[str, Tensor]:
+    """MoveNet's encoder, pyramid and keypoint heatmap head as a state dict of `PyramidNetwork` (no tag weights).
+
+    Raises:
+        ValueError: when a weight is missing, with its name.
+    """
+    weights = read_tfjs(path)
+
+    def find(ending: str) -> Array:
+        names = [name for name in weights if name.endswith("/" + ending)]
+        if len(names) != 1:
+            raise ValueError(f"{path}: {len(names)} weights end in {ending}; is this MoveNet Lightning?")
+        return weights[names[0]]
+
+    state: dict[str, Any] = {}
+    for ours, theirs in encoder_layers().items():
+        kind = "depthwise" if theirs.endswith("depthwise") else "Conv2D"
+        state[f"encoder.{ours}.weight"] = kernel(find(f"{ENCODER}{theirs}/{kind}_weights"), depthwise=kind == "depthwise")
+        state[f"encoder.{ours}.bias"] = find(f"{ENCODER}{theirs}/{kind}_bn_offset")
+    for ours, theirs in LAYERS.items():
+        if "separable" in theirs:
+            inner = f"{theirs}/separable_conv2d"
+            state[f"{ours}.0.weight"] = kernel(find(f"{inner}/ReadVariableOp"), depthwise=True)
+            folded = ours.startswith("heatmap_pyramid")  # batch norm folded in, under other names
+            state[f"{ours}.1.weight"] = kernel(find(f"{inner}_weights" if folded else f"{inner}/ReadVariableOp_1"))
+            state[f"{ours}.1.bias"] = find(f"{inner}_bn_offset" if folded else f"{theirs}/BiasAdd/ReadVariableOp")
+        else:
+            state[f"{ours}.weight"] = kernel(find(f"{theirs}/Conv2D/ReadVariableOp"))
+            state[f"{ours}.bias"] = find(f"{theirs}/BiasAdd/ReadVariableOp")
+    return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in state.items()}
+
+
+def encoder_layers() -> dict[str, str]:
+    """Our convolution in `MobileNetV2` -> the graph's layer."""
+    layers = {"stem.0": "Conv1", "last.0": "Conv_1"}
+    for block in range(17):
+        name = f"block_{block}" if block else "expanded_conv"
+        layers[f"blocks.{block}.depthwise.0"] = f"{name}_depthwise"
+        layers[f"blocks.{block}.project"] = f"{name}_project"
+        if block:
+            layers[f"blocks.{block}.expand.0"] = f"{name}_expand"
+    return layers
+
+
+def kernel(weight: Array, *, depthwise: bool = False) -> Array:
+    """TensorFlow's (height, width, in, out) -> PyTorch's (out, in, height, width); depthwise (h, w, c, 1) -> (c, 1, h, w)."""
+    return weight.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))
