@@ -1,0 +1,196 @@
+"""The stream of training samples, each a pure function of (seed, number), and its batches.
+
+A run that is resumed at step s reads exactly the samples that it would have read, whatever the number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from associative_embedding.config import Augment
+from associative_embedding.data.augment import augment
+from associative_embedding.data.compose import mosaic, overlap
+from associative_embedding.skeleton import Skeleton
+from associative_embedding.types import Array, Sample
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Samples(Protocol):
+    """What a stream reads from: `CocoKeypoints`, or a list of samples."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Sample: ...
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """One source of a stream.
+
+    Attributes:
+        dataset: its samples.
+        weight: how often it is drawn, relative to the other sources.
+        mosaic: probability that an image becomes a mosaic of 2 to `tiles` images of this source.
+        overlap: probability that a person of another image of this source is pasted over it.
+        tiles: of a mosaic, at most.
+    """
+
+    dataset: Samples
+    weight: float = 1.0
+    mosaic: float = 0.0
+    overlap: float = 0.0
+    tiles: int = 4
+
+    def __post_init__(self) -> None:
+        if len(self.dataset) == 0:
+            raise ValueError("a training source has no images")
+        if not (np.isfinite(self.weight) and self.weight > 0):
+            raise ValueError(f"a training source's weight must be positive, not {self.weight}")
+        if not (0 <= self.mosaic <= 1 and 0 <= self.overlap <= 1):
+            raise ValueError(f"mosaic and overlap are probabilities, not {self.mosaic} and {self.overlap}")
+        if self.tiles < 2:
+            raise ValueError(f"a mosaic needs 2 or more tiles, not {self.tiles}")
+
+
+class TrainingStream:
+    """An endless sequence of augmented samples: ``stream.sample_at(i)`` depends on `seed` and `i` alone.
+
+    Args:
+        mixtures: the sources.
+        settings: of the augmentation.
+        input_size: (H, W) of the samples.
+        stride: of the output maps.
+        skeleton: for left and right, and for the limbs that are pasted.
+        seed: not negative.
+    """
+
+    def __init__(
+        self,
+        mixtures: Sequence[Mixture],
+        settings: Augment,
+        *,
+        input_size: tuple[int, int],
+        stride: int,
+        skeleton: Skeleton,
+        seed: int = 0,
+    ) -> None:
+        if not mixtures:
+            raise ValueError("a training stream needs at least one source")
+        self.mixtures = tuple(mixtures)
+        self.settings = settings
+        self.input_size = input_size
+        self.stride = stride
+        self.flip_index = np.asarray(skeleton.flip_index)
+        self.edges = np.asarray(skeleton.edge_index)
+        self.seed = seed
+        self.bounds = np.cumsum([m.weight for m in mixtures]) / sum(m.weight for m in mixtures)
+
+    def raw_at(self, i: int, rng: np.random.Generator) -> Sample:
+        """Number i before it is augmented: its source by weight, its image in a shuffled order without repetition."""
+        source = min(int(np.searchsorted(self.bounds, rng.random(), side="right")), len(self.mixtures) - 1)
+        mixture = self.mixtures[source]
+        dataset = mixture.dataset
+        epoch, place = divmod(i, len(dataset))
+        sample = dataset[int(shuffled(self.seed, source, epoch, len(dataset))[place])]
+        if rng.random() < mixture.mosaic:
+            others = rng.integers(len(dataset), size=rng.integers(1, mixture.tiles))
+            sample = mosaic([sample, *(dataset[int(other)] for other in others)], rng, self.input_size)
+        if rng.random() < mixture.overlap:
+            sample = overlap(dataset[int(rng.integers(len(dataset)))], sample, rng, self.edges)
+        return sample
+
+    def sample_at(self, i: int) -> Sample:
+        """Number i, in input pixels."""
+        rng = np.random.default_rng((self.seed, i))
+        sample = self.raw_at(i, rng)
+        return augment(sample, rng, self.settings, self.input_size, self.stride, self.flip_index)[0]
+
+
+@lru_cache(maxsize=16)
+def shuffled(seed: int, source: int, epoch: int, length: int) -> Array:
+    """``(length,)`` the order of a source's images in one epoch."""
+    return np.random.default_rng((seed, source, epoch, length)).permutation(length)
+
+
+class Encoded(Dataset[Any]):
+    """A stream as the map-style data set that `DataLoader` wants."""
+
+    def __init__(self, stream: TrainingStream, encode: Callable[[Sample], Any]) -> None:
+        self.stream = stream
+        self.encode = encode
+
+    def __getitem__(self, i: int) -> Any:
+        return self.encode(self.stream.sample_at(i))
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The numbers of each step's samples; `rank` of `world` processes takes its share of every step."""
+
+    batch: int
+    start_step: int
+    steps: int
+    rank: int
+    world: int
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in range(self.start_step, self.start_step + self.steps):
+            first = (step * self.world + self.rank) * self.batch
+            yield list(range(first, first + self.batch))
+
+
+def start_worker(worker: int) -> None:
+    """One core for each worker; OpenCV's own threads do not survive a fork."""
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def batches(
+    stream: TrainingStream,
+    encode: Callable[[Sample], T],
+    collate: Callable[[list[T]], U],
+    *,
+    batch: int,
+    start_step: int,
+    steps: int,
+    workers: int = 0,
+    rank: int = 0,
+    world: int = 1,
+) -> Iterator[U]:
+    """The batches of steps ``start_step .. start_step + steps - 1``.
+
+    Args:
+        encode: one sample -> arrays, run in the workers.
+        collate: a list of them -> a batch, run in the workers too.
+        batch: samples per process and step.
+        workers: processes that read ahead; 0 = read in this one.
+        rank, world: this process and their number, in distributed training.
+    """
+    if batch < 1 or steps < 0 or start_step < 0 or workers < 0 or not 0 <= rank < world:
+        raise ValueError(
+            f"batches: batch={batch}, start_step={start_step}, steps={steps}, workers={workers}, "
+            f"rank={rank} of {world} is out of range"
+        )
+    loader: DataLoader[Any] = DataLoader(
+        Encoded(stream, encode),
+        batch_sampler=Steps(batch, start_step, steps, rank, world),  # type: ignore[arg-type]
+        num_workers=workers,
+        collate_fn=collate,
+        worker_init_fn=start_worker,
+        prefetch_factor=4 if workers else None,
+        generator=torch.Generator(),  # else it would draw from, and so change, the trainer's random state
+    )
+    return iter(loader)

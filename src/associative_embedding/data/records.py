@@ -1,0 +1,177 @@
+"""The COCO json format, checked entry by entry: every complaint names the file, the id and the key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from associative_embedding.skeleton import Skeleton
+from associative_embedding.types import Array
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one image. Regions are a box xywh, a list of polygons or a run-length encoded mask."""
+
+    image_id: int
+    file_name: str
+    size: tuple[int, int] | None
+    keypoints: Array
+    area: Array
+    boxes_xywh: Array
+    unlabelled: tuple[Any, ...] = ()
+
+
+def read_document(path: str) -> dict[str, list[dict[str, Any]]]:
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path}: cannot read the annotations ({error.strerror})") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path}: not a json file ({error})") from None
+    for key in ("images", "annotations", "categories"):
+        entries = document.get(key) if isinstance(document, dict) else None
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise ValueError(f"{path}: needs a list of objects '{key}' (COCO format)")
+    return document  # type: ignore[no-any-return]
+
+
+def name_maps(
+    path: str, categories: Sequence[dict[str, Any]], skeleton: Skeleton, rename: Mapping[str, str]
+) -> dict[int, Array]:
+    """Category id -> ``(K_source,)`` index into the skeleton, -1 = dropped, of the categories that share most names."""
+    maps: dict[int, Array] = {}
+    seen: set[str] = set()
+    for category in categories:
+        names = category.get("keypoints")
+        if not isinstance(names, list) or not names:
+            continue
+        if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
+            raise ValueError(f"{path}: category {category.get('id')!r}: 'keypoints' must be unique names")
+        seen.update(names)
+        index = [
+            skeleton.keypoints.index(n) if n in skeleton.keypoints else -1 for n in (rename.get(n, n) for n in names)
+        ]
+        used = [i for i in index if i >= 0]
+        if len(set(used)) != len(used):
+            raise ValueError(f"{path}: category {category.get('id')!r}: two keypoints are mapped to the same name")
+        maps[int_id(category, f"{path}: category")] = np.array(index)
+    if not maps:
+        raise ValueError(f"{path}: no category with 'keypoints'")
+    if unknown := sorted(set(rename) - seen):
+        raise ValueError(f"{path}: rename of {', '.join(unknown)}, but the file has no such keypoint")
+    most = max(int((m >= 0).sum()) for m in maps.values())
+    if most == 0:
+        raise ValueError(f"{path}: no keypoint name in common with the skeleton ({', '.join(skeleton.keypoints)})")
+    return {c: m for c, m in maps.items() if (m >= 0).sum() == most}
+
+
+def int_id(entry: Mapping[str, Any], where: str, key: str = "id") -> int:
+    value = entry.get(key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{where}: '{key}' must be an integer, not {value!r}")
+    return value
+
+
+def read_records(path: str, skeleton: Skeleton, rename: Mapping[str, str]) -> tuple[list[Record], Array]:
+    """All images in the order of the file, and ``(K,)`` bool: the keypoint types that the source labels."""
+    document = read_document(path)
+    maps = name_maps(path, document["categories"], skeleton, rename)
+    categories = {int_id(c, f"{path}: category") for c in document["categories"]}
+    of_image: dict[int, list[dict[str, Any]]] = {}
+    for image in document["images"]:
+        image_id = int_id(image, f"{path}: image")
+        if image_id in of_image:
+            raise ValueError(f"{path}: image {image_id}: 'id' occurs twice")
+        of_image[image_id] = []
+    for annotation in document["annotations"]:
+        where = f"{path}: annotation {annotation.get('id')!r}"
+        if (image_id := int_id(annotation, where, "image_id")) not in of_image:
+            raise ValueError(f"{where}: 'image_id' {image_id} is not in 'images'")
+        if (category_id := int_id(annotation, where, "category_id")) not in categories:
+            raise ValueError(f"{where}: 'category_id' {category_id} is not in 'categories'")
+        if category_id in maps:
+            of_image[image_id].append(annotation)
+    k = len(skeleton.keypoints)
+    records = [read_record(path, image, of_image[image["id"]], maps, k) for image in document["images"]]
+    labelled = np.all([np.isin(np.arange(k), m) for m in maps.values()], axis=0)
+    return records, labelled
+
+
+def read_record(
+    path: str, image: dict[str, Any], annotations: Sequence[dict[str, Any]], maps: Mapping[int, Array], k: int
+) -> Record:
+    where = f"{path}: image {image['id']}"
+    if not isinstance(image.get("file_name"), str):
+        raise ValueError(f"{where}: 'file_name' must be a text, not {image.get('file_name')!r}")
+    size = (image.get("height"), image.get("width"))
+    if size != (None, None) and not all(isinstance(side, int) and side > 0 for side in size):
+        raise ValueError(f"{where}: 'height' and 'width' must be positive integers, not {size[0]!r} and {size[1]!r}")
+    people: list[tuple[Array, float, Array]] = []
+    unlabelled: list[Any] = []
+    for annotation in annotations:
+        where = f"{path}: annotation {annotation.get('id')!r}"
+        if annotation.get("iscrowd"):
+            unlabelled.append(annotation.get("segmentation") or box_of(annotation, None, where))
+            continue
+        source = source_keypoints(annotation, len(maps[annotation["category_id"]]), where)
+        if not (source[:, 2] > 0).any():
+            unlabelled.append(box_of(annotation, None, where))
+            continue
+        mapped = np.zeros((k, 3), np.float32)
+        index = maps[annotation["category_id"]]
+        mapped[index[index >= 0]] = source[index >= 0]
+        box = box_of(annotation, source, where)
+        if (mapped[:, 2] > 0).any():  # else only keypoints are labelled that the skeleton does not know
+            people.append((mapped, area_of(annotation, box, where), box))
+    return Record(
+        image_id=image["id"],
+        file_name=image["file_name"],
+        size=None if size == (None, None) else size,  # type: ignore[arg-type]
+        keypoints=np.stack([p[0] for p in people]) if people else np.zeros((0, k, 3), np.float32),
+        area=np.array([p[1] for p in people], np.float32),
+        boxes_xywh=np.array([p[2] for p in people]).reshape(-1, 4),
+        unlabelled=tuple(unlabelled),
+    )
+
+
+def numbers(value: Any, length: int, where: str, key: str) -> Array:
+    """``(length,)`` float64 of a json list, refusing all that is not a finite number."""
+    if not isinstance(value, list):
+        raise ValueError(f"{where}: '{key}' must be a list of {length} numbers, not {value!r}")
+    try:
+        array = np.array(value)
+    except ValueError:  # lists of unequal length inside
+        array = np.array(None)
+    if array.shape != (length,) or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+        raise ValueError(
+            f"{where}: '{key}' must be a list of {length} finite numbers, not {len(value)} of {value!s:.60}"
+        )
+    return array.astype(np.float64)
+
+
+def source_keypoints(annotation: dict[str, Any], k: int, where: str) -> Array:
+    keypoints = numbers(annotation.get("keypoints"), 3 * k, where, "keypoints").reshape(k, 3)
+    if not np.isin(keypoints[:, 2], (0, 1, 2)).all():
+        raise ValueError(f"{where}: 'keypoints' visibility must be 0, 1 or 2, not {sorted(set(keypoints[:, 2]))}")
+    return keypoints
+
+
+def box_of(annotation: dict[str, Any], keypoints: Array | None, where: str) -> Array:
+    """``(4,)`` x, y, width, height: the stated box, else the extent of the labelled keypoints."""
+    if annotation.get("bbox") is None and keypoints is not None:
+        xy = keypoints[keypoints[:, 2] > 0, :2]
+        return np.concatenate([xy.min(axis=0), np.ptp(xy, axis=0)])
+    return numbers(annotation.get("bbox"), 4, where, "bbox")
+
+
+def area_of(annotation: dict[str, Any], box: Array, where: str) -> float:
+    """The stated area, else that of the box."""
+    if annotation.get("area") is None:
+        return float(box[2] * box[3])
+    return float(numbers([annotation["area"]], 1, where, "area")[0])

@@ -1,0 +1,147 @@
+"""The stream is a pure function of seed and number; batches of it are the same however they are read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from associative_embedding.config import Augment
+from associative_embedding.data.loader import Mixture, Steps, TrainingStream, batches, shuffled
+from associative_embedding.data.synthetic import synthetic_sample
+from associative_embedding.skeleton import COCO_17
+from associative_embedding.types import Sample
+
+STILL = Augment(rotation=0, scale=(1, 1), shift=0, mirror=0, colour=0, grey=0, blur=0)
+
+
+def drawn(count: int, first_id: int = 0) -> list[Sample]:
+    return [
+        synthetic_sample(np.random.default_rng(i), COCO_17, (64, 64), image_id=i)
+        for i in range(first_id, first_id + count)
+    ]
+
+
+def stream_of(*mixtures: Mixture, seed: int = 0, settings: Augment | None = None) -> TrainingStream:
+    return TrainingStream(mixtures, settings or Augment(), input_size=(64, 64), stride=4, skeleton=COCO_17, seed=seed)
+
+
+def encode(sample: Sample) -> tuple[int, torch.Tensor, int]:
+    return sample.image_id, torch.from_numpy(sample.image), len(sample.keypoints)
+
+
+def collate(rows: list[Any]) -> tuple[list[int], torch.Tensor, list[int]]:
+    ids, images, people = zip(*rows, strict=True)
+    return list(ids), torch.stack(images), list(people)
+
+
+def read(stream: TrainingStream, **options: Any) -> list[Any]:
+    return list(batches(stream, encode, collate, **{"batch": 3, "start_step": 0, "steps": 4, **options}))
+
+
+def assert_same(first: list[Any], second: list[Any]) -> None:
+    assert len(first) == len(second) > 0
+    for a, b in zip(first, second, strict=True):
+        assert a[0] == b[0]
+        assert torch.equal(a[1], b[1])
+        assert a[2] == b[2]
+
+
+@pytest.fixture(scope="module")
+def mixed() -> TrainingStream:
+    return stream_of(Mixture(drawn(7), mosaic=0.4, overlap=0.4), Mixture(drawn(5, 100), weight=0.5), seed=3)
+
+
+def test_a_sample_depends_on_seed_and_number_alone(mixed: TrainingStream) -> None:
+    forth = [mixed.sample_at(i) for i in range(12)]
+    back = [mixed.sample_at(i) for i in reversed(range(12))][::-1]
+    for a, b in zip(forth, back, strict=True):
+        assert np.array_equal(a.image, b.image)
+        assert np.array_equal(a.keypoints, b.keypoints)
+    other = stream_of(*mixed.mixtures, seed=4)
+    assert not np.array_equal(other.sample_at(0).image, forth[0].image)
+    assert len({a.image.tobytes() for a in forth}) == 12
+
+
+def test_workers_do_not_change_the_data(mixed: TrainingStream) -> None:
+    assert_same(read(mixed), read(mixed, workers=2))
+
+
+def test_reading_leaves_global_random_states_alone(mixed: TrainingStream) -> None:
+    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    read(mixed, workers=1)
+    read(mixed)
+    assert torch.equal(before, torch.get_rng_state())
+    assert np.array_equal(numpy_before, np.random.get_state()[1])
+
+
+def test_a_resumed_run_reads_what_it_would_have_read(mixed: TrainingStream) -> None:
+    whole = read(mixed, steps=6)
+    assert_same(whole[2:], read(mixed, start_step=2, steps=4))
+    assert read(mixed, steps=0) == []
+
+
+def test_processes_share_each_step(mixed: TrainingStream) -> None:
+    whole = read(mixed, batch=4, steps=3)
+    parts = [read(mixed, batch=2, steps=3, rank=rank, world=2) for rank in (0, 1)]
+    for step, (ids, images, _) in enumerate(whole):
+        assert ids == parts[0][step][0] + parts[1][step][0]
+        assert torch.equal(images, torch.cat([parts[0][step][1], parts[1][step][1]]))
+
+
+def test_steps_number_every_sample_once() -> None:
+    numbers = [n for rank in range(3) for step in Steps(2, 0, 5, rank, 3) for n in step]
+    assert sorted(numbers) == list(range(30))
+    assert len(Steps(2, 0, 5, 0, 3)) == 5
+
+
+def test_one_source_is_read_in_epochs_without_repetition() -> None:
+    stream = stream_of(Mixture(drawn(7)), settings=STILL)
+    ids = [stream.sample_at(i).image_id for i in range(21)]
+    for epoch in range(3):
+        assert sorted(ids[7 * epoch : 7 * epoch + 7]) == list(range(7))
+    assert ids[:7] != ids[7:14]
+    assert not np.array_equal(shuffled(0, 0, 0, 100), shuffled(1, 0, 0, 100))
+
+
+def test_sources_are_drawn_by_weight() -> None:
+    stream = stream_of(Mixture(drawn(3), weight=3), Mixture(drawn(3, 100)), settings=STILL)
+    rng_ids = [stream.raw_at(i, np.random.default_rng((0, i))).image_id for i in range(800)]
+    assert 0.2 < np.mean(np.array(rng_ids) >= 100) < 0.3
+
+
+@pytest.mark.parametrize(("chance", "people"), [("mosaic", (2, 4)), ("overlap", (2, 2))])
+def test_composition_puts_more_people_into_the_image(chance: str, people: tuple[int, int]) -> None:
+    alone = [s for s in (replace(s, keypoints=s.keypoints[:1], area=s.area[:1]) for s in drawn(8)) if len(s.keypoints)]
+    plain, composed = stream_of(Mixture(alone)), stream_of(Mixture(alone, **{chance: 1.0}))
+    counts = [len(composed.raw_at(i, np.random.default_rng(i)).keypoints) for i in range(30)]
+    assert max(len(plain.raw_at(i, np.random.default_rng(i)).keypoints) for i in range(30)) == 1
+    assert max(counts) == people[1]
+    assert np.mean(counts) > 1.4
+
+
+def test_bad_settings() -> None:
+    samples = drawn(1)
+    with pytest.raises(ValueError, match="no images"):
+        Mixture([])
+    for values in ({"weight": 0}, {"weight": float("nan")}, {"mosaic": 1.5}, {"overlap": -1}, {"tiles": 1}):
+        with pytest.raises(ValueError, match="not "):
+            Mixture(samples, **values)
+    with pytest.raises(ValueError, match="at least one source"):
+        stream_of()
+    stream = stream_of(Mixture(samples))
+    for options in ({"batch": 0}, {"steps": -1}, {"start_step": -1}, {"workers": -1}, {"rank": 1}, {"world": 0}):
+        with pytest.raises(ValueError, match="out of range"):
+            read(stream, **options)
+
+
+def test_errors_in_workers_reach_the_reader() -> None:
+    def broken(sample: Sample) -> None:
+        raise ValueError("bad sample")
+
+    for workers in (0, 1):
+        with pytest.raises(ValueError, match="bad sample"):
+            next(batches(stream_of(Mixture(drawn(1))), broken, list, batch=1, start_step=0, steps=1, workers=workers))
