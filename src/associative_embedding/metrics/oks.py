@@ -1,0 +1,272 @@
+"""Object keypoint similarity and the official COCO keypoint evaluation (the paper's tables 2 and 3), for any skeleton.
+
+The matching and the averaging are pycocotools'. Around it: the sigmas of every category's own skeleton, clear refusals
+of files that it would crash on or score silently wrong, and no printing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from associative_embedding.skeleton import Skeleton
+from associative_embedding.types import Array
+
+Metrics = dict[str, float | None]  # None: undefined, there was nothing to find
+
+KEYPOINT_METRICS = (
+    "AP",
+    "AP50",
+    "AP75",
+    "APM",
+    "APL",
+    "AR",
+    "AR50",
+    "AR75",
+    "ARM",
+    "ARL",
+)  # order of the paper's tables
+CROWD_METRICS = ("AP", "AP50", "AP75", "AR", "AR50", "AR75")  # CrowdPose does not report object sizes
+CROWD_LEVELS = {
+    "AP_easy": (-math.inf, 0.2),
+    "AP_medium": (0.2, 0.8),
+    "AP_hard": (0.8, math.inf),
+}  # [low, high) crowdIndex
+AREA_PER_BOX = 0.53  # area of a person per area of the box, where a protocol has no areas (as the CrowdPose tools do)
+
+
+def oks(predicted: Array, truth: Array, area: Array, sigmas: Sequence[float] | Array) -> Array:
+    """Object keypoint similarity: mean over the labelled keypoints of ``exp(-d² / (2 area (2 sigma)²))``.
+
+    Args:
+        predicted: ``(N, K, 3)`` x, y in pixels; the third number is not read.
+        truth: ``(M, K, 3)`` x, y in pixels and visibility; > 0 is labelled.
+        area: ``(M,)`` square pixels of the truths.
+        sigmas: ``(K,)``, relative to the square root of the area.
+
+    Returns:
+        ``(N, M)`` float64 in [0, 1]; 0 for a truth without labelled keypoints. Equal to pycocotools' ``computeOks`` on
+        truths with labelled keypoints.
+
+    Raises:
+        ValueError: when the shapes do not fit.
+    """
+    predicted, truth, area, sigma = (np.asarray(a, dtype=np.float64) for a in (predicted, truth, area, sigmas))
+    count = len(sigma)
+    if predicted.shape[1:] != (count, 3) or truth.shape[1:] != (count, 3) or area.shape != truth.shape[:1]:
+        raise ValueError(
+            f"oks needs predicted (N, {count}, 3), truth (M, {count}, 3) and area (M,) for {count} sigmas, "
+            f"not {predicted.shape}, {truth.shape} and {area.shape}"
+        )
+    labelled = truth[:, :, 2] > 0  # (M, K)
+    squared = ((predicted[:, None, :, :2] - truth[None, :, :, :2]) ** 2).sum(axis=-1)  # (N, M, K)
+    exponent = squared / (2 * sigma) ** 2 / (area[:, None] + np.spacing(1)) / 2
+    similarity: Array = np.where(labelled, np.exp(-exponent), 0).sum(axis=-1)
+    similarity /= np.maximum(labelled.sum(axis=-1), 1)
+    return similarity
+
+
+def evaluate_keypoints(
+    truth: Mapping[str, Any] | str | Path,
+    results: Sequence[Mapping[str, Any]],
+    *,
+    sigmas: Sequence[float] | None = None,
+    image_ids: Sequence[int] | None = None,
+    use_area: bool = True,
+) -> Metrics:
+    """The ten official COCO keypoint numbers, averaged over the categories that have keypoints.
+
+    Args:
+        truth: a COCO dataset, or the path of its json. People without labelled keypoints and crowds are ignored
+            regions, as in the official evaluation. Annotation ids are not read (pycocotools miscounts an id of 0).
+        results: COCO results: ``image_id``, ``category_id``, ``keypoints`` (3 K numbers), ``score`` and, in all of them
+            or in none, ``bbox`` xywh, whose area sorts unmatched results into sizes. The best 20 of an image count.
+        sigmas: K, for all categories; by default those of each category's skeleton (`Skeleton.from_category`).
+        image_ids: evaluate these images only.
+        use_area: False takes 0.53 of the box area of a truth for its area, whether it states one or not.
+
+    Returns:
+        AP, AP50, AP75, APM, APL, AR, AR50, AR75, ARM, ARL in [0, 1]; None where no truth is of that kind.
+
+    Raises:
+        ValueError: for a truth or a result that cannot be scored; the line says which one and why.
+        OSError: when the path cannot be read.
+    """
+    dataset = read_truth(truth)
+    sigmas_of = category_sigmas(dataset, sigmas)
+    known = {image["id"] for image in dataset["images"]}
+    wanted = sorted(known if image_ids is None else set(image_ids))
+    if not wanted or not known.issuperset(wanted):
+        unknown = ", ".join(str(i) for i in wanted if i not in known)
+        raise ValueError(f"image_ids names images that the truth does not have: {unknown}" if wanted else "no images")
+    counts = {category: len(s) for category, s in sigmas_of.items()}
+    annotations = [
+        checked_truth(a, i, counts[a["category_id"]], use_area=use_area)
+        for i, a in enumerate(dataset["annotations"], start=1)
+        if a.get("category_id") in counts
+    ]
+    found = checked_results(results, known, counts)
+    return summarize({**dataset, "annotations": annotations}, found, wanted, sigmas_of)
+
+
+def evaluate_crowdpose(truth: Mapping[str, Any] | str | Path, results: Sequence[Mapping[str, Any]]) -> Metrics:
+    """The CrowdPose protocol (Li et al. 2019): COCO's with areas from boxes, and AP by how crowded an image is.
+
+    Args:
+        truth: a COCO dataset, or the path of its json. Every image has a ``crowdIndex``, easy below 0.2, hard from 0.8.
+        results: as for `evaluate_keypoints`.
+
+    Returns:
+        AP, AP50, AP75, AR, AR50, AR75, AP_easy, AP_medium, AP_hard in [0, 1]; None where there is nothing to find.
+
+    Raises:
+        ValueError: as `evaluate_keypoints`, and for an image without ``crowdIndex``.
+    """
+    dataset = read_truth(truth)
+    for image in dataset["images"]:
+        if "crowdIndex" not in image:
+            raise ValueError(f"truth: image {image['id']} has no 'crowdIndex', which the CrowdPose protocol needs")
+    overall = evaluate_keypoints(dataset, results, use_area=False)
+    metrics = {name: overall[name] for name in CROWD_METRICS}
+    for name, (low, high) in CROWD_LEVELS.items():
+        ids = [image["id"] for image in dataset["images"] if low <= image["crowdIndex"] < high]
+        metrics[name] = evaluate_keypoints(dataset, results, image_ids=ids, use_area=False)["AP"] if ids else None
+    return metrics
+
+
+def format_table(metrics: Mapping[str, float | None], *, digits: int = 3) -> str:
+    """Two aligned lines, names and values, in the order of `metrics`; ``-`` for what is undefined."""
+    values = ["-" if value is None else f"{value:.{digits}f}" for value in metrics.values()]
+    widths = [max(len(name), len(value)) for name, value in zip(metrics, values, strict=True)]
+    rows = (list(metrics), values)
+    return "\n".join("  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows)
+
+
+def read_truth(truth: Mapping[str, Any] | str | Path) -> dict[str, Any]:
+    """A COCO dataset with its three lists, from a mapping or a json file."""
+    where, document = "truth", truth
+    if not isinstance(truth, Mapping):
+        where = str(truth)
+        try:
+            document = json.loads(Path(truth).read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{where}: not a json file ({error})") from None
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(document, Mapping) or not isinstance(document.get(key), list):
+            raise ValueError(f"{where}: not a COCO dataset, it has no list {key!r}")
+    return dict(document)  # type: ignore[arg-type]  # a Mapping: checked above
+
+
+def category_sigmas(dataset: Mapping[str, Any], sigmas: Sequence[float] | None) -> dict[int, Array]:
+    """Category id -> ``(K,)`` sigmas, of the categories with keypoints."""
+    found: dict[int, Array] = {}
+    for category in dataset["categories"]:
+        if not category.get("keypoints"):
+            continue
+        # edges do not matter here, and CrowdPose's own files carry those of COCO's 17 keypoints
+        skeleton = Skeleton.from_category({**category, "skeleton": []})
+        found[category["id"]] = skeleton.sigmas if sigmas is None else np.array(sigmas, dtype=np.float64)
+        if len(found[category["id"]]) != len(skeleton) or not (found[category["id"]] > 0).all():
+            raise ValueError(f"category {skeleton.name!r} needs {len(skeleton)} positive sigmas")
+    if not found:
+        raise ValueError("truth: no category with 'keypoints'")
+    return found
+
+
+def checked_truth(annotation: Mapping[str, Any], number: int, count: int, *, use_area: bool) -> dict[str, Any]:
+    """A copy of a truth that pycocotools can score; `number` becomes its id, `count` is K."""
+    where = f"truth: annotation {annotation.get('id', number)} of image {annotation.get('image_id')}"
+    if "image_id" not in annotation:
+        raise ValueError(f"{where}: it has no 'image_id'")
+    keypoints = annotation.get("keypoints") or [0] * (3 * count)
+    if len(keypoints) != 3 * count:
+        raise ValueError(f"{where} has {len(keypoints)} keypoint numbers, not 3 x {count}")
+    labelled = sum(v > 0 for v in keypoints[2::3])
+    box = annotation.get("bbox")
+    if box is None and not (use_area and labelled):
+        raise ValueError(
+            f"{where} has no 'bbox', which is needed " + ("without labels" if use_area else "for its area")
+        )
+    if use_area and "area" not in annotation:
+        raise ValueError(f"{where} has no 'area': add it, or evaluate with use_area=False")
+    return {
+        "id": number,
+        "image_id": annotation["image_id"],
+        "category_id": annotation["category_id"],
+        "keypoints": list(keypoints),
+        "num_keypoints": annotation.get("num_keypoints", labelled),
+        "iscrowd": annotation.get("iscrowd", 0),
+        "bbox": box if box is not None else [0, 0, 0, 0],  # read only without labels, or for the area
+        "area": annotation["area"] if use_area or box is None else box[2] * box[3] * AREA_PER_BOX,
+    }
+
+
+def checked_results(
+    results: Sequence[Mapping[str, Any]], images: set[Any], counts: Mapping[int, int]
+) -> list[dict[str, Any]]:
+    """Copies of the results with the keys that pycocotools reads (it adds some to what it is given)."""
+    checked = []
+    keys = {"image_id", "category_id", "keypoints", "score"}
+    if any(r.get("bbox") for r in results):
+        keys.add("bbox")
+    for number, result in enumerate(results):
+        where = f"result {number} of image {result.get('image_id')}"
+        if missing := sorted(key for key in keys if result.get(key) in (None, [])):
+            raise ValueError(f"{where} has no {', '.join(missing)}")
+        if result["image_id"] not in images:
+            raise ValueError(f"{where}: the truth does not have this image")
+        if result["category_id"] not in counts:
+            raise ValueError(f"{where}: the truth has no category {result['category_id']} with keypoints")
+        if len(result["keypoints"]) != 3 * counts[result["category_id"]]:
+            count = counts[result["category_id"]]
+            raise ValueError(f"{where} has {len(result['keypoints'])} keypoint numbers, not 3 x {count}")
+        if not np.isfinite([*result["keypoints"], result["score"], *(result.get("bbox") or ())]).all():
+            raise ValueError(f"{where} has a number that is not finite")
+        checked.append({key: result[key] for key in keys})
+    return checked
+
+
+class SkeletonEval(COCOeval):  # type: ignore[misc]
+    """pycocotools' evaluation with the sigmas of each category; it has one set of 17 for all."""
+
+    def __init__(self, truth: COCO, found: COCO, sigmas_of: Mapping[int, Array]) -> None:
+        super().__init__(truth, found, "keypoints")
+        self.sigmas_of = sigmas_of
+
+    def computeOks(self, imgId: int, catId: int) -> Any:
+        self.params.kpt_oks_sigmas = self.sigmas_of[catId]
+        return super().computeOks(imgId, catId)
+
+
+def summarize(
+    dataset: dict[str, Any], results: list[dict[str, Any]], image_ids: list[Any], sigmas_of: Mapping[int, Array]
+) -> Metrics:
+    """The ten numbers of checked truths and results."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = index(dataset)
+        # its loadRes needs a first result
+        found = truth.loadRes(results) if results else index({**dataset, "annotations": []})
+        evaluation = SkeletonEval(truth, found, sigmas_of)
+        evaluation.params.imgIds = image_ids
+        evaluation.params.catIds = sorted(sigmas_of)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    stats = zip(KEYPOINT_METRICS, evaluation.stats, strict=True)
+    return {name: None if value < 0 else float(value) for name, value in stats}
+
+
+def index(dataset: dict[str, Any]) -> COCO:
+    coco = COCO()
+    coco.dataset = dataset
+    coco.createIndex()
+    return coco
