@@ -1,0 +1,233 @@
+"""Results out: one COCO dataset, annotated pictures, and files that are whole or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+import time
+import urllib.parse
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cv2
+
+from associative_embedding.skeleton import Skeleton
+from associative_embedding.types import Array, Instances
+from associative_embedding.version import VERSION
+
+# what cv2 encodes, with its options; 95 is visually lossless
+IMAGE_OPTIONS: dict[str, tuple[int, ...]] = {
+    ".bmp": (),
+    ".jpeg": (cv2.IMWRITE_JPEG_QUALITY, 95),
+    ".jpg": (cv2.IMWRITE_JPEG_QUALITY, 95),
+    ".png": (),
+    ".tif": (),
+    ".tiff": (),
+    ".webp": (cv2.IMWRITE_WEBP_QUALITY, 95),
+}
+
+
+def atomic_write(path: str | Path, data: bytes) -> None:
+    """Write a file so that nobody, whatever happens, ever sees a part of it.
+
+    The data go to a temporary file in the same folder, to the disk, and only then to the name; on a failure the old
+    file stays and the temporary one is removed. Missing parent folders are made. A symbolic link is followed.
+
+    Raises:
+        OSError: one line with the path and the reason.
+    """
+    target = Path(os.path.realpath(path))
+    partial = target.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not stat.S_ISREG(target.stat().st_mode):  # never replace /dev/null or a folder
+            raise OSError("is not a regular file")
+        try:
+            with open(partial, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, target)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def write_json(path: str | Path, document: Any) -> None:
+    """Write a json file atomically.
+
+    Raises:
+        ValueError: when the document holds what json cannot (NaN, an array).
+        OSError: see `atomic_write`.
+    """
+    atomic_write(path, _json_text(path, document))
+
+
+def _json_text(path: str | Path, document: Any) -> bytes:
+    try:
+        return json.dumps(document, allow_nan=False).encode("ascii") + b"\n"
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"cannot write {path}: not a json document ({error})") from None
+
+
+def write_image(path: str | Path, rgb: Array) -> None:
+    """Write an ``(H, W, 3)`` uint8 RGB picture atomically, in the format of the extension.
+
+    Raises:
+        ValueError: for an extension that is not in `IMAGE_OPTIONS`, or a picture that the format cannot hold.
+        OSError: see `atomic_write`.
+    """
+    extension = Path(path).suffix.lower()
+    if extension not in IMAGE_OPTIONS:
+        raise ValueError(f"cannot write {path}: the extension must be one of {', '.join(IMAGE_OPTIONS)}")
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or str(rgb.dtype) != "uint8" or rgb.size == 0:
+        raise ValueError(f"cannot write {path}: the picture must be (H, W, 3) uint8, not {rgb.shape} {rgb.dtype}")
+    try:
+        done, data = cv2.imencode(extension, rgb[:, :, ::-1], IMAGE_OPTIONS[extension])
+    except cv2.error:
+        done = False
+    if not done:
+        raise ValueError(f"cannot write {path}: {extension} cannot hold {rgb.shape[1]}x{rgb.shape[0]} pixels")
+    atomic_write(path, data.tobytes())
+
+
+def save_instances(instances: Instances, path: str | Path) -> None:
+    """One image's result: a COCO dataset (``.json``) or the annotated picture (an extension of `IMAGE_OPTIONS`).
+
+    Raises:
+        ValueError: for another extension, or for a picture when the instances keep no image.
+        OSError: see `atomic_write`.
+    """
+    extension = Path(path).suffix.lower()
+    if extension == ".json":
+        write_json(path, coco_dataset([instances]))
+    elif extension in IMAGE_OPTIONS:
+        write_image(path, instances.draw())
+    else:
+        raise ValueError(f"cannot save {path}: the extension must be .json or one of {', '.join(IMAGE_OPTIONS)}")
+
+
+def coco_dataset(results: Iterable[Instances], categories: Mapping[int, Skeleton] | None = None) -> dict[str, Any]:
+    """Results as one COCO dataset: ``info``, ``images``, ``annotations`` and ``categories``.
+
+    Image ids count from 1 in the order of the results, annotation ids from 1 over all of them. The third value of a
+    keypoint is its score in [0, 1] (0 = not found), not COCO's visibility. ``annotations`` alone is what COCO's
+    evaluation calls a results file, when the image ids are the dataset's.
+
+    Args:
+        results: one `Instances` per image, images without instances too.
+        categories: category id -> skeleton. By default those that the results name; a skeleton of which nothing was
+            found gets the lowest free id.
+
+    Raises:
+        ValueError: when a category id stands for two skeletons, or is none of `categories`.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    skeletons: list[Skeleton] = []
+    known = dict(categories or {})
+    for image_id, result in enumerate(results, start=1):
+        height, width = result.image_size
+        images.append({"id": image_id, "file_name": result.source, "width": int(width), "height": int(height)})
+        for annotation in result.to_coco(image_id):
+            category_id = annotation["category_id"]
+            if category_id not in known and categories is not None:
+                raise ValueError(f"{result.source}: category id {category_id} is none of {sorted(known)}")
+            if known.setdefault(category_id, result.skeleton) != result.skeleton:
+                raise ValueError(f"{result.source}: category id {category_id} stands for two skeletons")
+            annotations.append({"id": len(annotations) + 1, **annotation})
+        if result.skeleton not in skeletons:
+            skeletons.append(result.skeleton)
+    for skeleton in skeletons:
+        if categories is None and skeleton not in known.values():
+            known[min(set(range(1, len(known) + 2)) - known.keys())] = skeleton
+    return {
+        "info": {
+            "description": "Instances found by associative-embedding; a keypoint is x, y, score",
+            "version": VERSION,
+            "date_created": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+        "images": images,
+        "annotations": annotations,
+        "categories": [skeleton.to_category(category_id) for category_id, skeleton in sorted(known.items())],
+    }
+
+
+def annotated_name(source: str, folder: str | Path) -> Path:
+    """Where the annotated picture of a source goes: ``folder/name-<hash>.jpg`` (``.png`` for a ``.png``).
+
+    The hash is of the source's whole path or URL. So the same source always gets the same name, another source with
+    the same file name gets another, now or in a later run, and no source gets its own.
+    """
+    is_url = "://" in source
+    identity = source if is_url else os.path.abspath(source)
+    path = urllib.parse.unquote(re.split("[?#]", source)[0]) if is_url else source
+    stem, extension = os.path.splitext(os.path.basename(path))
+    stem = re.sub(r"[^\w.-]+", "_", stem)[:60].strip("._") or "image"
+    digest = hashlib.sha256(os.fsencode(identity)).hexdigest()[:8]
+    return Path(folder) / f"{stem}-{digest}{'.png' if extension.lower() == '.png' else '.jpg'}"
+
+
+class ResultsWriter:
+    """A growing results file: ``with ResultsWriter(path) as writer: writer.add(instances)``.
+
+    The file is a whole COCO dataset at any moment. It is written with the first result (a path that cannot be written
+    fails at once, not after hours), then every `interval` seconds, and at the end, also after an exception or Ctrl-C.
+    So ``kill -9`` loses the results of the last `interval` seconds at most; of large files, which take long to write,
+    those of the time in which 20 of them could be written.
+
+    Args:
+        path: of the ``.json`` file.
+        interval: seconds between two writes.
+        categories: see `coco_dataset`.
+    """
+
+    def __init__(
+        self, path: str | Path, *, interval: float = 30, categories: Mapping[int, Skeleton] | None = None
+    ) -> None:
+        self.path = Path(path)
+        self.interval = interval
+        self.categories = categories
+        self._results: list[Instances] = []
+        self._next_write = 0.0
+
+    def add(self, instances: Instances) -> None:
+        """Take the result of the next image. Its picture is not kept.
+
+        Raises:
+            ValueError: for a result that no json can hold (NaN); the others are not lost for it.
+            OSError: see `atomic_write`.
+        """
+        _json_text(self.path, coco_dataset([instances], self.categories))
+        self._results.append(replace(instances, image=None))
+        if time.monotonic() >= self._next_write:
+            self.write()
+
+    def write(self) -> None:
+        """Write what there is.
+
+        Raises:
+            OSError: see `atomic_write`.
+        """
+        start = time.monotonic()
+        write_json(self.path, coco_dataset(self._results, self.categories))
+        end = time.monotonic()
+        self._next_write = end + max(self.interval, 20 * (end - start))
+
+    def __enter__(self) -> ResultsWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.write()

@@ -1,0 +1,270 @@
+"""What is drawn where, and that it can be seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from associative_embedding.draw import DROPPED, SIDE_COLOURS, draw_instances, draw_tag_maps, draw_tag_plot, limb_radius
+from associative_embedding.skeleton import COCO_17, Skeleton
+from associative_embedding.strokes import RIM, contact_sheet, draw_dot, draw_line, palette
+from associative_embedding.types import Detections, Groups, Instances
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+PAIR = Skeleton.build("thing", ["left_end", "right_end", "middle"], [("left_end", "right_end")])
+SIZE = (120, 160)
+
+
+def instances_of(keypoints: Any, skeleton: Skeleton = PAIR, size: tuple[int, int] = SIZE) -> Instances:
+    keypoints = np.array(keypoints, dtype=np.float32).reshape(-1, len(skeleton), 3)
+    n = len(keypoints)
+    score = np.linspace(0.9, 0.5, n, dtype=np.float32)
+    return Instances(score, np.ones(n, np.int64), np.zeros((n, 1)), keypoints, size, skeleton)
+
+
+ONE = instances_of([[20.5, 60.5, 0.9], [140.5, 60.5, 0.6], [80.5, 100.5, 0.3]])
+
+
+def canvas(value: int = 128, size: tuple[int, int] = SIZE) -> Array:
+    return np.full((*size, 3), value, np.uint8)
+
+
+def changed(image: Array, value: int = 128) -> Array:
+    return (image != value).any(axis=2)
+
+
+def test_each_thing_has_its_colour_and_place() -> None:
+    image = canvas()
+    drawn = draw_instances(image, ONE)
+    assert (image == 128).all()  # the given image stays
+    assert tuple(drawn[60, 20]) == SIDE_COLOURS["l"]
+    assert tuple(drawn[60, 140]) == SIDE_COLOURS["r"]
+    assert tuple(drawn[100, 80]) == SIDE_COLOURS[""]
+    assert tuple(drawn[60, 80]) == tuple(palette(1)[0])
+    assert not changed(drawn)[:50].any()
+    column = drawn[:, 60].astype(int)  # across the limb: dark, bright, dark
+    dark = np.flatnonzero(column.sum(axis=1) < sum(RIM) + 60)
+    assert dark.min() < 60 < dark.max()
+    assert dark.min() + dark.max() == pytest.approx(120, abs=1)
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_skeletons_show_on_any_background(value: int) -> None:
+    drawn = draw_instances(canvas(value), ONE).astype(int)
+    contrast = np.abs(drawn - value).max(axis=2)
+    assert (contrast > 90).sum() > 350
+
+
+def test_threshold() -> None:
+    full, some, none = (changed(draw_instances(canvas(), ONE, threshold=t)) for t in (0.0, 0.5, 0.95))
+    assert full[100, 80]
+    assert not some[100, 80]
+    assert some[60, 80]
+    assert not none.any()
+    one_end = changed(draw_instances(canvas(), ONE, threshold=0.7))
+    assert one_end[60, 20]
+    assert not one_end[60, 80]  # a limb needs both its ends
+    for wrong in (-0.1, 1.5, float("nan")):
+        with pytest.raises(ValueError, match="threshold must be in"):
+            draw_instances(canvas(), ONE, threshold=wrong)
+
+
+def test_missing_keypoints_are_not_drawn() -> None:
+    lost = instances_of([[0, 0, 0], [140, 60, 0.6], [np.nan, np.inf, 0.5]])
+    drawn = changed(draw_instances(canvas(), lost, scores=True, boxes=True))
+    assert not drawn[:30, :60].any()
+    assert not changed(draw_instances(canvas(), instances_of(np.zeros((3, 3))), scores=True, boxes=True)).any()
+    assert not changed(draw_instances(canvas(), instances_of([]), scores=True, boxes=True)).any()
+
+
+def test_the_best_lies_on_top() -> None:
+    two = instances_of([ONE.keypoints[0], ONE.keypoints[0]])
+    np.testing.assert_array_equal(draw_instances(canvas(), two)[60, 80], palette(1)[0])
+
+
+def test_boxes_and_scores_are_seen() -> None:
+    plain, box, score = (draw_instances(canvas(), ONE, **o) for o in ({}, {"boxes": True}, {"scores": True}))
+    assert changed(box)[80, :20].any()  # the box's left side
+    assert not changed(plain)[80, :20].any()
+    assert (score != plain).any(axis=2).sum() > 100
+    labelled = draw_instances(canvas(), replace(ONE, score=np.array([0.11], np.float32)), scores=True)
+    assert (labelled != score).any()  # it is the number that is written
+
+
+def test_labels_do_not_cover_each_other() -> None:
+    two = instances_of([ONE.keypoints[0], ONE.keypoints[0] + np.float32([1, 0, 0])])
+    drawn = draw_instances(canvas(), two, scores=True)
+    areas = [(drawn[:55] == colour).all(axis=2).sum() for colour in palette(2)]
+    assert min(areas) > 60
+    assert abs(areas[0] - areas[1]) < 60
+
+
+def test_widths_follow_the_person_and_the_image() -> None:
+    def radius(person: float, image: int) -> float:
+        return limb_radius((np.zeros(2), np.full(2, person)), (image, image))
+
+    assert radius(20, 400) < radius(200, 400) <= radius(390, 400) < radius(3900, 4000)
+    assert radius(3, 400) > 0.5
+
+
+def test_an_image_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"image is \(8, 8\), but the instances were found in one of \(120, 160\)"):
+        draw_instances(canvas(size=(8, 8)), ONE)
+    for image in (np.zeros(SIZE, np.uint8), np.zeros((*SIZE, 3))):
+        with pytest.raises(ValueError, match="image must be"):
+            draw_instances(image, ONE)
+
+
+def test_drawing_is_sub_pixel_and_centred() -> None:
+    def centroid(shift: float) -> Array:
+        image = canvas(255, (41, 41))
+        draw_dot(image, (20.5 + shift, 20.5), 5.0, (0, 0, 0), rim=0.0)
+        weight = 255.0 - image[:, :, 0]
+        y, x = np.mgrid[:41, :41] + 0.5
+        return np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
+
+    for shift in (0.0, 0.25, 0.5):
+        np.testing.assert_allclose(centroid(shift), [20.5 + shift, 20.5], atol=0.12)
+
+
+def test_line_width() -> None:
+    for radius in (1.0, 2.5, 4.0):
+        image = canvas(0, (41, 81))
+        draw_line(image, (10, 20.5), (70, 20.5), radius, (255, 255, 255))
+        assert image[:, 40, 0].sum() / 255 == pytest.approx(2 * radius, abs=0.3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.integers(0, 30),
+    st.sampled_from([1.0, 100.0, 1e9, 3e38]),
+    st.integers(0, 999),
+)
+def test_nothing_breaks_it(height: int, width: int, n: int, spread: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    keypoints = (rng.uniform(-1, 1, (n, 17, 3)) * [spread, spread, 1]).astype(np.float32)
+    found = instances_of(keypoints, COCO_17, (height, width))
+    drawn = draw_instances(canvas(size=(height, width)), found, scores=True, boxes=True)
+    assert drawn.shape == (height, width, 3)
+
+
+def test_palette() -> None:
+    assert palette(0).shape == (0, 3)
+    np.testing.assert_array_equal(palette(500)[:7], palette(7))
+    lab = cv2.cvtColor((palette(24)[None] / 255).astype(np.float32), cv2.COLOR_RGB2LAB)[0]
+    distance = np.linalg.norm(lab[:, None] - lab[None], axis=2) + 1000 * np.eye(24)
+    assert distance.min() > 20
+    assert np.diag(distance[:8], 1).min() > 60  # neighbours
+    assert lab[:, 0].min() > 45
+    assert len(np.unique(palette(100), axis=0)) == 100
+
+
+def test_contact_sheet() -> None:
+    sheet = contact_sheet([canvas(v, s) for v, s in ((1, (4, 6)), (2, (2, 2)), (3, (4, 6)))], 2, gap=2)
+    assert sheet.shape == (10, 14, 3)
+    assert (sheet[:4, :6] == 1).all()
+    assert (sheet[1:3, 10:12] == 2).all()
+    assert (sheet[6:, :6] == 3).all()
+    assert (sheet[6:, 6:] == 255).all()
+    with pytest.raises(ValueError, match="needs pictures and columns"):
+        contact_sheet([], 2)
+
+
+# --- tags
+
+
+def grouped(tag: Any, group: Any, step: Any) -> tuple[Detections, Groups]:
+    tag = np.array(tag, np.float64)
+    tag = tag[:, None] if tag.ndim == 1 else tag
+    group = np.array(group)
+    count = int(group.max(initial=-1)) + 1
+    means = np.array([tag[group == g].mean(axis=0) for g in range(count)]).reshape(count, tag.shape[1])
+    detections = Detections(np.ones(len(group)), tag, np.zeros((len(group), 2)), np.array(step, np.int64))
+    return detections, Groups(group, means, np.ones(count))
+
+
+def dots(picture: Array, colour: Any) -> Array:
+    """``(n, 2)`` x, y of the dots of a colour, from left to right."""
+    count, _, stats, centres = cv2.connectedComponentsWithStats((picture == colour).all(axis=2).astype(np.uint8))
+    large = [centres[i] for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] > 40]
+    return np.array(sorted(map(tuple, large))).reshape(-1, 2)
+
+
+def test_tag_plot_places_each_dot() -> None:
+    detections, groups = grouped([0.0, 0.2, 5.0, 2.5], [0, 0, 1, -1], [0, 1, 1, 2])
+    picture = draw_tag_plot(detections, groups, PAIR)
+    red, blue, grey = dots(picture, palette(2)[0]), dots(picture, palette(2)[1]), dots(picture, DROPPED)
+    assert (len(red), len(blue), len(grey)) == (2, 1, 1)
+    assert red[0, 1] < red[1, 1] == pytest.approx(blue[0, 1], abs=0.5)  # rows are keypoint types
+    assert grey[0, 1] > blue[0, 1]
+    unit = (blue[0, 0] - red[0, 0]) / 5
+    assert red[1, 0] - red[0, 0] == pytest.approx(0.2 * unit, abs=0.7)
+    assert grey[0, 0] - red[0, 0] == pytest.approx(2.5 * unit, abs=0.7)
+
+
+def test_tag_plot_of_several_values_shows_the_direction_that_separates() -> None:
+    rng = np.random.default_rng(0)
+    tag = rng.normal(scale=0.05, size=(8, 3))
+    tag[4:, 2] += 4  # the people differ in the last value alone
+    detections, groups = grouped(tag, [0] * 4 + [1] * 4, [0, 1, 2, 0, 0, 1, 2, 1])
+    picture = draw_tag_plot(detections, groups, PAIR)
+    left, right = dots(picture, palette(2)[0]), dots(picture, palette(2)[1])
+    assert left[:, 0].max() + 300 < right[:, 0].min()
+
+
+@pytest.mark.parametrize(("tag", "group"), [([], []), ([1.0, 1.0], [0, 0]), ([[1.0, 2.0]] * 2, [0, -1])])
+def test_tag_plot_of_little(tag: Any, group: list[int]) -> None:
+    detections, groups = grouped(tag, np.array(group, int), [0, 1][: len(group)])
+    picture = draw_tag_plot(detections, groups, PAIR)
+    assert len(dots(picture, palette(1)[0])) == group.count(0)
+    assert len(dots(picture, DROPPED)) == group.count(-1)
+
+
+def test_tag_plot_refuses_what_does_not_fit() -> None:
+    detections, groups = grouped([0.0, 1.0], [0, 1], [0, 1])
+    for wrong, reason in (
+        (replace(groups, group=np.zeros(3, int)), "3 group numbers for 2"),
+        (replace(groups, group=np.array([0, 2])), "group is none"),
+        (replace(groups, tag=groups.tag * np.nan), "not finite"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            draw_tag_plot(detections, wrong, PAIR)
+    with pytest.raises(ValueError, match="step is outside"):
+        draw_tag_plot(replace(detections, step=np.array([0, 3])), groups, PAIR)
+
+
+def test_tag_maps_tint_people_apart() -> None:
+    heatmap, tag = np.zeros((2, 10, 20)), np.full((2, 10, 20), 1e6)  # elsewhere a tag may be anything
+    heatmap[:, 5, 4] = heatmap[0, 5, 15] = 1
+    tag[:, 5, 4], tag[0, 5, 15] = -1.0, 1.0
+    picture = draw_tag_maps(canvas(200, (120, 240)), tag, heatmap, {"nose": 0, "hip": 1})
+    assert picture.shape == (120, 240 * 2 + 6, 3)
+    middle = 12 * 5 + 6
+    low, high, low_again = (picture[middle, x].astype(int) for x in (54, 186, 240 + 6 + 54))
+    assert low[2] > low[0] + 60  # blue
+    assert high[0] > high[2] + 60  # red
+    np.testing.assert_array_equal(low, low_again)  # one scale for all panels
+    assert np.ptp(picture[100, 120].astype(int)) == 0  # grey where nothing is
+
+
+def test_tag_maps_refuse_what_does_not_fit() -> None:
+    image, maps = canvas(), np.zeros((2, 4, 4))
+    for tag, heatmap, channels, reason in (
+        (maps, maps[:1], {"a": 0}, r"must both be \(K, h, w\)"),
+        (maps[0], maps[0], {"a": 0}, r"must both be \(K, h, w\)"),
+        (maps, maps, {"a": 2}, "outside of the 2 maps"),
+        (maps * np.nan, maps, {"a": 1}, "not finite"),
+        (maps, maps, {}, "needs pictures"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            draw_tag_maps(image, tag, heatmap, channels)
+    assert draw_tag_maps(image, maps, maps, {"a": 0}).shape == image.shape
