@@ -1,0 +1,177 @@
+"""Image -> Instances: geometry, network, test-time scales and mirror, the task's decode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from associative_embedding.checkpoint import ModelInfo, load_model
+from associative_embedding.geometry import ImageGeometry, letterbox, warp
+from associative_embedding.image_io import read_image
+from associative_embedding.models.network import Network
+from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.types import Array, Instances, Maps
+
+WEIGHTS = Path(__file__).parent / "weights"
+MAX_INPUT_SIDE = 4096
+
+
+class Predictor:
+    """A model with its task and geometry. Calling it with an image finds the people in it.
+
+    Args:
+        network: in eval mode.
+        info: what the model file says.
+        input_size: long side of the network's input, pixels; None = the model's own.
+        scales: of the input, for test-time averaging; heatmaps are averaged at the largest, tags stacked.
+        flip: also run the mirror image.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        info: ModelInfo,
+        *,
+        input_size: int | None = None,
+        scales: Sequence[float] = (1.0,),
+        flip: bool = False,
+    ):
+        self.network, self.info = network, info
+        self.task = PoseTask(info.skeleton, info.decode)
+        self.input_size = input_size or info.input_size
+        self.scales = tuple(sorted(scales, reverse=True))
+        self.flip = flip
+        if not self.scales or min(self.scales) <= 0 or len(set(self.scales)) != len(self.scales):
+            raise ValueError(f"scales must be positive, each once, not {', '.join(map(str, scales))}")
+        if not 32 <= self.input_size * min(self.scales) <= self.input_size * max(self.scales) <= MAX_INPUT_SIDE:
+            raise ValueError(
+                f"input size {self.input_size} with scales {self.scales} is not within 32..{MAX_INPUT_SIDE} pixels"
+            )
+
+    def with_decode(self, **settings: Any) -> Predictor:
+        """A copy with other decode settings (see `config.DecodeConfig`).
+
+        Raises:
+            ValueError: for a setting that does not exist, or a value out of range.
+        """
+        try:
+            decode = replace(self.info.decode, **settings)
+        except TypeError:
+            known = [f.name for f in fields(self.info.decode)]
+            raise ValueError(f"unknown decode setting in {', '.join(settings)}; known are {', '.join(known)}") from None
+        info = replace(self.info, decode=decode)
+        return Predictor(self.network, info, input_size=self.input_size, scales=self.scales, flip=self.flip)
+
+    @property
+    def device(self) -> torch.device:
+        return self.network.mean.device
+
+    def __call__(self, source: Any, *, keep_image: bool = True) -> Instances:
+        """People in one image: a path, URL, bytes, ``(H, W[, 3 or 4])`` array (RGB) or PIL image.
+
+        Args:
+            keep_image: keep the picture in the result, for `Instances.draw`.
+
+        Raises:
+            ValueError: when the image cannot be read, or the network's output is not finite.
+        """
+        image = read_image(source)
+        maps, geometry = self.maps(image)
+        name = str(source) if isinstance(source, (str, Path)) else ""
+        try:
+            found = self.task.decode(maps, geometry)
+        except ValueError as error:
+            raise ValueError(f"{name or 'image'}: {error}") from None
+        return replace(found, image=image if keep_image else None, source=name)
+
+    def stream(self, sources: Iterable[Any]) -> Iterator[Instances]:
+        """One image after another, lazily; memory does not grow."""
+        return (self(source) for source in sources)
+
+    @torch.inference_mode()
+    def maps(self, image: Array) -> tuple[Maps, ImageGeometry]:
+        """The merged maps of one image ``(H, W, 3)`` uint8 RGB, batch 1, and their geometry (the largest scale's)."""
+        views = [self._view(image, scale) for scale in self.scales]
+        reference = views[0][1]
+        heatmaps, tags = [], []
+        for maps, geometry in views:
+            maps = maps if geometry is reference else resample(maps, geometry, reference)
+            heatmaps.append(maps.heatmap)
+            tags.append(maps.tag)
+        return Maps(torch.stack(heatmaps).mean(dim=0), torch.cat(tags, dim=2)), reference
+
+    def _view(self, image: Array, scale: float) -> tuple[Maps, ImageGeometry]:
+        size = (image.shape[0], image.shape[1])
+        long_side = max(self.network.multiple, round(self.input_size * scale))
+        geometry = letterbox(size, long_side, multiple=self.network.multiple, stride=self.network.stride)
+        x = torch.from_numpy(warp(image, geometry)).permute(2, 0, 1)[None].to(self.device)
+        maps = self.network(x)[-1]
+        if self.flip:
+            maps = merge_mirror(maps, self.network(x.flip(-1))[-1], self.info.skeleton.flip_index)
+        return maps, geometry
+
+
+def merge_mirror(maps: Maps, mirrored: Maps, flip_index: Array) -> Maps:
+    """Mean of the heatmaps, tags stacked on D. `mirrored`: of the image flipped left to right."""
+    index = torch.as_tensor(flip_index, device=maps.heatmap.device)
+    heatmap = mirrored.heatmap.flip(-1)[:, index]
+    tag = mirrored.tag.flip(-1)[:, index]
+    return Maps((maps.heatmap + heatmap) / 2, torch.cat([maps.tag, tag], dim=2))
+
+
+def resample(maps: Maps, source: ImageGeometry, target: ImageGeometry) -> Maps:
+    """Maps of one view of an image, sampled (bilinear) where another view's map pixels are."""
+    h, w = target.map_size
+    y, x = np.meshgrid(np.arange(h), np.arange(w), indexing="ij")
+    xy = source.to_map(target.to_image(np.stack([x, y], axis=-1).astype(np.float64)))
+    size = np.array([source.map_size[1], source.map_size[0]])
+    grid = torch.from_numpy((xy + 0.5) / size * 2 - 1)[None].to(maps.heatmap)
+
+    def sample(value: Tensor) -> Tensor:
+        return F.grid_sample(value, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+    return Maps(sample(maps.heatmap), sample(maps.tag.flatten(1, 2)).unflatten(1, maps.tag.shape[1:3]))
+
+
+def model_path(name: str | Path) -> Path:
+    """The file of a model: a shipped one by its name, else a path.
+
+    Raises:
+        ValueError: when it is neither.
+    """
+    shipped = WEIGHTS / f"{name}.safetensors"
+    if "/" not in str(name) and shipped.is_file():
+        return shipped
+    if Path(name).is_file():
+        return Path(name)
+    names = ", ".join(sorted(path.stem for path in WEIGHTS.glob("*.safetensors")))
+    raise ValueError(f"model {str(name)!r} is neither a shipped model ({names}) nor a file")
+
+
+def load(
+    model: str | Path = "person",
+    *,
+    device: str = "cpu",
+    input_size: int | None = None,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+) -> Predictor:
+    """A ready predictor.
+
+    Args:
+        model: name of a shipped model, or the path of a model file.
+        device: ``cpu``, ``cuda``, ``cuda:1`` ...
+        input_size, scales, flip: see `Predictor`.
+
+    Raises:
+        ValueError: for a model that is not there or cannot be read.
+    """
+    network, info = load_model(model_path(model), device)
+    return Predictor(network, info, input_size=input_size, scales=scales, flip=flip)

@@ -1,0 +1,251 @@
+"""The training loop, read from top to bottom.
+
+A step is: a batch that depends on (seed, step) alone -> network -> heatmap loss + tag loss at every output -> update.
+Because the data of a step is a pure function of its number, a run that stops and resumes ends with the same weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import yaml
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from associative_embedding.checkpoint import ModelInfo, save_model
+from associative_embedding.config import LossConfig, Recipe, TrainConfig
+from associative_embedding.device import choose_device
+from associative_embedding.interrupt import Interrupt
+from associative_embedding.journal import Journal, Log, Meter
+from associative_embedding.losses import focal_loss, mse_loss, tag_loss
+from associative_embedding.models.network import Network
+from associative_embedding.optimisation import learning_rate, set_learning_rate, update_average
+from associative_embedding.output import atomic_write
+from associative_embedding.skeleton import load_skeleton
+from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.training_data import build_batches, build_stream
+from associative_embedding.training_state import TrainingState, build_state, load_state, save_state
+from associative_embedding.types import Maps, Target
+
+Validate = Callable[[Network, ModelInfo], Log]
+
+
+def train(recipe: Recipe, *, validate: Validate | None = None) -> Path:
+    """Train by a recipe, resuming from what its output folder holds.
+
+    Under torchrun every process takes its own ``train.batch`` samples of a step and gradients are averaged. Batch norms
+    keep the statistics of their own process.
+
+    Args:
+        validate: network, info -> numbers for the log; called every ``train.validate_every`` steps and at the end.
+
+    Returns:
+        the trained model's file, ``output/model.safetensors``.
+
+    Raises:
+        ValueError: for a setting or data that cannot be used, or a loss that is not finite.
+        KeyboardInterrupt: after saving, when interrupted.
+    """
+    config = recipe.train
+    with process_group() as (rank, world):
+        device = choose_device(config.device)
+        task = PoseTask(load_skeleton(recipe.data.skeleton), recipe.decode)
+        state = build_state(recipe, task.channels, device)
+        stream = build_stream(recipe.data, task.skeleton, stride=state.network.stride, seed=config.seed)
+        load_state(Path(recipe.output), state, recipe, device)
+        run = Run.start(recipe, state, task, validate, rank=rank, world=world, device=device)
+        model: nn.Module = nn.parallel.DistributedDataParallel(state.network) if world > 1 else state.network
+
+        interrupt, meter = Interrupt(), Meter()
+        batches = build_batches(stream, task, recipe, start_step=state.step, rank=rank, world=world)
+        bar = tqdm(total=config.steps, initial=state.step, disable=rank > 0 or None, desc=run.output.name, unit="step")
+        with interrupt.listening(), bar:
+            for image, target in batches:
+                set_learning_rate(state.optimizer, learning_rate(config, state.step))
+                outputs = forward(model, image.to(device, non_blocking=True), amp=state.scaler.is_enabled())
+                loss, terms = criterion(outputs, target.to(device), recipe.loss, state.step)
+                update(state, loss, config)
+                meter.add(len(image), {"loss": loss, **terms})
+                bar.update()
+                if run.due(config.log_every):
+                    bar.set_postfix(run.log(meter.take(world)))
+                if interrupt.anywhere(world):
+                    run.save()
+                    raise KeyboardInterrupt(
+                        f"interrupted at step {state.step}; saved in {run.output}, the same command resumes"
+                    )
+                if run.due(config.save_every) or run.due(config.validate_every):
+                    run.save()
+                if run.due(config.validate_every):
+                    with interrupt.at_once():
+                        run.check()
+        if meter.steps:
+            run.log(meter.take(world))
+        run.save()
+        run.check()
+        return run.model_file
+
+
+def forward(model: nn.Module, image: Tensor, *, amp: bool) -> list[Maps]:
+    """The outputs in single precision, whatever the network computes in: the losses need it."""
+    with torch.autocast(image.device.type, enabled=amp):
+        outputs = model(image)
+    return [Maps(maps.heatmap.float(), maps.tag.float()) for maps in outputs]
+
+
+def criterion(outputs: list[Maps], target: Target, config: LossConfig, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+    """Heatmap loss + tag loss, averaged over the outputs and the batch (paper, sections 3.3 and 4.1).
+
+    Returns:
+        the scalar to minimise, and its unweighted terms.
+    """
+    terms: dict[str, Tensor] = {}
+    for maps in outputs:
+        if config.heatmap == "mse":
+            heatmap = mse_loss(maps.heatmap, target.heatmap, target.valid, foreground=config.foreground)
+        else:
+            heatmap = focal_loss(maps.heatmap, target.heatmap, target.valid)
+        pull, push = tag_loss(
+            maps.tag,
+            target.samples,
+            push_sigma=config.push_sigma,
+            pull_reduction=config.pull_reduction,
+            official_push=config.official_push,
+        )
+        for name, value in (("heatmap", heatmap), ("pull", pull), ("push", push)):
+            terms[name] = terms.get(name, torch.zeros((), device=value.device)) + value.mean() / len(outputs)
+    warm = min(1.0, step / config.pull_warmup) if config.pull_warmup else 1.0
+    total = config.heatmap_weight * terms["heatmap"] + config.pull * warm * terms["pull"] + config.push * terms["push"]
+    return total, terms
+
+
+def update(state: TrainingState, loss: Tensor, config: TrainConfig) -> None:
+    """One step of the optimizer and of the moving average."""
+    state.optimizer.zero_grad(set_to_none=True)
+    state.scaler.scale(loss).backward()
+    if config.clip:
+        state.scaler.unscale_(state.optimizer)  # the limit is on the true gradient
+        nn.utils.clip_grad_norm_(state.network.parameters(), config.clip)
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    if state.average is not None:
+        update_average(state.average, state.network, config.ema, state.step)
+    state.step += 1
+
+
+@dataclass
+class Run:
+    """A run's folder: log, state and model. Of several processes only the first one (rank 0) writes."""
+
+    recipe: Recipe
+    state: TrainingState
+    info: ModelInfo
+    journal: Journal
+    validate: Validate | None
+    rank: int
+    saved: int = -1  # the step of the last save
+    checked: int = -1  # and of the last validation
+
+    @classmethod
+    def start(
+        cls,
+        recipe: Recipe,
+        state: TrainingState,
+        task: PoseTask,
+        validate: Validate | None,
+        *,
+        rank: int,
+        world: int,
+        device: torch.device,
+    ) -> Run:
+        journal = Journal(Path(recipe.output), silent=rank > 0, tensorboard=recipe.train.tensorboard)
+        info = ModelInfo(
+            backbone=recipe.network.backbone,
+            tag_size=recipe.network.tag_size,
+            options=dict(recipe.network.options),
+            skeleton=task.skeleton,
+            input_size=recipe.data.validation_size,
+            decode=recipe.decode,
+        )
+        run = cls(recipe, state, info, journal, validate, rank)
+        if rank == 0:
+            atomic_write(run.output / "recipe.yaml", yaml.safe_dump(plain(recipe), sort_keys=False).encode())
+        journal.write("start", state.step, {"fresh": len(state.fresh), "device": str(device), "world": world})
+        return run
+
+    @property
+    def output(self) -> Path:
+        return Path(self.recipe.output)
+
+    @property
+    def model_file(self) -> Path:
+        return self.output / "model.safetensors"
+
+    def due(self, every: int) -> bool:
+        """Whether something that happens `every` so many steps (0 = never) happens now."""
+        return every > 0 and self.state.step % every == 0
+
+    def log(self, values: Log) -> Log:
+        """Note the losses of the last steps; NaN or infinity ends the run."""
+        step = self.state.step
+        if not math.isfinite(values["loss"]):
+            raise ValueError(f"the loss is {values['loss']} at step {step}; {ADVICE}")
+        self.journal.write("train", step, {**values, "lr": learning_rate(self.recipe.train, step - 1)})
+        return values
+
+    def save(self) -> None:
+        """Write the state and the model, once a step."""
+        if self.rank > 0 or self.saved == self.state.step:
+            return
+        if not all(bool(value.isfinite().all()) for value in self.state.network.state_dict().values()):
+            raise ValueError(f"weights are not finite at step {self.state.step}; {ADVICE}")
+        save_state(self.output, self.state, self.recipe)
+        info = dataclasses.replace(self.info, notes={"steps": self.state.step})
+        save_model(self.model_file, self.state.best, info)
+        self.saved = self.state.step
+
+    def check(self) -> None:
+        """Validate and note the numbers, once a step."""
+        if self.rank > 0 or self.validate is None or self.checked == self.state.step:
+            return
+        numbers = self.validate(self.state.best, self.info)
+        self.state.network.train()  # it is the one validated when there is no average
+        self.journal.write("validation", self.state.step, numbers)
+        self.checked = self.state.step
+
+
+ADVICE = "the last checkpoint is kept. Lower train.lr, set train.clip, or look at the data"
+
+
+@contextmanager
+def process_group() -> Iterator[tuple[int, int]]:
+    """(rank, world) under torchrun, else (0, 1)."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield 0, 1
+        return
+    # gloo also with GPUs: the flag of an interrupt is on the host. The others wait while the first process validates.
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group(backend, timeout=timedelta(hours=6))
+    try:
+        yield dist.get_rank(), dist.get_world_size()
+        dist.barrier()
+    finally:
+        dist.destroy_process_group()
+
+
+def plain(recipe: Recipe) -> Log:
+    """A recipe as plain lists and dicts."""
+    result: Log = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    return result

@@ -1,0 +1,78 @@
+"""From a recipe's `data` section to batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from associative_embedding.config import DataConfig, Recipe, SourceConfig
+from associative_embedding.data.coco import CocoKeypoints, held_out
+from associative_embedding.data.loader import Mixture, TrainingStream, batches
+from associative_embedding.skeleton import Skeleton
+from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.tasks.pose_target import PoseTarget
+from associative_embedding.types import Array, Sample, Target
+
+
+def open_source(source: SourceConfig, skeleton: Skeleton, *, part: str) -> CocoKeypoints:
+    """One source's images, without (`part` = "train") or only (`part` = "validation") its held-out share."""
+    data = CocoKeypoints(
+        source.annotations, source.images, skeleton, complete=source.complete, rename=source.rename or None
+    )
+    if not source.held_out:
+        return data
+    return data.select(lambda image_id: held_out(image_id, source.held_out) == (part == "validation"))
+
+
+def build_stream(data: DataConfig, skeleton: Skeleton, *, stride: int, seed: int) -> TrainingStream:
+    """
+    Raises:
+        ValueError: for sources that cannot be read, or when there is none.
+    """
+    if not data.sources:
+        raise ValueError("data.sources is empty: a recipe needs at least one source to train on")
+    mixtures = []
+    for source in data.sources:
+        dataset = open_source(source, skeleton, part="train")
+        if not len(dataset):
+            raise ValueError(f"{source.annotations or source.images}: no image to train on is left")
+        mixtures.append(Mixture(dataset, weight=source.weight, mosaic=source.mosaic, overlap=source.overlap))
+    size = (data.input_size, data.input_size)
+    return TrainingStream(mixtures, data.augment, input_size=size, stride=stride, skeleton=skeleton, seed=seed)
+
+
+@dataclass(frozen=True)
+class Encode:
+    """Sample -> the arrays of one row of a batch; a class so that loader processes can be sent it."""
+
+    task: PoseTask
+    stride: int
+    sigma: float
+
+    def __call__(self, sample: Sample) -> tuple[Array, PoseTarget]:
+        return sample.image, self.task.encode(sample, stride=self.stride, sigma=self.sigma)
+
+
+def collate(task: PoseTask, rows: list[tuple[Array, PoseTarget]]) -> tuple[torch.Tensor, Target]:
+    images, targets = zip(*rows, strict=True)
+    return task.collate(images, targets)
+
+
+def build_batches(
+    stream: TrainingStream, task: PoseTask, recipe: Recipe, *, start_step: int, rank: int, world: int
+) -> Iterator[tuple[torch.Tensor, Target]]:
+    """Batches of the steps from `start_step` to the recipe's last."""
+    return batches(
+        stream,
+        Encode(task, stream.stride, recipe.data.sigma),
+        partial(collate, task),
+        batch=recipe.train.batch,
+        start_step=start_step,
+        steps=recipe.train.steps - start_step,
+        workers=recipe.data.workers,
+        rank=rank,
+        world=world,
+    )

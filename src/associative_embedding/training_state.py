@@ -1,0 +1,143 @@
+"""What a training run must keep to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from associative_embedding.checkpoint import start_from
+from associative_embedding.config import Recipe
+from associative_embedding.models.network import Network
+from associative_embedding.models.zoo import build_network
+from associative_embedding.optimisation import build_optimizer
+from associative_embedding.output import atomic_write
+
+NAME = "state.pt"
+
+
+@dataclass
+class TrainingState:
+    """
+    Attributes:
+        network: in training mode.
+        optimizer: of its parameters.
+        average: the moving average of its weights, or None.
+        scaler: of mixed precision's gradients; disabled, it does nothing.
+        fresh: the names of weights that ``network.start`` did not have.
+        step: steps done.
+    """
+
+    network: Network
+    optimizer: torch.optim.Optimizer
+    average: Network | None
+    scaler: torch.amp.GradScaler
+    fresh: list[str]
+    step: int = 0
+
+    @property
+    def best(self) -> Network:
+        """What is validated and shipped."""
+        return self.average or self.network
+
+
+def build_state(recipe: Recipe, channels: int, device: torch.device) -> TrainingState:
+    """A run before its first step; the weights depend on the recipe alone.
+
+    Args:
+        channels: C, heatmap channels.
+    """
+    config = recipe.network
+    torch.manual_seed(recipe.train.seed)
+    network = build_network(config.backbone, channels, config.tag_size, config.options)
+    fresh = start_from(network, config.start) if config.start else []
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return TrainingState(
+        average=deepcopy(network).eval() if recipe.train.ema else None,
+        network=network.train(),
+        optimizer=build_optimizer(network.body, recipe.train, tuple(config.frozen)),
+        scaler=torch.amp.GradScaler(device.type, enabled=recipe.train.amp and device.type == "cuda"),
+        fresh=fresh,
+    )
+
+
+def save_state(output: Path, state: TrainingState, recipe: Recipe) -> None:
+    """Write ``state.pt`` atomically: a kill at any moment leaves the previous or the new one, whole.
+
+    The last ``train.keep`` states stay as ``state-<step>.pt`` too.
+    """
+    buffer = io.BytesIO()
+    torch.save(
+        {
+            "step": state.step,
+            "network": state.network.state_dict(),
+            "optimizer": state.optimizer.state_dict(),
+            "average": state.average.state_dict() if state.average else None,
+            "scaler": state.scaler.state_dict(),
+            "identity": identity(recipe),
+        },
+        buffer,
+    )
+    data = buffer.getvalue()
+    if recipe.train.keep:
+        atomic_write(output / f"state-{state.step:08d}.pt", data)
+        for old in sorted(output.glob("state-*.pt"))[: -recipe.train.keep]:
+            old.unlink()
+    atomic_write(output / NAME, data)
+
+
+def load_state(output: Path, state: TrainingState, recipe: Recipe, device: torch.device) -> None:
+    """Continue from the ``state.pt`` of a run's folder, if it has one.
+
+    Raises:
+        ValueError: when the file cannot be read or is of another network.
+    """
+    path = output / NAME
+    if not path.is_file():
+        return
+    saved = read_state(path, device)
+    if saved.get("identity") != identity(recipe):
+        raise ValueError(f"{path}: is of another network or seed; choose another output folder, or remove it")
+    if saved["step"] > recipe.train.steps:
+        raise ValueError(f"{path}: has {saved['step']} steps, more than train.steps = {recipe.train.steps}")
+    try:
+        state.network.load_state_dict(saved["network"])
+        load_optimizer(state.optimizer, saved["optimizer"])
+        if state.average is not None:
+            state.average.load_state_dict(saved["average"] or saved["network"])
+    except (RuntimeError, ValueError):  # another skeleton, or other parameters are frozen
+        raise ValueError(
+            f"{path}: does not fit the recipe's skeleton, frozen or lr_factors; choose another output folder"
+        ) from None
+    if saved.get("scaler"):
+        state.scaler.load_state_dict(saved["scaler"])
+    state.step = saved["step"]
+
+
+def read_state(path: Path, device: torch.device) -> dict[str, Any]:
+    try:
+        saved = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path}: not a readable training state ({str(error).splitlines()[0]}); remove it") from None
+    if not isinstance(saved, dict) or not {"step", "network", "optimizer", "average", "identity"} <= saved.keys():
+        raise ValueError(f"{path}: not a training state; remove it")
+    return saved
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """The moments of the saved optimizer, with the settings of this one: a recipe may change between two runs."""
+    settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(saved)
+    for group, setting in zip(optimizer.param_groups, settings, strict=True):
+        group.update(setting)
+
+
+def identity(recipe: Recipe) -> str:
+    """What must not change between a run and its continuation."""
+    network = asdict(recipe.network)
+    return repr((network["backbone"], network["tag_size"], sorted(network["options"].items()), recipe.train.seed))
