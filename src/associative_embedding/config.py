@@ -134,6 +134,8 @@ class DataConfig:
         skeleton: a key of `skeleton.SKELETONS` or a COCO json whose category says it.
         input_size: side of the square training input, pixels.
         sigma: of the heatmap's Gaussians, map pixels.
+        sigma_growth: people so large that this share of the square root of their area is more than `sigma` get that
+            (0 = one sigma for all, the paper's).
         workers: loader processes (0 = in the training process).
         validation: COCO jsons, of which the `held_out` share is validated on (0 = all of it).
         validation_images: at most so many a source (0 = all).
@@ -144,6 +146,7 @@ class DataConfig:
     skeleton: str = "coco-17"
     input_size: int = 256
     sigma: float = 2.0
+    sigma_growth: float = 0.0
     workers: int = 1
     validation: list[SourceConfig] = field(default_factory=list)
     validation_images: int = 0
@@ -155,7 +158,7 @@ class DataConfig:
 class LossConfig:
     """
     Attributes:
-        heatmap: "mse" (the paper's) or "focal".
+        heatmap: "mse" (the paper's) or "focal" (penalty-reduced, see `losses.focal_loss`).
         heatmap_weight: factor of the heatmap loss.
         foreground: weight of a keypoint's pixels in the MSE (1 = the paper's).
         pull, push: factors of the two tag losses (the paper: 1e-3).

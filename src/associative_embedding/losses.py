@@ -26,22 +26,30 @@ def mse_loss(heatmap: Tensor, target: Tensor, valid: Tensor, *, foreground: floa
     return ((heatmap - target).square() * weight).mean(dim=(1, 2, 3))
 
 
-def focal_loss(heatmap: Tensor, target: Tensor, valid: Tensor, *, gamma: float = 2.0) -> Tensor:
-    """Cross entropy with soft targets, each pixel weighted by ``|target - heatmap|^gamma``, ``(B,)``.
+def focal_loss(
+    heatmap: Tensor, target: Tensor, valid: Tensor, *, alpha: float = 8.0, beta: float = 4.0, gamma: float = 2.0
+) -> Tensor:
+    r"""Penalty-reduced focal loss for Gaussians whose centres lie between pixels, ``(B,)``.
 
-    The quality focal loss of Li et al. (NeurIPS 2020, eq. 3). Unlike the penalty-reduced form of CornerNet it needs no
-    pixel whose target is exactly 1, so targets may lie between pixels, and its minimum is at heatmap = target. The
-    divisor is the mass of the target (at least 1), so that it does not depend on the map's size.
+    .. math:: -\sum t^\alpha (1-p)^\gamma \log p + (1-t^\alpha) (1-t)^\beta p^\gamma \log(1-p)
+
+    In CornerNet (Law and Deng, ECCV 2018, eq. 1) a pixel is positive only if its target is exactly 1, so keypoints must
+    be rounded to pixels; here it is positive by the share ``t^alpha``. Near a keypoint a response is hardly punished
+    (``(1-t)^beta``), so a network that is not sure of the last pixel may still be sure of the keypoint. The divisor is
+    the mass of the positives (at least 1), so that it does not depend on the map's size.
 
     Args:
         heatmap, target: ``(B, C, h, w)`` in [0, 1].
         valid: ``(B, C, h, w)``, 1 where it counts.
-        gamma: 0 = plain cross entropy.
+        alpha: sharpness of the positives.
+        beta: how far a Gaussian protects its surroundings.
+        gamma: how little a pixel that is nearly right counts.
     """
-    p = heatmap.clamp(1e-4, 1 - 1e-4)  # in the logarithms only: the weight keeps a gradient at 0 and 1
-    entropy = -(target * p.log() + (1 - target) * (1 - p).log())
-    loss = (target - heatmap).abs().pow(gamma) * entropy * valid
-    return loss.sum(dim=(1, 2, 3)) / (target * valid).sum(dim=(1, 2, 3)).clamp(min=1.0)
+    p = heatmap.clamp(1e-4, 1 - 1e-4)  # in the logarithms only: the weights keep a gradient at 0 and 1
+    share = target.pow(alpha)
+    positive = share * (1 - heatmap).pow(gamma) * p.log()
+    negative = (1 - share) * (1 - target).pow(beta) * heatmap.pow(gamma) * (1 - p).log()
+    return -((positive + negative) * valid).sum(dim=(1, 2, 3)) / (share * valid).sum(dim=(1, 2, 3)).clamp(min=1.0)
 
 
 def tag_loss(

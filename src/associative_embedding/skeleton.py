@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -139,19 +140,21 @@ class Skeleton:
         label = category.get("name", "?")
         if not isinstance(names, (list, tuple)) or not names or not all(isinstance(n, str) for n in names):
             raise ValueError(f"category {label!r} has no 'keypoints' list of names")
+        count = len(names)
         edges = []
         for edge in category.get("skeleton") or []:
-            if len(edge) != 2 or not all(isinstance(i, int) and 1 <= i <= len(names) for i in edge):
-                raise ValueError(f"category {label!r}: 'skeleton' edge {edge} is not two indices in 1..{len(names)}")
+            inside = isinstance(edge, (list, tuple)) and all(isinstance(i, int) and 1 <= i <= count for i in edge)
+            if not inside or len(edge) != 2:
+                raise ValueError(
+                    f"category {label!r}: 'skeleton' edge {edge} is not two of the indices 1..{count} of its {count} "
+                    "'keypoints'; correct the edges (they may be another skeleton's) or leave 'skeleton' out"
+                )
             edges.append((names[edge[0] - 1], names[edge[1] - 1]))
-        return cls.build(
-            str(label),
-            names,
-            edges,
-            oks_sigmas=category.get("oks_sigmas"),
-            group_order=category.get("group_order"),
-            flip_pairs=category.get("flip_pairs"),
-        )
+        stated = {key: category.get(key) for key in ("oks_sigmas", "group_order", "flip_pairs")}
+        try:
+            return cls.build(str(label), names, edges, **stated)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"category {label!r}: {error}") from None
 
     def to_category(self, category_id: int = 1) -> dict[str, Any]:
         """The ``categories`` entry that `from_category` reads back to an equal skeleton."""
@@ -167,22 +170,23 @@ class Skeleton:
         }
 
 
+SIDE_PATTERNS = (
+    re.compile(r"(left|right)", re.IGNORECASE),  # left_wrist, wristRight
+    re.compile(
+        r"(?:^(?=[lr][-_. ])|(?<=[-_. ]))([lr])(?=[-_. ]|\d*$)", re.IGNORECASE
+    ),  # l_wrist, Nose_R, leg_l_2, leg_R2
+    re.compile(r"(?<=[^A-Z])([LR])(?=\d*$)"),  # wristL, forelegL4; not L4, not tail
+    re.compile(r"^([LR])(?=[A-Z][a-z])"),  # LWrist
+)
+
+
 def split_side(name: str) -> tuple[str, str] | None:
-    """``left_wrist``, ``wrist-left``, ``LWrist``, ``legL``, ``wrist_l`` ... -> (side "l" or "r", the rest), or None."""
-    lower = name.lower()
-    for side in ("left", "right"):
-        if side in lower:
-            return side[0], lower.replace(side, "", 1).strip("_- .")
-    for side in ("l", "r"):
-        for mark in ("_", "-", " ", "."):
-            if lower.startswith(side + mark):
-                return side, lower[2:]
-            if lower.endswith(mark + side):
-                return side, lower[:-2]
-    if len(name) > 1 and name[-1] in "LR" and not name[-2].isupper():
-        return name[-1].lower(), lower[:-1]
-    if len(name) > 2 and name[0] in "LR" and name[1].isupper() and name[2].islower():
-        return name[0].lower(), lower[1:]
+    """``left_wrist``, ``wrist-left``, ``LWrist``, ``legL4``, ``wrist_l`` -> (side "l" or "r", the rest), or None."""
+    for pattern in SIDE_PATTERNS:
+        match = pattern.search(name)
+        if match:
+            rest = name[: match.start()] + name[match.end() :]
+            return match[1][0].lower(), rest.lower().strip("_- .")
     return None
 
 

@@ -37,9 +37,9 @@ class PoseTask:
         """C: one heatmap a keypoint type."""
         return len(self.skeleton)
 
-    def encode(self, sample: Sample, *, stride: int, sigma: float) -> PoseTarget:
+    def encode(self, sample: Sample, *, stride: int, sigma: float, sigma_growth: float = 0.0) -> PoseTarget:
         """A sample in input pixels -> its training target."""
-        return encode_pose(sample, stride=stride, sigma=sigma)
+        return encode_pose(sample, stride=stride, sigma=sigma, sigma_growth=sigma_growth)
 
     def collate(self, images: Sequence[Array], targets: Sequence[PoseTarget]) -> tuple[torch.Tensor, Target]:
         """A batch: ``(B, 3, H, W)`` uint8 and its `Target`."""
@@ -123,23 +123,27 @@ def fill_missing(keypoints: Array, tag: Array, maps: Maps, fill_threshold: float
         fill_threshold: lowest heatmap value.
         tag_threshold: root mean square tag distance, from which a pixel is somebody else's.
     """
-    heatmap = maps.heatmap[0]
     missing = keypoints[:, :, 2] == 0
-    wanted = torch.from_numpy(missing.any(axis=0)).to(heatmap.device)
-    channel, y, x = ((heatmap >= fill_threshold) & wanted[:, None, None]).nonzero(as_tuple=True)
-    table = torch.cat([channel[:, None], heatmap[channel, y, x, None], maps.tag[0, channel, :, y, x]], dim=1)
+    kinds = np.flatnonzero(missing.any(axis=0))
+    if not len(kinds):
+        return keypoints.copy()
+    heatmap = maps.heatmap[0]
+    lacked = torch.from_numpy(kinds).to(heatmap.device)
+    order, y, x = (heatmap[lacked] >= fill_threshold).nonzero(as_tuple=True)
+    channel = lacked[order]
+    table = torch.cat([order[:, None], heatmap[channel, y, x, None], maps.tag[0, channel, :, y, x]], dim=1)
     host = table.float().cpu().numpy()
-    first = np.searchsorted(host[:, 0], np.arange(len(wanted) + 1))  # row of each channel's first pixel
+    first = np.searchsorted(host[:, 0], np.arange(len(kinds) + 1))  # row of each type's first pixel
     tag = tag.astype(np.float32)
     found = [
         _best_pixels(missing[:, k], tag, host, slice(start, end), tag_threshold)
-        for k, (start, end) in enumerate(pairwise(first))
+        for k, (start, end) in zip(kinds, pairwise(first), strict=True)
     ]
     person, row = np.concatenate(found, axis=1)
     chosen = torch.from_numpy(row).to(heatmap.device)
     xy = subpixel(heatmap, channel[chosen], y[chosen], x[chosen]).cpu().numpy()
     filled = keypoints.copy()
-    filled[person, host[row, 0].astype(np.int64)] = np.concatenate([xy, host[row, 1:2].clip(0, 1)], axis=1)
+    filled[person, kinds[host[row, 0].astype(np.int64)]] = np.concatenate([xy, host[row, 1:2].clip(0, 1)], axis=1)
     return filled
 
 
@@ -149,11 +153,11 @@ def _best_pixels(missing: Array, tag: Array, table: Array, rows: slice, tag_thre
     Args:
         missing: ``(G,)`` bool.
         tag: ``(G, D)``.
-        table: ``(pixels, 2 + D)`` channel, heatmap value, tag.
-        rows: of the keypoint's channel.
+        table: ``(pixels, 2 + D)`` number of the type, heatmap value, tag.
+        rows: of the keypoint's type.
     """
     people = np.flatnonzero(missing)
-    if not len(people) or rows.start == rows.stop:
+    if rows.start == rows.stop:
         return np.empty((2, 0), dtype=np.int64)
     near = tag_distance(tag[people, None], table[None, rows, 2:]) < tag_threshold  # (P, pixels)
     best = np.where(near, table[rows, 1], 0).argmax(axis=1)

@@ -29,17 +29,20 @@ class PoseTarget:
     index: Array
 
 
-def encode_pose(sample: Sample, *, stride: int, sigma: float) -> PoseTarget:
+def encode_pose(sample: Sample, *, stride: int, sigma: float, sigma_growth: float = 0.0) -> PoseTarget:
     """
     Args:
         sample: in input pixels (augmented); its image is the network's input.
         stride: input pixels per map pixel.
         sigma: of the Gaussians, in map pixels.
+        sigma_growth: large people get wider Gaussians, as OKS asks less precision of them: this share of the square root
+            of their area where that is more than `sigma` (0 = one sigma for all, the paper's).
     """
     size = (sample.image.shape[0] // stride, sample.image.shape[1] // stride)
     xy = sample.keypoints[:, :, :2] / stride - 0.5  # map index coordinates
     visible = sample.keypoints[:, :, 2] > 0
-    heatmap = draw_gaussians(xy, visible, size, sigma)
+    sigmas = np.maximum(sigma, sigma_growth * np.sqrt(sample.area) / stride)
+    heatmap = draw_gaussians(xy, visible, size, sigmas)
     valid = np.broadcast_to(sample.labelled[:, None, None], heatmap.shape)
     if sample.ignore is not None:
         share = cv2.resize(sample.ignore.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
@@ -48,17 +51,20 @@ def encode_pose(sample: Sample, *, stride: int, sigma: float) -> PoseTarget:
     return PoseTarget(heatmap, valid, tag_index(xy, visible, size))
 
 
-def draw_gaussians(xy: Array, visible: Array, size: tuple[int, int], sigma: float) -> Array:
+def draw_gaussians(xy: Array, visible: Array, size: tuple[int, int], sigmas: Array | float) -> Array:
     """``(K, h, w)`` float32: a Gaussian of peak 1 at every visible keypoint's sub-pixel position, merged by maximum.
 
     Args:
         xy: ``(N, K, 2)`` map index coordinates.
         visible: ``(N, K)`` bool.
+        sigmas: ``(N,)`` of each person, or one for all; map pixels.
     """
     height, width = size
     heatmap = np.zeros((xy.shape[1], height, width), np.float32)
-    reach = CUT * sigma
+    widths = np.broadcast_to(sigmas, (len(xy),))
     for n, k in zip(*np.nonzero(visible), strict=True):
+        sigma = float(widths[n])
+        reach = CUT * sigma
         x, y = float(xy[n, k, 0]), float(xy[n, k, 1])
         left, right = max(0, int(np.ceil(x - reach))), min(width, int(np.floor(x + reach)) + 1)
         top, bottom = max(0, int(np.ceil(y - reach))), min(height, int(np.floor(y + reach)) + 1)

@@ -1,0 +1,179 @@
+"""Grouping against the brute-force optimum, its invariances, and the cases on which published decoders fail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from associative_embedding.grouping import _match, group_sequentially, match_weight, tag_distance
+from associative_embedding.types import Array, Detections
+
+
+def build(steps: list[int], tags: Array, scores: Array | None = None) -> Detections:
+    tags = np.asarray(tags, dtype=np.float64).reshape(len(steps), -1)
+    score = np.full(len(steps), 0.5) if scores is None else scores
+    return Detections(score=score, tag=tags, xy=np.zeros((len(steps), 2)), step=np.array(steps, dtype=np.int64))
+
+
+def crowd(
+    people: int, *, steps: int = 17, dimension: int = 1, noise: float = 0.1, seed: int = 0
+) -> tuple[Detections, Array]:
+    """Each person's detections, tags 3 apart, in random order, and who each one belongs to."""
+    rng = np.random.default_rng(seed)
+    person, step = (a.ravel() for a in np.mgrid[:people, :steps])
+    seen = rng.random(person.size) < 0.8
+    order = rng.permutation(np.flatnonzero(seen))
+    person, step = person[order], step[order]
+    tag = 3.0 * person[:, None] + rng.uniform(-noise, noise, size=(len(person), dimension))
+    return build(step.tolist(), tag, rng.uniform(0.1, 1, len(person))), person
+
+
+def partition(group: Array) -> set[frozenset[int]]:
+    return {frozenset(np.flatnonzero(group == g).tolist()) for g in np.unique(group)}
+
+
+def assert_sound(detections: Detections, group: Array, groups: int) -> None:
+    assert group.dtype == np.int64
+    assert group.shape == (len(detections),)
+    assert set(group.tolist()) == set(range(groups))
+    for g in range(groups):
+        steps = detections.step[group == g]
+        assert len(set(steps.tolist())) == len(steps)  # at most one detection of a step
+
+
+def test_tag_distance_is_the_root_mean_square() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(3, 1, 4)), rng.normal(size=(1, 5, 4))
+    expected = [[np.sqrt(np.mean((a[i, 0] - b[0, j]) ** 2)) for j in range(5)] for i in range(3)]
+    np.testing.assert_allclose(tag_distance(a, b), expected)
+    np.testing.assert_allclose(tag_distance(np.tile(a, 3), np.tile(b, 3)), expected)  # repeated dimensions: no change
+    assert tag_distance(np.zeros((0, 1, 2)), np.zeros((1, 5, 2))).shape == (0, 5)
+
+
+def test_match_weight() -> None:
+    distance, score = np.array([[0.0, 0.5, 1.0, 7.0]]), np.array([0.6])
+    np.testing.assert_allclose(match_weight(distance, score, 1.0), [[1.6, 0.8, 0, 0]])
+    np.testing.assert_allclose(match_weight(distance, score, 2.0), [[1.6, 1.2, 0.8, 0]])
+
+
+def best_total(weight: Array) -> float:
+    """Over every way to give each row one column or none, no column twice."""
+    rows, columns = weight.shape
+    best = 0.0
+    for choice in product(range(-1, columns), repeat=rows):
+        used = [c for c in choice if c >= 0]
+        if len(set(used)) == len(used):
+            best = max(best, sum(weight[r, c] for r, c in enumerate(choice) if c >= 0))
+    return best
+
+
+@given(m=st.integers(1, 4), groups=st.integers(0, 4), dimension=st.integers(1, 2), seed=st.integers(0, 9999))
+@settings(max_examples=80, deadline=None)
+def test_match_is_the_optimum(m: int, groups: int, dimension: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    tags, group_tags = rng.normal(size=(m, dimension)), rng.normal(size=(groups, dimension))
+    scores = rng.random(m)
+    joined = _match(tags, scores, group_tags, 1.0)
+    taken = joined[joined >= 0]
+    assert len(set(taken.tolist())) == len(taken)
+    distance = tag_distance(tags[:, None], group_tags[None])
+    weight = match_weight(distance, scores, 1.0)
+    rows = np.flatnonzero(joined >= 0)
+    assert (distance[rows, joined[rows]] < 1.0).all()
+    np.testing.assert_allclose(weight[rows, joined[rows]].sum(), best_total(weight))
+
+
+@pytest.mark.parametrize("people", [1, 2, 40, 200])
+@pytest.mark.parametrize("dimension", [1, 3])
+def test_clear_tags_are_grouped_rightly(people: int, dimension: int) -> None:
+    detections, person = crowd(people, dimension=dimension)
+    groups = group_sequentially(detections, tag_threshold=1.0)
+    assert_sound(detections, groups.group, len(groups))
+    assert partition(groups.group) == partition(person)
+    for g in range(len(groups)):
+        mine = groups.group == g
+        np.testing.assert_allclose(groups.tag[g], detections.tag[mine].mean(axis=0))
+        np.testing.assert_allclose(groups.score[g], detections.score[mine].mean())
+
+
+@pytest.mark.parametrize("dimension", [1, 4])
+def test_nothing_to_group(dimension: int) -> None:
+    empty = Detections(np.zeros(0), np.zeros((0, dimension)), np.zeros((0, 2)), np.zeros(0, np.int64))
+    groups = group_sequentially(empty, tag_threshold=1.0)
+    assert (groups.group.shape, groups.tag.shape, groups.score.shape) == ((0,), (0, dimension), (0,))
+
+
+def test_equal_first_component_does_not_merge_people() -> None:
+    """peers.md 5.3, fault 2: published decoders key people by the float tag[0], so the weaker of the two vanishes."""
+    tags = np.array([[1.0, 0.0], [1.0, 5.0]] * 4)
+    detections = build([0, 0, 1, 1, 2, 2, 3, 3], tags, np.array([0.9, 0.4] * 4))
+    groups = group_sequentially(detections, tag_threshold=1.0)
+    assert groups.group.tolist() == [0, 1] * 4
+    np.testing.assert_allclose(groups.score, [0.9, 0.4])
+
+
+@pytest.mark.parametrize("counts", [[1, 1], [2, 3, 1], [5, 5, 5], [0, 4, 2], [1, 40, 7]])
+def test_all_tags_equal(counts: list[int]) -> None:
+    """Nobody can tell who is who, but nobody is lost: as many people as the fullest step has detections."""
+    steps = [step for step, count in enumerate(counts) for _ in range(count)]
+    detections = build(steps, np.full(len(steps), 2.5))
+    groups = group_sequentially(detections, tag_threshold=1.0)
+    assert len(groups) == max(counts)
+    assert_sound(detections, groups.group, len(groups))
+
+
+@given(
+    people=st.integers(1, 6),
+    dimension=st.integers(1, 3),
+    noise=st.floats(0, 3),
+    constant=st.floats(-100, 100),
+    seed=st.integers(0, 999),
+)
+@settings(max_examples=40, deadline=None)
+def test_invariances(people: int, dimension: int, noise: float, constant: float, seed: int) -> None:
+    detections, _ = crowd(people, steps=6, dimension=dimension, noise=noise, seed=seed)
+    groups = group_sequentially(detections, tag_threshold=1.0)
+    assert_sound(detections, groups.group, len(groups))
+    shifted = group_sequentially(replace(detections, tag=detections.tag + constant), tag_threshold=1.0)
+    assert partition(shifted.group) == partition(groups.group)
+    scaled = group_sequentially(replace(detections, tag=detections.tag * 4), tag_threshold=4.0)
+    assert partition(scaled.group) == partition(groups.group)
+    order = np.random.default_rng(seed).permutation(len(detections))
+    permuted = Detections(detections.score[order], detections.tag[order], detections.xy[order], detections.step[order])
+    back = np.empty_like(order)
+    back[order] = group_sequentially(permuted, tag_threshold=1.0).group
+    assert partition(back) == partition(groups.group)
+
+
+def test_a_detection_beyond_the_threshold_starts_a_group() -> None:
+    detections = build([0, 1, 2], [0.0, 0.99, 1.6])
+    assert group_sequentially(detections, tag_threshold=1.0).group.tolist() == [0, 0, 1]  # 1.6 is 1.105 from the mean
+    assert group_sequentially(detections, tag_threshold=1.2).group.tolist() == [0, 0, 0]
+    exactly = build([0, 1], [0.0, 1.0])
+    assert group_sequentially(exactly, tag_threshold=1.0).group.tolist() == [0, 1]
+
+
+def test_steps_are_visited_in_ascending_order() -> None:
+    """The chain 0, 0.9, 1.8 from its end: whoever comes first is the seed."""
+    assert group_sequentially(build([2, 1, 0], [0.0, 0.9, 1.8]), tag_threshold=1.0).group.tolist() == [1, 0, 0]
+    assert group_sequentially(build([0, 1, 2], [0.0, 0.9, 1.8]), tag_threshold=1.0).group.tolist() == [0, 0, 1]
+
+
+def test_score_decides_between_equally_near_detections() -> None:
+    detections = build([0, 1, 1], [0.0, 0.2, -0.2], np.array([0.9, 0.3, 0.8]))
+    assert group_sequentially(detections, tag_threshold=1.0).group.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("field", ["tag", "score"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite(field: str, value: float) -> None:
+    """A NaN hangs the Munkres solver of published decoders for ever (peers.md 5.3, fault 1)."""
+    detections = build([0, 0, 1], [0.0, 3.0, 0.1])
+    getattr(detections, field)[1] = value
+    with pytest.raises(ValueError, match="must be finite"):
+        group_sequentially(detections, tag_threshold=1.0)

@@ -1,0 +1,114 @@
+"""The nouns: what they refuse, and how results slice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from associative_embedding.skeleton import Skeleton
+from associative_embedding.types import Instances, Maps, Sample, TagSamples, Target
+
+TRIPOD = Skeleton.build("tripod", ["a", "b", "c"])
+SAMPLE = Sample(
+    image=np.zeros((8, 9, 3), np.uint8),
+    keypoints=np.zeros((2, 3, 3), np.float32),
+    area=np.ones(2, np.float32),
+    labelled=np.ones(3, bool),
+)
+
+
+def instances() -> Instances:
+    keypoints = np.array(
+        [
+            [[1, 2, 0.9], [5, 8, 0.8], [3, 4, 0.7]],
+            [[10, 20, 0.5], [0, 0, 0], [14, 30, 0.1]],
+            [[0, 0, 0], [0, 0, 0], [0, 0, 0]],
+        ],
+        dtype=np.float32,
+    )
+    score = np.array([0.8, 0.2, 0.0], dtype=np.float32)
+    tag = np.array([[1.0], [2.0], [3.0]], dtype=np.float32)
+    return Instances(score, np.ones(3, dtype=np.int64), tag, keypoints, (40, 50), TRIPOD)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image": np.zeros((8, 9), np.uint8)}, r"image must be \(H, W, 3\) uint8, not \(8, 9\) uint8"),
+        ({"image": np.zeros((8, 9, 4), np.uint8)}, "image must be"),
+        ({"image": np.zeros((8, 9, 3), np.float32)}, "float32"),
+        ({"keypoints": np.zeros((3, 3))}, r"keypoints must be \(N, K, 3\)"),
+        ({"keypoints": np.zeros((2, 3, 2))}, r"keypoints must be \(N, K, 3\)"),
+        ({"labelled": np.ones(4, bool)}, r"labelled must be \(K,\) = \(3,\)"),
+    ],
+)
+def test_sample_refuses(change: dict[str, np.ndarray], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(SAMPLE, **change)
+
+
+def test_instances_refuse_wrong_shapes() -> None:
+    with pytest.raises(ValueError, match=r"keypoints must be \(N, K, 3\) = \(3, 3, 3\)"):
+        replace(instances(), keypoints=np.zeros((3, 4, 3)))
+    with pytest.raises(ValueError, match="same length 3"):
+        replace(instances(), tag=np.zeros((2, 1)))
+    with pytest.raises(ValueError, match="same length 3"):
+        replace(instances(), class_id=np.zeros(1, dtype=np.int64))
+
+
+def test_instances_slice_like_an_array() -> None:
+    people = instances()
+    assert len(people) == 3
+    for index in (people.score > 0.1, slice(0, 2), [0, 1], np.array([0, 1])):
+        part = people[index]
+        assert len(part) == 2
+        np.testing.assert_array_equal(part.keypoints, people.keypoints[:2])
+        np.testing.assert_array_equal(part.tag, people.tag[:2])
+    assert people[1].score.tolist() == pytest.approx([0.2])
+    assert people[-1].tag.tolist() == [[3.0]]
+    assert people[np.int64(2)].class_id.tolist() == [1]
+    assert [float(one.tag[0, 0]) for one in people] == [1, 2, 3]
+    assert len(people[:0]) == 0
+    for index in (3, -4):
+        with pytest.raises(IndexError, match="of 3"):
+            people[index]
+
+
+def test_boxes_hold_the_found_keypoints_only() -> None:
+    np.testing.assert_allclose(instances().xywh, [[1, 2, 4, 6], [10, 20, 4, 10], [0, 0, 0, 0]])
+    assert instances()[:0].xywh.shape == (0, 4)
+
+
+def test_to_coco() -> None:
+    rows = instances().to_coco(image_id=5)
+    assert [row["num_keypoints"] for row in rows] == [3, 2, 0]
+    assert rows[1]["keypoints"] == [10, 20, 0.5, 0, 0, 0, 14, 30, 0.1]
+    assert rows[0]["bbox"] == [1, 2, 4, 6]
+    assert rows[0]["area"] == 24
+    assert {row["image_id"] for row in rows} == {5}
+    assert instances()[:0].to_coco() == []
+
+
+def test_repr_says_shapes() -> None:
+    assert repr(instances()) == "Instances(3 in 50x40, keypoints (3, 3, 3), tag (3, 1), skeleton 'tripod')"
+
+
+def test_draw_needs_an_image() -> None:
+    with pytest.raises(ValueError, match="pass one"):
+        instances().draw()
+
+
+def test_moving_and_slicing_tensors() -> None:
+    index = torch.zeros(4, dtype=torch.int64)
+    target = Target(torch.zeros(2, 3, 4, 5), torch.ones(2, 3, 4, 5), TagSamples(*[index] * 5, groups=index[:1]))
+    moved = target.to("meta")
+    assert moved.heatmap.is_meta
+    assert moved.valid.is_meta
+    assert moved.samples.groups.is_meta
+    assert moved.samples.batch.shape == (4,)
+    part = Maps(torch.zeros(2, 3, 4, 5), torch.zeros(2, 3, 1, 4, 5))[1:]
+    assert part.heatmap.shape == (1, 3, 4, 5)
+    assert part.tag.shape == (1, 3, 1, 4, 5)
