@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -145,3 +146,13 @@ def test_errors_in_workers_reach_the_reader() -> None:
     for workers in (0, 1):
         with pytest.raises(ValueError, match="bad sample"):
             next(batches(stream_of(Mixture(drawn(1))), broken, list, batch=1, start_step=0, steps=1, workers=workers))
+
+
+def test_a_signal_to_the_group_spares_the_workers() -> None:
+    """SIGTERM to the process group killed the loaders, and with them the trainer before it could save."""
+    found = next(
+        batches(
+            stream_of(Mixture(drawn(1))), lambda sample: os.getpgrp(), list, batch=2, start_step=0, steps=1, workers=1
+        )
+    )
+    assert set(found).isdisjoint({os.getpgrp()})

@@ -5,6 +5,7 @@ A run that is resumed at step s reads exactly the samples that it would have rea
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -153,7 +154,12 @@ class Steps:
 
 
 def start_worker(worker: int) -> None:
-    """One core for each worker; OpenCV's own threads do not survive a fork."""
+    """One core for each worker; OpenCV's own threads do not survive a fork.
+
+    A worker leaves its parent's process group: a signal to the group is for the trainer, which then saves and needs its
+    workers for it.
+    """
+    os.setpgrp()
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 
