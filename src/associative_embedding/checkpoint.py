@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ class ModelInfo:
         backbone, tag_size, options: of the network (see `models.zoo.build_network`).
         skeleton: of the people it finds.
         input_size: long side of the network's input at which it works best, pixels.
+        scales: of the input size, averaged when predicting; see `predict.Predictor`.
         decode: thresholds that suit it.
         task: "pose".
         notes: free text for people, e.g. steps trained.
@@ -43,6 +46,7 @@ class ModelInfo:
     backbone: str
     skeleton: Skeleton
     input_size: int
+    scales: tuple[float, ...] = (1.0,)
     tag_size: int = 1
     options: dict[str, Any] = field(default_factory=dict)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
@@ -50,6 +54,7 @@ class ModelInfo:
     notes: dict[str, Any] = field(default_factory=dict)
 
     def build(self) -> Network:
+        """The network with fresh weights."""
         return build_network(self.backbone, len(self.skeleton), self.tag_size, self.options)
 
     def to_json(self) -> str:
@@ -60,12 +65,23 @@ class ModelInfo:
 
     @classmethod
     def from_json(cls, text: str) -> ModelInfo:
+        """
+        Raises:
+            ValueError: when it is not what `to_json` writes.
+        """
         values = json.loads(text)
-        if values.pop("format") != FORMAT:
-            raise ValueError("it is of another format version; update associative-embedding")
+        if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+            raise ValueError(f"it is not of format {FORMAT}; another version of associative-embedding wrote it")
         values["skeleton"] = Skeleton.from_category(values["skeleton"])
+        values["scales"] = tuple(values.get("scales", (1.0,)))
         values["decode"] = DecodeConfig(**values["decode"])
-        return cls(**values)
+        info = cls(**values)
+        numbers = (info.input_size, info.tag_size)
+        if not all(isinstance(n, int) and n > 0 for n in numbers) or not isinstance(info.options, dict):
+            raise ValueError("input_size and tag_size must be positive integers, options a mapping")
+        if info.task != "pose":
+            raise ValueError(f"its task {info.task!r} is not known")
+        return info
 
 
 def save_model(path: str | Path, network: Network, info: ModelInfo, *, half: bool = False) -> None:
@@ -97,9 +113,28 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], ModelInfo | None]
         raise ValueError(f"{path}: not a readable safetensors file ({error})") from None
     try:
         info = ModelInfo.from_json(text) if text is not None else None
-    except (KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
+        raise ValueError(f"{path}: its description cannot be read: it has no {error}") from None
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: its description cannot be read: {error}") from None
     return {name: v.float() if v.is_floating_point() else v for name, v in state.items()}, info
+
+
+def read_torch(path: str | Path, device: str | torch.device = "cpu") -> Any:
+    """A torch file of tensors and plain values; nothing in it is run.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle protocols, for files that are refused
+            return torch.load(path, map_location=device, weights_only=True)
+    except pickle.UnpicklingError:  # torch's own text recommends to run it all the same
+        raise ValueError(f"{path}: not a torch file of tensors and plain values; others could run code") from None
+    except Exception as error:  # a broken file raises nearly anything
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"{path}: not a readable torch file ({reason})") from None
 
 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[Network, ModelInfo]:
@@ -111,10 +146,10 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[Ne
     state, info = read_weights(path)
     if info is None:
         raise ValueError(f"{path}: a safetensors file, but not a model of associative-embedding")
-    network = info.build()
     try:
+        network = info.build()
         network.load_state_dict(state)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         detail = " ".join(str(error).split())
         raise ValueError(f"{path}: the weights do not fit their description: {detail[:300]}") from None
     return network.eval().to(device, memory_format=torch.channels_last), info  # type: ignore[call-overload, no-any-return]

@@ -5,68 +5,100 @@ A mistake of the user's gets one line on the error output and exit status 2 (usa
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
-from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
+from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace  # type: ignore[attr-defined]
 
+from associative_embedding.recipe_file import check_recipe, setting_names, suggestion
 from associative_embedding.version import VERSION
+
+if TYPE_CHECKING:
+    from associative_embedding.config import Recipe
 
 # The allocator otherwise returns the large buffers of a forward pass to the system after every image.
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
 
 
+class UsageError(ValueError):
+    """A command line or recipe that cannot be meant."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = build_parser()
     try:
-        options = parser.parse_args(spell_recipe(arguments))
-    except ArgumentError as error:
-        print(f"ae: {explain(str(error), parser)}", file=sys.stderr)
-        return 2
-    try:
+        options = parse(list(sys.argv[1:] if argv is None else argv))
         return COMMANDS[options.command](options[options.command])
     except KeyboardInterrupt as error:
-        print(f"ae: {error or 'interrupted'}", file=sys.stderr)
+        print(f"ae: {str(error) or 'interrupted'}", file=sys.stderr)
         return 130
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         print(f"ae: error: {one_line(error)}", file=sys.stderr)
-        return 1
-
-
-def spell_recipe(arguments: list[str]) -> list[str]:
-    """``train recipe.yaml ...`` -> ``train --config recipe.yaml ...``."""
-    if len(arguments) > 1 and arguments[0] == "train" and not arguments[1].startswith("-"):
-        return ["train", "--config", *arguments[1:]]
-    return arguments
+        return 2 if isinstance(error, UsageError) else 1
 
 
 def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def explain(message: str, parser: ArgumentParser) -> str:
-    """A parser's complaint on one line, with the nearest known name for an unknown one."""
+def parse(arguments: list[str]) -> Namespace:
+    """
+    Raises:
+        UsageError: one line, with the nearest known name for an unknown one.
+    """
+    if arguments[:1] == ["train"]:
+        arguments = ["train", *spell_recipe(arguments[1:])]
+    try:
+        return build_parser().parse_args(arguments)
+    except ArgumentError as error:
+        raise UsageError(explain(str(error), arguments)) from None
+
+
+def spell_recipe(arguments: list[str]) -> list[str]:
+    """``recipe.yaml ...`` -> ``--config recipe.yaml ...``, when the recipe is one."""
+    if arguments[:1] in (["-h"], ["--help"]):
+        return arguments
+    if not arguments or arguments[0].startswith("-"):
+        raise UsageError("the recipe comes first: ae train RECIPE.yaml [--setting value ...]")
+    try:
+        check_recipe(arguments[0])
+    except ValueError as error:
+        raise UsageError(error) from None
+    return ["--config", *arguments]
+
+
+def explain(message: str, arguments: Sequence[str]) -> str:
+    """A parser's complaint on one line, in words that a person used."""
     text = " ".join(message.split())
-    unknown = re.search(r"[Kk]ey '([\w.]+)' is not expected|[Uu]nrecognized arguments?: --([\w.-]+)", text)
-    if unknown:
-        name = (unknown[1] or unknown[2]).removeprefix("train.")
-        near = difflib.get_close_matches(name, known_names(parser), n=1, cutoff=0.4)
-        return f"error: unknown setting '{name}'" + (f"; did you mean '{near[0]}'?" if near else "")
-    return "error: " + text[:400]
+    if unknown := re.search(r"[Uu]nrecognized arguments?: (?:--([\w.-]+)|(\S+))", text):
+        if unknown[2]:
+            return f"unexpected argument {unknown[2]!r}"
+        names = setting_names() if arguments[0] == "train" else option_names(arguments[0])
+        return f"unknown option {unknown[1]!r}{suggestion(unknown[1], names)}"
+    for pattern, words in COMPLAINTS:
+        text = re.sub(pattern, words, text)
+    return text[:400]
 
 
-def known_names(parser: ArgumentParser) -> list[str]:
-    train = build_train(ArgumentParser())
-    names = [action.dest for action in train._actions]
-    for command in (build_predict, build_evaluate, build_convert):
-        names += [option.lstrip("-") for action in command(ArgumentParser())._actions for option in action.option_strings]
-    return names
+# what jsonargparse says -> what it means
+COMPLAINTS = (
+    (r"<class '(\w+)'>", r"\1"),
+    (r"typing\.Literal\[(.*?)\]", r"one of \1"),
+    (r"Problem with given class_path '[\w.]+': ", ""),
+    (r'Parser key "([\w.]+)"', r"\1"),
+    (r"Expected an? (.*?)\. Got value: (.*)", r"must be \1, not '\2'"),
+    (r"(required: |, )\w+\.(?=\w)", r"\1"),
+    (r"expected \"command\" to be one of {(.*?)}.*", r"which command? one of \1"),
+)
+
+
+def option_names(command: str) -> list[str]:
+    actions = BUILDERS[command](ArgumentParser())._actions
+    return [option.lstrip("-") for action in actions for option in action.option_strings]
 
 
 def build_parser() -> ArgumentParser:
@@ -75,34 +107,36 @@ def build_parser() -> ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"associative-embedding {VERSION}")
     commands = parser.add_subcommands(dest="command")
-    for name, build, text in (
-        ("predict", build_predict, "find people in images"),
-        ("train", build_train, "train by a recipe (YAML); the same command resumes"),
-        ("evaluate", build_evaluate, "official metrics of a model on a COCO json"),
-        ("convert", build_convert, "other projects' weights to a file to start from"),
-        ("data", build_data, "make a synthetic data set of drawn figures"),
+    for name, text in (
+        ("predict", "find people in images"),
+        ("train", "train by a recipe (YAML): ae train RECIPE.yaml [--setting value ...]; the same command resumes"),
+        ("evaluate", "official metrics of a model on a COCO json"),
+        ("convert", "other projects' weights to a file to start from"),
+        ("data", "make a synthetic data set of drawn figures"),
     ):
-        commands.add_subcommand(name, build(ArgumentParser(exit_on_error=False)), help=text)
+        commands.add_subcommand(name, BUILDERS[name](ArgumentParser(exit_on_error=False)), help=text)
     return parser
 
 
 def add_model_options(parser: ArgumentParser) -> None:
-    parser.add_argument("--model", type=str, default="person", help="name of a shipped model, or a model file")
-    parser.add_argument("--input_size", "--input-size", type=int | None, default=None, help="long side of the network's input, pixels")
-    parser.add_argument("--scales", type=float, nargs="+", default=[1.0], help="test-time scales of the input size")
-    parser.add_argument("--flip", action="store_true", help="also run the mirror image")
-    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1 ...")
+    add = parser.add_argument
+    add("--model", type=str, default="person", help="name of a shipped model, or a model file")
+    add("--input_size", "--input-size", type=int, default=None, help="long side of the network's input, pixels")
+    add("--scales", type=float, nargs="+", default=None, help="input scales to average (default: the model's)")
+    add("--flip", action="store_true", help="also run the mirror image")
+    add("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1 ...")
 
 
 def build_predict(parser: ArgumentParser) -> ArgumentParser:
-    parser.add_argument("sources", nargs="+", type=str, metavar="SOURCE", help="file, folder, 'glob*.jpg' or URL")
+    add = parser.add_argument
+    add("sources", nargs="+", type=str, metavar="SOURCE", help="file, folder, 'glob*.jpg' or URL")
     add_model_options(parser)
-    parser.add_argument("--output", type=str, default="output", help="folder of annotated pictures")
-    parser.add_argument("--json", type=str | None, default=None, help="results file (default: OUTPUT/predictions.json)")
-    parser.add_argument("--min_score", "--min-score", type=float | None, default=None, help="lowest person score (default: 0.15)")
-    parser.add_argument("--show", type=str, default="people", choices=["people", "tags", "nothing"], help="what to draw")
-    parser.add_argument("--scores", action="store_true", help="write each person's score into the picture")
-    parser.add_argument("--recursive", action="store_true", help="also look into subfolders")
+    add("--output", type=str, default="output", help="folder of annotated pictures")
+    add("--json", type=str, default=None, help="results file (default: OUTPUT/predictions.json)")
+    add("--min_score", "--min-score", type=float, default=None, help="lowest person score (default: 0.15)")
+    add("--show", type=str, default="people", choices=["people", "tags", "nothing"], help="what to draw")
+    add("--scores", action="store_true", help="write each person's score into the picture")
+    add("--recursive", action="store_true", help="also look into subfolders")
     return parser
 
 
@@ -115,38 +149,49 @@ def build_train(parser: ArgumentParser) -> ArgumentParser:
 
 
 def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
+    add = parser.add_argument
     add_model_options(parser)
-    parser.add_argument("--annotations", type=str, required=True, help="COCO json with the truth")
-    parser.add_argument("--images", type=str, required=True, help="folder of its images")
-    parser.add_argument("--held_out", "--held-out", type=float, default=0.0, help="only this share, chosen by image id, as in a recipe")
-    parser.add_argument("--limit", type=int, default=0, help="only the first so many images (0 = all)")
-    parser.add_argument("--json", type=str | None, default=None, help="write metrics, model and settings here")
-    parser.add_argument("--results", type=str | None, default=None, help="write official COCO results here")
-    parser.add_argument("--decode", type=dict | None, default=None, help="decode settings that replace the model's, e.g. '{threshold: 0.2}'")
+    add("--annotations", type=str, required=True, help="COCO json with the truth")
+    add("--images", type=str, required=True, help="folder of its images")
+    add("--held_out", "--held-out", type=float, default=0.0, help="only this share, by image id, as in a recipe")
+    add("--limit", type=int, default=0, help="only the first so many images (0 = all)")
+    add("--json", type=str, default=None, help="write metrics, model and settings here")
+    add("--results", type=str, default=None, help="write official COCO results here")
+    add("--decode", type=dict, default=None, help="decode settings that replace the model's, '{threshold: 0.2}'")
     return parser
 
 
 def build_convert(parser: ArgumentParser) -> ArgumentParser:
-    parser.add_argument("file", type=str, help="movenet-lightning.json, or efficientnet-lite0's .pth")
-    parser.add_argument("--from", dest="source", type=str, required=True, choices=["movenet", "efficientnet-lite0"])
-    parser.add_argument("--output", type=str | None, default=None, help="default: FILE's name in this folder, .safetensors")
+    add = parser.add_argument
+    add("file", type=str, help="movenet-lightning.json, or efficientnet-lite0's .pth")
+    add("--from", type=str, required=True, choices=["movenet", "efficientnet-lite0"])
+    add("--output", type=str, default=None, help="default: FILE's name in this folder, .safetensors")
     return parser
 
 
 def build_data(parser: ArgumentParser) -> ArgumentParser:
-    parser.add_argument("kind", type=str, choices=["synthetic"])
-    parser.add_argument("folder", type=str)
-    parser.add_argument("--images", type=int, default=100)
-    parser.add_argument("--skeleton", type=str, default="coco-17", help="coco-17, crowdpose-14, mpii-16, lsp-14, or a COCO json")
-    parser.add_argument("--size", type=int, default=256, help="side of the images, pixels")
-    parser.add_argument("--people", type=int, nargs=2, default=[1, 3], help="fewest and most in an image")
-    parser.add_argument("--seed", type=int, default=0)
+    add = parser.add_argument
+    add("kind", type=str, choices=["synthetic"])
+    add("folder", type=str)
+    add("--images", type=int, default=100)
+    add("--skeleton", type=str, default="coco-17", help="coco-17, crowdpose-14, mpii-16, lsp-14, or a COCO json")
+    add("--size", type=int, default=256, help="side of the images, pixels")
+    add("--people", type=int, nargs=2, default=[1, 3], help="fewest and most in an image")
+    add("--seed", type=int, default=0)
     return parser
+
+
+BUILDERS: dict[str, Callable[[ArgumentParser], ArgumentParser]] = {
+    "predict": build_predict,
+    "train": build_train,
+    "evaluate": build_evaluate,
+    "convert": build_convert,
+    "data": build_data,
+}
 
 
 def run_predict(options: Namespace) -> int:
     from associative_embedding.run_predict import predict_sources
-    from associative_embedding.train import choose_device
 
     return predict_sources(
         options.sources,
@@ -156,7 +201,7 @@ def run_predict(options: Namespace) -> int:
         input_size=options.input_size,
         scales=options.scales,
         flip=options.flip,
-        device=str(choose_device(options.device)),
+        device=options.device,
         min_score=options.min_score,
         show=options.show,
         scores=options.scores,
@@ -165,21 +210,35 @@ def run_predict(options: Namespace) -> int:
 
 
 def run_train(options: Namespace) -> int:
-    from associative_embedding.config import Recipe
     from associative_embedding.evaluate import build_validation
     from associative_embedding.train import train
 
-    parser = build_train(ArgumentParser())
-    values = parser.instantiate_classes(Namespace({k: v for k, v in options.items() if k != "config"}))
-    recipe = Recipe(**{key: values[key] for key in ("output", "network", "data", "loss", "decode", "train")})
-    path = train(recipe, validate=build_validation(recipe))
-    print(path)
+    recipe = build_recipe(options)
+    print(train(recipe, validate=build_validation(recipe)))
     return 0
+
+
+def build_recipe(options: Namespace) -> Recipe:
+    """
+    Raises:
+        UsageError: for a value out of its range.
+    """
+    from associative_embedding.config import Recipe
+
+    values = Namespace(  # type: ignore[no-untyped-call]
+        {key: value for key, value in options.items() if key != "config"}
+    )
+    try:
+        parser = build_train(ArgumentParser())
+        instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes  # its name before 4.49
+        built = instantiate(values)
+        return Recipe(**{field.name: built[field.name] for field in fields(Recipe)})
+    except ValueError as error:
+        raise UsageError(error) from None
 
 
 def run_evaluate(options: Namespace) -> int:
     from associative_embedding.evaluate import evaluate_files
-    from associative_embedding.train import choose_device
 
     evaluate_files(
         model=options.model,
@@ -188,7 +247,7 @@ def run_evaluate(options: Namespace) -> int:
         input_size=options.input_size,
         scales=options.scales,
         flip=options.flip,
-        device=str(choose_device(options.device)),
+        device=options.device,
         held_out_share=options.held_out,
         limit=options.limit,
         json_path=options.json,
@@ -201,7 +260,7 @@ def run_evaluate(options: Namespace) -> int:
 def run_convert(options: Namespace) -> int:
     from associative_embedding.convert import convert
 
-    print(convert(options.file, options.source, options.output))
+    print(convert(options.file, options["from"], options.output))
     return 0
 
 

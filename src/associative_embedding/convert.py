@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 
 import safetensors.torch
-import torch
 from torch import Tensor
 
+from associative_embedding.checkpoint import read_torch
 from associative_embedding.models.efficientnet_lite import load_imagenet_weights
 from associative_embedding.movenet import movenet_state
 from associative_embedding.output import atomic_write
@@ -21,10 +20,7 @@ def efficientnet_lite0_state(path: str | Path) -> dict[str, Tensor]:
     Raises:
         ValueError: when the file cannot be read safely, or its weights do not fit.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
-        raise ValueError(f"{path}: not a readable torch state ({str(error).splitlines()[0]})") from None
+    state = read_torch(path)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path}: not a dictionary of tensors")
     return {f"encoder.{name}": value for name, value in load_imagenet_weights(state).items()}

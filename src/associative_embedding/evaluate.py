@@ -23,20 +23,17 @@ from associative_embedding.training_data import open_source
 from associative_embedding.types import Array, Detections, Instances, Maps, Sample
 
 
-def truth_of(samples: Iterable[Sample], skeleton: Skeleton) -> dict[str, Any]:
-    """Samples as a COCO dataset; image ids are their places 0, 1, 2 ..."""
-    images, annotations = [], []
-    for i, sample in enumerate(samples):
-        height, width = sample.image.shape[:2]
-        images.append({"id": i, "file_name": sample.file_name, "width": width, "height": height})
-        for keypoints, area in zip(sample.keypoints, sample.area, strict=True):
-            xy = keypoints[keypoints[:, 2] > 0, :2]
-            if not len(xy):
-                continue
+def truth_rows(i: int, sample: Sample, first_id: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A sample as a COCO image with the id `i` and its annotations, numbered from `first_id`."""
+    height, width = sample.image.shape[:2]
+    annotations: list[dict[str, Any]] = []
+    for keypoints, area in zip(sample.keypoints, sample.area, strict=True):
+        xy = keypoints[keypoints[:, 2] > 0, :2]
+        if len(xy):
             low, high = xy.min(axis=0), xy.max(axis=0)
             annotations.append(
                 {
-                    "id": len(annotations) + 1,
+                    "id": first_id + len(annotations),
                     "image_id": i,
                     "category_id": 1,
                     "keypoints": keypoints.ravel().tolist(),
@@ -46,7 +43,7 @@ def truth_of(samples: Iterable[Sample], skeleton: Skeleton) -> dict[str, Any]:
                     "iscrowd": 0,
                 }
             )
-    return {"images": images, "annotations": annotations, "categories": [skeleton.to_category()]}
+    return {"id": i, "file_name": sample.file_name, "width": width, "height": height}, annotations
 
 
 def tags_at_truth(maps: Maps, geometry: ImageGeometry, keypoints: Array, order: Array) -> tuple[Detections, Array]:
@@ -69,15 +66,22 @@ def tags_at_truth(maps: Maps, geometry: ImageGeometry, keypoints: Array, order: 
     return Detections(score=np.ones(len(place)), tag=tag, xy=xy, step=rank[place[:, 1]]), place
 
 
-def grouping_of_truth(predictor: Predictor, sample: Sample) -> RightGrouping:
-    """How well the tags alone group the true keypoints of one image: detection has no part in it."""
+def look(predictor: Predictor, sample: Sample) -> tuple[Instances, RightGrouping]:
+    """The people found in one image, and how well the tags alone group its true keypoints.
+
+    Raises:
+        ValueError: when the network's output is not finite.
+    """
     maps, geometry = predictor.maps(sample.image)
+    try:
+        found = predictor.task.decode(maps, geometry)
+    except ValueError as error:
+        raise ValueError(f"{sample.file_name}: {error}") from None
     detections, place = tags_at_truth(maps, geometry, sample.keypoints, predictor.info.skeleton.group_index)
-    groups = predictor.task.group(detections)
     labelled = sample.keypoints[:, :, 2] > 0
     assigned = np.full(labelled.shape, -1, dtype=np.int64)
-    assigned[place[:, 0], place[:, 1]] = groups.group
-    return right_grouping(assigned, labelled)
+    assigned[place[:, 0], place[:, 1]] = predictor.task.group(detections).group
+    return found, right_grouping(assigned, labelled)
 
 
 def coco_results(
@@ -105,33 +109,58 @@ def coco_results(
     return rows
 
 
-def evaluate_samples(predictor: Predictor, samples: Sequence[Sample], *, progress: bool = True) -> dict[str, Any]:
+def all_numbers(truth: dict[str, Any], results: list[dict[str, Any]], grouping: RightGrouping) -> dict[str, Any]:
     """COCO's ten numbers, and the rates of rightly grouped keypoints and people given the true detections."""
+    return {
+        **evaluate_keypoints(truth, results, image_ids=[image["id"] for image in truth["images"]]),
+        "keypoints_grouped_right": grouping.keypoint_rate,
+        "people_grouped_right": grouping.person_rate,
+    }
+
+
+def evaluate_samples(predictor: Predictor, samples: Iterable[Sample], *, count: int | None = None) -> dict[str, Any]:
+    """How well a predictor does on samples of its own skeleton; see `all_numbers`.
+
+    Args:
+        samples: read once, one at a time.
+        count: how many there are, for the progress bar.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     found: list[tuple[int, Instances]] = []
     grouping = RightGrouping()
-    for i, sample in enumerate(tqdm(samples, disable=None if progress else True, desc="evaluate", unit="image")):
-        found.append((i, predictor(sample.image, keep_image=False)))
-        grouping += grouping_of_truth(predictor, sample)
-    skeleton = predictor.info.skeleton
-    metrics: dict[str, Any] = dict(evaluate_keypoints(truth_of(samples, skeleton), coco_results(found)))
-    return {**metrics, "keypoints_grouped_right": grouping.keypoint_rate, "people_grouped_right": grouping.person_rate}
+    for i, sample in enumerate(tqdm(samples, total=count, disable=None, leave=False, desc="evaluate", unit="image")):
+        instances, counts = look(predictor, sample)
+        image, rows = truth_rows(i, sample, len(annotations) + 1)
+        images.append(image)
+        annotations += rows
+        found.append((i, instances))
+        grouping += counts
+    categories = [predictor.info.skeleton.to_category()]
+    truth = {"images": images, "annotations": annotations, "categories": categories}
+    return all_numbers(truth, coco_results(found), grouping)
 
 
 def build_validation(recipe: Recipe) -> Callable[[Network, ModelInfo], dict[str, Any]] | None:
-    """What the trainer calls to validate: the samples of ``data.validation``, read once; None without any."""
+    """What the trainer calls to validate on ``data.validation``; None without any.
+
+    Raises:
+        ValueError: when its files cannot be read, or no image is left.
+    """
     if not recipe.data.validation:
         return None
     skeleton = load_skeleton(recipe.data.skeleton)
     limit = recipe.data.validation_images or None
     sets = [open_source(source, skeleton, part="validation") for source in recipe.data.validation]
-    samples = [data[i] for data in sets for i in range(len(data))[:limit]]
-    if not samples:
+    chosen = [(data, i) for data in sets for i in range(len(data))[:limit]]
+    if not chosen:
         raise ValueError("data.validation holds no image with people")
 
     def validate(network: Network, info: ModelInfo) -> dict[str, Any]:
         training = network.training
         try:
-            return evaluate_samples(Predictor(network.eval(), info), samples)
+            predictor = Predictor(network.eval(), info)
+            return evaluate_samples(predictor, (data[i] for data, i in chosen), count=len(chosen))
         finally:
             network.train(training)
 
@@ -144,9 +173,9 @@ def evaluate_files(
     annotations: str,
     images: str,
     input_size: int | None = None,
-    scales: Sequence[float] = (1.0,),
+    scales: Sequence[float] | None = None,
     flip: bool = False,
-    device: str = "cpu",
+    device: str = "auto",
     held_out_share: float = 0.0,
     limit: int = 0,
     json_path: str | None = None,
@@ -168,32 +197,31 @@ def evaluate_files(
     Raises:
         ValueError: for a model, truth or image that cannot be used.
     """
+    if not 0 <= held_out_share <= 1 or limit < 0:
+        raise ValueError(f"the held-out share must be in [0, 1] and the limit 0 or more, not {held_out_share}, {limit}")
     predictor = load(model, device=device, input_size=input_size, scales=scales, flip=flip)
     predictor = predictor.with_decode(**(decode or {}))
-    skeleton = predictor.info.skeleton
-    data = CocoKeypoints(annotations, images, skeleton, people_only=False, cache=False)
+    data = CocoKeypoints(annotations, images, predictor.info.skeleton, people_only=False, cache=False)
     if held_out_share:
         data = data.select(lambda image_id: held_out(image_id, held_out_share))
     count = min(len(data), limit or len(data))
     if not count:
         raise ValueError(f"{annotations}: no image to evaluate on")
-    truth, category_id, reorder = truth_for(annotations, skeleton)
+    truth, category_id, order = truth_for(annotations, predictor.info.skeleton, set(data.image_ids[:count]))
 
-    found: list[tuple[int, Instances]] = []
+    results: list[dict[str, Any]] = []
     grouping = RightGrouping()
-    for i in tqdm(range(count), disable=None, desc="evaluate", unit="image"):
-        sample = data[i]
-        instances = predictor(sample.image, keep_image=False)
-        found.append((sample.image_id, instances))
-        grouping += grouping_of_truth(predictor, sample)
-    results = coco_results(found, category_id=category_id, order=reorder)
-    ids = [image_id for image_id, _ in found]
-    metrics: dict[str, Any] = dict(evaluate_keypoints(truth, results, image_ids=ids))
-    metrics["keypoints_grouped_right"] = grouping.keypoint_rate
-    metrics["people_grouped_right"] = grouping.person_rate
+    try:
+        for i in tqdm(range(count), disable=None, desc="evaluate", unit="image"):
+            sample = data[i]
+            instances, counts = look(predictor, sample)
+            results += coco_results([(sample.image_id, instances)], category_id=category_id, order=order)
+            grouping += counts
+    finally:  # what was computed is kept, whatever comes in between
+        if results_path:
+            write_json(results_path, results)
+    metrics = all_numbers(truth, results, grouping)
     print(format_table(metrics))
-    if results_path:
-        write_json(results_path, results)
     if json_path:
         settings = {
             "annotations": annotations,
@@ -208,8 +236,11 @@ def evaluate_files(
     return metrics
 
 
-def truth_for(annotations: str, skeleton: Skeleton) -> tuple[dict[str, Any], int, Array]:
+def truth_for(annotations: str, skeleton: Skeleton, image_ids: set[int]) -> tuple[dict[str, Any], int, Array]:
     """A COCO json's truth, the id of the category whose keypoints are the model's, and how to reorder keypoints to it.
+
+    Args:
+        image_ids: of the images to keep.
 
     Returns:
         the dataset, the category id, and for each of the category's keypoints its index in the model's skeleton (-1 =
@@ -225,10 +256,15 @@ def truth_for(annotations: str, skeleton: Skeleton) -> tuple[dict[str, Any], int
     if category_id is None or not common[category_id]:
         raise ValueError(f"{annotations}: no category has a keypoint in common with the model ({skeleton.name})")
     order = np.array([skeleton.index.get(name, -1) for name in names[category_id]], dtype=np.int64)
+    truth["images"] = [image for image in truth["images"] if image["id"] in image_ids]
+    truth["annotations"] = [
+        row
+        for row in truth["annotations"]
+        if row.get("category_id") == category_id and row.get("image_id") in image_ids
+    ]
+    truth["categories"] = [c for c in truth["categories"] if c["id"] == category_id]
     if (order < 0).any():
         truth["annotations"] = [without_labels(row, np.flatnonzero(order < 0)) for row in truth["annotations"]]
-    truth["annotations"] = [row for row in truth["annotations"] if row.get("category_id") == category_id]
-    truth["categories"] = [c for c in truth["categories"] if c["id"] == category_id]
     return truth, category_id, order
 
 

@@ -43,30 +43,35 @@ def read_tfjs(path: str | Path) -> dict[str, Array]:
     path = Path(path)
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        manifest = document["weightsManifest"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
-        raise ValueError(f"{path}: not a TensorFlow.js graph model (no weightsManifest)") from None
+        weights: dict[str, Array] = {}
+        for group in document["weightsManifest"]:
+            weights |= read_group(path, group["paths"], group["weights"])
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, AttributeError, KeyError, TypeError):
+        raise ValueError(f"{path}: not a TensorFlow.js graph model (no whole weightsManifest)") from None
+    return weights
+
+
+def read_group(path: Path, shards: list[str], entries: list[dict[str, Any]]) -> dict[str, Array]:
+    """The weights that follow each other in some binary files beside the model's json."""
+    files = [path.parent / Path(shard).name for shard in shards]
+    if missing := [str(file) for file in files if not file.is_file()]:
+        raise ValueError(f"{path}: its weights {', '.join(missing)} are missing; put them beside it")
+    data = b"".join(file.read_bytes() for file in files)
     weights: dict[str, Array] = {}
-    for group in manifest:
-        shards = [path.parent / Path(shard).name for shard in group["paths"]]
-        missing = [str(shard) for shard in shards if not shard.is_file()]
-        if missing:
-            raise ValueError(f"{path}: its weights {', '.join(missing)} are missing; put them beside it")
-        data = b"".join(shard.read_bytes() for shard in shards)
-        offset = 0
-        for entry in group["weights"]:
-            stored = entry.get("quantization", {}).get("dtype", entry["dtype"])
-            if stored not in DTYPES or "scale" in entry.get("quantization", {}):
-                raise ValueError(f"{path}: weight {entry['name']} is stored as {stored}, which is not supported")
-            count = math.prod(entry["shape"])
-            size = count * np.dtype(DTYPES[stored]).itemsize
-            if offset + size > len(data):
-                raise ValueError(f"{path}: its weights are truncated at {entry['name']}")
-            flat = np.frombuffer(data, DTYPES[stored], count, offset)
-            weights[entry["name"]] = flat.astype(DTYPES[entry["dtype"]]).reshape(entry["shape"])
-            offset += size
-        if offset != len(data):
-            raise ValueError(f"{path}: {len(data) - offset} bytes of weights are left over")
+    offset = 0
+    for entry in entries:
+        name, shape, dtype = entry["name"], entry["shape"], entry["dtype"]
+        stored = entry.get("quantization", {}).get("dtype", dtype)
+        if not {stored, dtype} <= DTYPES.keys() or "scale" in entry.get("quantization", {}):
+            raise ValueError(f"{path}: weight {name} is stored as {stored}, which is not supported")
+        count = math.prod(shape)
+        size = count * np.dtype(DTYPES[stored]).itemsize
+        if offset + size > len(data):
+            raise ValueError(f"{path}: its weights are truncated at {name}")
+        weights[name] = np.frombuffer(data, DTYPES[stored], count, offset).astype(DTYPES[dtype]).reshape(shape)
+        offset += size
+    if offset != len(data):
+        raise ValueError(f"{path}: {len(data) - offset} bytes of weights are left over")
     return weights
 
 
@@ -87,15 +92,16 @@ def movenet_state(path: str | Path) -> dict[str, Tensor]:
     state: dict[str, Any] = {}
     for ours, theirs in encoder_layers().items():
         kind = "depthwise" if theirs.endswith("depthwise") else "Conv2D"
-        state[f"encoder.{ours}.weight"] = kernel(find(f"{ENCODER}{theirs}/{kind}_weights"), depthwise=kind == "depthwise")
-        state[f"encoder.{ours}.bias"] = find(f"{ENCODER}{theirs}/{kind}_bn_offset")
+        folded = f"{ENCODER}{theirs}/{kind}"  # batch norm is folded into the convolution
+        state[f"encoder.{ours}.weight"] = kernel(find(f"{folded}_weights"), depthwise=kind == "depthwise")
+        state[f"encoder.{ours}.bias"] = find(f"{folded}_bn_offset")
     for ours, theirs in LAYERS.items():
         if "separable" in theirs:
             inner = f"{theirs}/separable_conv2d"
             state[f"{ours}.0.weight"] = kernel(find(f"{inner}/ReadVariableOp"), depthwise=True)
-            folded = ours.startswith("heatmap_pyramid")  # batch norm folded in, under other names
-            state[f"{ours}.1.weight"] = kernel(find(f"{inner}_weights" if folded else f"{inner}/ReadVariableOp_1"))
-            state[f"{ours}.1.bias"] = find(f"{inner}_bn_offset" if folded else f"{theirs}/BiasAdd/ReadVariableOp")
+            pyramid = ours.startswith("heatmap_pyramid")  # batch norm is folded in, under other names
+            state[f"{ours}.1.weight"] = kernel(find(f"{inner}_weights" if pyramid else f"{inner}/ReadVariableOp_1"))
+            state[f"{ours}.1.bias"] = find(f"{inner}_bn_offset" if pyramid else f"{theirs}/BiasAdd/ReadVariableOp")
         else:
             state[f"{ours}.weight"] = kernel(find(f"{theirs}/Conv2D/ReadVariableOp"))
             state[f"{ours}.bias"] = find(f"{theirs}/BiasAdd/ReadVariableOp")
@@ -115,5 +121,8 @@ def encoder_layers() -> dict[str, str]:
 
 
 def kernel(weight: Array, *, depthwise: bool = False) -> Array:
-    """TensorFlow's (height, width, in, out) -> PyTorch's (out, in, height, width); depthwise (h, w, c, 1) -> (c, 1, h, w)."""
+    """TensorFlow's (height, width, in, out) -> PyTorch's (out, in, height, width).
+
+    Depthwise: (height, width, channels, 1) -> (channels, 1, height, width).
+    """
     return weight.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from associative_embedding.checkpoint import ModelInfo, load_model
+from associative_embedding.device import choose_device
 from associative_embedding.geometry import ImageGeometry, letterbox, warp
 from associative_embedding.image_io import read_image
 from associative_embedding.models.network import Network
@@ -30,7 +31,8 @@ class Predictor:
         network: in eval mode.
         info: what the model file says.
         input_size: long side of the network's input, pixels; None = the model's own.
-        scales: of the input, for test-time averaging; heatmaps are averaged at the largest, tags stacked.
+        scales: of the input, for test-time averaging; heatmaps are averaged at the largest, tags stacked; None = the
+            model's own.
         flip: also run the mirror image.
     """
 
@@ -40,16 +42,16 @@ class Predictor:
         info: ModelInfo,
         *,
         input_size: int | None = None,
-        scales: Sequence[float] = (1.0,),
+        scales: Sequence[float] | None = None,
         flip: bool = False,
     ):
         self.network, self.info = network, info
         self.task = PoseTask(info.skeleton, info.decode)
         self.input_size = input_size or info.input_size
-        self.scales = tuple(sorted(scales, reverse=True))
+        self.scales = tuple(sorted(info.scales if scales is None else scales, reverse=True))
         self.flip = flip
         if not self.scales or min(self.scales) <= 0 or len(set(self.scales)) != len(self.scales):
-            raise ValueError(f"scales must be positive, each once, not {', '.join(map(str, scales))}")
+            raise ValueError(f"scales must be positive, each once, not {', '.join(map(str, self.scales))}")
         if not 32 <= self.input_size * min(self.scales) <= self.input_size * max(self.scales) <= MAX_INPUT_SIDE:
             raise ValueError(
                 f"input size {self.input_size} with scales {self.scales} is not within 32..{MAX_INPUT_SIDE} pixels"
@@ -137,7 +139,7 @@ def resample(maps: Maps, source: ImageGeometry, target: ImageGeometry) -> Maps:
     def sample(value: Tensor) -> Tensor:
         return F.grid_sample(value, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
-    return Maps(sample(maps.heatmap), sample(maps.tag.flatten(1, 2)).unflatten(1, maps.tag.shape[1:3]))
+    return Maps(sample(maps.heatmap), sample(maps.tag.flatten(1, 2)).reshape(*maps.tag.shape[:3], h, w))
 
 
 def model_path(name: str | Path) -> Path:
@@ -158,20 +160,20 @@ def model_path(name: str | Path) -> Path:
 def load(
     model: str | Path = "person",
     *,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     input_size: int | None = None,
-    scales: Sequence[float] = (1.0,),
+    scales: Sequence[float] | None = None,
     flip: bool = False,
 ) -> Predictor:
     """A ready predictor.
 
     Args:
         model: name of a shipped model, or the path of a model file.
-        device: ``cpu``, ``cuda``, ``cuda:1`` ...
+        device: ``cpu``, ``cuda``, ``cuda:1`` ..., or ``auto`` = a GPU if there is one.
         input_size, scales, flip: see `Predictor`.
 
     Raises:
-        ValueError: for a model that is not there or cannot be read.
+        ValueError: for a model or device that is not there, or a model that cannot be read.
     """
-    network, info = load_model(model_path(model), device)
+    network, info = load_model(model_path(model), choose_device(device))
     return Predictor(network, info, input_size=input_size, scales=scales, flip=flip)

@@ -11,10 +11,11 @@ import numpy as np
 from tqdm import tqdm
 
 from associative_embedding.draw import draw_instances, draw_tag_maps, draw_tag_plot
-from associative_embedding.image_io import ImageError, find_images, read_image
+from associative_embedding.geometry import warp
+from associative_embedding.image_io import ImageError, find_images
 from associative_embedding.output import ResultsWriter, annotated_name, write_image
 from associative_embedding.predict import Predictor, load
-from associative_embedding.types import Array, Instances
+from associative_embedding.types import Array, Groups, Instances
 
 MIN_SCORE = 0.15  # of a person that is shown; evaluation has no such limit
 
@@ -24,58 +25,72 @@ def predict_sources(
     *,
     model: str,
     output: str,
-    json_path: str | None,
-    input_size: int | None,
-    scales: Sequence[float],
-    flip: bool,
-    device: str,
-    min_score: float | None,
-    show: str,
-    scores: bool,
-    recursive: bool,
+    json_path: str | None = None,
+    input_size: int | None = None,
+    scales: Sequence[float] | None = None,
+    flip: bool = False,
+    device: str = "auto",
+    min_score: float | None = None,
+    show: str = "people",
+    scores: bool = False,
+    recursive: bool = False,
 ) -> int:
     """
+    Args:
+        sources: files, folders, patterns, URLs (see `image_io.find_images`).
+        model, input_size, scales, flip, device: see `predict.load`.
+        output: folder of the annotated pictures.
+        json_path: results file, by default ``predictions.json`` in that folder.
+        min_score: lowest score of a person, by default `MIN_SCORE`.
+        show: "people", "tags" or "nothing".
+        scores: write each person's score into the picture.
+        recursive: also look into subfolders.
+
     Returns:
         the exit status: 0, or 1 when a source could not be read (all others are done).
 
     Raises:
         ValueError, OSError: when nothing can be done at all: no model, no writable output.
+        KeyboardInterrupt: what was computed is kept.
     """
+    paths, failures = expand(sources, recursive)
+    if not paths:
+        return 1  # and the results of an earlier run stay
     predictor = load(model, device=device, input_size=input_size, scales=scales, flip=flip)
-    paths, unreadable = expand(sources, recursive)
     results = Path(json_path) if json_path else Path(output) / "predictions.json"
     lowest = MIN_SCORE if min_score is None else min_score
     people = done = 0
-    with ResultsWriter(results, categories={1: predictor.info.skeleton}) as writer:
-        for path in tqdm(paths, desc="predict", unit="image", disable=None if len(paths) > 1 else True):
-            try:
-                image = read_image(path)
-                found = replace(predictor(image), source=path)
-            except ValueError as error:
-                report(error)
-                continue
-            found = found[found.score >= lowest]
-            writer.add(found)
-            people, done = people + len(found), done + 1
-            if show != "nothing":
-                target = annotated_name(path, output)
-                write_image(target, picture(predictor, found, image, show=show, scores=scores))
-                tqdm.write(f"{path}: {len(found)} people -> {target}")
+    try:
+        with ResultsWriter(results, categories={predictor.task.category_id: predictor.info.skeleton}) as writer:
+            for path in tqdm(paths, desc="predict", unit="image", disable=None if len(paths) > 1 else True):
+                try:
+                    found = predictor(path)
+                    found = found[found.score >= lowest]
+                    writer.add(found)
+                    people, done = people + len(found), done + 1
+                    if show != "nothing":
+                        target = annotated_name(path, output)
+                        write_image(target, picture(predictor, found, tags=show == "tags", scores=scores))
+                        tqdm.write(f"{path}: {len(found)} people -> {target}")
+                except ValueError as error:
+                    failures += 1
+                    report(error)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; {done} of {len(paths)} images are in {results}") from None
     print(f"{people} people in {done} images -> {results}")
-    return 0 if done == len(paths) and not unreadable else 1
+    return 1 if failures else 0
 
 
 def expand(sources: Sequence[str], recursive: bool) -> tuple[list[str], int]:
-    """The images that the sources stand for, and how many sources stand for none (each is reported)."""
-    paths: dict[str, None] = {}
-    failures = 0
+    """The images that the sources stand for, each once, and how many sources stand for none (each is reported)."""
+    good = []
     for source in sources:
         try:
-            paths.update(dict.fromkeys(find_images([source], recursive=recursive)))
+            find_images([source], recursive=recursive)
+            good.append(source)
         except ImageError as error:
-            failures += 1
             report(error)
-    return list(paths), failures
+    return find_images(good, recursive=recursive), len(sources) - len(good)
 
 
 def report(error: Exception) -> None:
@@ -83,18 +98,35 @@ def report(error: Exception) -> None:
     tqdm.write(f"ae: {' '.join(str(error).split())}", file=sys.stderr)
 
 
-def picture(predictor: Predictor, found: Instances, image: Array, *, show: str, scores: bool) -> Array:
-    """The annotated picture: people, or the tags as in the paper's figures 4 and 7."""
+def picture(predictor: Predictor, found: Instances, *, tags: bool, scores: bool) -> Array:
+    """The annotated picture: people, and with `tags` also the tags as in the paper's figures 4 and 7."""
+    image = found.image
+    if image is None:
+        raise ValueError("these instances keep no image")
     people = draw_instances(image, found, scores=scores)
-    if show == "people":
+    if not tags:
         return people
-    maps, _ = predictor.maps(image)
-    detections, _ = predictor.task.detect(maps)
+    maps, geometry = predictor.maps(image)
+    detections, channel = predictor.task.detect(maps)
+    groups = shown_groups(predictor.task.group(detections), found)
     skeleton = predictor.info.skeleton
-    plot = draw_tag_plot(detections, predictor.task.group(detections), skeleton)
-    shown = {name: skeleton.index[name] for name in skeleton.group_order[:: max(1, len(skeleton) // 6)]}
-    tinted = draw_tag_maps(image, maps.tag[0, :, 0].float().cpu().numpy(), maps.heatmap[0].float().cpu().numpy(), shown)
-    return stack([people, tinted, plot])
+    plot = draw_tag_plot(replace(detections, step=channel), groups, skeleton)
+    titles = {name: skeleton.index[name] for name in skeleton.group_order[:: max(1, len(skeleton) // 6)]}
+    view = warp(image, geometry)  # what the maps cover
+    tag, heatmap = (value.float().cpu().numpy() for value in (maps.tag[0, :, 0], maps.heatmap[0]))
+    return stack([people, draw_tag_maps(view, tag, heatmap.clip(0, 1), titles), plot])
+
+
+def shown_groups(groups: Groups, found: Instances) -> Groups:
+    """The groups numbered as the people are, so that a person has one colour in all pictures; the others dropped.
+
+    A person's tag is that of its group.
+    """
+    same = (groups.tag.astype(np.float32)[:, None] == found.tag[None]).all(axis=2)  # (G, N)
+    person = np.full(len(groups) + 1, -1)  # the last one for detections that have no group: index -1
+    row, column = np.nonzero(same)
+    person[row] = column
+    return Groups(group=person[groups.group], tag=found.tag, score=found.score)
 
 
 def stack(pictures: Sequence[Array]) -> Array:

@@ -38,6 +38,7 @@ from associative_embedding.training_state import TrainingState, build_state, loa
 from associative_embedding.types import Maps, Target
 
 Validate = Callable[[Network, ModelInfo], Log]
+Batch = tuple[Tensor, Target]
 
 
 def train(recipe: Recipe, *, validate: Validate | None = None) -> Path:
@@ -63,6 +64,7 @@ def train(recipe: Recipe, *, validate: Validate | None = None) -> Path:
         state = build_state(recipe, task.channels, device)
         stream = build_stream(recipe.data, task.skeleton, stride=state.network.stride, seed=config.seed)
         load_state(Path(recipe.output), state, recipe, device)
+        check_same_step(state.step, world)
         run = Run.start(recipe, state, task, validate, rank=rank, world=world, device=device)
         model: nn.Module = nn.parallel.DistributedDataParallel(state.network) if world > 1 else state.network
 
@@ -70,7 +72,7 @@ def train(recipe: Recipe, *, validate: Validate | None = None) -> Path:
         batches = build_batches(stream, task, recipe, start_step=state.step, rank=rank, world=world)
         bar = tqdm(total=config.steps, initial=state.step, disable=rank > 0 or None, desc=run.output.name, unit="step")
         with interrupt.listening(), bar:
-            for image, target in batches:
+            for image, target in saving(batches, run):
                 set_learning_rate(state.optimizer, learning_rate(config, state.step))
                 outputs = forward(model, image.to(device, non_blocking=True), amp=state.scaler.is_enabled())
                 loss, terms = criterion(outputs, target.to(device), recipe.loss, state.step)
@@ -132,7 +134,7 @@ def criterion(outputs: list[Maps], target: Target, config: LossConfig, step: int
 def update(state: TrainingState, loss: Tensor, config: TrainConfig) -> None:
     """One step of the optimizer and of the moving average."""
     state.optimizer.zero_grad(set_to_none=True)
-    state.scaler.scale(loss).backward()
+    state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     if config.clip:
         state.scaler.unscale_(state.optimizer)  # the limit is on the true gradient
         nn.utils.clip_grad_norm_(state.network.parameters(), config.clip)
@@ -227,6 +229,15 @@ class Run:
 ADVICE = "the last checkpoint is kept. Lower train.lr, set train.clip, or look at the data"
 
 
+def saving(batches: Iterator[Batch], run: Run) -> Iterator[Batch]:
+    """The batches; a sample that cannot be read ends the run, but not before what was learned is saved."""
+    try:
+        yield from batches
+    except (ValueError, OSError):
+        run.save()
+        raise
+
+
 @contextmanager
 def process_group() -> Iterator[tuple[int, int]]:
     """(rank, world) under torchrun, else (0, 1)."""
@@ -243,6 +254,18 @@ def process_group() -> Iterator[tuple[int, int]]:
         dist.barrier()
     finally:
         dist.destroy_process_group()
+
+
+def check_same_step(step: int, world: int) -> None:
+    """
+    Raises:
+        ValueError: when one process resumes and another starts anew; they would wait for each other forever.
+    """
+    steps: list[int | None] = [step] * world
+    if world > 1:
+        dist.all_gather_object(steps, step)
+    if len(set(steps)) > 1:
+        raise ValueError(f"the processes found states of the steps {steps}: all must share one output folder")
 
 
 def plain(recipe: Recipe) -> Log:

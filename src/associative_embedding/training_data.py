@@ -51,9 +51,11 @@ class Encode:
     task: PoseTask
     stride: int
     sigma: float
+    sigma_growth: float
 
     def __call__(self, sample: Sample) -> tuple[Array, PoseTarget]:
-        return sample.image, self.task.encode(sample, stride=self.stride, sigma=self.sigma)
+        target = self.task.encode(sample, stride=self.stride, sigma=self.sigma, sigma_growth=self.sigma_growth)
+        return sample.image, target
 
 
 def collate(task: PoseTask, rows: list[tuple[Array, PoseTarget]]) -> tuple[torch.Tensor, Target]:
@@ -64,10 +66,14 @@ def collate(task: PoseTask, rows: list[tuple[Array, PoseTarget]]) -> tuple[torch
 def build_batches(
     stream: TrainingStream, task: PoseTask, recipe: Recipe, *, start_step: int, rank: int, world: int
 ) -> Iterator[tuple[torch.Tensor, Target]]:
-    """Batches of the steps from `start_step` to the recipe's last."""
-    return batches(
+    """Batches of the steps from `start_step` to the recipe's last.
+
+    Raises:
+        ValueError: for a sample that cannot be read.
+    """
+    stored = batches(
         stream,
-        Encode(task, stream.stride, recipe.data.sigma),
+        Encode(task, stream.stride, recipe.data.sigma, recipe.data.sigma_growth),
         partial(collate, task),
         batch=recipe.train.batch,
         start_step=start_step,
@@ -76,3 +82,7 @@ def build_batches(
         rank=rank,
         world=world,
     )
+    try:
+        yield from stored
+    except ValueError as error:  # from a loader process it comes with that process's traceback as its text
+        raise ValueError(str(error).strip().splitlines()[-1].removeprefix("ValueError: ")) from None

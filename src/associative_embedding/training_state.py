@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import torch
 
-from associative_embedding.checkpoint import start_from
+from associative_embedding.checkpoint import read_torch, start_from
 from associative_embedding.config import Recipe
 from associative_embedding.models.network import Network
 from associative_embedding.models.zoo import build_network
@@ -121,9 +120,9 @@ def load_state(output: Path, state: TrainingState, recipe: Recipe, device: torch
 
 def read_state(path: Path, device: torch.device) -> dict[str, Any]:
     try:
-        saved = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path}: not a readable training state ({str(error).splitlines()[0]}); remove it") from None
+        saved = read_torch(path, device)
+    except ValueError as error:
+        raise ValueError(f"{error}; remove it") from None
     if not isinstance(saved, dict) or not {"step", "network", "optimizer", "average", "identity"} <= saved.keys():
         raise ValueError(f"{path}: not a training state; remove it")
     return saved
@@ -131,7 +130,9 @@ def read_state(path: Path, device: torch.device) -> dict[str, Any]:
 
 def load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
     """The moments of the saved optimizer, with the settings of this one: a recipe may change between two runs."""
-    settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+    settings = [
+        {key: value for key, value in group.items() if key not in ("params", "lr")} for group in optimizer.param_groups
+    ]
     optimizer.load_state_dict(saved)
     for group, setting in zip(optimizer.param_groups, settings, strict=True):
         group.update(setting)

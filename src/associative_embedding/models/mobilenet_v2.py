@@ -25,7 +25,8 @@ class Conv(nn.Sequential):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.pad(x, (0, 1, 0, 1)) if self.stride == 2 else x)
+        x = super().forward(F.pad(x, (0, 1, 0, 1)) if self.stride == 2 else x)  # type: ignore[no-untyped-call]
+        return x
 
 
 class InvertedResidual(nn.Module):

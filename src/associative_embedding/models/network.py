@@ -47,4 +47,4 @@ class Network(nn.Module):
     def _split(self, raw: Tensor) -> Maps:
         c, d = self.channels, self.tag_size
         tag = raw[:, c : c + c * d]
-        return Maps(raw[:, :c], tag.unflatten(1, (c, d)))
+        return Maps(raw[:, :c], tag.reshape(len(raw), c, d, *raw.shape[-2:]))

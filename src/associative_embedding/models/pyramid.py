@@ -42,8 +42,8 @@ class Pyramid(nn.Module):
 
     Args:
         channels: of the encoder's features, fine to coarse.
-        widths: of the pyramid's levels, fine to coarse; one fewer than `channels`, as the coarsest feature is brought to
-            ``widths[-1]`` and enlarged at once.
+        widths: of the pyramid's levels, fine to coarse; one fewer than `channels`, as the coarsest feature is brought
+            to ``widths[-1]`` and enlarged at once.
         outputs: channels of the result.
         context: blocks of `Context` on the coarsest level.
     """
@@ -51,7 +51,9 @@ class Pyramid(nn.Module):
     def __init__(self, channels: Sequence[int], widths: Sequence[int], outputs: int, *, context: int = 0):
         super().__init__()
         if len(widths) != len(channels) - 1:
-            raise ValueError(f"a pyramid over {len(channels)} features needs {len(channels) - 1} widths, not {len(widths)}")
+            raise ValueError(
+                f"a pyramid on {len(channels)} features needs {len(channels) - 1} widths, not {len(widths)}"
+            )
         self.top = nn.Conv2d(channels[-1], widths[-1], 1)
         self.context = nn.Sequential(*(Context(widths[-1]) for _ in range(context)))
         self.lateral = nn.ModuleList(nn.Conv2d(c, w, 1) for c, w in zip(channels[:-1], widths, strict=True))
@@ -114,7 +116,9 @@ class PyramidNetwork(nn.Module):
         if position not in (0, 2):
             raise ValueError(f"position must be 0 or 2 tag dimensions, not {position}")
         if tag_channels % heatmaps or position > tag_channels // heatmaps:
-            raise ValueError(f"{tag_channels} tag channels cannot hold {position} position dimensions of {heatmaps} maps")
+            raise ValueError(
+                f"{tag_channels} tag channels of {heatmaps} maps cannot hold {position} position dimensions"
+            )
         self.heatmaps, self.position, self.position_unit = heatmaps, position, position_unit
         nn.init.constant_(self.heatmap_head[-1].bias, -4.0)  # type: ignore[arg-type]  # sigmoid(-4): silence at first
 
@@ -127,7 +131,7 @@ class PyramidNetwork(nn.Module):
     def _positioned(self, tag: Tensor) -> Tensor:
         if not self.position:
             return tag
-        batch, channels, height, width = tag.shape
+        _, channels, height, width = tag.shape
         y, x = (
             (torch.arange(size, device=tag.device, dtype=tag.dtype) + 0.5) * (self.stride / self.position_unit)
             for size in (height, width)

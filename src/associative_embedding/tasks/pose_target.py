@@ -35,8 +35,8 @@ def encode_pose(sample: Sample, *, stride: int, sigma: float, sigma_growth: floa
         sample: in input pixels (augmented); its image is the network's input.
         stride: input pixels per map pixel.
         sigma: of the Gaussians, in map pixels.
-        sigma_growth: large people get wider Gaussians, as OKS asks less precision of them: this share of the square root
-            of their area where that is more than `sigma` (0 = one sigma for all, the paper's).
+        sigma_growth: large people get wider Gaussians, as OKS asks less precision of them: this share of the square
+            root of their area where that is more than `sigma` (0 = one sigma for all, the paper's).
     """
     size = (sample.image.shape[0] // stride, sample.image.shape[1] // stride)
     xy = sample.keypoints[:, :, :2] / stride - 0.5  # map index coordinates

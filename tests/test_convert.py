@@ -1,0 +1,233 @@
+"""Foreign weights: a synthetic file in the published layout comes out as the state of our network."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from associative_embedding.checkpoint import start_from
+from associative_embedding.cli import main
+from associative_embedding.convert import convert
+from associative_embedding.models.efficientnet_lite import EfficientNetLite0
+from associative_embedding.models.zoo import build_network
+from associative_embedding.movenet import ENCODER, LAYERS, encoder_layers
+from associative_embedding.types import Array
+
+
+def movenet_weights() -> dict[str, Array]:
+    """Random weights under the graph's names, in TensorFlow's layouts, with the shapes of our network."""
+    body = build_network("mobilenet_v2", 17, 1, {}).body
+    rng = np.random.default_rng(0)
+
+    def draw(shape: tuple[int, ...]) -> Array:
+        return (rng.normal(size=shape) / math.sqrt(max(1, math.prod(shape[:-1])))).astype(np.float16).astype(np.float32)
+
+    def tensorflow(weight: torch.Tensor, *, depthwise: bool) -> tuple[int, ...]:
+        out, into, height, width = weight.shape
+        return (height, width, out, into) if depthwise else (height, width, into, out)
+
+    weights: dict[str, Array] = {}
+    for ours, theirs in encoder_layers().items():
+        layer = body.encoder.get_submodule(ours)
+        kind = "depthwise" if theirs.endswith("depthwise") else "Conv2D"
+        name = f"StatefulPartitionedCall/{ENCODER}{theirs}/{kind}"
+        weights[f"{name}_weights"] = draw(tensorflow(layer.weight, depthwise=kind == "depthwise"))
+        weights[f"{name}_bn_offset"] = draw(tuple(layer.bias.shape))
+    for ours, theirs in LAYERS.items():
+        layer = body.get_submodule(ours)
+        name = f"StatefulPartitionedCall/{theirs}"
+        if isinstance(layer, nn.Conv2d):
+            weights[f"{name}/Conv2D/ReadVariableOp"] = draw(tensorflow(layer.weight, depthwise=False))
+            weights[f"{name}/BiasAdd/ReadVariableOp"] = draw(tuple(layer.bias.shape))
+            continue
+        inner, pyramid = f"{name}/separable_conv2d", ours.startswith("heatmap_pyramid")
+        weights[f"{inner}/ReadVariableOp"] = draw(tensorflow(layer[0].weight, depthwise=True))
+        point = draw(tensorflow(layer[1].weight, depthwise=False))
+        weights[f"{inner}_weights" if pyramid else f"{inner}/ReadVariableOp_1"] = point
+        weights[f"{inner}_bn_offset" if pyramid else f"{name}/BiasAdd/ReadVariableOp"] = draw(
+            tuple(layer[1].bias.shape)
+        )
+    weights["StatefulPartitionedCall/center_0/const"] = draw((3,))  # of another head
+    return weights
+
+
+def write_tfjs(folder: Path, weights: dict[str, Array], shards: int = 2) -> Path:
+    """A TensorFlow.js graph model in half precision, its bytes cut into shards anywhere."""
+    entries = [
+        {"name": name, "shape": list(value.shape), "dtype": "float32", "quantization": {"dtype": "float16"}}
+        for name, value in weights.items()
+    ]
+    data = b"".join(value.astype(np.float16).tobytes() for value in weights.values())
+    names = [f"movenet-{i}.bin" for i in range(shards)]
+    size = math.ceil(len(data) / shards)
+    for i, name in enumerate(names):
+        (folder / name).write_bytes(data[i * size : (i + 1) * size])
+    path = folder / "movenet.json"
+    path.write_text(json.dumps({"format": "graph-model", "weightsManifest": [{"paths": names, "weights": entries}]}))
+    return path
+
+
+@pytest.fixture
+def movenet(tmp_path: Path) -> Path:
+    return write_tfjs(tmp_path, movenet_weights())
+
+
+def test_movenet_fills_the_encoder_and_the_heatmap_branch(movenet: Path, tmp_path: Path) -> None:
+    assert (
+        main(["convert", str(movenet), "--from", "movenet", "--output", str(tmp_path / "new" / "m.safetensors")]) == 0
+    )
+    network = build_network("mobilenet_v2", 17, 2, {"position": 2})
+    fresh = start_from(network, tmp_path / "new" / "m.safetensors")
+    assert fresh
+    assert all(name.startswith(("body.tag_pyramid", "body.tag_head")) for name in fresh)
+
+
+@torch.inference_mode()
+def test_movenet_layers_compute_what_tensorflow_would(movenet: Path) -> None:
+    """A layer of each kind against a convolution written out from the original arrays."""
+    state = safetensors.torch.load_file(convert(str(movenet), "movenet", str(movenet.with_suffix(".st"))))
+    weights = {name.removeprefix("StatefulPartitionedCall/"): value for name, value in movenet_weights().items()}
+    x = torch.rand(1, 3, 5, 6)
+    dense = weights[f"{ENCODER}Conv1/Conv2D_weights"]
+    ours = F.conv2d(x, state["encoder.stem.0.weight"])
+    patch = x[0, :, 1:4, 2:5].permute(1, 2, 0).numpy()  # height, width, in
+    np.testing.assert_allclose(ours[0, :, 1, 2], np.einsum("hwi,hwio->o", patch, dense), rtol=1e-4, atol=1e-5)
+    depth = weights[f"{ENCODER}expanded_conv_depthwise/depthwise_weights"]
+    x = torch.rand(1, 32, 5, 6)
+    ours = F.conv2d(x, state["encoder.blocks.0.depthwise.0.weight"], groups=32)
+    patch = x[0, :, 1:4, 2:5].permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(ours[0, :, 1, 2], np.einsum("hwi,hwi->i", patch, depth[..., 0]), rtol=1e-4, atol=1e-5)
+
+
+def efficientnet_state() -> dict[str, torch.Tensor]:
+    """Random weights under the published names."""
+    names = {
+        "stem.conv": "_conv_stem",
+        "stem.norm": "_bn0",
+        "expand.conv": "_expand_conv",
+        "expand.norm": "_bn0",
+        "depthwise.conv": "_depthwise_conv",
+        "depthwise.norm": "_bn1",
+        "project.conv": "_project_conv",
+        "project.norm": "_bn2",
+    }
+    torch.manual_seed(0)
+    state: dict[str, torch.Tensor] = {"_fc.weight": torch.zeros(3, 3), "_conv_head.weight": torch.zeros(3)}
+    for name, value in EfficientNetLite0().state_dict().items():
+        prefix, layer, kind, leaf = ("", *name.rsplit(".", 3))[-4:]
+        block = prefix.replace("blocks.", "_blocks.") + "." if prefix else ""
+        state[f"{block}{names[f'{layer}.{kind}']}.{leaf}"] = torch.rand_like(value.float()).to(value.dtype)
+    return state
+
+
+def test_efficientnet_fills_the_encoder(tmp_path: Path) -> None:
+    torch.save(efficientnet_state(), tmp_path / "lite0.pth")
+    output = tmp_path / "e.safetensors"
+    assert main(["convert", str(tmp_path / "lite0.pth"), "--from", "efficientnet-lite0", "--output", str(output)]) == 0
+    network = build_network("efficientnet_lite0", 5, 1, {})
+    fresh = start_from(network, output)
+    assert not any(name.startswith("body.encoder") for name in fresh)
+    stem = network.state_dict()["body.encoder.stem.conv.weight"]
+    assert torch.equal(stem, efficientnet_state()["_conv_stem.weight"])
+
+
+def test_the_default_output_lies_in_this_folder(movenet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert convert(str(movenet), "movenet") == Path("movenet.safetensors")
+    assert (tmp_path / "here" / "movenet.safetensors").is_file()
+
+
+class Malicious:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def break_movenet(path: Path, how: str) -> None:
+    document = json.loads(path.read_text())
+    (group,) = document["weightsManifest"]
+    shard = path.parent / "movenet-1.bin"
+    match how:
+        case "truncated":
+            shard.write_bytes(shard.read_bytes()[:-100])
+        case "too long":
+            shard.write_bytes(shard.read_bytes() + b"123")
+        case "missing":
+            shard.unlink()
+        case "not json":
+            path.write_bytes(shard.read_bytes())
+        case "other json":
+            path.write_text('{"images": []}')
+        case "other model":
+            group["weights"] = [{**entry, "name": entry["name"].replace("block_3", "b3")} for entry in group["weights"]]
+            path.write_text(json.dumps(document))
+        case "no shape":
+            del group["weights"][0]["shape"]
+            path.write_text(json.dumps(document))
+        case "quantised":
+            group["weights"][0]["quantization"] = {"dtype": "uint8", "scale": 0.1, "min": 0}
+            path.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("truncated", "its weights are truncated at"),
+        ("too long", "3 bytes of weights are left over"),
+        ("missing", "movenet-1.bin are missing"),
+        ("not json", "not a TensorFlow.js graph model"),
+        ("other json", "not a TensorFlow.js graph model"),
+        ("other model", "is this MoveNet Lightning?"),
+        ("no shape", "not a TensorFlow.js graph model"),
+        ("quantised", "is stored as uint8, which is not supported"),
+    ],
+)
+def test_a_broken_movenet_is_refused_with_one_line(
+    movenet: Path, how: str, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    break_movenet(movenet, how)
+    output = movenet.parent / "out.safetensors"
+    assert main(["convert", str(movenet), "--from", "movenet", "--output", str(output)]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"ae: error: {movenet}: ")
+    assert message in line
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("how", ["malicious", "pickle", "garbage", "empty", "wrong model", "no tensors", "missing"])
+def test_a_broken_efficientnet_is_refused_with_one_line(
+    tmp_path: Path, how: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, proof = tmp_path / "lite0.pth", tmp_path / "proof"
+    state = efficientnet_state()
+    match how:
+        case "malicious":
+            torch.save({"a": Malicious(proof)}, path)
+        case "pickle":
+            path.write_bytes(pickle.dumps(Malicious(proof)))
+        case "garbage":
+            path.write_bytes(b"\x80\x02garbage" * 100)
+        case "empty":
+            path.write_bytes(b"")
+        case "wrong model":
+            torch.save({name.replace("_blocks", "layers"): value for name, value in state.items()}, path)
+        case "no tensors":
+            torch.save({"epoch": 3}, path)
+    assert main(["convert", str(path), "--from", "efficientnet-lite0", "--output", str(tmp_path / "o")]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("ae: error: ")
+    assert not proof.exists()
+    assert not (tmp_path / "o").exists()

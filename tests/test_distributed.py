@@ -1,0 +1,108 @@
+"""Two gloo processes under torchrun, interrupted, resumed and compared with one process."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from associative_embedding.train import train
+from tiny import tiny_data, tiny_recipe
+
+# Process 1 alone is interrupted at its fourth step; then the same again, to the end; each process tells its weights.
+# A torchrun start takes seconds, so both runs share one process group.
+DRIVER = """
+import os, pickle, signal, sys
+import torch
+import torch.distributed as dist
+from associative_embedding import train as training
+torch.set_num_threads(1)
+recipe, folder = pickle.load(open("job", "rb"))
+rank = os.environ["RANK"]
+start = dist.init_process_group
+dist.init_process_group = lambda *a, **k: dist.is_initialized() or start(*a, **k)
+dist.destroy_process_group = lambda: None
+build, update, states = training.build_state, training.update, []
+def keep(*arguments):
+    states.append(build(*arguments))
+    return states[-1]
+def interrupting(state, *arguments):
+    if rank == "1" and len(states) == 1 and state.step == 3:
+        os.kill(os.getpid(), signal.SIGINT)
+    update(state, *arguments)
+training.build_state, training.update = keep, interrupting
+try:
+    training.train(recipe)
+except KeyboardInterrupt as error:
+    open(f"{folder}/interrupt-{rank}", "w").write(str(error))
+dist.barrier()
+training.train(recipe)
+torch.save(states[-1].network.state_dict(), f"{folder}/rank-{rank}.pt")
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 8 steps by 2 processes of batch 2 in ``two/run``, and one by 1 process of batch 4 in ``one/run``."""
+    folder = tmp_path_factory.mktemp("distributed")
+    source = tiny_data(folder)
+    two = tiny_recipe(folder / "two", source, steps=8, batch=2, log_every=4)
+    (folder / "driver.py").write_text(DRIVER)
+    (folder / "job").write_bytes(pickle.dumps((two, str(folder))))
+    torchrun(folder)
+    train(replace(two, output=str(folder / "one" / "run"), train=replace(two.train, batch=4)))
+    return folder
+
+
+def torchrun(folder: Path) -> None:
+    command = [sys.executable, *"-m torch.distributed.run --standalone --nproc-per-node 2 driver.py".split()]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+    try:
+        output, _ = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.terminate()  # it ends the processes that it started
+        process.communicate()
+        raise
+    assert process.returncode == 0, output[-3000:]
+
+
+def weights(path: Path) -> dict[str, Any]:
+    return torch.load(path, weights_only=True)  # type: ignore[no-any-return]
+
+
+def test_all_processes_end_with_the_same_weights(folder: Path) -> None:
+    first, second = weights(folder / "rank-0.pt"), weights(folder / "rank-1.pt")
+    saved = weights(folder / "two" / "run" / "state.pt")
+    assert saved["step"] == 8
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+        assert torch.equal(value, saved["network"][name]), name
+
+
+def test_two_processes_of_two_are_one_of_four(folder: Path) -> None:
+    one, two = weights(folder / "one" / "run" / "state.pt"), weights(folder / "two" / "run" / "state.pt")
+    for part in ("network", "average"):
+        for name, value in one[part].items():
+            torch.testing.assert_close(two[part][name], value, rtol=1e-3, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_the_log_is_written_once_and_means_all_processes(folder: Path) -> None:
+    one, two = ((folder / name / "run" / "log.jsonl").read_text().splitlines() for name in ("one", "two"))
+    losses = [[line.split('"loss": ')[1].split(",")[0] for line in log if '"train"' in line] for log in (one, two)]
+    assert len(losses[0]) == len(losses[1]) == 2
+    assert [float(x) for x in losses[1]] == pytest.approx([float(x) for x in losses[0]], rel=1e-3)
+
+
+def test_one_interrupted_process_stops_all_after_the_same_step(folder: Path) -> None:
+    texts = {(folder / f"interrupt-{rank}").read_text() for rank in (0, 1)}
+    assert len(texts) == 1
+    assert "interrupted at step 4; saved" in texts.pop()

@@ -1,0 +1,181 @@
+"""Evaluation: the numbers are the official ones of what the predictor finds, whatever the truth's skeleton."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from associative_embedding import evaluate
+from associative_embedding.cli import main
+from associative_embedding.config import SourceConfig
+from associative_embedding.data.coco import CocoKeypoints
+from associative_embedding.evaluate import coco_results, evaluate_samples, truth_for
+from associative_embedding.geometry import ImageGeometry
+from associative_embedding.metrics.oks import KEYPOINT_METRICS, evaluate_keypoints
+from associative_embedding.predict import Predictor
+from associative_embedding.tasks.pose_target import draw_gaussians
+from associative_embedding.types import Array, Maps, Sample
+from tiny import FIGURE, tiny_data, tiny_info, tiny_model, tiny_network
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> SourceConfig:
+    return tiny_data(tmp_path_factory.mktemp("evaluate"), images=5, size=(128, 160), people=(1, 3))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tiny_model(tmp_path_factory.mktemp("model") / "model.safetensors", backbone="mobilenet_v2", input_size=96)
+
+
+class Perfect(Predictor):
+    """Knows the truth: ideal heatmaps, and each person's number as its tags."""
+
+    def __init__(self, samples: list[Sample]) -> None:
+        info = tiny_info(decode=replace(tiny_info().decode, threshold=0.1, duplicate_oks=1.0))
+        super().__init__(tiny_network(info), info, input_size=160)
+        self.samples = samples
+
+    def maps(self, image: Array) -> tuple[Maps, ImageGeometry]:
+        (sample,) = (s for s in self.samples if np.array_equal(s.image, image))
+        maps, geometry = super().maps(image)
+        xy = geometry.to_map(sample.keypoints[:, :, :2].astype(np.float64))
+        visible = sample.keypoints[:, :, 2] > 0
+        heatmap = torch.from_numpy(draw_gaussians(xy, visible, geometry.map_size, 1.0))
+        tag = torch.zeros_like(maps.tag)
+        for reach in (1, 0):  # a peak may lie beside its keypoint's own pixel, which is nobody else's
+            for n, k in zip(*np.nonzero(visible), strict=True):
+                x, y = np.rint(xy[n, k]).astype(int)
+                tag[0, k, :, max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1] = 10.0 * n
+        return Maps(heatmap[None], tag), geometry
+
+
+def test_the_truth_itself_has_ap_1(source: SourceConfig) -> None:
+    """Through targets, decode, results and pycocotools: an error of half a pixel anywhere would show."""
+    data = CocoKeypoints(source.annotations, source.images, FIGURE)
+    samples = [data[i] for i in range(len(data))]
+    numbers = evaluate_samples(Perfect(samples), iter(samples), count=len(samples))
+    assert numbers["AP"] == pytest.approx(1.0)
+    assert numbers["AR75"] == pytest.approx(1.0)
+    assert numbers["keypoints_grouped_right"] == numbers["people_grouped_right"] == 1
+
+
+def run(model: str, source: SourceConfig, *arguments: object) -> int:
+    assert source.annotations is not None
+    files = ["--annotations", source.annotations, "--images", source.images]
+    return main(["evaluate", "--model", model, *files, *map(str, arguments)])
+
+
+def test_the_command_prints_and_writes_the_official_numbers(
+    model: str, source: SourceConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    numbers, results = tmp_path / "out.json", tmp_path / "results.json"
+    options = ["--scales", 1, 0.5, "--flip", "--decode", "{tag_threshold: 2.0}", "--limit", 4]
+    assert run(model, source, "--json", numbers, "--results", results, *options) == 0
+    names, values = capsys.readouterr().out.splitlines()
+    assert names.split()[:10] == list(KEYPOINT_METRICS)
+    assert len(values.split()) == len(names.split()) == 12
+    document = json.loads(numbers.read_text())
+    assert document.keys() == {"metrics", "model", "settings"}
+    assert document["model"] == model
+    settings = document["settings"]
+    assert (settings["scales"], settings["flip"], settings["images"]) == ([1.0, 0.5], True, 4)
+    assert settings["decode"]["tag_threshold"] == 2.0
+    again = evaluate_keypoints(str(source.annotations), json.loads(results.read_text()), image_ids=[1, 2, 3, 4])
+    assert again == {name: document["metrics"][name] for name in KEYPOINT_METRICS}
+    assert json.loads(results.read_text())
+
+
+def test_more_scales_give_other_numbers(model: str, source: SourceConfig, tmp_path: Path) -> None:
+    for name, options in (("a", []), ("b", ["--scales", "1.0"]), ("c", ["--flip"]), ("d", ["--input-size", "128"])):
+        assert run(model, source, "--results", tmp_path / name, *options) == 0
+    results = {name: (tmp_path / name).read_bytes() for name in "abcd"}
+    assert results["a"] == results["b"]
+    assert len(set(results.values())) == 3
+
+
+def with_keypoints(source: SourceConfig, folder: Path, names: list[str], order: list[int]) -> SourceConfig:
+    """The same data with other keypoint names in another order (-1 = one that nobody has labelled)."""
+    document = json.loads(Path(str(source.annotations)).read_text())
+    document["categories"][0] |= {"keypoints": names, "skeleton": [], "id": 7}
+    for key in ("oks_sigmas", "group_order", "flip_pairs"):
+        document["categories"][0].pop(key, None)
+    for row in document["annotations"]:
+        old = np.array(row["keypoints"]).reshape(-1, 3)
+        row["keypoints"] = np.where(np.array(order)[:, None] >= 0, old[order], 0).ravel().tolist()
+        row["category_id"] = 7
+    path = folder / "other.json"
+    path.write_text(json.dumps(document))
+    return replace(source, annotations=str(path))
+
+
+def test_keypoints_are_matched_by_name(model: str, source: SourceConfig, tmp_path: Path) -> None:
+    """The order in the file does not matter."""
+    names = list(FIGURE.keypoints)
+    other = with_keypoints(source, tmp_path, names[::-1], [4, 3, 2, 1, 0])
+    for name, data in (("a", source), ("b", other)):
+        assert run(model, data, "--json", tmp_path / name, "--results", tmp_path / f"{name}.results") == 0
+    a, b = (json.loads((tmp_path / name).read_text())["metrics"] for name in "ab")
+    assert a == pytest.approx(b)
+    (row_a, *_), (row_b, *_) = (json.loads((tmp_path / f"{name}.results").read_text()) for name in "ab")
+    assert np.reshape(row_b["keypoints"], (-1, 3))[::-1].ravel().tolist() == row_a["keypoints"]
+    assert (row_a["category_id"], row_b["category_id"]) == (1, 7)
+
+
+def test_keypoints_that_only_one_side_has_do_not_count(source: SourceConfig, tmp_path: Path) -> None:
+    other = with_keypoints(source, tmp_path, ["tail", "nose", "left_hip"], [1, 0, 3])
+    assert other.annotations is not None
+    truth, category_id, order = truth_for(other.annotations, FIGURE, {1, 2})
+    assert category_id == 7
+    assert order.tolist() == [-1, 0, 3]
+    assert {row["image_id"] for row in truth["annotations"]} <= {1, 2}
+    for row in truth["annotations"]:
+        keypoints = np.reshape(row["keypoints"], (-1, 3))
+        assert (keypoints[0] == 0).all()
+        assert row["num_keypoints"] == (keypoints[:, 2] > 0).sum()
+
+
+def test_results_of_a_type_that_the_model_lacks_are_zero(model: str, source: SourceConfig) -> None:
+    from associative_embedding.predict import load
+
+    data = CocoKeypoints(source.annotations, source.images, FIGURE)
+    people = load(model)(data[0].image)
+    rows = coco_results([(5, people)], category_id=7, order=np.array([-1, 2]))
+    assert {row["image_id"] for row in rows} == {5}
+    for row, person in zip(rows, people.keypoints, strict=True):
+        assert row["keypoints"][:3] == [0, 0, 0]
+        np.testing.assert_allclose(row["keypoints"][3:], person[2], atol=1e-3)
+
+
+def test_an_error_in_between_does_not_lose_the_results(
+    model: str, source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    original, seen = evaluate.look, []
+
+    def interrupting(*arguments: Any) -> Any:
+        seen.append(1)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(evaluate, "look", interrupting)
+    assert run(model, source, "--results", tmp_path / "r.json") == 130
+    assert capsys.readouterr().err == "ae: interrupted\n"
+    assert {row["image_id"] for row in json.loads((tmp_path / "r.json").read_text())} == {1, 2}
+
+
+def test_the_shipped_model_on_real_photos(shared: Path, tmp_path: Path) -> None:
+    """COCO's skeleton, and MPII's by name: a floor far below what the model reaches."""
+    for name, floor in (("coco", 0.1), ("mpii", 0.2)):
+        folder = shared / "data" / "pose" / name
+        source = SourceConfig(images=str(folder / "images"), annotations=str(folder / "annotations.json"))
+        assert run("person", source, "--limit", "8", "--json", tmp_path / name) == 0
+        metrics = json.loads((tmp_path / name).read_text())["metrics"]
+        assert metrics["AP"] > floor
+        assert metrics["keypoints_grouped_right"] > 0.5

@@ -1,0 +1,145 @@
+"""Every backbone, through the one interface that the rest of the library knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from associative_embedding.models.network import Network
+from associative_embedding.models.pyramid import Pyramid
+from associative_embedding.models.zoo import BACKBONES, build_network
+from tiny import FIGURE, HOURGLASS, tiny_info, tiny_network
+
+OPTIONS: dict[str, dict[str, Any]] = {"hourglass": HOURGLASS}
+OUTPUTS = {"hourglass": 2}
+K = len(FIGURE)
+
+
+@pytest.fixture(scope="module", params=sorted(BACKBONES))
+def network(request: pytest.FixtureRequest) -> Network:
+    torch.manual_seed(0)
+    return build_network(request.param, K, 3, OPTIONS.get(request.param, {})).eval()
+
+
+def picture(height: int, width: int, batch: int = 1) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (batch, 3, height, width), dtype=torch.uint8, generator=generator)
+
+
+def name_of(network: Network) -> str:
+    return {"StackedHourglass": "hourglass"}.get(type(network.body).__name__, "pyramid")
+
+
+@torch.inference_mode()
+def test_shapes_of_a_picture_that_is_not_square(network: Network) -> None:
+    height, width = 2 * network.multiple, 3 * network.multiple
+    outputs = network(picture(height, width, batch=2))
+    assert len(outputs) == OUTPUTS.get(name_of(network), 1)
+    for maps in outputs:
+        assert maps.heatmap.shape == (2, K, height // network.stride, width // network.stride)
+        assert maps.tag.shape == (2, K, 3, height // network.stride, width // network.stride)
+
+
+def test_sides_that_are_no_multiple_are_refused(network: Network) -> None:
+    side = network.multiple
+    with pytest.raises(ValueError, match=f"multiples of {side}, not {side} x {side + 1}"):
+        network(picture(side, side + 1))
+
+
+@torch.inference_mode()
+def test_uint8_float_and_memory_layout_do_not_matter(network: Network) -> None:
+    image = picture(network.multiple, 2 * network.multiple)
+    expected = network(image)[-1]
+    for other in (image.float(), image.contiguous(memory_format=torch.channels_last)):
+        maps = network(other)[-1]
+        assert torch.equal(maps.heatmap, expected.heatmap)
+        assert torch.equal(maps.tag, expected.tag)
+
+
+@torch.inference_mode()
+def test_channels_last_weights_compute_the_same(network: Network) -> None:
+    image = picture(network.multiple, network.multiple)
+    expected = network(image)[-1]
+    other = build_network(*description(network)).eval()
+    other.load_state_dict(network.state_dict())
+    other.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    torch.testing.assert_close(other(image)[-1].heatmap, expected.heatmap, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(other(image)[-1].tag, expected.tag, rtol=1e-3, atol=1e-4)
+
+
+def description(network: Network) -> tuple[str, int, int, dict[str, Any]]:
+    encoder = type(getattr(network.body, "encoder", None)).__name__
+    backbone = {"MobileNetV2": "mobilenet_v2", "EfficientNetLite0": "efficientnet_lite0"}.get(encoder, "hourglass")
+    return backbone, K, 3, OPTIONS.get(backbone, {})
+
+
+@torch.inference_mode()
+def test_an_image_does_not_depend_on_its_neighbours_in_the_batch(network: Network) -> None:
+    images = picture(network.multiple, network.multiple, batch=3)
+    together, alone = network(images)[-1], network(images[1:2])[-1]
+    torch.testing.assert_close(together.heatmap[1:2], alone.heatmap, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(together.tag[1:2], alone.tag, rtol=1e-3, atol=1e-4)
+
+
+def test_every_parameter_learns(network: Network) -> None:
+    trained = build_network(*description(network)).train()
+    outputs = trained(picture(network.multiple, network.multiple, batch=2))
+    torch.stack([m.heatmap.square().sum() + m.tag.square().sum() for m in outputs]).sum().backward()
+    missing = [name for name, p in trained.named_parameters() if p.grad is None]
+    assert not missing
+
+
+@pytest.mark.parametrize("backbone", ["mobilenet_v2", "efficientnet_lite0"])
+@torch.inference_mode()
+def test_position_tags_move_with_the_picture(backbone: str) -> None:
+    """A figure further right by a multiple of the coarsest stride has position tags larger by just that."""
+    info = tiny_info(backbone, tag_size=3, options={"position": 2, "context": 0, "position_unit": 32.0})
+    network = tiny_network(info)
+    image = torch.full((1, 3, 320, 384), 127.0)
+    image[..., 128:160, 128:160] = picture(32, 32).float()
+    moved = torch.roll(image, (32, 64), dims=(-2, -1))
+    before, after = network(image)[-1].tag, network(moved)[-1].tag
+    there, here = after[..., 40:48, 48:56], before[..., 32:40, 32:40]
+    torch.testing.assert_close(there[:, :, 0], here[:, :, 0] + 2, rtol=1e-3, atol=1e-3)  # x, 64 pixels
+    torch.testing.assert_close(there[:, :, 1], here[:, :, 1] + 1, rtol=1e-3, atol=1e-3)  # y, 32 pixels
+    torch.testing.assert_close(there[:, :, 2], here[:, :, 2], rtol=1e-3, atol=1e-3)
+
+
+@torch.inference_mode()
+def test_position_tags_are_in_input_pixels() -> None:
+    """With a head that says nothing, a tag is where its pixel's centre is."""
+    network = tiny_network(tiny_info("mobilenet_v2", options={"position": 2, "position_unit": 1.0}))
+    last = network.body.tag_head[-1]
+    last.weight.zero_(), last.bias.zero_()
+    tag = network(picture(32, 64))[-1].tag
+    assert tag[0, :, 0, 0].unique(dim=0)[0].tolist() == [4 * i + 2 for i in range(16)]
+    assert tag[0, :, 1, :, 0].unique(dim=0)[0].tolist() == [4 * i + 2 for i in range(8)]
+
+
+def test_a_pyramid_network_is_silent_at_first() -> None:
+    torch.manual_seed(0)
+    maps = build_network("mobilenet_v2", K, 1, {}).eval()(picture(64, 64))[-1]
+    assert 0 < float(maps.heatmap.detach().mean()) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("backbone", "tag_size", "options", "message"),
+    [
+        ("resnet", 1, {}, "unknown backbone 'resnet'; known are efficientnet_lite0, hourglass, mobilenet_v2"),
+        ("mobilenet_v2", 1, {"stacks": 2}, "backbone mobilenet_v2: .*'stacks'"),
+        ("mobilenet_v2", 1, {"position": 2}, "cannot hold 2 position dimensions"),
+        ("mobilenet_v2", 2, {"position": 1}, "position must be 0 or 2"),
+        ("mobilenet_v2", 1, {"widths": [8, 8]}, "needs 3 widths, not 2"),
+        ("hourglass", 1, {"widths": [8]}, "two or more"),
+    ],
+)
+def test_bad_options_are_named(backbone: str, tag_size: int, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_network(backbone, K, tag_size, options)
+
+
+def test_a_pyramid_returns_its_finest_stride() -> None:
+    features = [torch.rand(1, 4, 16, 24), torch.rand(1, 6, 8, 12), torch.rand(1, 8, 4, 6)]
+    assert Pyramid([4, 6, 8], [3, 5], 7, context=1)(features).shape == (1, 7, 16, 24)

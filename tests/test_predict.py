@@ -1,0 +1,374 @@
+"""The predictor: geometry, mirror and scales; then many files through the command line."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import associative_embedding as ae
+from associative_embedding import run_predict
+from associative_embedding.cli import main
+from associative_embedding.image_io import read_image
+from associative_embedding.predict import Predictor, merge_mirror
+from associative_embedding.types import Array, Groups, Instances, Maps
+from tiny import FIGURE, tiny_info, tiny_model, tiny_network
+
+
+def photo(height: int = 64, width: int = 96, seed: int = 0) -> Array:
+    """Blurred noise: bright and dark places for a random network to find people in."""
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return cv2.normalize(cv2.GaussianBlur(noise, (9, 9), 2), None, 0, 255, cv2.NORM_MINMAX)  # type: ignore[call-overload]
+
+
+def predictor(backbone: str = "mobilenet_v2", **options: Any) -> Predictor:
+    info = tiny_info(backbone)
+    return Predictor(tiny_network(info), info, **{"input_size": 96, **options})
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tiny_model(tmp_path_factory.mktemp("predict") / "model.safetensors", backbone="mobilenet_v2", input_size=96)
+
+
+# --- one image
+
+
+def test_python_in_five_lines(model: str, tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    Image.fromarray(photo()).save(path)
+    people = ae.load(model)(path)
+    assert len(people) > 0
+    assert people.keypoints.shape == (len(people), len(FIGURE), 3)
+    assert people.image_size == (64, 96)
+    assert people.draw().shape == (64, 96, 3)
+    assert (people.draw() != photo()).any()
+    people.save(str(tmp_path / "out.json"))
+    document = json.loads((tmp_path / "out.json").read_text())
+    assert len(document["annotations"]) == len(people)
+    assert document["images"][0]["file_name"] == str(path)
+
+
+def test_a_stream_is_lazy_and_in_order(model: str) -> None:
+    taken = []
+
+    def sources() -> Iterator[Array]:
+        for seed in range(3):
+            taken.append(seed)
+            yield photo(seed=seed)
+
+    stream = ae.load(model).stream(sources())
+    first = next(stream)
+    assert taken == [0]
+    assert len([first, *stream]) == 3
+
+
+def test_any_kind_of_source_gives_the_same_people(tmp_path: Path) -> None:
+    run = predictor()
+    path = tmp_path / "a.png"
+    Image.fromarray(photo()).save(path)
+    expected = run(photo()).keypoints
+    for source in (path, str(path), path.read_bytes(), Image.fromarray(photo()), photo().astype(np.float32) / 255):
+        np.testing.assert_allclose(run(source).keypoints, expected, atol=1e-4)
+
+
+def test_the_order_of_images_does_not_matter() -> None:
+    run = predictor()
+    images = [photo(64, 96, 0), photo(96, 64, 1), photo(33, 70, 2)]
+    forth = [run(image).keypoints for image in images]
+    back = [run(image).keypoints for image in images[::-1]][::-1]
+    assert all(np.array_equal(a, b) for a, b in zip(forth, back, strict=True))
+
+
+def test_keypoints_are_in_image_pixels() -> None:
+    """Twice the image, the same view of the network, twice the coordinates."""
+    run = predictor()
+    image = photo()
+    large = image.repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_allclose(run(large).keypoints[:, :, :2], 2 * run(image).keypoints[:, :, :2], atol=1e-2)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 400), (400, 1), (3, 5)])
+def test_images_of_any_shape(size: tuple[int, int]) -> None:
+    people = predictor(flip=True)(photo(*size))
+    assert np.isfinite(people.keypoints).all()
+
+
+def test_output_that_is_not_finite_is_an_error_that_names_the_image(tmp_path: Path) -> None:
+    run = predictor()
+    with torch.no_grad():
+        run.network.body.heatmap_head[-1].bias.fill_(float("nan"))
+    Image.fromarray(photo()).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"a\.png: .*NaN or infinity"):
+        run(tmp_path / "a.png")
+
+
+# --- mirror and scales
+
+
+@pytest.mark.parametrize("scales", [(1.0,), (1.0, 2.0)])
+def test_a_mirrored_image_gives_mirrored_maps(scales: tuple[float, ...]) -> None:
+    """Exactly; the tags of the image and of its mirror change places."""
+    run = predictor(flip=True, scales=scales)
+    image = photo(64, 96)
+    (maps, _), (mirrored, _) = run.maps(image), run.maps(np.ascontiguousarray(image[:, ::-1]))
+    back = mirrored.heatmap.flip(-1)[:, FIGURE.flip_index]
+    torch.testing.assert_close(back, maps.heatmap, rtol=0, atol=1e-6)
+    tag = mirrored.tag.flip(-1)[:, FIGURE.flip_index].unflatten(2, (len(scales), 2, 2)).flip(3).flatten(2, 4)
+    torch.testing.assert_close(tag, maps.tag, rtol=0, atol=1e-5)
+
+
+def test_mirrored_people_have_left_and_right_exchanged(shared: Path) -> None:
+    image = read_image(shared / "data" / "pose" / "coco" / "images" / "000000000785.jpg")
+    image = cv2.resize(image, (384, 256), interpolation=cv2.INTER_AREA)
+    run = ae.load(input_size=384, flip=True)
+    people = run(image)
+    mirrored = run(np.ascontiguousarray(image[:, ::-1])).keypoints[:, run.info.skeleton.flip_index]
+    mirrored[:, :, 0] = np.where(mirrored[:, :, 2] > 0, 384 - mirrored[:, :, 0], 0)
+    assert people.score[0] > 0.3
+    np.testing.assert_allclose(mirrored[0], people.keypoints[0], atol=0.01)
+
+
+def test_merging_a_mirror_exchanges_left_and_right() -> None:
+    heatmap = torch.zeros(1, 5, 2, 4)
+    heatmap[0, 1, 0, 0] = 1.0  # left shoulder at the left edge
+    mirrored = torch.zeros(1, 5, 2, 4)
+    mirrored[0, 2, 0, 3] = 1.0  # in the mirror it is a right one at the right edge
+    tag = torch.zeros(1, 5, 1, 2, 4)
+    merged = merge_mirror(Maps(heatmap, tag), Maps(mirrored, tag + 1), FIGURE.flip_index)
+    assert torch.equal(merged.heatmap, heatmap)
+    assert merged.tag.shape == (1, 5, 2, 2, 4)
+    assert merged.tag[0, 1, :, 0, 0].tolist() == [0, 1]
+
+
+def test_one_scale_is_the_plain_path() -> None:
+    image = photo()
+    plain, listed = predictor().maps(image)[0], predictor(scales=(1,)).maps(image)[0]
+    assert torch.equal(plain.heatmap, listed.heatmap)
+    assert torch.equal(plain.tag, listed.tag)
+
+
+@pytest.mark.parametrize(
+    ("scales", "flip", "size"), [((1.0,), True, 4), ((0.5, 1.0), False, 4), ((1, 2, 0.5), True, 12)]
+)
+def test_tags_are_stacked(scales: tuple[float, ...], flip: bool, size: int) -> None:
+    run = predictor(scales=scales, flip=flip)
+    maps, geometry = run.maps(photo())
+    assert maps.tag.shape[2] == size
+    assert maps.heatmap.shape[-2:] == geometry.map_size
+    assert geometry.input_size[1] == 96 * max(scales)
+    assert run(photo()).tag.shape[1] == size
+
+
+def test_a_model_has_scales_of_its_own() -> None:
+    info = tiny_info("mobilenet_v2", scales=(0.5, 1.0))
+    network = tiny_network(info)
+    assert Predictor(network, info).scales == (1.0, 0.5)
+    assert Predictor(network, info, scales=(2.0,)).scales == (2.0,)
+
+
+def test_scales_are_aligned() -> None:
+    """A network whose map is the picture itself: all scales of a smooth picture agree where they show the same."""
+
+    class Mirror(torch.nn.Module):
+        stride, multiple, tag_size = 4, 32, 1
+        mean = torch.zeros(1)
+
+        def forward(self, x: torch.Tensor) -> list[Maps]:
+            small = torch.nn.functional.avg_pool2d(x.float() / 255, 4)
+            heatmap = small.mean(dim=1, keepdim=True).expand(-1, 5, -1, -1)
+            return [Maps(heatmap, heatmap[:, :, None])]
+
+    y, x = np.mgrid[:96, :128]
+    image = np.repeat((127 + 60 * np.sin(x / 17) + 60 * np.cos(y / 13)).astype(np.uint8)[..., None], 3, axis=2)
+    info = tiny_info("mobilenet_v2")
+    for scales in ((1.0, 0.75), (1.0, 0.5), (1.5, 1.0, 0.6)):
+        maps, _ = Predictor(Mirror(), info, input_size=128, scales=scales).maps(image)  # type: ignore[arg-type]
+        tags = maps.tag[0, 0]  # (scales, h, w)
+        inside = tags[:, 2 : int(0.85 * 96 * max(scales) / 4), 2:-2]  # below is padding
+        assert float((inside - inside[:1]).abs().max()) < 0.03
+
+
+@pytest.mark.parametrize("options", [{"scales": ()}, {"scales": (1, 1)}, {"scales": (0,)}, {"scales": (float("nan"),)},
+                                     {"input_size": 8}, {"scales": (100,)}])  # fmt: skip
+def test_bad_sizes_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"scales must be|is not within 32"):
+        predictor(**options)
+
+
+def test_decode_settings_can_be_changed() -> None:
+    run = predictor()
+    assert len(run.with_decode(threshold=0.999, fill=False)(photo())) < len(run(photo()))
+    with pytest.raises(ValueError, match="unknown decode setting in treshold; known are threshold, nms"):
+        run.with_decode(treshold=0.1)
+    with pytest.raises(ValueError, match="odd"):
+        run.with_decode(nms=2)
+
+
+# --- many files
+
+
+def predict(model: str, output: Path, *arguments: object) -> int:
+    return main(["predict", "--model", model, "--output", str(output), "--min-score", "0", *map(str, arguments)])
+
+
+def document_of(output: Path) -> dict[str, Any]:
+    return json.loads((output / "predictions.json").read_text())  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A colour image, a grey one, one that EXIF turns, one with alpha, and a file that is no image but says so."""
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    image = Image.fromarray(photo())
+    image.save(tmp_path / "in" / "a.jpg", quality=95)
+    image.convert("L").save(tmp_path / "in" / "grey.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "in" / "turned.jpg", exif=exif)
+    image.convert("RGBA").save(tmp_path / "in" / "sub" / "alpha.png")
+    return tmp_path / "in"
+
+
+def test_folders_patterns_and_files(model: str, folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    assert predict(model, output, folder / "*.jpg", folder / "a.jpg", folder, "--recursive") == 0
+    document = document_of(output)
+    names = [Path(image["file_name"]).name for image in document["images"]]
+    assert names == ["a.jpg", "turned.jpg", "grey.png", "alpha.png"]  # each once
+    assert [(i["height"], i["width"]) for i in document["images"]] == [(64, 96), (96, 64), (64, 96), (64, 96)]
+    assert document["categories"][0]["keypoints"] == list(FIGURE.keypoints)
+    assert document["annotations"]
+    assert {a["image_id"] for a in document["annotations"]} <= {1, 2, 3, 4}
+    pictures = {path.name.rsplit("-", 1)[0]: path for path in output.glob("*-*.*")}
+    assert pictures.keys() == {"a", "turned", "grey", "alpha"}
+    assert read_image(pictures["turned"]).shape == (96, 64, 3)
+
+
+def test_one_bad_file_is_reported_and_the_rest_is_done(
+    model: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "b.jpg").write_bytes((folder / "a.jpg").read_bytes()[:400])
+    (folder / "c.png").write_bytes(b"")
+    assert predict(model, tmp_path / "out", folder, tmp_path / "nothing.jpg", "--json", tmp_path / "r.json") == 1
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("ae: ") for line in lines)
+    assert [name in line for name, line in zip(("nothing.jpg", "b.jpg", "c.png"), lines, strict=True)] == [True] * 3
+    document = json.loads((tmp_path / "r.json").read_text())
+    assert [Path(i["file_name"]).name for i in document["images"]] == ["a.jpg", "grey.png", "turned.jpg"]
+
+
+def test_nobody_in_the_picture_is_a_valid_result(model: str, folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    assert predict(model, output, folder / "a.jpg", "--min-score", "1") == 0
+    document = document_of(output)
+    assert document["annotations"] == []
+    assert len(document["images"]) == len(document["categories"]) == 1
+
+
+def test_no_source_that_can_be_read_leaves_earlier_results_alone(model: str, folder: Path, tmp_path: Path) -> None:
+    predict(model, tmp_path / "out", folder / "a.jpg", "--show", "nothing")
+    before = document_of(tmp_path / "out")
+    assert predict(model, tmp_path / "out", tmp_path / "typo.jpg") == 1
+    assert document_of(tmp_path / "out") == before
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["predictions.json"]
+
+
+def test_a_url(model: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        try:
+            assert predict(model, tmp_path / "out", f"{url}/a.jpg", f"{url}/none.jpg") == 1
+        finally:
+            server.shutdown()
+    assert [i["file_name"] for i in document_of(tmp_path / "out")["images"]] == [f"{url}/a.jpg"]
+    assert "none.jpg: HTTP 404" in capfd.readouterr().err
+
+
+def test_interrupted_what_was_computed_is_kept(
+    model: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    original = Predictor.__call__
+
+    def interrupting(self: Predictor, source: Any, **options: Any) -> Instances:
+        if "turned" in str(source):
+            signal.raise_signal(signal.SIGINT)
+        return original(self, source, **options)
+
+    monkeypatch.setattr(Predictor, "__call__", interrupting)
+    assert predict(model, tmp_path / "out", folder) == 130
+    results = tmp_path / "out" / "predictions.json"
+    assert capfd.readouterr().err == f"ae: interrupted; 2 of 3 images are in {results}\n"
+    assert len(document_of(tmp_path / "out")["images"]) == 2
+
+
+def test_a_picture_that_cannot_be_written_stops_with_one_line(
+    model: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_text("a file, not a folder")
+    assert predict(model, tmp_path / "out", folder, "--json", tmp_path / "r.json") == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("ae: error: cannot write")
+    assert len(json.loads((tmp_path / "r.json").read_text())["images"]) == 1
+
+
+@pytest.mark.parametrize("options", [[], ["--flip", "--scales", "1", "0.5"]])
+def test_the_picture_of_tags(model: str, folder: Path, tmp_path: Path, options: list[str]) -> None:
+    assert predict(model, tmp_path / "out", folder / "a.jpg", "--show", "tags", "--scores", *options) == 0
+    (path,) = (tmp_path / "out").glob("*.jpg")
+    height, width = read_image(path).shape[:2]
+    assert height > 64 + 5 * 26  # people, tag maps, and a row a keypoint type
+    assert width > 600
+
+
+def test_tag_maps_are_drawn_over_what_they_cover(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def draw(image: Array, tag: Array, heatmap: Array, channels: dict[str, int]) -> Array:
+        seen.update(image=image, tag=tag)
+        return image
+
+    monkeypatch.setattr(run_predict, "draw_tag_maps", draw)
+    run = predictor(input_size=128)
+    run_predict.picture(run, run(photo(100, 130)), tags=True, scores=False)
+    height, width = seen["tag"].shape[1:]
+    assert seen["image"].shape[:2] == (4 * height, 4 * width)
+
+
+def test_a_person_has_one_colour_in_all_pictures() -> None:
+    """Groups are numbered as the people shown; detections of people that are not shown are in none."""
+    run = predictor()
+    people = run(photo())
+    shown = people[::-1][: len(people) - 1]
+    maps, geometry = run.maps(photo())
+    detections, channel = run.task.detect(maps)
+    groups = run_predict.shown_groups(run.task.group(detections), shown)
+    assert len(groups) == len(shown)
+    xy = geometry.to_image(detections.xy)
+    for i in np.flatnonzero(groups.group >= 0):
+        np.testing.assert_allclose(shown.keypoints[groups.group[i], channel[i], :2], xy[i], atol=1e-3)
+    assert set(groups.group) == {-1, *range(len(shown))}
+
+
+def test_nobody_shown_is_no_group() -> None:
+    empty = Groups(group=np.array([0, 1, -1]), tag=np.array([[0.0], [1.0]]), score=np.ones(2))
+    people = predictor()(photo())[:0]
+    found = Instances(people.score, people.class_id, np.zeros((0, 1), np.float32), people.keypoints, (64, 96), FIGURE)
+    assert run_predict.shown_groups(empty, found).group.tolist() == [-1, -1, -1]

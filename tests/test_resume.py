@@ -1,0 +1,232 @@
+"""A run that was stopped, however it was stopped, ends with the same weights, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from associative_embedding import train as training
+from associative_embedding.config import NetworkConfig, Recipe, SourceConfig
+from associative_embedding.interrupt import Interrupt
+from associative_embedding.train import train
+from tiny import tiny_data, tiny_recipe
+
+# Trains, slowly, by a recipe; or kills itself in the middle of the writing of the second state.
+DRIVER = """
+import os, pickle, signal, sys, time
+import torch
+from associative_embedding import output, train as training
+torch.set_num_threads(1)
+recipe, deadly = pickle.load(open(sys.argv[1], "rb"))
+update, replace, states = training.update, os.replace, []
+def slow(*arguments):
+    time.sleep(0.05)
+    update(*arguments)
+def kill(partial, target):
+    states.extend([target] * str(target).endswith("state.pt"))
+    if deadly and len(states) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(partial, target)
+training.update, output.os.replace = slow, kill
+training.train(recipe)
+"""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> SourceConfig:
+    return tiny_data(tmp_path_factory.mktemp("resume"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, source: SourceConfig) -> Path:
+    """The folder of a run of 12 steps without a stop."""
+    return train(tiny_recipe(tmp_path_factory.mktemp("whole"), source)).parent
+
+
+def assert_same(a: Path, b: Path) -> None:
+    left, right = (torch.load(folder / "state.pt", weights_only=True) for folder in (a, b))
+    assert left["step"] == right["step"]
+    assert left["average"] is not None
+    flat_left, flat_right = flatten(left), flatten(right)
+    assert flat_left.keys() == flat_right.keys()
+    for key, value in flat_left.items():
+        same = torch.equal(value, flat_right[key]) if isinstance(value, torch.Tensor) else value == flat_right[key]
+        assert same, key
+    assert (a / "model.safetensors").read_bytes() == (b / "model.safetensors").read_bytes()
+
+
+def flatten(value: Any, name: str = "") -> dict[str, Any]:
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        return {k: v for key, inner in items for k, v in flatten(inner, f"{name}/{key}").items()}
+    return {name: value}
+
+
+def start(folder: Path, recipe: Recipe, *, deadly: bool) -> subprocess.Popen[bytes]:
+    (folder / "job").write_bytes(pickle.dumps((recipe, deadly)))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", DRIVER, str(folder / "job")]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_killed_at_any_moment_and_while_saving(tmp_path: Path, source: SourceConfig, whole: Path) -> None:
+    recipe = tiny_recipe(tmp_path, source, log_every=1, save_every=2)
+    log = tmp_path / "run" / "log.jsonl"
+    step = random.randint(3, 7)
+    process = start(tmp_path, recipe, deadly=False)
+    wait_for(lambda: log.is_file() and f'"train", "step": {step},' in log.read_text())
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert '"step": 12' not in log.read_text()
+    saved = torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"]
+    assert 2 <= saved < 12
+
+    assert start(tmp_path, recipe, deadly=True).wait() == -signal.SIGKILL
+    between = torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"]
+    assert between == saved + 2  # one more was saved, the one after it was not
+
+    train(recipe)
+    assert_same(tmp_path / "run", whole)
+    starts = [line for line in log.read_text().splitlines() if '"start"' in line]
+    assert [f'"step": {n},' in line for n, line in zip((0, saved, between), starts, strict=True)] == [True] * 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_saves_first(
+    tmp_path: Path, source: SourceConfig, whole: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    recipe = tiny_recipe(tmp_path, source)
+    original, handler = training.update, signal.getsignal(number)
+
+    def interrupting(state: Any, *arguments: Any) -> None:
+        if state.step == 6:
+            signal.raise_signal(number)
+        original(state, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "update", interrupting)
+        with pytest.raises(KeyboardInterrupt, match=r"interrupted at step 7; saved in .*run, the same command resumes"):
+            train(recipe)
+    assert signal.getsignal(number) == handler
+    assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"] == 7
+    train(recipe)
+    assert_same(tmp_path / "run", whole)
+
+
+def test_the_second_interrupt_does_not_wait() -> None:
+    interrupt = Interrupt()
+    with interrupt.listening():
+        signal.raise_signal(signal.SIGINT)
+        assert interrupt.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_interrupted_while_validating_all_is_saved_already(tmp_path: Path, source: SourceConfig) -> None:
+    recipe = tiny_recipe(tmp_path, source, validate_every=3)
+
+    def validate(*_: Any) -> dict[str, Any]:
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("goes on after Ctrl-C")
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, validate=validate)
+    assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"] == 3
+
+
+def test_loader_processes_change_nothing(tmp_path: Path, source: SourceConfig, whole: Path) -> None:
+    recipe = tiny_recipe(tmp_path, source)
+    train(replace(recipe, data=replace(recipe.data, workers=1)))
+    assert_same(tmp_path / "run", whole)
+
+
+def test_a_finished_run_stays_as_it_is(tmp_path: Path, source: SourceConfig, whole: Path) -> None:
+    recipe = tiny_recipe(tmp_path, source)
+    train(recipe)
+    train(recipe)
+    assert_same(tmp_path / "run", whole)
+
+
+def test_a_bad_sample_ends_the_run_after_saving(tmp_path: Path) -> None:
+    """The image is smaller than the annotations say, which only reading it shows."""
+    source = tiny_data(tmp_path, images=6)
+    bad = Path(source.images) / "000004.jpg"
+    small = tiny_data(tmp_path / "small", images=4, size=(48, 48))
+    bad.write_bytes((Path(small.images) / "000004.jpg").read_bytes())
+    recipe = tiny_recipe(tmp_path, source, batch=1)
+    for workers in (0, 1):
+        with pytest.raises(ValueError, match=r"^\S*000004.jpg: image 4 is 48x48") as caught:
+            train(replace(recipe, data=replace(recipe.data, workers=workers)))
+        assert "\n" not in str(caught.value)
+    step = torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"]
+    assert 0 <= step < 6
+
+
+def test_new_settings_count_in_the_next_run(tmp_path: Path, source: SourceConfig) -> None:
+    train(tiny_recipe(tmp_path, source, steps=2, lr_factors={"stem": 0.1}))
+    train(tiny_recipe(tmp_path, source, steps=4, weight_decay=0.25, lr_factors={"stem": 0.5}, optimizer="adam"))
+    groups = torch.load(tmp_path / "run" / "state.pt", weights_only=True)["optimizer"]["param_groups"]
+    assert {(g["weight_decay"], g["factor"]) for g in groups} == {(0.25, 0.5), (0.0, 0.5), (0.25, 1.0), (0.0, 1.0)}
+    assert not any(g.get("decoupled_weight_decay") for g in groups)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train": {"seed": 1}}, "of another network or seed"),
+        ({"network": {"tag_size": 1}}, "of another network or seed"),
+        ({"network": {"frozen": ("stem",)}}, "does not fit the recipe's skeleton, frozen or lr_factors"),
+        ({"data": {"skeleton": "coco-17"}}, "does not fit the recipe's skeleton"),
+        ({"train": {"steps": 3}}, "has 12 steps, more than train.steps = 3"),
+    ],
+)
+def test_a_state_of_another_run_is_refused(
+    tmp_path: Path, source: SourceConfig, whole: Path, change: dict[str, dict[str, Any]], message: str
+) -> None:
+    recipe = replace(tiny_recipe(tmp_path, source), output=str(whole))
+    recipe = replace(recipe, **{key: replace(getattr(recipe, key), **values) for key, values in change.items()})
+    with pytest.raises(ValueError, match=message):
+        train(recipe)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", pickle.dumps({"a": 1}), None])
+def test_a_broken_state_is_refused(tmp_path: Path, source: SourceConfig, whole: Path, content: bytes | None) -> None:
+    (tmp_path / "run").mkdir()
+    data = (whole / "state.pt").read_bytes()
+    (tmp_path / "run" / "state.pt").write_bytes(data[: len(data) // 2] if content is None else content)
+    with pytest.raises(ValueError, match=r"state.pt: not a .*remove it") as caught:
+        train(tiny_recipe(tmp_path, source))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_starts_another_run(tmp_path: Path, source: SourceConfig, whole: Path) -> None:
+    """`network.start` takes what fits, whatever the tag dimension."""
+    recipe = tiny_recipe(tmp_path, source, steps=1)
+    start_from = NetworkConfig(
+        backbone="hourglass",
+        tag_size=1,
+        options={**recipe.network.options, "stacks": 1},
+        start=str(whole / "model.safetensors"),
+    )
+    train(replace(recipe, network=start_from))
+    first = (tmp_path / "run" / "log.jsonl").read_text().splitlines()[0]
+    assert '"fresh": 2,' in first  # weight and bias of the one layer whose channels differ

@@ -1,0 +1,102 @@
+"""Recipes, data and models so small that a test takes a second."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from associative_embedding.checkpoint import ModelInfo, save_model
+from associative_embedding.config import (
+    Augment,
+    DataConfig,
+    DecodeConfig,
+    LossConfig,
+    NetworkConfig,
+    Recipe,
+    SourceConfig,
+    TrainConfig,
+)
+from associative_embedding.data.synthetic import write_synthetic_dataset
+from associative_embedding.models.network import Network
+from associative_embedding.skeleton import Skeleton
+
+# Several threads of a small network wait for each other more than they compute, on a busy machine for minutes; and the
+# last bit of a sum depends on their number.
+torch.set_num_threads(1)
+
+FIGURE = Skeleton.build(
+    "figure",
+    ["nose", "left_shoulder", "right_shoulder", "left_hip", "right_hip"],
+    [
+        ("nose", "left_shoulder"),
+        ("nose", "right_shoulder"),
+        ("left_shoulder", "left_hip"),
+        ("right_shoulder", "right_hip"),
+    ],
+)
+HOURGLASS = {"stacks": 2, "widths": [8, 8, 8], "stem": [8, 8]}
+STILL = Augment(rotation=0, scale=(1.0, 1.0), shift=0, mirror=0, colour=0, grey=0, blur=0)
+
+
+def tiny_data(folder: Path, images: int = 6, size: tuple[int, int] = (64, 64), **options: Any) -> SourceConfig:
+    """Synthetic figures of five keypoints."""
+    path = write_synthetic_dataset(folder / "data", FIGURE, images, size=size, **options)
+    return SourceConfig(images=str(folder / "data" / "images"), annotations=str(path))
+
+
+def tiny_recipe(folder: Path, source: SourceConfig, *, validate: bool = False, **train: Any) -> Recipe:
+    """Two small hourglasses on 64-pixel images; the output folder is ``folder/run``."""
+    settings: dict[str, Any] = {"steps": 12, "batch": 2, "warmup": 3, "log_every": 5, "save_every": 100, "ema": 0.9}
+    return Recipe(
+        output=str(folder / "run"),
+        network=NetworkConfig(backbone="hourglass", tag_size=2, options=dict(HOURGLASS)),
+        data=DataConfig(
+            sources=[source],
+            skeleton=str(source.annotations),
+            input_size=64,
+            sigma=1.0,
+            workers=0,
+            validation=[source] if validate else [],
+            validation_size=64,
+        ),
+        loss=LossConfig(pull=0.1, push=0.1),
+        train=replace(TrainConfig(device="cpu"), **{**settings, **train}),
+    )
+
+
+def tiny_info(backbone: str = "hourglass", skeleton: Skeleton = FIGURE, **values: Any) -> ModelInfo:
+    """A description of a small network; mobilenet_v2 has two position dimensions."""
+    options: dict[str, Any] = {"hourglass": HOURGLASS, "mobilenet_v2": {"position": 2}}.get(backbone, {})
+    decode = DecodeConfig(threshold=0.02, fill_threshold=0.02, tag_threshold=0.5)
+    return ModelInfo(
+        **{
+            "backbone": backbone,
+            "skeleton": skeleton,
+            "input_size": 64,
+            "tag_size": 2,
+            "options": dict(options),
+            "decode": decode,
+            **values,
+        }
+    )
+
+
+def tiny_network(info: ModelInfo, seed: int = 0) -> Network:
+    """Random weights whose heatmaps have peaks."""
+    torch.manual_seed(seed)
+    network = info.build().eval()
+    if hasattr(network.body, "heatmap_head"):
+        with torch.no_grad():
+            network.body.heatmap_head[-1].bias.fill_(-1.0)
+            network.body.heatmap_head[-1].weight.mul_(30)
+    return network
+
+
+def tiny_model(path: Path, **values: Any) -> str:
+    """A model file with random weights."""
+    info = tiny_info(**values)
+    save_model(path, tiny_network(info), info)
+    return str(path)
