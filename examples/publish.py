@@ -1,7 +1,7 @@
 """A trained run's model -> the file that ships: half precision, with the decode settings that validation chose.
 
     python examples/publish.py runs/person/model.safetensors src/associative_embedding/weights/person.safetensors \
-        --input-size 384 --decode '{"threshold": 0.2}'
+        --input-size 512 --scales 1 0.5 --decode '{"threshold": 0.2}'
 """
 
 from __future__ import annotations
@@ -13,12 +13,19 @@ from dataclasses import replace
 from associative_embedding.checkpoint import load_model, save_model
 
 
-def publish(source: str, target: str, input_size: int | None, decode: dict[str, object]) -> None:
+def publish(
+    source: str, target: str, input_size: int | None, scales: list[float] | None, decode: dict[str, object]
+) -> None:
     network, info = load_model(source)
     settings = replace(info.decode, **decode)  # type: ignore[arg-type]
-    info = replace(info, decode=settings, input_size=input_size or info.input_size)
+    info = replace(
+        info,
+        decode=settings,
+        input_size=input_size or info.input_size,
+        scales=tuple(scales or info.scales),
+    )
     save_model(target, network, info, half=True)
-    print(f"{target}: {info.notes}, input {info.input_size}, {settings}")
+    print(f"{target}: {info.notes}, input {info.input_size} x {info.scales}, {settings}")
 
 
 if __name__ == "__main__":
@@ -26,6 +33,7 @@ if __name__ == "__main__":
     parser.add_argument("source")
     parser.add_argument("target")
     parser.add_argument("--input-size", type=int, default=None)
+    parser.add_argument("--scales", type=float, nargs="+", default=None)
     parser.add_argument("--decode", type=json.loads, default={})
     options = parser.parse_args()
-    publish(options.source, options.target, options.input_size, options.decode)
+    publish(options.source, options.target, options.input_size, options.scales, options.decode)
