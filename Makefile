@@ -8,10 +8,16 @@ BIN := $(VENV)/bin
 $(BIN)/activate:
 	$(PYTHON) -m venv $(VENV)
 
-# one stamp for what is installed: newer than the lock and the project file
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
+
+# a stamp for what is installed, newer than the constraints and the project file
 $(VENV)/installed: $(BIN)/activate requirements.lock pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PIP) setuptools
+	$(PIP) --no-build-isolation -e '.[demo,test]'
+	touch $@
+
+$(VENV)/developing: $(VENV)/installed
+	$(PIP) --no-build-isolation -e '.[dev]'
 	touch $@
 
 demo: $(VENV)/installed
@@ -20,7 +26,7 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/installed
+lint: $(VENV)/developing
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
@@ -28,7 +34,7 @@ lint: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/bench.py
 
-build: $(VENV)/installed
+build: $(VENV)/developing
 	$(BIN)/python -m build
 
 clean:
