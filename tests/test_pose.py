@@ -306,6 +306,8 @@ def test_assemble_drops_and_clips() -> None:
     assert keypoints.tolist() == [[[0] * 3, [0] * 3, [1, 2, 1]], [[3, 4, 0.4], [0] * 3, [0] * 3]]
     np.testing.assert_allclose(person_score(keypoints, "all"), [1 / 3, 0.4 / 3])
     np.testing.assert_allclose(person_score(keypoints, "found"), [1, 0.4])
+    found = (keypoints[:, :, 2] > 0).sum(axis=1)
+    np.testing.assert_allclose(person_score(keypoints, "shrunk"), keypoints[:, :, 2].sum(axis=1) / (found + 2))
 
 
 # ---- targets

@@ -20,8 +20,8 @@ class DecodeConfig:
         tag_threshold: root mean square tag distance up to which a detection may join a group.
         fill: look for the keypoints a person lacks, at its tag.
         fill_threshold: heatmap value from which a filled-in keypoint is taken.
-        score: person score = mean keypoint score over "all" K types (missing ones count 0, as published) or over those
-            "found".
+        score: person score = mean keypoint score over "all" K types (missing ones count 0, as published), over those
+            "found", or "shrunk": over those found and two more of score 0.
         min_keypoints: people with fewer detected keypoints are dropped.
         min_score: people with a lower score are dropped.
         duplicate_oks: of two people with at least this OKS the weaker is dropped (1 = keep all).
@@ -33,7 +33,7 @@ class DecodeConfig:
     tag_threshold: float = 1.0
     fill: bool = True
     fill_threshold: float = 0.05
-    score: Literal["all", "found"] = "all"
+    score: Literal["all", "found", "shrunk"] = "all"
     min_keypoints: int = 1
     min_score: float = 0.0
     duplicate_oks: float = 0.7

@@ -19,6 +19,28 @@ from associative_embedding.types import Array, Detections, Groups, Instances, Ma
 
 
 @dataclass(frozen=True)
+class Decoded:
+    """What was found in one image, and where it comes from.
+
+    Attributes:
+        instances: N people.
+        group: ``(N,)`` int64, each person's group.
+        detections: M peaks; xy on the map.
+        channel: ``(M,)`` int64, the keypoint type of each detection.
+        groups: of the detections, also those that are no person.
+    """
+
+    instances: Instances
+    group: Array
+    detections: Detections
+    channel: Array
+    groups: Groups
+
+
+SHRINKAGE = 2  # keypoints of score 0 that the "shrunk" person score adds
+
+
+@dataclass(frozen=True)
 class PoseTask:
     """
     Attributes:
@@ -68,12 +90,20 @@ class PoseTask:
         Raises:
             ValueError: see `detect`.
         """
+        return self.decode_groups(maps, geometry).instances
+
+    def decode_groups(self, maps: Maps, geometry: ImageGeometry) -> Decoded:
+        """As `decode`, with the detections and the groups.
+
+        Raises:
+            ValueError: see `detect`.
+        """
         c = self.decode_config
         detections, channel = self.detect(maps)
         groups = self.group(detections)
         keypoints = assemble(detections, groups, channel, self.channels)  # (G, K, 3) x, y on the map, score
-        enough = (keypoints[:, :, 2] > 0).sum(axis=1) >= c.min_keypoints
-        keypoints, tag = keypoints[enough], groups.tag[enough]
+        group = np.flatnonzero((keypoints[:, :, 2] > 0).sum(axis=1) >= c.min_keypoints)
+        keypoints, tag = keypoints[group], groups.tag[group]
         score = person_score(keypoints, c.score)  # before filling: what was detected, not what was hoped for
         if c.fill and len(keypoints):
             keypoints = fill_missing(keypoints, tag, maps, c.fill_threshold, c.tag_threshold)
@@ -81,7 +111,7 @@ class PoseTask:
         keypoints[:, :, :2] = np.where(found[..., None], geometry.to_image(keypoints[:, :, :2]), 0)
         keep = distinct(keypoints, score, self.skeleton.sigmas, c.duplicate_oks)
         keep = keep[score[keep] >= c.min_score]
-        return Instances(
+        instances = Instances(
             score=np.clip(score[keep], 0, 1).astype(np.float32),
             class_id=np.full(len(keep), self.category_id, dtype=np.int64),
             tag=tag[keep].astype(np.float32),
@@ -89,6 +119,7 @@ class PoseTask:
             image_size=geometry.image_size,
             skeleton=self.skeleton,
         )
+        return Decoded(instances, group[keep], detections, channel, groups)
 
 
 def assemble(detections: Detections, groups: Groups, channel: Array, channels: int) -> Array:
@@ -102,11 +133,17 @@ def assemble(detections: Detections, groups: Groups, channel: Array, channels: i
 
 
 def person_score(keypoints: Array, rule: str) -> Array:
-    """``(G,)``: the mean keypoint score over all K types, or over those found."""
+    """``(G,)``: the mean keypoint score over "all" K types, over those "found", or "shrunk" towards 0.
+
+    All punishes people who are half in the picture, found trusts a single peak; shrunk is the mean over the keypoints
+    found and `SHRINKAGE` more of score 0.
+    """
     score = keypoints[:, :, 2]
-    if rule == "all":
-        return np.asarray(score.mean(axis=1))
-    return np.asarray(score.sum(axis=1) / np.maximum(1, (score > 0).sum(axis=1)))
+    found = (score > 0).sum(axis=1)
+    count = {"all": np.full(len(score), score.shape[1]), "found": np.maximum(1, found), "shrunk": found + SHRINKAGE}[
+        rule
+    ]
+    return np.asarray(score.sum(axis=1) / count)
 
 
 @torch.no_grad()
