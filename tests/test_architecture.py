@@ -18,7 +18,7 @@ NAME = package.__name__
 LAYERS = [
     "version types skeleton geometry config device",
     "losses detect grouping",
-    "models data metrics draw strokes image_io download output movenet",
+    "models data metrics draw strokes image_io coco_json download output movenet",
     "tasks",
     "checkpoint optimisation interrupt journal training_state training_data recipe_file "
     "train evaluate predict run_predict convert",
@@ -139,6 +139,18 @@ def test_public_names(name: str) -> None:
         documentation = inspect.getdoc(value)
         assert documentation
         assert not documentation.startswith(f"{name}("), "the signature that dataclass writes is no docstring"
+
+
+def test_public_names_stay_themselves_when_modules_are_imported() -> None:
+    """A submodule, once imported, is an attribute of the package: no public name may be called like one."""
+    code = f"""
+import importlib, {NAME} as ae
+before = {{name: getattr(ae, name) for name in ae.__all__}}
+for name in {[name for name in modules() if name != "__main__"]}:
+    importlib.import_module('{NAME}.' + name)
+print([name for name in ae.__all__ if getattr(ae, name) is not before[name]])
+"""
+    assert run(code).strip() == "[]"
 
 
 def test_public_names_are_sorted_and_unknown_ones_refused() -> None:

@@ -166,7 +166,8 @@ def test_bad_data_is_one_line(case: str, command: str, place: Place, capfd: pyte
 def assert_one_line(command: list[str], message: str, capfd: pytest.CaptureFixture[str], status: int = 1) -> None:
     assert main(command) == status
     captured = capfd.readouterr()
-    (line,) = captured.err.splitlines()
+    *notes, line = captured.err.splitlines()
+    assert not any("error" in note for note in notes)
     assert line.startswith("ae: error: ")
     assert message in line
     assert len(line) < 700
@@ -177,7 +178,7 @@ def test_a_json_without_people_trains_nothing_and_has_no_numbers(
     place: Place, capfd: pytest.CaptureFixture[str]
 ) -> None:
     place.change(annotations=[])
-    assert_one_line(place.command("train"), "no image to train on is left", capfd)
+    assert_one_line(place.command("train"), "no image to train on is left, no image has a labelled person", capfd)
     assert main(place.command("evaluate")) == 0  # there is nothing to find, so all numbers are undefined
     assert set(capfd.readouterr().out.splitlines()[1].split()) == {"-"}
 
@@ -203,8 +204,19 @@ def test_keypoints_outside_of_the_image_are_not_labelled(place: Place) -> None:
         ("evaluate", ["--held-out", "0.000001"], "no image to evaluate on"),
         ("evaluate", ["--decode", "{treshold: 0.1}"], "unknown decode setting"),
         ("evaluate", ["--decode", "{threshold: -1}"], "decode.threshold must be positive"),
+        ("evaluate", ["--decode", "{nms: 3.5}"], "decode.nms must be a whole number, not 3.5"),
+        ("evaluate", ["--decode", "{min_score: a}"], "decode.min_score must be a number, not 'a'"),
+        ("evaluate", ["--decode", "{score: foo}"], "decode.score must be one of 'all', 'found', 'shrunk',"),
+        ("evaluate", ["--decode", "{fill: 'no'}"], "decode.fill must be true or false, not 'no'"),
+        ("evaluate", ["--decode", "{top_k: true}"], "decode.top_k must be a whole number, not True"),
+        ("evaluate", ["--decode", "{duplicate_oks: .nan}"], "decode.duplicate_oks must be above 0 and at most 1"),
+        (
+            "train",
+            ["--network.options", "{stack: 2}"],
+            "backbone hourglass has no option 'stack'; did you mean 'stacks'?",
+        ),
         ("train", ["--network.backbone", "vgg"], "unknown backbone 'vgg'"),
-        ("train", ["--network.start", "none.safetensors"], "none.safetensors: no such model file"),
+        ("train", ["--network.start", "none.safetensors"], "network.start: model 'none.safetensors' is neither"),
         ("train", ["--network.frozen", "[nothing]"], "no parameter of the network starts with 'nothing'"),
         ("train", ["--data.skeleton", "coco-71"], "skeleton 'coco-71' is neither"),
         ("train", ["--data.sources", "[]"], "data.sources is empty"),
@@ -223,3 +235,16 @@ def test_training_keeps_what_it_learned_before_the_bad_image(place: Place, capfd
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(place.images / "000003.jpg")
     assert_one_line([*place.command("train"), "--train.batch=1", "--train.steps=30"], "000003.jpg", capfd)
     assert (place.root / "run" / "state.pt").is_file()
+
+
+@pytest.mark.parametrize("options", [["--images", "0"], ["--seed", "-1"], ["--size", "3"], ["--size", "99999"]])
+def test_synthetic_data_that_cannot_be(options: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert_one_line(["data", "synthetic", str(tmp_path / "new"), *options], "synthetic data: images=", capfd)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_deep_skeleton_file_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 200_000)
+    command = ["data", "synthetic", str(tmp_path / "new"), "--skeleton", str(deep)]
+    assert_one_line(command, "deep.json: not a json file", capfd)

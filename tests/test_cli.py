@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
+import torch
 import yaml
 
 from associative_embedding import cli
@@ -110,6 +113,14 @@ def test_every_setting_has_a_name() -> None:
         ("train: {lr: -1}", "train.lr must be positive, not -1"),
         ("train: {batch: 0}", "train.batch must be at least 1, not 0"),
         ("decode: {nms: 4}", "decode.nms must be odd and positive, not 4"),
+        ("train: {batch: null}", "train.batch must be a whole number, not None"),
+        ("train: {optimizer: null}", "train.optimizer must be one of 'adam', 'adamw', not None"),
+        ("train: {lr_factors: {encoder: -1}}", "train.lr_factors: encoder must be a number of at least 0, not -1"),
+        ("train: {ema: 1}", "train.ema must be at least 0 and below 1, not 1"),
+        ("train: {clip: -1}", "train.clip must be at least 0, not -1"),
+        ("loss: {pull: null}", "loss.pull must be a number, not None"),
+        ("data: {input_size: 100}", "data.input_size must be a positive multiple of 32, not 100"),
+        ("data: {sources: [{images: x, held_out: 1}]}", "held_out must be at least 0 and below 1, not 1"),
     ],
 )
 def test_a_wrong_recipe_gets_one_line(
@@ -144,12 +155,13 @@ def test_a_missing_recipe_or_a_folder_gets_one_line(tmp_path: Path, capfd: pytes
         (["predict"], "the following arguments are required: sources"),
         (["predict", "a.jpg", "--scals", "1"], "unknown option 'scals'; did you mean 'scales'?"),
         (["predict", "a.jpg", "--scales", "big"], "scales element 1: must be float, not 'big'"),
-        (["predict", "a.jpg", "--show", "all"], "invalid choice: 'all' (choose from 'people', 'tags', 'nothing')"),
+        (["predict", "a.jpg", "--show", "all"], "show: must be one of 'people', 'tags', 'nothing', not 'all'"),
+        (["predict", "a.jpg", "--min-score", "2"], "min_score must be in [0, 1], not 2"),
         (["predict", "a.jpg", "--input-size", "big"], "input_size: must be int, not 'big'"),
         (["evaluate", "--images", "b"], "the following arguments are required: annotations"),
         (["evaluate", "--annotations", "a", "--images", "b", "--decode", "{x: 1"], "decode: must be dict, not '{x: 1'"),
         (["convert", "x"], "the following arguments are required: from"),
-        (["convert", "x", "--from", "y"], "invalid choice: 'y' (choose from 'movenet', 'efficientnet-lite0')"),
+        (["convert", "x", "--from", "y"], "from: must be one of 'movenet', 'efficientnet-lite0', not 'y'"),
         (["data", "synthetic", "x", "y"], "unexpected argument 'y'"),
     ],
 )
@@ -179,7 +191,9 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])
     assert caught.value.code == 0
-    assert "usage: ae" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "usage: ae" in text
+    assert "<function" not in text
 
 
 # --- the process
@@ -203,10 +217,36 @@ def test_the_installed_command_starts_anew_with_its_allocator(monkeypatch: pytes
 
 def test_the_command_is_light_until_it_works() -> None:
     """``ae --version`` and mistakes do not wait for torch."""
-    code = "import sys; from associative_embedding.cli import main; main(['predict']); print('torch' in sys.modules)"
+    code = (
+        "import sys; from associative_embedding.cli import main; print('jsonargparse' in sys.modules); "
+        "main(['predict']); print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+    assert done.stdout == "False\nFalse\n"
     version = subprocess.run(
         [sys.executable, "-m", "associative_embedding", "--version"], capture_output=True, text=True, check=True
     )
     assert version.stdout.strip() == f"associative-embedding {VERSION}"
+
+
+def fail(error: type[BaseException]) -> None:
+    raise error("out\nof memory")
+
+
+@pytest.mark.parametrize(
+    ("run", "status", "line"),
+    [
+        (lambda _: signal.raise_signal(signal.SIGTERM), 130, "ae: terminated"),
+        (lambda _: fail(torch.OutOfMemoryError), 1, "ae: error: out of memory"),
+        (lambda _: fail(RecursionError), 1, "ae: error: out of memory"),
+        (lambda _: fail(cv2.error), 1, "ae: error: out of memory"),
+    ],
+)
+def test_whatever_ends_it_is_one_line(
+    run: Any, status: int, line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setitem(cli.COMMANDS, "predict", run)
+    assert main(["predict", "a.jpg"]) == status
+    assert capfd.readouterr().err == f"{line}\n"
+    assert signal.getsignal(signal.SIGTERM) == handler

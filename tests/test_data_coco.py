@@ -259,6 +259,35 @@ def test_exif_orientation_is_ignored(tmp_path: Path) -> None:
     assert CocoKeypoints(None, str(tmp_path), COCO_17)[0].image.shape == (H, W, 3)
 
 
+@pytest.mark.parametrize(
+    ("orientation", "stated", "result"),
+    [
+        (1, (W, H), (H, W)),
+        (6, (W, H), (H, W)),  # annotated as stored
+        (6, (H, W), (W, H)),  # annotated as shown
+        (3, (W, H), "7 has the EXIF orientation 3, so which way"),
+        (0, (W, H), (H, W)),
+        (99, (W, H), (H, W)),
+    ],
+)
+def test_exif_orientation_follows_the_annotations(
+    tmp_path: Path, orientation: int, stated: tuple[int, int], result: tuple[int, int] | str
+) -> None:
+    content = document()
+    content["images"][0] |= {"width": stated[0], "height": stated[1]}
+    paths = write(tmp_path, content)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    name = Path(paths[1]) / content["images"][0]["file_name"]
+    Image.fromarray(picture(7)).save(name, exif=exif)
+    data = CocoKeypoints(*paths, COCO_17)
+    if isinstance(result, str):
+        with pytest.raises(ValueError, match=result):
+            data[0]
+    else:
+        assert data[0].image.shape[:2] == result
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 @pytest.mark.parametrize("keep", [0, 5, 200, -30])
 def test_truncated_images_are_refused(tmp_path: Path, kind: str, keep: int) -> None:
@@ -349,7 +378,12 @@ BAD = {
     "nan": ("annotations.0.keypoints.4", NAN, "annotation 1: 'keypoints' .* finite"),
     "infinite": ("annotations.0.keypoints.4", float("inf"), "annotation 1: 'keypoints'"),
     "huge": ("annotations.0.keypoints.4", 10**400, "annotation 1: 'keypoints'"),
-    "visibility": ("annotations.0.keypoints.2", 3, "annotation 1: 'keypoints' visibility"),
+    "visibility": ("annotations.0.keypoints.2", 3, r"annotation 1: 'keypoints' visibility must be 0, 1 or 2, not 3$"),
+    "half visible": ("annotations.0.keypoints.2", 0.5, r"annotation 1: 'keypoints' visibility .*, not 0\.5$"),
+    "negative area": ("annotations.0.area", -4, "annotation 1: 'area' must not be negative, it is -4"),
+    "crowd": ("annotations.0.iscrowd", "yes", "annotation 1: 'iscrowd' must be 0 or 1, not 'yes'"),
+    "count": ("annotations.0.num_keypoints", "3", "annotation 1: 'num_keypoints' must be an integer"),
+    "half a count": ("annotations.0.num_keypoints", 1.5, "annotation 1: 'num_keypoints' must be an integer"),
     "short box": ("annotations.0.bbox", [1, 2, 3], "annotation 1: 'bbox'"),
     "nan box": ("annotations.0.bbox.0", NAN, "annotation 1: 'bbox'"),
     "area": ("annotations.0.area", "big", "annotation 1: 'area'"),

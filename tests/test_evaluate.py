@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from associative_embedding import evaluate
+from associative_embedding import evaluate, output
 from associative_embedding.cli import main
 from associative_embedding.config import SourceConfig
 from associative_embedding.data.coco import CocoKeypoints
-from associative_embedding.evaluate import coco_results, evaluate_samples, truth_for
+from associative_embedding.evaluate import build_validation, coco_results, evaluate_samples, truth_for, truth_of_source
 from associative_embedding.geometry import ImageGeometry
 from associative_embedding.metrics.oks import KEYPOINT_METRICS, evaluate_keypoints
-from associative_embedding.predict import Predictor
+from associative_embedding.predict import Predictor, load
 from associative_embedding.tasks.pose_target import draw_gaussians
 from associative_embedding.types import Array, Maps, Sample
-from tiny import FIGURE, tiny_data, tiny_info, tiny_model, tiny_network
+from tiny import FIGURE, tiny_data, tiny_info, tiny_model, tiny_network, tiny_recipe
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,8 @@ def test_the_truth_itself_has_ap_1(source: SourceConfig) -> None:
     """Through targets, decode, results and pycocotools: an error of half a pixel anywhere would show."""
     data = CocoKeypoints(source.annotations, source.images, FIGURE)
     samples = [data[i] for i in range(len(data))]
-    numbers = evaluate_samples(Perfect(samples), iter(samples), count=len(samples))
+    truth = truth_of_source(source, FIGURE, set(data.image_ids))
+    numbers = evaluate_samples(Perfect(samples), ((s, truth[s.image_id]) for s in samples), count=len(samples))
     assert numbers["AP"] == pytest.approx(1.0)
     assert numbers["AR75"] == pytest.approx(1.0)
     assert numbers["keypoints_grouped_right"] == numbers["people_grouped_right"] == 1
@@ -142,8 +143,6 @@ def test_keypoints_that_only_one_side_has_do_not_count(source: SourceConfig, tmp
 
 
 def test_results_of_a_type_that_the_model_lacks_are_zero(model: str, source: SourceConfig) -> None:
-    from associative_embedding.predict import load
-
     data = CocoKeypoints(source.annotations, source.images, FIGURE)
     people = load(model)(data[0].image)
     rows = coco_results([(5, people)], category_id=7, order=np.array([-1, 2]))
@@ -166,8 +165,85 @@ def test_an_error_in_between_does_not_lose_the_results(
 
     monkeypatch.setattr(evaluate, "look", interrupting)
     assert run(model, source, "--results", tmp_path / "r.json") == 130
-    assert capsys.readouterr().err == "ae: interrupted\n"
+    assert capsys.readouterr().err == f"ae: interrupted; 2 of 5 images are in {tmp_path / 'r.json'}\n"
     assert {row["image_id"] for row in json.loads((tmp_path / "r.json").read_text())} == {1, 2}
+
+
+def test_results_are_written_while_it_runs(
+    model: str, source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that even kill -9 keeps them."""
+    now, kept, original = [0.0], [], evaluate.look
+
+    def slow(*arguments: Any) -> Any:
+        now[0] += 20
+        path = tmp_path / "r.json"
+        kept.append(len({row["image_id"] for row in json.loads(path.read_text())}) if path.exists() else 0)
+        return original(*arguments)
+
+    monkeypatch.setattr(evaluate, "look", slow)
+    monkeypatch.setattr(output.time, "monotonic", lambda: now[0])
+    assert run(model, source, "--results", tmp_path / "r.json", "--decode", "{min_keypoints: 0}") == 0
+    assert kept == [0, 1, 1, 3, 3]
+
+
+@pytest.mark.parametrize("option", ["--results", "--json"])
+def test_a_file_that_cannot_be_written_is_noticed_before_the_work(
+    option: str, model: str, source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(evaluate, "look", lambda *_: pytest.fail("it worked in vain"))
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "file" / "r.json"):
+        assert run(model, source, option, path) == 1
+        assert capsys.readouterr().err.startswith(f"ae: error: cannot write {path}: ")
+
+
+def test_the_table_is_printed_even_if_nothing_can_be_written(
+    model: str, source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def full(path: Any, document: Any) -> None:
+        raise OSError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr(evaluate, "write_json", full)
+    assert run(model, source, "--json", tmp_path / "out.json") == 1
+    assert "AP50" in capsys.readouterr().out
+
+
+def test_validation_in_training_is_evaluate(model: str, source: SourceConfig, tmp_path: Path) -> None:
+    """Crowds and people without labels are ignored by both, and images without people count in both."""
+    document = json.loads(Path(str(source.annotations)).read_text())
+    first, second, third, *rest = document["annotations"]
+    first |= {"iscrowd": 1, "keypoints": [0] * 15, "num_keypoints": 0, "bbox": [0, 0, 160, 128]}
+    second |= {"keypoints": [0] * 15, "num_keypoints": 0}
+    del third["area"]
+    document["annotations"] = [first, second, third, *(row for row in rest if row["image_id"] != 5)]
+    path = tmp_path / "crowd.json"
+    path.write_text(json.dumps(document))
+    changed = replace(source, annotations=str(path))
+    assert run(model, changed, "--json", tmp_path / "out.json") == 0
+    recipe = tiny_recipe(tmp_path, changed, validate=True)
+    validate = build_validation(recipe)
+    predictor = load(model)
+    assert validate is not None
+    numbers = validate(predictor.network, predictor.info)
+    assert numbers == pytest.approx(json.loads((tmp_path / "out.json").read_text())["metrics"])
+
+
+def test_people_found_in_ignored_regions_are_no_mistakes(source: SourceConfig, tmp_path: Path) -> None:
+    """A perfect predictor finds a crowd and an unlabelled person too."""
+    data = CocoKeypoints(source.annotations, source.images, FIGURE)
+    document = json.loads(Path(str(source.annotations)).read_text())
+    ids = [row["image_id"] for row in document["annotations"]]
+    several = next(i for i, image_id in enumerate(ids) if ids.count(image_id) > 1)
+    document["annotations"][several] |= {"keypoints": [0] * 15, "num_keypoints": 0}
+    document["annotations"][several + 1] |= {"keypoints": [0] * 15, "num_keypoints": 0, "iscrowd": 1}
+    (tmp_path / "crowd.json").write_text(json.dumps(document))
+    truth = truth_of_source(replace(source, annotations=str(tmp_path / "crowd.json")), FIGURE, set(data.image_ids))
+    samples = [data[i] for i in range(len(data))]
+    numbers = evaluate_samples(Perfect(samples), ((s, truth[s.image_id]) for s in samples))
+    assert numbers["AP"] == pytest.approx(1.0)
+    missing = {key: [row for row in rows if row["num_keypoints"]] for key, rows in truth.items()}
+    assert evaluate_samples(Perfect(samples), ((s, missing[s.image_id]) for s in samples))["AP"] < 0.95
 
 
 def test_the_shipped_model_on_real_photos(shared: Path, tmp_path: Path) -> None:
@@ -179,3 +255,14 @@ def test_the_shipped_model_on_real_photos(shared: Path, tmp_path: Path) -> None:
         metrics = json.loads((tmp_path / name).read_text())["metrics"]
         assert metrics["AP"] > floor
         assert metrics["keypoints_grouped_right"] > 0.5
+
+
+def test_interrupted_without_a_results_file(
+    model: str, source: SourceConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupting(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate, "look", interrupting)
+    assert run(model, source) == 130
+    assert capsys.readouterr().err == "ae: interrupted; 0 of 5 images were done; --results would have kept them\n"

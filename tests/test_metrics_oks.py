@@ -232,6 +232,18 @@ def test_use_area_false_takes_the_box() -> None:
     assert evaluate_keypoints(dataset(people), [], use_area=False) == boxed
 
 
+def test_a_truth_without_area_has_that_of_its_box() -> None:
+    """As training takes it; without a box, that of the keypoints."""
+    stated, boxed, bare = annotation(person(0), area=1e4), annotation(person(0)), annotation(person(0))
+    del boxed["area"], bare["area"], bare["bbox"]
+    off = result(moved(person(0), 6))
+    expected = evaluate_keypoints(dataset(stated), [off])
+    assert evaluate_keypoints(dataset(boxed), [off]) == expected
+    (width, height) = np.ptp(person(0)[:, :2], axis=0)
+    stated["area"] = float(width * height)
+    assert evaluate_keypoints(dataset(bare), [off]) == evaluate_keypoints(dataset(stated), [off])
+
+
 # adversity
 
 
@@ -256,7 +268,6 @@ def test_refuses_results(change: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("area", None, "annotation 0 of image 1 has no 'area': add it, or"),
         ("keypoints", [0] * 6, "has 6 keypoint numbers, not 3 x 17"),
         ("image_id", None, "has no 'image_id'|it has no 'image_id'"),
     ],
@@ -284,10 +295,19 @@ def test_refuses_other_files(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text("[]")
     with pytest.raises(ValueError, match=r"a\.json: not a json file"):
         evaluate_keypoints(tmp_path / "a.json", [])
-    with pytest.raises(ValueError, match=r"b\.json: not a COCO dataset, it has no list 'images'"):
+    with pytest.raises(ValueError, match=r"b\.json: needs a list of objects 'images'"):
         evaluate_keypoints(str(tmp_path / "b.json"), [])
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ValueError, match=r"c\.json: cannot read the annotations \(No such file"):
         evaluate_keypoints(tmp_path / "c.json", [])
+
+
+def test_complaints_name_the_file(tmp_path: Path) -> None:
+    truth = dataset(annotation(person(0)) | {"keypoints": [0] * 6})
+    (tmp_path / "a.json").write_text(json.dumps(truth))
+    with pytest.raises(ValueError, match=r"a\.json: annotation 0 of image 1 has 6 keypoint numbers"):
+        evaluate_keypoints(tmp_path / "a.json", [])
+    with pytest.raises(ValueError, match=r"^my\.json: annotation 0 of image 1"):
+        evaluate_keypoints(truth, [], name="my.json")
 
 
 def test_refuses_settings() -> None:

@@ -128,11 +128,19 @@ def test_a_pyramid_network_is_silent_at_first() -> None:
     ("backbone", "tag_size", "options", "message"),
     [
         ("resnet", 1, {}, "unknown backbone 'resnet'; known are efficientnet_lite0, hourglass, mobilenet_v2"),
-        ("mobilenet_v2", 1, {"stacks": 2}, "backbone mobilenet_v2: .*'stacks'"),
+        ("mobilenet_v2", 1, {"stacks": 2}, "backbone mobilenet_v2 has no option 'stacks'"),
         ("mobilenet_v2", 1, {"position": 2}, "cannot hold 2 position dimensions"),
         ("mobilenet_v2", 2, {"position": 1}, "position must be 0 or 2"),
         ("mobilenet_v2", 1, {"widths": [8, 8]}, "needs 3 widths, not 2"),
+        ("mobilenet_v2", 1, {"contxt": 1}, "no option 'contxt'; did you mean 'context'"),
+        ("mobilenet_v2", 1, {"context": -1}, "mobilenet_v2 cannot have .*context must be at least 0"),
+        ("mobilenet_v2", 1, {"outputs": 0}, "widths and outputs at least 1"),
+        ("mobilenet_v2", 1, {"hidden": -1}, "mobilenet_v2 cannot have the options {'hidden': -1}: "),
+        ("mobilenet_v2", 1, {"hidden": 1.5}, "mobilenet_v2 cannot have the options {'hidden': 1.5}: "),
+        ("mobilenet_v2", 2, {"position": 2, "position_unit": 0}, "position_unit must be positive, not 0"),
+        ("mobilenet_v2", 1, {"position_unit": "far"}, "cannot have the options {'position_unit': 'far'}"),
         ("hourglass", 1, {"widths": [8]}, "two or more"),
+        ("hourglass", 1, {"widths": 8}, "hourglass cannot have the options {'widths': 8}"),
     ],
 )
 def test_bad_options_are_named(backbone: str, tag_size: int, options: dict[str, Any], message: str) -> None:

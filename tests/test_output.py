@@ -22,6 +22,7 @@ from associative_embedding.output import (
     ResultsWriter,
     annotated_name,
     atomic_write,
+    check_writable,
     coco_dataset,
     save_instances,
     write_image,
@@ -244,6 +245,28 @@ def test_writer_fails_with_the_first_result(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"^cannot write"):
         ResultsWriter(tmp_path / "file" / "r.json").add(made(1))
+
+
+def test_writer_without_results_keeps_an_earlier_file(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    add_all(path, iter([made(2)]))
+    before = path.read_bytes()
+    add_all(path, iter([]))
+    assert path.read_bytes() == before
+    add_all(tmp_path / "new.json", iter([]))
+    assert json.loads((tmp_path / "new.json").read_text())["images"] == []
+
+
+def test_check_writable_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "r.json"
+    check_writable(path)
+    assert list(path.parent.iterdir()) == []
+    path.write_text("old")
+    check_writable(path)
+    assert path.read_text() == "old"
+    for bad in (path.parent, path / "r.json", "/dev/null"):
+        with pytest.raises(OSError, match=rf"^cannot write {bad}: "):
+            check_writable(bad)
 
 
 KILLED = """

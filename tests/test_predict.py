@@ -5,9 +5,13 @@ from __future__ import annotations
 import functools
 import http.server
 import json
+import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +24,10 @@ from PIL import Image
 import associative_embedding as ae
 from associative_embedding import run_predict
 from associative_embedding.cli import main
+from associative_embedding.draw import MIN_KEYPOINT_SCORE
 from associative_embedding.image_io import read_image
 from associative_embedding.predict import Predictor, merge_mirror
-from associative_embedding.types import Array, Groups, Instances, Maps
+from associative_embedding.types import Array, Maps
 from tiny import FIGURE, tiny_info, tiny_model, tiny_network
 
 
@@ -201,7 +206,7 @@ def test_scales_are_aligned() -> None:
 
 
 @pytest.mark.parametrize("options", [{"scales": ()}, {"scales": (1, 1)}, {"scales": (0,)}, {"scales": (float("nan"),)},
-                                     {"input_size": 8}, {"scales": (100,)}])  # fmt: skip
+                                     {"input_size": 8}, {"input_size": 0}, {"scales": (100,)}])  # fmt: skip
 def test_bad_sizes_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"scales must be|is not within 32"):
         predictor(**options)
@@ -210,8 +215,11 @@ def test_bad_sizes_are_refused(options: dict[str, Any]) -> None:
 def test_decode_settings_can_be_changed() -> None:
     run = predictor()
     assert len(run.with_decode(threshold=0.999, fill=False)(photo())) < len(run(photo()))
-    with pytest.raises(ValueError, match="unknown decode setting in treshold; known are threshold, nms"):
+    with pytest.raises(ValueError, match="unknown decode setting treshold; known are threshold, nms"):
         run.with_decode(treshold=0.1)
+    with pytest.raises(ValueError, match="nms") as error:
+        run.with_decode(nms="x")
+    assert "unknown" not in str(error.value)
     with pytest.raises(ValueError, match="odd"):
         run.with_decode(nms=2)
 
@@ -286,6 +294,27 @@ def test_no_source_that_can_be_read_leaves_earlier_results_alone(model: str, fol
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["predictions.json"]
 
 
+def test_images_that_all_fail_leave_earlier_results_alone(model: str, folder: Path, tmp_path: Path) -> None:
+    predict(model, tmp_path / "out", folder / "a.jpg", "--show", "nothing")
+    before = document_of(tmp_path / "out")
+    (folder / "a.jpg").write_bytes(b"")
+    assert predict(model, tmp_path / "out", folder / "a.jpg") == 1
+    assert document_of(tmp_path / "out") == before
+
+
+def test_a_closed_output_does_not_stop_the_work(model: str, folder: Path, tmp_path: Path) -> None:
+    """As in ``ae predict in/ | head -1``: the reader is gone before the first line."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "associative_embedding", "predict", str(folder), "--model", model]
+    done = subprocess.run(
+        [*command, "--output", str(tmp_path / "out")], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(document_of(tmp_path / "out")["images"]) == len(list((tmp_path / "out").glob("*-*.*"))) == 3
+
+
 def test_a_url(model: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -305,14 +334,14 @@ def test_a_url(model: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFi
 def test_interrupted_what_was_computed_is_kept(
     model: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    original = Predictor.__call__
+    original = Predictor.explain
 
-    def interrupting(self: Predictor, source: Any, **options: Any) -> Instances:
+    def interrupting(self: Predictor, source: Any) -> Any:
         if "turned" in str(source):
             signal.raise_signal(signal.SIGINT)
-        return original(self, source, **options)
+        return original(self, source)
 
-    monkeypatch.setattr(Predictor, "__call__", interrupting)
+    monkeypatch.setattr(Predictor, "explain", interrupting)
     assert predict(model, tmp_path / "out", folder) == 130
     results = tmp_path / "out" / "predictions.json"
     assert capfd.readouterr().err == f"ae: interrupted; 2 of 3 images are in {results}\n"
@@ -347,28 +376,59 @@ def test_tag_maps_are_drawn_over_what_they_cover(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(run_predict, "draw_tag_maps", draw)
     run = predictor(input_size=128)
-    run_predict.picture(run, run(photo(100, 130)), tags=True, scores=False)
+    run_predict.tag_pictures(*run.explain(photo(100, 130)))
     height, width = seen["tag"].shape[1:]
     assert seen["image"].shape[:2] == (4 * height, 4 * width)
 
 
 def test_a_person_has_one_colour_in_all_pictures() -> None:
     """Groups are numbered as the people shown; detections of people that are not shown are in none."""
-    run = predictor()
-    people = run(photo())
-    shown = people[::-1][: len(people) - 1]
-    maps, geometry = run.maps(photo())
-    detections, channel = run.task.detect(maps)
-    groups = run_predict.shown_groups(run.task.group(detections), shown)
-    assert len(groups) == len(shown)
-    xy = geometry.to_image(detections.xy)
+    decoded, _, geometry = predictor().explain(photo())
+    everybody = decoded.instances
+    shown = run_predict.select(decoded, np.arange(len(everybody)) > 0)
+    groups, people = run_predict.shown_groups(shown), shown.instances
+    assert len(groups) == len(people) == len(everybody) - 1 > 0
+    np.testing.assert_allclose(groups.tag, people.tag, rtol=1e-5)
+    xy = geometry.to_image(decoded.detections.xy)
     for i in np.flatnonzero(groups.group >= 0):
-        np.testing.assert_allclose(shown.keypoints[groups.group[i], channel[i], :2], xy[i], atol=1e-3)
-    assert set(groups.group) == {-1, *range(len(shown))}
+        point = people.keypoints[groups.group[i], decoded.channel[i], :2]
+        np.testing.assert_allclose(point, xy[i], atol=1e-3)
+    assert set(groups.group) == {-1, *range(len(people))}
+
+
+def test_people_with_equal_tags_keep_their_own_groups() -> None:
+    """Groups are numbers; that tags are equal says nothing."""
+    run = predictor().with_decode(duplicate_oks=1.0, fill=False)
+    maps, geometry = run.maps(photo())
+    decoded = run.task.decode_groups(Maps(maps.heatmap, torch.zeros_like(maps.tag)), geometry)
+    assert len(decoded.groups) > 1
+    groups = run_predict.shown_groups(decoded)
+    assert sorted(np.bincount(groups.group[groups.group >= 0])) == sorted(np.bincount(decoded.groups.group))
 
 
 def test_nobody_shown_is_no_group() -> None:
-    empty = Groups(group=np.array([0, 1, -1]), tag=np.array([[0.0], [1.0]]), score=np.ones(2))
-    people = predictor()(photo())[:0]
-    found = Instances(people.score, people.class_id, np.zeros((0, 1), np.float32), people.keypoints, (64, 96), FIGURE)
-    assert run_predict.shown_groups(empty, found).group.tolist() == [-1, -1, -1]
+    decoded, _, _ = predictor().explain(photo())
+    nobody = run_predict.select(decoded, np.zeros(len(decoded.instances), bool))
+    assert set(run_predict.shown_groups(nobody).group) == {-1}
+
+
+def test_tags_are_shown_of_the_same_run_of_the_network(
+    model: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, original = [], Predictor.maps
+    monkeypatch.setattr(Predictor, "maps", lambda self, image: (seen.append(1), original(self, image))[1])
+    assert predict(model, tmp_path / "out", folder / "a.jpg", "--show", "tags") == 0
+    assert len(seen) == 1
+
+
+def test_guessed_keypoints_are_not_drawn() -> None:
+    """One stray peak and filled-in points of nearly no score are no person to be seen."""
+    found = predictor()(photo())[:1]
+    keypoints = found.keypoints.copy()
+    keypoints[..., :2] = np.linspace(10, 60, keypoints.shape[1])[:, None]
+    keypoints[..., 2] = MIN_KEYPOINT_SCORE / 2
+    keypoints[0, 0, 2] = 0.5
+    picture = replace(found, keypoints=keypoints).draw()
+    changed = (picture != photo()).any(axis=2)
+    assert changed[:20, :20].any()
+    assert not changed[30:, 30:].any()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from associative_embedding.losses import focal_loss, mse_loss, tag_loss
 from associative_embedding.optimisation import learning_rate, parameter_groups, update_average
 from associative_embedding.predict import load
 from associative_embedding.train import criterion, train
+from associative_embedding.training_data import open_source
+from associative_embedding.training_state import build_state
 from associative_embedding.types import Maps, TagSamples, Target
-from tiny import STILL, tiny_data, tiny_recipe
+from tiny import FIGURE, STILL, tiny_data, tiny_recipe
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +127,61 @@ def test_frozen_parameters_do_not_learn() -> None:
     assert sum(len(g["params"]) for g in groups) == 3
 
 
+def test_frozen_norms_keep_their_statistics(tmp_path: Path, source: SourceConfig) -> None:
+    recipe = tiny_recipe(tmp_path, source, validate=True, steps=4, ema=0, validate_every=2)
+    network = replace(recipe.network, options={**recipe.network.options, "batch_norm": True}, frozen=("stem",))
+    path = train(replace(recipe, network=network), validate=build_validation(recipe))
+    means = {n: v for n, v in load(path).network.state_dict().items() if n.endswith("running_mean")}
+    assert {bool(v.any()) for n, v in means.items() if n.startswith("body.stem")} == {False}
+    assert {bool(v.any()) for n, v in means.items() if not n.startswith("body.stem")} == {True}
+
+
+def test_a_shipped_model_is_started_from_by_its_name(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path, SourceConfig(images="unused"))
+    settings = NetworkConfig(backbone="mobilenet_v2", tag_size=4, options={"position": 2}, start="person")
+    state = build_state(replace(recipe, network=settings), 17, torch.device("cpu"))
+    assert state.fresh == []
+
+
+def test_only_what_is_used_is_read(tmp_path: Path) -> None:
+    """A file of the validation part does not matter to training; what matters is held in memory unless told not to."""
+    source = replace(tiny_data(tmp_path, images=12), held_out=0.3)
+    everything = set(range(1, 13))
+    used = set(open_source(source, FIGURE, part="train").image_ids)
+    assert used < everything
+    for image in everything - used:
+        (Path(source.images) / f"{image:06d}.jpg").write_bytes(b"")
+    cached = open_source(source, FIGURE, part="train")
+    lazy = open_source(replace(source, cache=False), FIGURE, part="train")
+    for image in used:
+        (Path(source.images) / f"{image:06d}.jpg").unlink()
+    assert cached[0].image.shape == (64, 64, 3)
+    with pytest.raises(ValueError, match="cannot read the image"):
+        lazy[0]
+
+
+def test_a_share_that_takes_all_is_said(tmp_path: Path) -> None:
+    source = replace(tiny_data(tmp_path, images=1), held_out=0.999)
+    with pytest.raises(ValueError, match=r"no image to train on is left, held_out: 0\.999 takes all 1"):
+        open_source(source, FIGURE, part="train")
+
+
+def test_a_run_without_a_progress_bar_says_where_its_log_is(
+    tmp_path: Path, source: SourceConfig, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tiny_recipe(tmp_path, source, steps=2, validate_every=1)
+    train(recipe, validate=lambda *_: {"AP": 0.5, "AR": 1.0, "people_grouped_right": None})
+    first, *others = capfd.readouterr().err.splitlines()
+    assert str(tmp_path / "run" / "log.jsonl") in first
+    assert others == [f"ae: step {step}: AP 0.500, people_grouped_right None" for step in (1, 2)]
+
+
+def test_advice_promises_only_what_is_there(tmp_path: Path, source: SourceConfig) -> None:
+    recipe = tiny_recipe(tmp_path, source, steps=40, lr=1e30, warmup=0, log_every=5)
+    with pytest.raises(ValueError, match=r"the loss is nan at step \d+; nothing was saved yet\. Lower train\.lr"):
+        train(recipe)
+
+
 @pytest.mark.parametrize(
     ("frozen", "factors", "message"),
     [
@@ -161,6 +219,14 @@ def test_the_meter_gives_means_and_starts_anew() -> None:
     assert log["images_per_second"] > 0
     meter.add(4, {"loss": torch.tensor(5.0)})
     assert meter.take()["loss"] == 5
+
+
+def test_the_meter_does_not_count_pauses() -> None:
+    meter = Meter()
+    meter.add(100, {"loss": torch.tensor(1.0)})
+    with meter.paused():
+        time.sleep(0.5)
+    assert meter.take()["images_per_second"] > 100 / 0.5
 
 
 def test_the_journal_is_one_json_object_a_line(tmp_path: Path) -> None:

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace  # type: ignore[attr-defined]
-
-from associative_embedding.recipe_file import check_recipe, setting_names, suggestion
 from associative_embedding.version import VERSION
 
+# All else is imported inside of `main`, so that Ctrl-C is one line from the start.
 if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace  # type: ignore[attr-defined]
+
     from associative_embedding.config import Recipe
 
 # The allocator otherwise returns the large buffers of a forward pass to the system after every image.
@@ -31,18 +34,42 @@ class UsageError(ValueError):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     try:
-        options = parse(list(sys.argv[1:] if argv is None else argv))
-        return COMMANDS[options.command](options[options.command])
+        with terminable():
+            options = parse(list(sys.argv[1:] if argv is None else argv))
+            return COMMANDS[options.command](options[options.command])
     except KeyboardInterrupt as error:
         print(f"ae: {str(error) or 'interrupted'}", file=sys.stderr)
         return 130
-    except (ValueError, OSError, MemoryError) as error:
+    except expected_errors() as error:
         print(f"ae: error: {one_line(error)}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
 
 
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM is Ctrl-C: what was computed is kept. Python delivers signals to the main thread alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt("terminated")
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def expected_errors() -> tuple[type[Exception], ...]:
+    """What bad input or too little memory raises; torch's own are RuntimeErrors, and OpenCV may not be in use."""
+    opencv = [sys.modules["cv2"].error] if "cv2" in sys.modules else []
+    return (ValueError, OSError, MemoryError, RuntimeError, *opencv)
+
+
 def one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split())[:1000] or type(error).__name__
 
 
 def parse(arguments: list[str]) -> Namespace:
@@ -50,6 +77,8 @@ def parse(arguments: list[str]) -> Namespace:
     Raises:
         UsageError: one line, with the nearest known name for an unknown one.
     """
+    from jsonargparse import ArgumentError
+
     if arguments[:1] == ["train"]:
         arguments = ["train", *spell_recipe(arguments[1:])]
     try:
@@ -60,6 +89,8 @@ def parse(arguments: list[str]) -> Namespace:
 
 def spell_recipe(arguments: list[str]) -> list[str]:
     """``recipe.yaml ...`` -> ``--config recipe.yaml ...``, when the recipe is one."""
+    from associative_embedding.recipe_file import check_recipe
+
     if arguments[:1] in (["-h"], ["--help"]):
         return arguments
     if not arguments or arguments[0].startswith("-"):
@@ -73,6 +104,8 @@ def spell_recipe(arguments: list[str]) -> list[str]:
 
 def explain(message: str, arguments: Sequence[str]) -> str:
     """A parser's complaint on one line, in words that a person used."""
+    from associative_embedding.recipe_file import setting_names, suggestion
+
     text = " ".join(message.split())
     if unknown := re.search(r"[Uu]nrecognized arguments?: (?:--([\w.-]+)|(\S+))", text):
         if unknown[2]:
@@ -97,11 +130,15 @@ COMPLAINTS = (
 
 
 def option_names(command: str) -> list[str]:
+    from jsonargparse import ArgumentParser
+
     actions = BUILDERS[command](ArgumentParser())._actions
     return [option.lstrip("-") for action in actions for option in action.option_strings]
 
 
 def build_parser() -> ArgumentParser:
+    from jsonargparse import ArgumentParser
+
     parser = ArgumentParser(
         prog="ae", exit_on_error=False, description="Associative embedding: joint detection and grouping."
     )
@@ -129,18 +166,20 @@ def add_model_options(parser: ArgumentParser) -> None:
 
 def build_predict(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
-    add("sources", nargs="+", type=str, metavar="SOURCE", help="file, folder, 'glob*.jpg' or URL")
+    add("sources", nargs="+", type=str, metavar="SOURCE", help="file, folder, 'glob*.jpg' or URL; before --scales")
     add_model_options(parser)
     add("--output", type=str, default="output", help="folder of annotated pictures")
     add("--json", type=str, default=None, help="results file (default: OUTPUT/predictions.json)")
-    add("--min_score", "--min-score", type=float, default=None, help="lowest person score (default: 0.15)")
-    add("--show", type=str, default="people", choices=["people", "tags", "nothing"], help="what to draw")
+    add("--min_score", "--min-score", type=float, default=None, help="lowest person score, 0 to 1 (default: 0.2)")
+    add("--show", type=Literal["people", "tags", "nothing"], default="people", help="what to draw")
     add("--scores", action="store_true", help="write each person's score into the picture")
     add("--recursive", action="store_true", help="also look into subfolders")
     return parser
 
 
 def build_train(parser: ArgumentParser) -> ArgumentParser:
+    from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
+
     from associative_embedding.config import Recipe
 
     parser.add_argument("--config", action=ActionConfigFile, help="the recipe; settings after it override it")
@@ -164,14 +203,14 @@ def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
 def build_convert(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
     add("file", type=str, help="movenet-lightning.json, or efficientnet-lite0's .pth")
-    add("--from", type=str, required=True, choices=["movenet", "efficientnet-lite0"])
+    add("--from", type=Literal["movenet", "efficientnet-lite0"], required=True, help="whose weights they are")
     add("--output", type=str, default=None, help="default: FILE's name in this folder, .safetensors")
     return parser
 
 
 def build_data(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
-    add("kind", type=str, choices=["synthetic"])
+    add("kind", type=Literal["synthetic"], help="synthetic: drawn figures")
     add("folder", type=str)
     add("--images", type=int, default=100)
     add("--skeleton", type=str, default="coco-17", help="coco-17, crowdpose-14, mpii-16, lsp-14, or a COCO json")
@@ -191,6 +230,8 @@ BUILDERS: dict[str, Callable[[ArgumentParser], ArgumentParser]] = {
 
 
 def run_predict(options: Namespace) -> int:
+    if options.min_score is not None and not 0 <= options.min_score <= 1:
+        raise UsageError(f"min_score must be in [0, 1], not {options.min_score}")
     from associative_embedding.run_predict import predict_sources
 
     return predict_sources(
@@ -223,6 +264,8 @@ def build_recipe(options: Namespace) -> Recipe:
     Raises:
         UsageError: for a value out of its range.
     """
+    from jsonargparse import ArgumentParser, Namespace
+
     from associative_embedding.config import Recipe
 
     values = Namespace(  # type: ignore[no-untyped-call]

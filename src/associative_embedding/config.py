@@ -5,8 +5,51 @@ Only `build_*` functions and the trainer see a config; everything below them tak
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from numbers import Integral, Real
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+Range = tuple[str, Callable[[Any], bool]]  # in words, and whether a value is in it
+POSITIVE: Range = ("positive", lambda v: 0 < v < math.inf)
+NOT_NEGATIVE: Range = ("at least 0", lambda v: 0 <= v < math.inf)
+ONE_OR_MORE: Range = ("at least 1", lambda v: v >= 1)
+SHARE: Range = ("in [0, 1]", lambda v: 0 <= v <= 1)
+BELOW_ONE: Range = ("at least 0 and below 1", lambda v: 0 <= v < 1)
+
+
+def check(section: str, config: Any, ranges: dict[str, Range]) -> None:
+    """
+    Raises:
+        ValueError: for a value that is not of its field's type or not in its range.
+    """
+    for name, hint in get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        if not fits(value, hint):
+            raise ValueError(f"{section}{name} must be {in_words(hint)}, not {value!r:.60}")
+    for name, (words, holds) in ranges.items():
+        if not holds(getattr(config, name)):
+            raise ValueError(f"{section}{name} must be {words}, not {getattr(config, name)}")
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of a type; lists pass for tuples, and what is inside of either is not looked at."""
+    kind, arguments = get_origin(hint), get_args(hint)
+    if kind is Literal:
+        return isinstance(value, str) and value in arguments
+    if hint in (int, float):
+        return isinstance(value, Integral if hint is int else Real) and value is not True and value is not False
+    if arguments and kind not in (list, dict, tuple):  # a union
+        return any(fits(value, argument) for argument in arguments)
+    return isinstance(value, (list, tuple) if kind in (list, tuple) else kind or hint)
+
+
+def in_words(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(map(repr, get_args(hint)))}"
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", dict: "a mapping"}
+    return words.get(get_origin(hint) or hint, str(getattr(hint, "__name__", hint)))
 
 
 @dataclass(frozen=True)
@@ -39,15 +82,14 @@ class DecodeConfig:
     duplicate_oks: float = 0.7
 
     def __post_init__(self) -> None:
-        if self.nms < 1 or self.nms % 2 == 0:
-            raise ValueError(f"decode.nms must be odd and positive, not {self.nms}")
-        if self.top_k < 1:
-            raise ValueError(f"decode.top_k must be at least 1, not {self.top_k}")
-        if not self.tag_threshold > 0:
-            raise ValueError(f"decode.tag_threshold must be positive, not {self.tag_threshold}")
-        for name in ("threshold", "fill_threshold"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"decode.{name} must be positive, not {getattr(self, name)}")
+        ranges: dict[str, Range] = {
+            "nms": ("odd and positive", lambda v: v > 0 and v % 2 == 1),
+            "top_k": ONE_OR_MORE,
+            "min_keypoints": NOT_NEGATIVE,
+            "min_score": SHARE,
+            "duplicate_oks": ("above 0 and at most 1", lambda v: 0 < v <= 1),
+        }
+        check("decode.", self, ranges | dict.fromkeys(("threshold", "tag_threshold", "fill_threshold"), POSITIVE))
 
 
 @dataclass(frozen=True)
@@ -57,8 +99,9 @@ class NetworkConfig:
         backbone: a key of `models.zoo.BACKBONES`.
         tag_size: D, the tag dimension.
         options: keyword arguments of the backbone.
-        start: weights to start from: a model file of this project, or a converted encoder. What it lacks starts anew.
-        frozen: parameters whose names start with one of these are not trained.
+        start: weights to start from: a shipped model's name, a model file of this project, or a converted encoder.
+            What it lacks starts anew.
+        frozen: parameters whose names start with one of these are not trained; batch norms keep their statistics, too.
     """
 
     backbone: str = "mobilenet_v2"
@@ -66,6 +109,9 @@ class NetworkConfig:
     options: dict[str, Any] = field(default_factory=dict)
     start: str | None = None
     frozen: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check("network.", self, {"tag_size": ONE_OR_MORE})
 
 
 @dataclass(frozen=True)
@@ -81,6 +127,7 @@ class SourceConfig:
         overlap: probability that a person of another sample is pasted over this one.
         rename: source keypoint name -> target keypoint name.
         held_out: share of the images, chosen by image id, that training leaves to validation.
+        cache: hold the encoded files in memory.
     """
 
     images: str
@@ -91,6 +138,10 @@ class SourceConfig:
     overlap: float = 0.0
     rename: dict[str, str] = field(default_factory=dict)
     held_out: float = 0.0
+    cache: bool = True
+
+    def __post_init__(self) -> None:
+        check("source.", self, {"weight": POSITIVE, "mosaic": SHARE, "overlap": SHARE, "held_out": BELOW_ONE})
 
 
 @dataclass(frozen=True)
@@ -117,6 +168,7 @@ class Augment:
     blur: float = 0.05
 
     def __post_init__(self) -> None:
+        check("augment: ", self, {})
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f"augment: scale must be 0 < low <= high, not {self.scale}")
         if self.rotation < 0 or self.shift < 0 or not 0 <= self.colour < 1:
@@ -153,6 +205,14 @@ class DataConfig:
     validation_size: int = 256
     augment: Augment = field(default_factory=Augment)
 
+    def __post_init__(self) -> None:
+        ranges: dict[str, Range] = {
+            "input_size": ("a positive multiple of 32", lambda v: v > 0 and v % 32 == 0),
+            "validation_size": ("within 32..4096", lambda v: 32 <= v <= 4096),
+            "sigma": POSITIVE,
+        }
+        check("data.", self, ranges | dict.fromkeys(("sigma_growth", "workers", "validation_images"), NOT_NEGATIVE))
+
 
 @dataclass(frozen=True)
 class LossConfig:
@@ -178,6 +238,10 @@ class LossConfig:
     pull_reduction: Literal["sum", "mean"] = "sum"
     official_push: bool = False
 
+    def __post_init__(self) -> None:
+        factors = ("heatmap_weight", "foreground", "pull", "push", "pull_warmup")
+        check("loss.", self, dict.fromkeys(factors, NOT_NEGATIVE) | {"push_sigma": POSITIVE})
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -188,7 +252,7 @@ class TrainConfig:
         optimizer: "adam" or "adamw".
         lr: highest learning rate.
         lr_factors: parameter-name prefix -> factor on `lr` (the longest matching prefix counts).
-        weight_decay: of AdamW.
+        weight_decay: of AdamW; plain Adam has none.
         schedule: "cosine" to `lr * lr_end`, or "step": times 0.1 at every step in `drops`, or "constant".
         drops: for "step".
         lr_end: last learning rate of "cosine", as a share.
@@ -225,11 +289,12 @@ class TrainConfig:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "log_every", "save_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"train.{name} must be at least 1, not {getattr(self, name)}")
-        if not self.lr > 0:
-            raise ValueError(f"train.lr must be positive, not {self.lr}")
+        counts = ("warmup", "seed", "log_every", "save_every", "validate_every", "keep")
+        ranges = {"steps": ONE_OR_MORE, "batch": ONE_OR_MORE, "lr": POSITIVE, "lr_end": SHARE, "ema": BELOW_ONE}
+        check("train.", self, ranges | dict.fromkeys((*counts, "weight_decay", "clip"), NOT_NEGATIVE))
+        for prefix, factor in self.lr_factors.items():
+            if not (fits(factor, float) and 0 <= factor < math.inf):
+                raise ValueError(f"train.lr_factors: {prefix} must be a number of at least 0, not {factor}")
 
 
 @dataclass(frozen=True)
@@ -242,3 +307,6 @@ class Recipe:
     loss: LossConfig = field(default_factory=LossConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        check("", self, {})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,15 @@ class Meter:
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value.detach()
         self.steps, self.images = self.steps + 1, self.images + images
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Inside, time does not count."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.since += time.perf_counter() - began
 
     def take(self, world: int = 1) -> Log:
         """The means over the steps and all `world` processes, and images per second; starts anew."""

@@ -28,6 +28,14 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group["factor"]
 
 
+def set_training(network: nn.Module) -> None:
+    """Training mode, but batch norms whose weights are frozen keep their statistics, too."""
+    network.train()
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.train(all(parameter.requires_grad for parameter in module.parameters()))
+
+
 def parameter_groups(body: nn.Module, config: TrainConfig, frozen: tuple[str, ...]) -> list[dict[str, Any]]:
     """Parameters by learning-rate factor and decay; frozen ones get no gradient. Biases and norms do not decay.
 
@@ -48,8 +56,9 @@ def parameter_groups(body: nn.Module, config: TrainConfig, frozen: tuple[str, ..
             groups.setdefault(key, []).append(parameter)
     if not groups:
         raise ValueError("network.frozen freezes every parameter")
+    decay = config.weight_decay if config.optimizer == "adamw" else 0.0
     return [
-        {"params": params, "factor": factor, "weight_decay": config.weight_decay if decays else 0.0}
+        {"params": params, "factor": factor, "weight_decay": decay if decays else 0.0}
         for (factor, decays), params in groups.items()
     ]
 

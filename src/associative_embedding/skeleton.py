@@ -371,7 +371,7 @@ def load_skeleton(name: str) -> Skeleton:
         raise ValueError(f"skeleton {name!r} is neither one of {', '.join(SKELETONS)} nor a COCO json")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{name}: not a json file ({error})") from None
     categories = document.get("categories") if isinstance(document, dict) else None
     for category in categories if isinstance(categories, list) else []:

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,11 +30,12 @@ from associative_embedding.interrupt import Interrupt
 from associative_embedding.journal import Journal, Log, Meter
 from associative_embedding.losses import focal_loss, mse_loss, tag_loss
 from associative_embedding.models.network import Network
-from associative_embedding.optimisation import learning_rate, set_learning_rate, update_average
+from associative_embedding.optimisation import learning_rate, set_learning_rate, set_training, update_average
 from associative_embedding.output import atomic_write
 from associative_embedding.skeleton import load_skeleton
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.training_data import build_batches, build_stream
+from associative_embedding.training_state import NAME as STATE
 from associative_embedding.training_state import TrainingState, build_state, load_state, save_state
 from associative_embedding.types import Maps, Target
 
@@ -71,6 +73,8 @@ def train(recipe: Recipe, *, validate: Validate | None = None) -> Path:
         interrupt, meter = Interrupt(), Meter()
         batches = build_batches(stream, task, recipe, start_step=state.step, rank=rank, world=world)
         bar = tqdm(total=config.steps, initial=state.step, disable=rank > 0 or None, desc=run.output.name, unit="step")
+        if bar.disable and rank == 0:
+            print(f"ae: {run.output.name}: {config.steps - state.step} steps, see {run.journal.path}", file=sys.stderr)
         with interrupt.listening(), bar:
             for image, target in saving(batches, run):
                 set_learning_rate(state.optimizer, learning_rate(config, state.step))
@@ -89,7 +93,7 @@ def train(recipe: Recipe, *, validate: Validate | None = None) -> Path:
                 if run.due(config.save_every) or run.due(config.validate_every):
                     run.save()
                 if run.due(config.validate_every):
-                    with interrupt.at_once():
+                    with interrupt.at_once(), meter.paused():
                         run.check()
         if meter.steps:
             run.log(meter.take(world))
@@ -201,7 +205,7 @@ class Run:
         """Note the losses of the last steps; NaN or infinity ends the run."""
         step = self.state.step
         if not math.isfinite(values["loss"]):
-            raise ValueError(f"the loss is {values['loss']} at step {step}; {ADVICE}")
+            raise ValueError(f"the loss is {values['loss']} at step {step}; {self.advice()}")
         self.journal.write("train", step, {**values, "lr": learning_rate(self.recipe.train, step - 1)})
         return values
 
@@ -210,7 +214,7 @@ class Run:
         if self.rank > 0 or self.saved == self.state.step:
             return
         if not all(bool(value.isfinite().all()) for value in self.state.network.state_dict().values()):
-            raise ValueError(f"weights are not finite at step {self.state.step}; {ADVICE}")
+            raise ValueError(f"weights are not finite at step {self.state.step}; {self.advice()}")
         save_state(self.output, self.state, self.recipe)
         info = dataclasses.replace(self.info, notes={"steps": self.state.step})
         save_model(self.model_file, self.state.best, info)
@@ -220,13 +224,28 @@ class Run:
         """Validate and note the numbers, once a step."""
         if self.rank > 0 or self.validate is None or self.checked == self.state.step:
             return
-        numbers = self.validate(self.state.best, self.info)
-        self.state.network.train()  # it is the one validated when there is no average
-        self.journal.write("validation", self.state.step, numbers)
-        self.checked = self.state.step
+        step = self.state.step
+        try:
+            numbers = self.validate(self.state.best, self.info)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"interrupted in the validation of step {step}; saved in {self.output}, the same command resumes"
+            ) from None
+        set_training(self.state.network)  # it is the one validated when there is no average
+        self.journal.write("validation", step, numbers)
+        self.checked = step
+        tqdm.write(f"ae: step {step}: {in_short(numbers)}", file=sys.stderr)
+
+    def advice(self) -> str:
+        """What to do about numbers that are not finite."""
+        kept = "the last checkpoint is kept. " if (self.output / STATE).is_file() else "nothing was saved yet. "
+        return f"{kept}Lower train.lr, set train.clip, or look at the data"
 
 
-ADVICE = "the last checkpoint is kept. Lower train.lr, set train.clip, or look at the data"
+def in_short(numbers: Log) -> str:
+    """AP and the rates of right grouping, as far as they are known."""
+    names = [name for name in ("AP", "keypoints_grouped_right", "people_grouped_right") if name in numbers]
+    return ", ".join(f"{name} {numbers[name] if numbers[name] is None else f'{numbers[name]:.3f}'}" for name in names)
 
 
 def saving(batches: Iterator[Batch], run: Run) -> Iterator[Batch]:

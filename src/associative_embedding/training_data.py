@@ -18,13 +18,21 @@ from associative_embedding.types import Array, Sample, Target
 
 
 def open_source(source: SourceConfig, skeleton: Skeleton, *, part: str) -> CocoKeypoints:
-    """One source's images, without (`part` = "train") or only (`part` = "validation") its held-out share."""
+    """One source's images, without (`part` = "train") or only (`part` = "validation") its held-out share.
+
+    Raises:
+        ValueError: for a source that cannot be read, or when no image of it is left to train on.
+    """
     data = CocoKeypoints(
-        source.annotations, source.images, skeleton, complete=source.complete, rename=source.rename or None
+        source.annotations, source.images, skeleton, complete=source.complete, rename=source.rename or None, cache=False
     )
-    if not source.held_out:
-        return data
-    return data.select(lambda image_id: held_out(image_id, source.held_out) == (part == "validation"))
+    chosen = data
+    if source.held_out:
+        chosen = data.select(lambda image_id: held_out(image_id, source.held_out) == (part == "validation"))
+    if part == "train" and not len(chosen):
+        why = f"held_out: {source.held_out} takes all {len(data)}" if len(data) else "no image has a labelled person"
+        raise ValueError(f"{source.annotations or source.images}: no image to train on is left, {why}")
+    return chosen.cached() if source.cache else chosen  # only now: what is not used is not read
 
 
 def build_stream(data: DataConfig, skeleton: Skeleton, *, stride: int, seed: int) -> TrainingStream:
@@ -37,8 +45,6 @@ def build_stream(data: DataConfig, skeleton: Skeleton, *, stride: int, seed: int
     mixtures = []
     for source in data.sources:
         dataset = open_source(source, skeleton, part="train")
-        if not len(dataset):
-            raise ValueError(f"{source.annotations or source.images}: no image to train on is left")
         mixtures.append(Mixture(dataset, weight=source.weight, mosaic=source.mosaic, overlap=source.overlap))
     size = (data.input_size, data.input_size)
     return TrainingStream(mixtures, data.augment, input_size=size, stride=stride, skeleton=skeleton, seed=seed)

@@ -14,8 +14,9 @@ from associative_embedding.checkpoint import read_torch, start_from
 from associative_embedding.config import Recipe
 from associative_embedding.models.network import Network
 from associative_embedding.models.zoo import build_network
-from associative_embedding.optimisation import build_optimizer
+from associative_embedding.optimisation import build_optimizer, set_training
 from associative_embedding.output import atomic_write
+from associative_embedding.predict import model_path
 
 NAME = "state.pt"
 
@@ -24,7 +25,7 @@ NAME = "state.pt"
 class TrainingState:
     """
     Attributes:
-        network: in training mode.
+        network: in training mode, as far as it is not frozen.
         optimizer: of its parameters.
         average: the moving average of its weights, or None.
         scaler: of mixed precision's gradients; disabled, it does nothing.
@@ -54,15 +55,26 @@ def build_state(recipe: Recipe, channels: int, device: torch.device) -> Training
     config = recipe.network
     torch.manual_seed(recipe.train.seed)
     network = build_network(config.backbone, channels, config.tag_size, config.options)
-    fresh = start_from(network, config.start) if config.start else []
+    fresh = start_from(network, start_file(config.start)) if config.start else []
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = deepcopy(network).eval() if recipe.train.ema else None
+    optimizer = build_optimizer(network.body, recipe.train, tuple(config.frozen))
+    set_training(network)
     return TrainingState(
-        average=deepcopy(network).eval() if recipe.train.ema else None,
-        network=network.train(),
-        optimizer=build_optimizer(network.body, recipe.train, tuple(config.frozen)),
+        average=average,
+        network=network,
+        optimizer=optimizer,
         scaler=torch.amp.GradScaler(device.type, enabled=recipe.train.amp and device.type == "cuda"),
         fresh=fresh,
     )
+
+
+def start_file(name: str) -> Path:
+    """The file of `network.start`: a shipped model's name or a path."""
+    try:
+        return model_path(name)
+    except ValueError as error:
+        raise ValueError(f"network.start: {error}") from None
 
 
 def save_state(output: Path, state: TrainingState, recipe: Recipe) -> None:

@@ -6,6 +6,7 @@ know is said in `Sample.labelled` (types) and `Sample.ignore` (regions): neither
 
 from __future__ import annotations
 
+import io
 import warnings
 import zlib
 from collections.abc import Callable, Container, Iterator, Mapping
@@ -15,6 +16,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 from pycocotools import mask as rle
 
 from associative_embedding.data.records import Record, read_records
@@ -39,7 +41,7 @@ class CocoKeypoints:
         complete: the source labels everybody. If not, all outside of the labelled people's boxes is ignored.
         image_ids: read these only; None = all.
         people_only: leave out images without a labelled person. It has no meaning without annotations.
-        cache: hold the encoded files in memory.
+        cache: hold the encoded files in memory (see `cached`).
         rename: source name -> target name, where they differ (``{"upper_neck": "neck"}``).
 
     Raises:
@@ -73,7 +75,7 @@ class CocoKeypoints:
         self.records = [r for r in records if image_ids is None or r.image_id in image_ids]
         for record in self.records:
             check_image_path(self.folder, record, annotations or images)
-        self._bytes = {r.image_id: read_image_bytes(self.folder / r.file_name) for r in self.records} if cache else {}
+        self._bytes: dict[int, bytes] = self._read() if cache else {}
 
     def __len__(self) -> int:
         return len(self.records)
@@ -88,6 +90,15 @@ class CocoKeypoints:
         part.records = [record for record in self.records if keep(record.image_id)]
         return part
 
+    def cached(self) -> CocoKeypoints:
+        """The same images, their encoded files held in memory."""
+        copied = copy(self)
+        copied._bytes = self._read()
+        return copied
+
+    def _read(self) -> dict[int, bytes]:
+        return {record.image_id: read_image_bytes(self.folder / record.file_name) for record in self.records}
+
     def image_size(self, index: int) -> tuple[int, int] | None:
         """(H, W) as the annotations state it, without decoding the image; None if they do not."""
         return self.records[index].size
@@ -95,7 +106,8 @@ class CocoKeypoints:
     def __getitem__(self, index: int) -> Sample:
         record = self.records[index]
         path = self.folder / record.file_name
-        image = decode_image(self._bytes.get(record.image_id) or read_image_bytes(path), str(path))
+        data = self._bytes.get(record.image_id) or read_image_bytes(path)
+        image = decode_image(data, str(path), upright=stands_turned(data, record, str(path)))
         size = image.shape[:2]
         if record.size is not None and record.size != size:
             raise ValueError(
@@ -152,9 +164,39 @@ def read_image_bytes(path: Path) -> bytes:
     return data
 
 
-def decode_image(data: bytes, name: str) -> Array:
-    """``(H, W, 3)`` uint8 RGB; the EXIF orientation is ignored, as by the tools that made the COCO annotations."""
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+def stands_turned(data: bytes, record: Record, name: str) -> bool:
+    """Whether the annotations are of the image as its EXIF orientation shows it, by the size that they state.
+
+    Raises:
+        ValueError: when the size does not tell, as for half a turn or a square image.
+    """
+    orientation, (height, width) = read_orientation(data)
+    if orientation == 1 or not len(record.keypoints):  # without people both are right
+        return False
+    if orientation < 5 or height == width or record.size is None:
+        raise ValueError(
+            f"{name}: image {record.image_id} has the EXIF orientation {orientation}, so which way its keypoints are "
+            "meant is not known; turn the pixels (mogrify -auto-orient) or remove the tag (exiftool -Orientation=)"
+        )
+    return record.size == (width, height)
+
+
+def read_orientation(data: bytes) -> tuple[int, tuple[int, int]]:
+    """The EXIF orientation (1 = upright, also for broken metadata) and the size (H, W) as stored; only headers."""
+    if b"Exif" not in data and b"eXIf" not in data:
+        return 1, (0, 0)
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
+            warnings.simplefilter("ignore")
+            orientation = int(image.getexif().get(0x0112, 1))
+            return orientation if 1 <= orientation <= 8 else 1, (image.height, image.width)
+    except Exception:  # as viewers do, which show the pixels as stored
+        return 1, (0, 0)
+
+
+def decode_image(data: bytes, name: str, *, upright: bool = False) -> Array:
+    """``(H, W, 3)`` uint8 RGB. The EXIF orientation is applied if `upright`."""
+    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:

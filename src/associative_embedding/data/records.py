@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from associative_embedding.coco_json import read_coco
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.types import Array
 
@@ -25,20 +24,6 @@ class Record:
     area: Array
     boxes_xywh: Array
     unlabelled: tuple[Any, ...] = ()
-
-
-def read_document(path: str) -> dict[str, list[dict[str, Any]]]:
-    try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path}: cannot read the annotations ({error.strerror})") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: not a json file ({error})") from None
-    for key in ("images", "annotations", "categories"):
-        entries = document.get(key) if isinstance(document, dict) else None
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise ValueError(f"{path}: needs a list of objects '{key}' (COCO format)")
-    return document  # type: ignore[no-any-return]
 
 
 def name_maps(
@@ -80,7 +65,7 @@ def int_id(entry: Mapping[str, Any], where: str, key: str = "id") -> int:
 
 def read_records(path: str, skeleton: Skeleton, rename: Mapping[str, str]) -> tuple[list[Record], Array]:
     """All images in the order of the file, and ``(K,)`` bool: the keypoint types that the source labels."""
-    document = read_document(path)
+    document = read_coco(path)
     maps = name_maps(path, document["categories"], skeleton, rename)
     categories = {int_id(c, f"{path}: category") for c in document["categories"]}
     of_image: dict[int, list[dict[str, Any]]] = {}
@@ -116,7 +101,10 @@ def read_record(
     unlabelled: list[Any] = []
     for annotation in annotations:
         where = f"{path}: annotation {annotation.get('id')!r}"
+        check_flags(annotation, where)
         if annotation.get("iscrowd"):
+            if annotation.get("keypoints"):
+                source_keypoints(annotation, len(maps[annotation["category_id"]]), where)
             unlabelled.append(annotation.get("segmentation") or box_of(annotation, None, where))
             continue
         source = source_keypoints(annotation, len(maps[annotation["category_id"]]), where)
@@ -140,6 +128,21 @@ def read_record(
     )
 
 
+def check_flags(annotation: dict[str, Any], where: str) -> None:
+    """
+    Raises:
+        ValueError: for a value that would be misread (``"no"`` is true) or break the official evaluation later.
+    """
+    if annotation.get("iscrowd") not in (None, 0, 1):
+        raise ValueError(f"{where}: 'iscrowd' must be 0 or 1, not {annotation['iscrowd']!r}")
+    count = annotation.get("num_keypoints")
+    if count is not None and (type(count) is not int or count < 0):
+        raise ValueError(f"{where}: 'num_keypoints' must be an integer, 0 or more, not {count!r}")
+    area = annotation.get("area")
+    if area is not None and numbers([area], 1, where, "area")[0] < 0:
+        raise ValueError(f"{where}: 'area' must not be negative, it is {area!r}")
+
+
 def numbers(value: Any, length: int, where: str, key: str) -> Array:
     """``(length,)`` float64 of a json list, refusing all that is not a finite number."""
     if not isinstance(value, list):
@@ -157,8 +160,8 @@ def numbers(value: Any, length: int, where: str, key: str) -> Array:
 
 def source_keypoints(annotation: dict[str, Any], k: int, where: str) -> Array:
     keypoints = numbers(annotation.get("keypoints"), 3 * k, where, "keypoints").reshape(k, 3)
-    if not np.isin(keypoints[:, 2], (0, 1, 2)).all():
-        raise ValueError(f"{where}: 'keypoints' visibility must be 0, 1 or 2, not {sorted(set(keypoints[:, 2]))}")
+    if odd := sorted(set(keypoints[:, 2].tolist()) - {0, 1, 2}):
+        raise ValueError(f"{where}: 'keypoints' visibility must be 0, 1 or 2, not {', '.join(f'{v:g}' for v in odd)}")
     return keypoints
 
 

@@ -248,7 +248,15 @@ def write_synthetic_dataset(
 
     Returns:
         The path of the json.
+
+    Raises:
+        ValueError: for a number that is out of range.
     """
+    if images < 1 or seed < 0 or not 16 <= min(size) <= max(size) <= 8192 or not 0 <= people[0] <= people[1] <= 100:
+        raise ValueError(
+            f"synthetic data: images={images} must be at least 1, seed={seed} at least 0, the sides of size={size} "
+            f"within 16..8192 and people={people} 0 <= low <= high <= 100"
+        )
     root = Path(folder)
     (root / "images").mkdir(parents=True, exist_ok=True)
     entries: list[dict[str, object]] = []

@@ -54,6 +54,8 @@ class Pyramid(nn.Module):
             raise ValueError(
                 f"a pyramid on {len(channels)} features needs {len(channels) - 1} widths, not {len(widths)}"
             )
+        if context < 0 or min(*widths, outputs) < 1:
+            raise ValueError(f"context must be at least 0 and widths and outputs at least 1, not {context=}, {widths=}")
         self.top = nn.Conv2d(channels[-1], widths[-1], 1)
         self.context = nn.Sequential(*(Context(widths[-1]) for _ in range(context)))
         self.lateral = nn.ModuleList(nn.Conv2d(c, w, 1) for c, w in zip(channels[:-1], widths, strict=True))
@@ -113,6 +115,8 @@ class PyramidNetwork(nn.Module):
         self.heatmap_head = Head(outputs, hidden, heatmaps)
         self.tag_pyramid = Pyramid(channels, tag_widths, tag_outputs, context=context)
         self.tag_head = Head(tag_outputs, hidden, tag_channels)
+        if not position_unit > 0:
+            raise ValueError(f"position_unit must be positive, not {position_unit}")
         if position not in (0, 2):
             raise ValueError(f"position must be 0 or 2 tag dimensions, not {position}")
         if tag_channels % heatmaps or position > tag_channels // heatmaps:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,19 +15,11 @@ from associative_embedding.models.mobilenet_v2 import MobileNetV2
 from associative_embedding.models.network import Network
 from associative_embedding.models.pyramid import PyramidNetwork
 
-
-def mobilenet_v2(heatmaps: int, tag_channels: int, **options: Any) -> nn.Module:
-    return PyramidNetwork(MobileNetV2(), heatmaps, tag_channels, **options)
-
-
-def efficientnet_lite0(heatmaps: int, tag_channels: int, **options: Any) -> nn.Module:
-    return PyramidNetwork(EfficientNetLite0(), heatmaps, tag_channels, **options)
-
-
-BACKBONES: dict[str, Callable[..., nn.Module]] = {
-    "efficientnet_lite0": efficientnet_lite0,
-    "hourglass": StackedHourglass,
-    "mobilenet_v2": mobilenet_v2,
+# name -> the body, which takes the options, and the encoder that it is put on, if any
+BACKBONES: dict[str, tuple[Callable[..., nn.Module], *tuple[Callable[[], nn.Module], ...]]] = {
+    "efficientnet_lite0": (PyramidNetwork, EfficientNetLite0),
+    "hourglass": (StackedHourglass,),
+    "mobilenet_v2": (PyramidNetwork, MobileNetV2),
 }
 
 
@@ -38,12 +32,25 @@ def build_network(backbone: str, channels: int, tag_size: int, options: Mapping[
         options: keyword arguments of the backbone.
 
     Raises:
-        ValueError: for an unknown backbone or option.
+        ValueError: for an unknown backbone or option, or an option's value that cannot be.
     """
     if backbone not in BACKBONES:
         raise ValueError(f"unknown backbone {backbone!r}; known are {', '.join(sorted(BACKBONES))}")
+    kind, *encoders = BACKBONES[backbone]
+    check_options(backbone, kind, options)
     try:
-        body = BACKBONES[backbone](channels, channels * tag_size, **options)
-    except TypeError as error:
-        raise ValueError(f"backbone {backbone}: {error}") from None
-    return Network(body, channels, tag_size)
+        body = kind(*(encoder() for encoder in encoders), channels, channels * tag_size, **options)
+        return Network(body, channels, tag_size)
+    except (RuntimeError, ValueError, TypeError, ArithmeticError) as error:
+        detail = " ".join(str(error).split())[:300]
+        raise ValueError(f"backbone {backbone} cannot have the options {dict(options)}: {detail}") from None
+
+
+def check_options(backbone: str, kind: Callable[..., nn.Module], options: Mapping[str, Any]) -> None:
+    parameters = inspect.signature(kind).parameters.values()
+    known = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            raise ValueError(f"backbone {backbone} has no option {name!r}; {hint}")
