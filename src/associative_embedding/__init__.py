@@ -9,7 +9,8 @@ One network gives every detection a score and a tag; equal tags mean the same gr
     people.keypoints      # (N, K, 3) x, y, score
     people.save("out.json")
 
-Names are imported when they are first used, so that ``import associative_embedding`` is light.
+Names are imported when they are first used, so that ``import associative_embedding`` is light. What is named as its
+module comes from there: ``from associative_embedding.train import train``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from associative_embedding.version import VERSION as __version__
 
-_HOME = {
+_HOME = {  # no name of a submodule: importing that one would put the module in its place
     "COCO_17": "skeleton",
     "CROWDPOSE_14": "skeleton",
     "DecodeConfig": "config",
@@ -40,7 +41,6 @@ _HOME = {
     "TagSamples": "types",
     "Target": "types",
     "build_network": "models.zoo",
-    "detect": "detect",
     "draw_instances": "draw",
     "evaluate_keypoints": "metrics.oks",
     "focal_loss": "losses",
@@ -52,7 +52,6 @@ _HOME = {
     "save_model": "checkpoint",
     "tag_distance": "grouping",
     "tag_loss": "losses",
-    "train": "train",
 }
 __all__ = [*sorted(_HOME), "__version__"]
 

@@ -73,15 +73,31 @@ class ModelInfo:
         if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
             raise ValueError(f"it is not of format {FORMAT}; another version of associative-embedding wrote it")
         values["skeleton"] = Skeleton.from_category(values["skeleton"])
+        check_values(values)
         values["scales"] = tuple(values.get("scales", (1.0,)))
         values["decode"] = DecodeConfig(**values["decode"])
         info = cls(**values)
-        numbers = (info.input_size, info.tag_size)
-        if not all(isinstance(n, int) and n > 0 for n in numbers) or not isinstance(info.options, dict):
-            raise ValueError("input_size and tag_size must be positive integers, options a mapping")
         if info.task != "pose":
             raise ValueError(f"its task {info.task!r} is not known")
         return info
+
+
+def check_values(values: dict[str, Any]) -> None:
+    """
+    Raises:
+        ValueError: for a value of another type than `ModelInfo` says.
+    """
+    for key in ("input_size", "tag_size"):
+        if type(values.get(key, 1)) is not int or values.get(key, 1) < 1:
+            raise ValueError(f"{key} must be a positive integer, not {values[key]!r}")
+    scales = values.get("scales", [1.0])
+    if not isinstance(scales, list) or not scales or not all(type(s) in (int, float) and 0 < s < 100 for s in scales):
+        raise ValueError(f"scales must be a list of positive numbers, not {scales!r}")
+    for key, kind, what in (("backbone", str, "a text"), ("options", dict, "a mapping"), ("notes", dict, "a mapping")):
+        if not isinstance(values.get(key, kind()), kind):
+            raise ValueError(f"{key} must be {what}, not {values[key]!r}")
+    if not isinstance(values["decode"], dict):
+        raise ValueError(f"decode must be a mapping, not {values['decode']!r}")
 
 
 def save_model(path: str | Path, network: Network, info: ModelInfo, *, half: bool = False) -> None:

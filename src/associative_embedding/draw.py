@@ -35,8 +35,16 @@ PALE: Colour = (226, 229, 234)
 DROPPED: Colour = (176, 180, 186)
 
 
+MIN_KEYPOINT_SCORE = 0.1  # of a keypoint in pictures: those that decoding fills in below it are guesses, not shown
+
+
 def draw_instances(
-    image: Array, instances: Instances, *, scores: bool = False, threshold: float = 0.0, boxes: bool = False
+    image: Array,
+    instances: Instances,
+    *,
+    scores: bool = False,
+    threshold: float = MIN_KEYPOINT_SCORE,
+    boxes: bool = False,
 ) -> Array:
     """The image with the skeletons over it; the best instance lies on top.
 

@@ -3,47 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from associative_embedding.checkpoint import ModelInfo
-from associative_embedding.config import Recipe
+from associative_embedding.coco_json import read_coco
+from associative_embedding.config import Recipe, SourceConfig
 from associative_embedding.data.coco import CocoKeypoints, held_out
 from associative_embedding.geometry import ImageGeometry
 from associative_embedding.metrics.grouping import RightGrouping, right_grouping
-from associative_embedding.metrics.oks import evaluate_keypoints, format_table, read_truth
+from associative_embedding.metrics.oks import evaluate_keypoints, format_table
 from associative_embedding.models.network import Network
-from associative_embedding.output import write_json
+from associative_embedding.output import Periodic, check_writable, say, write_json
 from associative_embedding.predict import Predictor, load
 from associative_embedding.skeleton import Skeleton, load_skeleton
-from associative_embedding.training_data import open_source
 from associative_embedding.types import Array, Detections, Instances, Maps, Sample
-
-
-def truth_rows(i: int, sample: Sample, first_id: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A sample as a COCO image with the id `i` and its annotations, numbered from `first_id`."""
-    height, width = sample.image.shape[:2]
-    annotations: list[dict[str, Any]] = []
-    for keypoints, area in zip(sample.keypoints, sample.area, strict=True):
-        xy = keypoints[keypoints[:, 2] > 0, :2]
-        if len(xy):
-            low, high = xy.min(axis=0), xy.max(axis=0)
-            annotations.append(
-                {
-                    "id": first_id + len(annotations),
-                    "image_id": i,
-                    "category_id": 1,
-                    "keypoints": keypoints.ravel().tolist(),
-                    "num_keypoints": len(xy),
-                    "bbox": [*low.tolist(), *(high - low).tolist()],
-                    "area": float(area),
-                    "iscrowd": 0,
-                }
-            )
-    return {"id": i, "file_name": sample.file_name, "width": width, "height": height}, annotations
 
 
 def tags_at_truth(maps: Maps, geometry: ImageGeometry, keypoints: Array, order: Array) -> tuple[Detections, Array]:
@@ -109,31 +87,40 @@ def coco_results(
     return rows
 
 
-def all_numbers(truth: dict[str, Any], results: list[dict[str, Any]], grouping: RightGrouping) -> dict[str, Any]:
-    """COCO's ten numbers, and the rates of rightly grouped keypoints and people given the true detections."""
+def all_numbers(
+    truth: dict[str, Any], results: list[dict[str, Any]], grouping: RightGrouping, name: str | None = None
+) -> dict[str, Any]:
+    """COCO's ten numbers, and the rates of rightly grouped keypoints and people given the true detections.
+
+    Args:
+        name: what messages call the truth.
+    """
     return {
-        **evaluate_keypoints(truth, results, image_ids=[image["id"] for image in truth["images"]]),
+        **evaluate_keypoints(truth, results, image_ids=[image["id"] for image in truth["images"]], name=name),
         "keypoints_grouped_right": grouping.keypoint_rate,
         "people_grouped_right": grouping.person_rate,
     }
 
 
-def evaluate_samples(predictor: Predictor, samples: Iterable[Sample], *, count: int | None = None) -> dict[str, Any]:
+def evaluate_samples(
+    predictor: Predictor, samples: Iterable[tuple[Sample, Sequence[dict[str, Any]]]], *, count: int | None = None
+) -> dict[str, Any]:
     """How well a predictor does on samples of its own skeleton; see `all_numbers`.
 
     Args:
-        samples: read once, one at a time.
+        samples: each with all its annotations, see `truth_of_source`; read once, one at a time.
         count: how many there are, for the progress bar.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     found: list[tuple[int, Instances]] = []
     grouping = RightGrouping()
-    for i, sample in enumerate(tqdm(samples, total=count, disable=None, leave=False, desc="evaluate", unit="image")):
+    progress = tqdm(samples, total=count, disable=None, leave=False, desc="evaluate", unit="image")
+    for i, (sample, rows) in enumerate(progress):  # of several sources, whose ids may be the same
         instances, counts = look(predictor, sample)
-        image, rows = truth_rows(i, sample, len(annotations) + 1)
-        images.append(image)
-        annotations += rows
+        height, width = sample.image.shape[:2]
+        images.append({"id": i, "file_name": sample.file_name, "width": width, "height": height})
+        annotations += [{**row, "image_id": i, "category_id": 1} for row in rows]
         found.append((i, instances))
         grouping += counts
     categories = [predictor.info.skeleton.to_category()]
@@ -141,8 +128,26 @@ def evaluate_samples(predictor: Predictor, samples: Iterable[Sample], *, count: 
     return all_numbers(truth, coco_results(found), grouping)
 
 
+def truth_of_source(source: SourceConfig, skeleton: Skeleton, image_ids: set[int]) -> dict[int, list[dict[str, Any]]]:
+    """Image id -> its annotations as `truth_for` has them, crowds and unlabelled people too, in the skeleton's order.
+
+    Raises:
+        ValueError: see `truth_for`.
+    """
+    rows: dict[int, list[dict[str, Any]]] = {image_id: [] for image_id in image_ids}
+    if source.annotations is None:
+        return rows
+    truth, _, order = truth_for(source.annotations, skeleton, image_ids, source.rename)
+    for annotation in truth["annotations"]:
+        keypoints = np.zeros((len(skeleton), 3))
+        if annotation.get("keypoints"):
+            keypoints[order[order >= 0]] = np.reshape(annotation["keypoints"], (-1, 3))[order >= 0]
+        rows[annotation["image_id"]].append({**annotation, "keypoints": keypoints.ravel().tolist()})
+    return rows
+
+
 def build_validation(recipe: Recipe) -> Callable[[Network, ModelInfo], dict[str, Any]] | None:
-    """What the trainer calls to validate on ``data.validation``; None without any.
+    """What the trainer calls to validate on ``data.validation``, as `evaluate_files` would; None without any.
 
     Raises:
         ValueError: when its files cannot be read, or no image is left.
@@ -150,17 +155,24 @@ def build_validation(recipe: Recipe) -> Callable[[Network, ModelInfo], dict[str,
     if not recipe.data.validation:
         return None
     skeleton = load_skeleton(recipe.data.skeleton)
-    limit = recipe.data.validation_images or None
-    sets = [open_source(source, skeleton, part="validation") for source in recipe.data.validation]
-    chosen = [(data, i) for data in sets for i in range(len(data))[:limit]]
-    if not chosen:
-        raise ValueError("data.validation holds no image with people")
+    chosen = []
+    for source in recipe.data.validation:
+        data = CocoKeypoints(
+            source.annotations, source.images, skeleton, people_only=False, cache=False, rename=source.rename or None
+        )
+        if source.held_out:
+            data = data.select(partial(held_out, fraction=source.held_out))
+        if not len(data):
+            raise ValueError(f"{source.annotations or source.images}: no image to validate on is left")
+        count = min(len(data), recipe.data.validation_images or len(data))
+        rows = truth_of_source(source, skeleton, set(data.image_ids[:count]))
+        chosen += [(data, i, rows[data.image_ids[i]]) for i in range(count)]
 
     def validate(network: Network, info: ModelInfo) -> dict[str, Any]:
         training = network.training
         try:
             predictor = Predictor(network.eval(), info)
-            return evaluate_samples(predictor, (data[i] for data, i in chosen), count=len(chosen))
+            return evaluate_samples(predictor, ((data[i], rows) for data, i, rows in chosen), count=len(chosen))
         finally:
             network.train(training)
 
@@ -196,11 +208,13 @@ def evaluate_files(
 
     Raises:
         ValueError: for a model, truth or image that cannot be used.
+        OSError: for a file that cannot be written, before any image is read.
+        KeyboardInterrupt: the results so far are kept.
     """
     if not 0 <= held_out_share <= 1 or limit < 0:
         raise ValueError(f"the held-out share must be in [0, 1] and the limit 0 or more, not {held_out_share}, {limit}")
     predictor = load(model, device=device, input_size=input_size, scales=scales, flip=flip)
-    predictor = predictor.with_decode(**(decode or {}))
+    predictor = predictor.with_decode(**{str(key): value for key, value in (decode or {}).items()})
     data = CocoKeypoints(annotations, images, predictor.info.skeleton, people_only=False, cache=False)
     if held_out_share:
         data = data.select(lambda image_id: held_out(image_id, held_out_share))
@@ -209,19 +223,30 @@ def evaluate_files(
         raise ValueError(f"{annotations}: no image to evaluate on")
     truth, category_id, order = truth_for(annotations, predictor.info.skeleton, set(data.image_ids[:count]))
 
+    for path in (results_path, json_path):
+        if path:
+            check_writable(path)
+
     results: list[dict[str, Any]] = []
-    grouping = RightGrouping()
+    grouping, done = RightGrouping(), 0
+    save = Periodic(lambda: write_json(results_path, results) if results_path else None)
     try:
         for i in tqdm(range(count), disable=None, desc="evaluate", unit="image"):
             sample = data[i]
             instances, counts = look(predictor, sample)
             results += coco_results([(sample.image_id, instances)], category_id=category_id, order=order)
             grouping += counts
+            done += 1
+            save()
+        metrics = all_numbers(truth, results, grouping, annotations)
+        say(format_table(metrics))
+    except KeyboardInterrupt:
+        kept = f"are in {results_path}" if results_path and done else "were done"
+        kept += "" if results_path else "; --results would have kept them"
+        raise KeyboardInterrupt(f"interrupted; {done} of {count} images {kept}") from None
     finally:  # what was computed is kept, whatever comes in between
-        if results_path:
-            write_json(results_path, results)
-    metrics = all_numbers(truth, results, grouping)
-    print(format_table(metrics))
+        if done:
+            save.now()
     if json_path:
         settings = {
             "annotations": annotations,
@@ -236,11 +261,14 @@ def evaluate_files(
     return metrics
 
 
-def truth_for(annotations: str, skeleton: Skeleton, image_ids: set[int]) -> tuple[dict[str, Any], int, Array]:
+def truth_for(
+    annotations: str, skeleton: Skeleton, image_ids: set[int], rename: Mapping[str, str] | None = None
+) -> tuple[dict[str, Any], int, Array]:
     """A COCO json's truth, the id of the category whose keypoints are the model's, and how to reorder keypoints to it.
 
     Args:
         image_ids: of the images to keep.
+        rename: name in the file -> name in the skeleton, where they differ.
 
     Returns:
         the dataset, the category id, and for each of the category's keypoints its index in the model's skeleton (-1 =
@@ -249,8 +277,9 @@ def truth_for(annotations: str, skeleton: Skeleton, image_ids: set[int]) -> tupl
     Raises:
         ValueError: when no category shares a keypoint name with the model.
     """
-    truth = read_truth(annotations)
-    names = {c["id"]: c["keypoints"] for c in truth["categories"] if c.get("keypoints")}
+    truth = read_coco(annotations)
+    new = rename or {}
+    names = {c["id"]: [new.get(n, n) for n in c["keypoints"]] for c in truth["categories"] if c.get("keypoints")}
     common = {key: len(set(value) & set(skeleton.keypoints)) for key, value in names.items()}
     category_id = max(common, key=lambda key: common[key], default=None)
     if category_id is None or not common[category_id]:
@@ -265,6 +294,8 @@ def truth_for(annotations: str, skeleton: Skeleton, image_ids: set[int]) -> tupl
     truth["categories"] = [c for c in truth["categories"] if c["id"] == category_id]
     if (order < 0).any():
         truth["annotations"] = [without_labels(row, np.flatnonzero(order < 0)) for row in truth["annotations"]]
+    if truth["images"]:
+        evaluate_keypoints(truth, [], name=annotations)  # complains now, not after the work
     return truth, category_id, order
 
 

@@ -7,17 +7,20 @@ import json
 import os
 import re
 import stat
+import sys
+import tempfile
 import time
 import urllib.parse
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import cv2
+from tqdm import tqdm
 
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.types import Array, Instances
@@ -47,9 +50,7 @@ def atomic_write(path: str | Path, data: bytes) -> None:
     target = Path(os.path.realpath(path))
     partial = target.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and not stat.S_ISREG(target.stat().st_mode):  # never replace /dev/null or a folder
-            raise OSError("is not a regular file")
+        _prepare(target)
         try:
             with open(partial, "xb") as file:
                 file.write(data)
@@ -61,6 +62,39 @@ def atomic_write(path: str | Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise OSError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _prepare(target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists() and not stat.S_ISREG(target.stat().st_mode):  # never replace /dev/null or a folder
+        raise OSError("is not a regular file")
+
+
+def check_writable(path: str | Path) -> None:
+    """Notice before the work, not after it, that `atomic_write` could not write a file. What is there stays as it is.
+
+    Raises:
+        OSError: one line with the path and the reason.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        _prepare(target)
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def say(text: str, file: TextIO | None = None) -> None:
+    """Print a line for people, clear of a progress bar. That nobody reads on (``| head -1``) stops no work."""
+    stream = sys.stdout if file is None else file
+    try:
+        tqdm.write(text, file=stream)
+        stream.flush()
+    except BrokenPipeError:  # what the stream still holds must go somewhere, or Python complains at its exit
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 def write_json(path: str | Path, document: Any) -> None:
@@ -178,11 +212,37 @@ def annotated_name(source: str, folder: str | Path) -> Path:
     return Path(folder) / f"{stem}-{digest}{'.png' if extension.lower() == '.png' else '.jpg'}"
 
 
+class Periodic:
+    """Writes what grows at the first call, then every `interval` seconds, or less often when a write takes long.
+
+    Args:
+        write: writes all there is.
+        interval: seconds between two writes, at least 20 times what the last one took.
+    """
+
+    def __init__(self, write: Callable[[], None], interval: float = 30) -> None:
+        self._write = write
+        self._interval = interval
+        self._next = 0.0
+
+    def __call__(self) -> None:
+        """Write when it is time to."""
+        if time.monotonic() >= self._next:
+            self.now()
+
+    def now(self) -> None:
+        start = time.monotonic()
+        self._write()
+        end = time.monotonic()
+        self._next = end + max(self._interval, 20 * (end - start))
+
+
 class ResultsWriter:
     """A growing results file: ``with ResultsWriter(path) as writer: writer.add(instances)``.
 
     The file is a whole COCO dataset at any moment. It is written with the first result (a path that cannot be written
     fails at once, not after hours), then every `interval` seconds, and at the end, also after an exception or Ctrl-C.
+    Without any result an earlier file stays.
     So ``kill -9`` loses the results of the last `interval` seconds at most; of large files, which take long to write,
     those of the time in which 20 of them could be written.
 
@@ -196,10 +256,9 @@ class ResultsWriter:
         self, path: str | Path, *, interval: float = 30, categories: Mapping[int, Skeleton] | None = None
     ) -> None:
         self.path = Path(path)
-        self.interval = interval
         self.categories = categories
         self._results: list[Instances] = []
-        self._next_write = 0.0
+        self._periodic = Periodic(self._write, interval)
 
     def add(self, instances: Instances) -> None:
         """Take the result of the next image. Its picture is not kept.
@@ -210,8 +269,7 @@ class ResultsWriter:
         """
         _json_text(self.path, coco_dataset([instances], self.categories))
         self._results.append(replace(instances, image=None))
-        if time.monotonic() >= self._next_write:
-            self.write()
+        self._periodic()
 
     def write(self) -> None:
         """Write what there is.
@@ -219,10 +277,10 @@ class ResultsWriter:
         Raises:
             OSError: see `atomic_write`.
         """
-        start = time.monotonic()
+        self._periodic.now()
+
+    def _write(self) -> None:
         write_json(self.path, coco_dataset(self._results, self.categories))
-        end = time.monotonic()
-        self._next_write = end + max(self.interval, 20 * (end - start))
 
     def __enter__(self) -> ResultsWriter:
         return self
@@ -230,4 +288,5 @@ class ResultsWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.write()
+        if self._results or not self.path.exists():
+            self.write()

@@ -17,7 +17,7 @@ from associative_embedding.device import choose_device
 from associative_embedding.geometry import ImageGeometry, letterbox, warp
 from associative_embedding.image_io import read_image
 from associative_embedding.models.network import Network
-from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.tasks.pose import Decoded, PoseTask
 from associative_embedding.types import Array, Instances, Maps
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -47,7 +47,7 @@ class Predictor:
     ):
         self.network, self.info = network, info
         self.task = PoseTask(info.skeleton, info.decode)
-        self.input_size = input_size or info.input_size
+        self.input_size = info.input_size if input_size is None else input_size
         self.scales = tuple(sorted(info.scales if scales is None else scales, reverse=True))
         self.flip = flip
         if not self.scales or min(self.scales) <= 0 or len(set(self.scales)) != len(self.scales):
@@ -61,13 +61,16 @@ class Predictor:
         """A copy with other decode settings (see `config.DecodeConfig`).
 
         Raises:
-            ValueError: for a setting that does not exist, or a value out of range.
+            ValueError: for a setting that does not exist, or a value of another type or out of range.
         """
+        known = [f.name for f in fields(self.info.decode)]
+        if unknown := [name for name in settings if name not in known]:
+            raise ValueError(f"unknown decode setting {', '.join(unknown)}; known are {', '.join(known)}")
         try:
             decode = replace(self.info.decode, **settings)
-        except TypeError:
-            known = [f.name for f in fields(self.info.decode)]
-            raise ValueError(f"unknown decode setting in {', '.join(settings)}; known are {', '.join(known)}") from None
+        except TypeError as error:
+            given = ", ".join(f"{name}: {value!r}" for name, value in settings.items())
+            raise ValueError(f"decode settings {given}: a value is of the wrong type ({error})") from None
         info = replace(self.info, decode=decode)
         return Predictor(self.network, info, input_size=self.input_size, scales=self.scales, flip=self.flip)
 
@@ -78,20 +81,32 @@ class Predictor:
     def __call__(self, source: Any, *, keep_image: bool = True) -> Instances:
         """People in one image: a path, URL, bytes, ``(H, W[, 3 or 4])`` array (RGB) or PIL image.
 
+        All that the model's decode settings leave are returned (``decode.min_score``), unsure ones too; ``ae predict``
+        shows those from `run_predict.MIN_SCORE` on: ``people[people.score >= MIN_SCORE]``.
+
         Args:
             keep_image: keep the picture in the result, for `Instances.draw`.
 
         Raises:
             ValueError: when the image cannot be read, or the network's output is not finite.
         """
+        found = self.explain(source)[0].instances
+        return found if keep_image else replace(found, image=None)
+
+    def explain(self, source: Any) -> tuple[Decoded, Maps, ImageGeometry]:
+        """The people in one image (which they keep), their groups, and the maps that all was read from.
+
+        Raises:
+            ValueError: as a call.
+        """
         image = read_image(source)
         maps, geometry = self.maps(image)
         name = str(source) if isinstance(source, (str, Path)) else ""
         try:
-            found = self.task.decode(maps, geometry)
+            decoded = self.task.decode_groups(maps, geometry)
         except ValueError as error:
             raise ValueError(f"{name or 'image'}: {error}") from None
-        return replace(found, image=image if keep_image else None, source=name)
+        return replace(decoded, instances=replace(decoded.instances, image=image, source=name)), maps, geometry
 
     def stream(self, sources: Iterable[Any]) -> Iterator[Instances]:
         """One image after another, lazily; memory does not grow."""

@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from associative_embedding.draw import draw_instances, draw_tag_maps, draw_tag_plot
-from associative_embedding.geometry import warp
+from associative_embedding.draw import draw_tag_maps, draw_tag_plot
+from associative_embedding.geometry import ImageGeometry, warp
 from associative_embedding.image_io import ImageError, find_images
-from associative_embedding.output import ResultsWriter, annotated_name, write_image
-from associative_embedding.predict import Predictor, load
-from associative_embedding.types import Array, Groups, Instances
+from associative_embedding.output import ResultsWriter, annotated_name, say, write_image
+from associative_embedding.predict import load
+from associative_embedding.tasks.pose import Decoded
+from associative_embedding.types import Array, Groups, Maps
 
-MIN_SCORE = 0.15  # of a person that is shown; evaluation has no such limit
+MIN_SCORE = 0.2  # of a person in results and pictures; evaluation and Python calls have no such limit
 
 
 def predict_sources(
@@ -41,7 +42,8 @@ def predict_sources(
         model, input_size, scales, flip, device: see `predict.load`.
         output: folder of the annotated pictures.
         json_path: results file, by default ``predictions.json`` in that folder.
-        min_score: lowest score of a person, by default `MIN_SCORE`.
+        min_score: lowest score of a person, by default `MIN_SCORE`. Pictures show the keypoints from
+            `draw.MIN_KEYPOINT_SCORE` on, the results file has all.
         show: "people", "tags" or "nothing".
         scores: write each person's score into the picture.
         recursive: also look into subfolders.
@@ -64,20 +66,26 @@ def predict_sources(
         with ResultsWriter(results, categories={predictor.task.category_id: predictor.info.skeleton}) as writer:
             for path in tqdm(paths, desc="predict", unit="image", disable=None if len(paths) > 1 else True):
                 try:
-                    found = predictor(path)
-                    found = found[found.score >= lowest]
+                    decoded, maps, geometry = predictor.explain(path)
+                    decoded = select(decoded, decoded.instances.score >= lowest)
+                    found = decoded.instances
                     writer.add(found)
                     people, done = people + len(found), done + 1
                     if show != "nothing":
                         target = annotated_name(path, output)
-                        write_image(target, picture(predictor, found, tags=show == "tags", scores=scores))
-                        tqdm.write(f"{path}: {len(found)} people -> {target}")
+                        pictures = [found.draw(scores=scores)]
+                        if show == "tags":
+                            pictures += tag_pictures(decoded, maps, geometry)
+                        write_image(target, stack(pictures))
+                        say(f"{path}: {len(found)} people -> {target}")
                 except ValueError as error:
                     failures += 1
                     report(error)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted; {done} of {len(paths)} images are in {results}") from None
-    print(f"{people} people in {done} images -> {results}")
+        kept = f"are in {results}" if done else "are done"
+        raise KeyboardInterrupt(f"interrupted; {done} of {len(paths)} images {kept}") from None
+    if done:
+        say(f"{people} people in {done} images -> {results}")
     return 1 if failures else 0
 
 
@@ -95,38 +103,33 @@ def expand(sources: Sequence[str], recursive: bool) -> tuple[list[str], int]:
 
 def report(error: Exception) -> None:
     """One line, clear of the progress bar."""
-    tqdm.write(f"ae: {' '.join(str(error).split())}", file=sys.stderr)
+    say(f"ae: {' '.join(str(error).split())}", file=sys.stderr)
 
 
-def picture(predictor: Predictor, found: Instances, *, tags: bool, scores: bool) -> Array:
-    """The annotated picture: people, and with `tags` also the tags as in the paper's figures 4 and 7."""
-    image = found.image
-    if image is None:
+def select(decoded: Decoded, kept: Array) -> Decoded:
+    """Some of the people, ``(N,)`` bool; the groups stay."""
+    return replace(decoded, instances=decoded.instances[kept], group=decoded.group[kept])
+
+
+def tag_pictures(decoded: Decoded, maps: Maps, geometry: ImageGeometry) -> list[Array]:
+    """The tags as in the paper's figures 7 and 4: maps over the image, and a row of dots a keypoint type."""
+    found = decoded.instances
+    if found.image is None:
         raise ValueError("these instances keep no image")
-    people = draw_instances(image, found, scores=scores)
-    if not tags:
-        return people
-    maps, geometry = predictor.maps(image)
-    detections, channel = predictor.task.detect(maps)
-    groups = shown_groups(predictor.task.group(detections), found)
-    skeleton = predictor.info.skeleton
-    plot = draw_tag_plot(replace(detections, step=channel), groups, skeleton)
+    skeleton = found.skeleton
+    plot = draw_tag_plot(replace(decoded.detections, step=decoded.channel), shown_groups(decoded), skeleton)
     titles = {name: skeleton.index[name] for name in skeleton.group_order[:: max(1, len(skeleton) // 6)]}
-    view = warp(image, geometry)  # what the maps cover
+    view = warp(found.image, geometry)  # what the maps cover
     tag, heatmap = (value.float().cpu().numpy() for value in (maps.tag[0, :, 0], maps.heatmap[0]))
-    return stack([people, draw_tag_maps(view, tag, heatmap.clip(0, 1), titles), plot])
+    return [draw_tag_maps(view, tag, heatmap.clip(0, 1), titles), plot]
 
 
-def shown_groups(groups: Groups, found: Instances) -> Groups:
-    """The groups numbered as the people are, so that a person has one colour in all pictures; the others dropped.
-
-    A person's tag is that of its group.
-    """
-    same = (groups.tag.astype(np.float32)[:, None] == found.tag[None]).all(axis=2)  # (G, N)
+def shown_groups(decoded: Decoded) -> Groups:
+    """The groups numbered as the people are, so that a person has one colour in all pictures; the others dropped."""
+    groups, found = decoded.groups, decoded.instances
     person = np.full(len(groups) + 1, -1)  # the last one for detections that have no group: index -1
-    row, column = np.nonzero(same)
-    person[row] = column
-    return Groups(group=person[groups.group], tag=found.tag, score=found.score)
+    person[decoded.group] = np.arange(len(found))
+    return Groups(group=person[groups.group], tag=groups.tag[decoded.group], score=groups.score[decoded.group])
 
 
 def stack(pictures: Sequence[Array]) -> Array:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from associative_embedding.coco_json import check_coco, read_coco
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.types import Array
 
@@ -82,35 +82,38 @@ def evaluate_keypoints(
     sigmas: Sequence[float] | None = None,
     image_ids: Sequence[int] | None = None,
     use_area: bool = True,
+    name: str | None = None,
 ) -> Metrics:
     """The ten official COCO keypoint numbers, averaged over the categories that have keypoints.
 
     Args:
         truth: a COCO dataset, or the path of its json. People without labelled keypoints and crowds are ignored
-            regions, as in the official evaluation. Annotation ids are not read (pycocotools miscounts an id of 0).
+            regions, as in the official evaluation. Without an ``area`` that of the ``bbox`` is taken, or of the box
+            around the labelled keypoints. Annotation ids are not read (pycocotools miscounts an id of 0).
         results: COCO results: ``image_id``, ``category_id``, ``keypoints`` (3 K numbers), ``score`` and, in all of them
             or in none, ``bbox`` xywh, whose area sorts unmatched results into sizes. The best 20 of an image count.
         sigmas: K, for all categories; by default those of each category's skeleton (`Skeleton.from_category`).
         image_ids: evaluate these images only.
         use_area: False takes 0.53 of the box area of a truth for its area, whether it states one or not.
+        name: what messages call the truth, by default its path.
 
     Returns:
         AP, AP50, AP75, APM, APL, AR, AR50, AR75, ARM, ARL in [0, 1]; None where no truth is of that kind.
 
     Raises:
-        ValueError: for a truth or a result that cannot be scored; the line says which one and why.
-        OSError: when the path cannot be read.
+        ValueError: for a truth or a result that cannot be read or scored; the line says which one and why.
     """
-    dataset = read_truth(truth)
-    sigmas_of = category_sigmas(dataset, sigmas)
+    dataset, where = read_truth(truth, name)
+    sigmas_of = category_sigmas(dataset, sigmas, where)
     known = {image["id"] for image in dataset["images"]}
     wanted = sorted(known if image_ids is None else set(image_ids))
     if not wanted or not known.issuperset(wanted):
         unknown = ", ".join(str(i) for i in wanted if i not in known)
-        raise ValueError(f"image_ids names images that the truth does not have: {unknown}" if wanted else "no images")
+        complaint = f"image_ids names images that the truth does not have: {unknown}" if wanted else "no images"
+        raise ValueError(f"{where}: {complaint}")
     counts = {category: len(s) for category, s in sigmas_of.items()}
     annotations = [
-        checked_truth(a, i, counts[a["category_id"]], use_area=use_area)
+        checked_truth(a, i, counts[a["category_id"]], where, use_area=use_area)
         for i, a in enumerate(dataset["annotations"], start=1)
         if a.get("category_id") in counts
     ]
@@ -131,15 +134,17 @@ def evaluate_crowdpose(truth: Mapping[str, Any] | str | Path, results: Sequence[
     Raises:
         ValueError: as `evaluate_keypoints`, and for an image without ``crowdIndex``.
     """
-    dataset = read_truth(truth)
+    dataset, where = read_truth(truth)
     for image in dataset["images"]:
         if "crowdIndex" not in image:
-            raise ValueError(f"truth: image {image['id']} has no 'crowdIndex', which the CrowdPose protocol needs")
-    overall = evaluate_keypoints(dataset, results, use_area=False)
+            raise ValueError(f"{where}: image {image['id']} has no 'crowdIndex', which the CrowdPose protocol needs")
+    overall = evaluate_keypoints(dataset, results, use_area=False, name=where)
     metrics = {name: overall[name] for name in CROWD_METRICS}
     for name, (low, high) in CROWD_LEVELS.items():
         ids = [image["id"] for image in dataset["images"] if low <= image["crowdIndex"] < high]
-        metrics[name] = evaluate_keypoints(dataset, results, image_ids=ids, use_area=False)["AP"] if ids else None
+        metrics[name] = (
+            evaluate_keypoints(dataset, results, image_ids=ids, use_area=False, name=where)["AP"] if ids else None
+        )
     return metrics
 
 
@@ -151,22 +156,17 @@ def format_table(metrics: Mapping[str, float | None], *, digits: int = 3) -> str
     return "\n".join("  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows)
 
 
-def read_truth(truth: Mapping[str, Any] | str | Path) -> dict[str, Any]:
-    """A COCO dataset with its three lists, from a mapping or a json file."""
-    where, document = "truth", truth
-    if not isinstance(truth, Mapping):
-        where = str(truth)
-        try:
-            document = json.loads(Path(truth).read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{where}: not a json file ({error})") from None
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(document, Mapping) or not isinstance(document.get(key), list):
-            raise ValueError(f"{where}: not a COCO dataset, it has no list {key!r}")
-    return dict(document)  # type: ignore[arg-type]  # a Mapping: checked above
+def read_truth(truth: Mapping[str, Any] | str | Path, name: str | None = None) -> tuple[dict[str, Any], str]:
+    """A COCO dataset from a mapping or a json file, and what messages call it."""
+    if isinstance(truth, Mapping):
+        where = name or "truth"
+        return dict(check_coco(dict(truth), where)), where
+    return read_coco(truth), name or str(truth)
 
 
-def category_sigmas(dataset: Mapping[str, Any], sigmas: Sequence[float] | None) -> dict[int, Array]:
+def category_sigmas(
+    dataset: Mapping[str, Any], sigmas: Sequence[float] | None, where: str = "truth"
+) -> dict[int, Array]:
     """Category id -> ``(K,)`` sigmas, of the categories with keypoints."""
     found: dict[int, Array] = {}
     for category in dataset["categories"]:
@@ -176,37 +176,44 @@ def category_sigmas(dataset: Mapping[str, Any], sigmas: Sequence[float] | None) 
         skeleton = Skeleton.from_category({**category, "skeleton": []})
         found[category["id"]] = skeleton.sigmas if sigmas is None else np.array(sigmas, dtype=np.float64)
         if len(found[category["id"]]) != len(skeleton) or not (found[category["id"]] > 0).all():
-            raise ValueError(f"category {skeleton.name!r} needs {len(skeleton)} positive sigmas")
+            raise ValueError(f"{where}: category {skeleton.name!r} needs {len(skeleton)} positive sigmas")
     if not found:
-        raise ValueError("truth: no category with 'keypoints'")
+        raise ValueError(f"{where}: no category with 'keypoints'")
     return found
 
 
-def checked_truth(annotation: Mapping[str, Any], number: int, count: int, *, use_area: bool) -> dict[str, Any]:
+def checked_truth(
+    annotation: Mapping[str, Any], number: int, count: int, name: str, *, use_area: bool
+) -> dict[str, Any]:
     """A copy of a truth that pycocotools can score; `number` becomes its id, `count` is K."""
-    where = f"truth: annotation {annotation.get('id', number)} of image {annotation.get('image_id')}"
+    where = f"{name}: annotation {annotation.get('id', number)} of image {annotation.get('image_id')}"
     if "image_id" not in annotation:
         raise ValueError(f"{where}: it has no 'image_id'")
     keypoints = annotation.get("keypoints") or [0] * (3 * count)
     if len(keypoints) != 3 * count:
         raise ValueError(f"{where} has {len(keypoints)} keypoint numbers, not 3 x {count}")
-    labelled = sum(v > 0 for v in keypoints[2::3])
+    place = np.array(keypoints, dtype=np.float64).reshape(-1, 3)
+    place = place[place[:, 2] > 0, :2]
+    labelled = len(place)
     box = annotation.get("bbox")
     if box is None and not (use_area and labelled):
         raise ValueError(
             f"{where} has no 'bbox', which is needed " + ("without labels" if use_area else "for its area")
         )
-    if use_area and "area" not in annotation:
-        raise ValueError(f"{where} has no 'area': add it, or evaluate with use_area=False")
+    width, height = box[2:] if box is not None else np.ptp(place, axis=0).tolist()
+    area = annotation.get("area")
+    if not use_area:
+        area = width * height * AREA_PER_BOX
+    counted = annotation.get("num_keypoints")
     return {
         "id": number,
         "image_id": annotation["image_id"],
         "category_id": annotation["category_id"],
         "keypoints": list(keypoints),
-        "num_keypoints": annotation.get("num_keypoints", labelled),
-        "iscrowd": annotation.get("iscrowd", 0),
+        "num_keypoints": labelled if counted is None else counted,
+        "iscrowd": annotation.get("iscrowd") or 0,
         "bbox": box if box is not None else [0, 0, 0, 0],  # read only without labels, or for the area
-        "area": annotation["area"] if use_area or box is None else box[2] * box[3] * AREA_PER_BOX,
+        "area": width * height if area is None else area,
     }
 
 
