@@ -77,7 +77,7 @@ def predict_sources(
                         if show == "tags":
                             pictures += tag_pictures(decoded, maps, geometry)
                         write_image(target, stack(pictures))
-                        say(f"{path}: {len(found)} people -> {target}")
+                        say(f"{path}: {len(found)} found -> {target}")
                 except ValueError as error:
                     failures += 1
                     report(error)
@@ -85,7 +85,7 @@ def predict_sources(
         kept = f"are in {results}" if done else "are done"
         raise KeyboardInterrupt(f"interrupted; {done} of {len(paths)} images {kept}") from None
     if done:
-        say(f"{people} people in {done} images -> {results}")
+        say(f"{people} found in {done} of {len(paths)} images -> {results}")
     return 1 if failures else 0
 
 
