@@ -21,7 +21,8 @@ from associative_embedding.losses import tag_loss
 from associative_embedding.predict import load
 from associative_embedding.skeleton import COCO_17
 from associative_embedding.tasks.pose import PoseTask
-from associative_embedding.tasks.pose_target import draw_gaussians, join_samples
+from associative_embedding.tasks.pose_target import draw_gaussians
+from associative_embedding.tasks.target import join_samples
 from associative_embedding.types import Array, Maps
 
 

@@ -17,10 +17,10 @@ def publish(
     source: str, target: str, input_size: int | None, scales: list[float] | None, decode: dict[str, object]
 ) -> None:
     network, info = load_model(source)
-    settings = replace(info.decode, **decode)  # type: ignore[arg-type]
+    settings = replace(info.task.decode_config, **decode)
     info = replace(
         info,
-        decode=settings,
+        task=replace(info.task, decode_config=settings),  # type: ignore[type-var]
         input_size=input_size or info.input_size,
         scales=tuple(scales or info.scales),
     )

@@ -26,7 +26,7 @@ def picture() -> np.ndarray:
     groups = model.task.group(detections)
     print(f"{len(people)} people, scores {people.score.round(2)}")
     plot = draw_tag_plot(
-        type(detections)(detections.score, detections.tag, detections.xy, kinds), groups, model.info.skeleton
+        type(detections)(detections.score, detections.tag, detections.xy, kinds), groups, model.info.task.skeleton
     )
     height = photo.shape[0]
     plot = cv2.resize(plot, (plot.shape[1] * height // plot.shape[0], height), interpolation=cv2.INTER_AREA)

@@ -16,7 +16,7 @@ import associative_embedding as package
 SOURCE = Path(package.__file__).parent
 NAME = package.__name__
 LAYERS = [
-    "version types skeleton geometry config device",
+    "version types skeleton geometry masks rle config device",
     "losses detect grouping",
     "models data metrics draw strokes image_io coco_json download output movenet",
     "tasks",
@@ -25,7 +25,7 @@ LAYERS = [
     "cli __main__",
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules.split()}
-LATE = {"types": {"skeleton", "draw", "output"}}  # inside methods, or for type checkers only
+LATE = {"types": {"skeleton", "masks", "draw", "output"}}  # inside methods, or for type checkers only
 SUBPACKAGES = {"models", "data", "metrics", "tasks"}
 
 

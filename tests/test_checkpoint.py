@@ -23,6 +23,7 @@ from associative_embedding.checkpoint import (
 from associative_embedding.config import DecodeConfig
 from associative_embedding.predict import load
 from associative_embedding.skeleton import Skeleton
+from associative_embedding.tasks.pose import PoseTask
 from tiny import FIGURE, tiny_info, tiny_network
 
 
@@ -62,16 +63,15 @@ def test_the_description_comes_back_whole() -> None:
     )
     info = ModelInfo(
         backbone="hourglass",
-        skeleton=skeleton,
+        task=PoseTask(skeleton, DecodeConfig(threshold=0.3, score="found", fill=False)),
         input_size=192,
         scales=(1.0, 0.5),
         tag_size=4,
         options={"widths": [8, 8]},
-        decode=DecodeConfig(threshold=0.3, score="found", fill=False),
         notes={"steps": 3, "data": "drawn"},
     )
     assert ModelInfo.from_json(info.to_json()) == info
-    assert info.skeleton.flip_pairs == (("wingL", "wingR"),)
+    assert info.task.skeleton.flip_pairs == (("wingL", "wingR"),)
 
 
 def test_a_description_without_scales_has_one() -> None:
@@ -195,4 +195,4 @@ def test_devices(file: Path) -> None:
         with pytest.raises(ValueError, match=f"device '{device}' cannot be used") as caught:
             load(file, device=device)
         assert "\n" not in str(caught.value)
-    assert load(file).info.skeleton == FIGURE
+    assert load(file).info.task.skeleton == FIGURE

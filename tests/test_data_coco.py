@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as rle
 
-from associative_embedding.data.coco import CocoKeypoints, decode_runs, enlarged, held_out
+from associative_embedding.data.coco import CocoKeypoints, enlarged, held_out
+from associative_embedding.rle import decode_runs
 from associative_embedding.skeleton import COCO_17, CROWDPOSE_14, LSP_14, MPII_16, Skeleton
 
 H, W = 30, 40

@@ -21,7 +21,7 @@ from associative_embedding.metrics.oks import KEYPOINT_METRICS, evaluate_keypoin
 from associative_embedding.predict import Predictor, load
 from associative_embedding.tasks.pose_target import draw_gaussians
 from associative_embedding.types import Array, Maps, Sample
-from tiny import FIGURE, tiny_data, tiny_info, tiny_model, tiny_network, tiny_recipe
+from tiny import FIGURE, TINY_DECODE, tiny_data, tiny_info, tiny_model, tiny_network, tiny_recipe
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ class Perfect(Predictor):
     """Knows the truth: ideal heatmaps, and each person's number as its tags."""
 
     def __init__(self, samples: list[Sample]) -> None:
-        info = tiny_info(decode=replace(tiny_info().decode, threshold=0.1, duplicate_oks=1.0))
+        info = tiny_info(decode=replace(TINY_DECODE, threshold=0.1, duplicate_oks=1.0))
         super().__init__(tiny_network(info), info, input_size=160)
         self.samples = samples
 

@@ -27,10 +27,18 @@ def drawn(count: int, first_id: int = 0) -> list[Sample]:
 
 
 def stream_of(*mixtures: Mixture, seed: int = 0, settings: Augment | None = None) -> TrainingStream:
-    return TrainingStream(mixtures, settings or Augment(), input_size=(64, 64), stride=4, skeleton=COCO_17, seed=seed)
+    return TrainingStream(
+        mixtures,
+        settings or Augment(),
+        input_size=(64, 64),
+        stride=4,
+        flip_index=COCO_17.flip_index,
+        edges=COCO_17.edge_index,
+        seed=seed,
+    )
 
 
-def encode(sample: Sample) -> tuple[int, torch.Tensor, int]:
+def encode(sample: Sample, rng: np.random.Generator) -> tuple[int, torch.Tensor, int]:
     return sample.image_id, torch.from_numpy(sample.image), len(sample.keypoints)
 
 
@@ -140,7 +148,7 @@ def test_bad_settings() -> None:
 
 
 def test_errors_in_workers_reach_the_reader() -> None:
-    def broken(sample: Sample) -> None:
+    def broken(sample: Sample, rng: np.random.Generator) -> None:
         raise ValueError("bad sample")
 
     for workers in (0, 1):
@@ -152,7 +160,7 @@ def test_a_signal_to_the_group_spares_the_workers() -> None:
     """SIGTERM to the process group killed the loaders, and with them the trainer before it could save."""
     found = next(
         batches(
-            stream_of(Mixture(drawn(1))), lambda sample: os.getpgrp(), list, batch=2, start_step=0, steps=1, workers=1
+            stream_of(Mixture(drawn(1))), lambda sample, rng: os.getpgrp(), list, batch=2, start_step=0, steps=1, workers=1
         )
     )
     assert set(found).isdisjoint({os.getpgrp()})

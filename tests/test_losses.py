@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from associative_embedding.losses import Reduction, focal_loss, mse_loss, tag_loss
-from associative_embedding.tasks.pose_target import join_samples
+from associative_embedding.tasks.target import join_samples
 from associative_embedding.types import TagSamples
 
 OFFICIAL = {"push_sigma": 0.5**0.5, "pull_reduction": "mean", "official_push": True}

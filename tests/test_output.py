@@ -76,12 +76,12 @@ def test_categories_give_the_skeletons_back() -> None:
     assert {c["id"]: Skeleton.from_category(c) for c in document["categories"]} == {1: COCO_17, 7: LSP_14}
     empty = coco_dataset([made(0), made(0, skeleton=LSP_14), made(1, class_id=2)])
     assert {c["id"]: Skeleton.from_category(c) for c in empty["categories"]} == {2: COCO_17, 1: LSP_14}
-    stated = coco_dataset([made(1)], {1: COCO_17, 2: LSP_14})
+    stated = coco_dataset([made(1)], [COCO_17.to_category(1), LSP_14.to_category(2)])
     assert [c["id"] for c in stated["categories"]] == [1, 2]
-    with pytest.raises(ValueError, match=r"b\.jpg: category id 1 stands for two skeletons"):
+    with pytest.raises(ValueError, match=r"b\.jpg: category id 1 stands for two categories"):
         coco_dataset([made(1), made(1, "b.jpg", LSP_14)])
     with pytest.raises(ValueError, match=r"category id 9 is none of \[1\]"):
-        coco_dataset([made(1, class_id=9)], {1: COCO_17})
+        coco_dataset([made(1, class_id=9)], [COCO_17.to_category(1)])
 
 
 def test_json_refuses_what_json_cannot_hold(tmp_path: Path) -> None:

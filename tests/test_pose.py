@@ -17,13 +17,15 @@ from associative_embedding.detect import subpixel
 from associative_embedding.geometry import ImageGeometry, letterbox
 from associative_embedding.skeleton import COCO_17, MPII_16, Skeleton
 from associative_embedding.tasks.pose import PoseTask, assemble, distinct, fill_missing, person_score
-from associative_embedding.tasks.pose_target import draw_gaussians, encode_pose, join_samples, tag_index
+from associative_embedding.tasks.pose_target import draw_gaussians, encode_pose, tag_index
+from associative_embedding.tasks.target import collate, join_samples
 from associative_embedding.types import Array, Detections, Groups, Instances, Maps, Sample
 
 ONE = Skeleton.build("one", ["centre"])
 THREE = Skeleton.build("three", ["left_end", "middle", "right_end"], [("left_end", "middle"), ("middle", "right_end")])
 TWENTY = Skeleton.build("twenty", [f"point_{i}" for i in range(20)])
 SKELETONS = {"coco": COCO_17, "mpii": MPII_16, "three": THREE, "twenty": TWENTY, "one": ONE}
+RNG = np.random.default_rng(0)
 CELL = 12  # map pixels: keypoints of one type lie in different cells, 6 pixels apart at least
 
 
@@ -96,8 +98,10 @@ def test_closure(
     scaled = letterbox(image_size, max(height, width), multiple=stride, stride=stride)
     geometry = replace(scaled, input_size=(height, width))
     truth = random_keypoints(people, len(skeleton), size, seed)
-    task = PoseTask(skeleton, DecodeConfig(duplicate_oks=1.0), category_id=7)  # random people may lie close
-    target = task.encode(make_sample(truth, geometry), stride=stride, sigma=sigma)
+    task = PoseTask(
+        skeleton, DecodeConfig(duplicate_oks=1.0), category_id=7, sigma=sigma
+    )  # random people may lie close
+    target = task.encode(make_sample(truth, geometry), stride=stride, rng=RNG)
     found = task.decode(ideal_maps(truth, target.heatmap), geometry)
     assert_same_people(found, truth, geometry, atol=0.1)
     assert ((found.score >= 0) & (found.score <= 1)).all()
@@ -117,7 +121,7 @@ def test_default_settings_keep_people_side_by_side() -> None:
     truth = np.concatenate([body + shift[:, None], np.full((4, 17, 1), 2)], axis=2)
     geometry = letterbox((256, 256), 256, multiple=4, stride=4)
     task = PoseTask(COCO_17)
-    target = task.encode(make_sample(truth, geometry), stride=4, sigma=2.0)
+    target = task.encode(make_sample(truth, geometry), stride=4, rng=RNG)
     assert_same_people(task.decode(ideal_maps(truth, target.heatmap), geometry), truth, geometry, atol=0.1)
 
 
@@ -381,7 +385,7 @@ def test_collate() -> None:
     geometry = letterbox((64, 96), 96, multiple=32, stride=4)
     samples = [make_sample(random_keypoints(n, 17, (16, 24), seed=n), geometry) for n in (2, 0)]
     task = PoseTask(COCO_17)
-    images, target = task.collate([s.image for s in samples], [task.encode(s, stride=4, sigma=2.0) for s in samples])
+    images, target = collate([(s.image, task.encode(s, stride=4, rng=RNG)) for s in samples])
     assert images.shape == (2, 3, 64, 96)
     assert images.dtype == torch.uint8
     assert target.heatmap.shape == target.valid.shape == (2, 17, 16, 24)

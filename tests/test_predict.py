@@ -139,7 +139,7 @@ def test_mirrored_people_have_left_and_right_exchanged(shared: Path) -> None:
     image = cv2.resize(image, (384, 256), interpolation=cv2.INTER_AREA)
     run = ae.load(input_size=384, flip=True)
     people = run(image)
-    mirrored = run(np.ascontiguousarray(image[:, ::-1])).keypoints[:, run.info.skeleton.flip_index]
+    mirrored = run(np.ascontiguousarray(image[:, ::-1])).keypoints[:, run.info.task.skeleton.flip_index]
     mirrored[:, :, 0] = np.where(mirrored[:, :, 2] > 0, 384 - mirrored[:, :, 0], 0)
     assert people.score[0] > 0.3
     np.testing.assert_allclose(mirrored[0], people.keypoints[0], atol=0.01)

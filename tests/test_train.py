@@ -294,7 +294,7 @@ def test_a_run_leaves_a_log_a_recipe_a_state_and_a_model(tmp_path: Path, source:
     ]
     predictor = load(path)
     assert predictor.info.notes == {"steps": 7}
-    assert predictor.info.skeleton.keypoints == ("nose", "left_shoulder", "right_shoulder", "left_hip", "right_hip")
+    assert predictor.task.skeleton.keypoints == ("nose", "left_shoulder", "right_shoulder", "left_hip", "right_hip")
 
 
 def test_validation_leaves_no_trace_in_the_weights(tmp_path: Path, source: SourceConfig) -> None:

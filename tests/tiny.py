@@ -22,6 +22,7 @@ from associative_embedding.config import (
 from associative_embedding.data.synthetic import write_synthetic_dataset
 from associative_embedding.models.network import Network
 from associative_embedding.skeleton import Skeleton
+from associative_embedding.tasks.pose import PoseTask
 
 # Several threads of a small network wait for each other more than they compute, on a busy machine for minutes; and the
 # last bit of a sum depends on their number.
@@ -67,18 +68,21 @@ def tiny_recipe(folder: Path, source: SourceConfig, *, validate: bool = False, *
     )
 
 
-def tiny_info(backbone: str = "hourglass", skeleton: Skeleton = FIGURE, **values: Any) -> ModelInfo:
+TINY_DECODE = DecodeConfig(threshold=0.02, fill_threshold=0.02, tag_threshold=0.5)
+
+
+def tiny_info(
+    backbone: str = "hourglass", skeleton: Skeleton = FIGURE, decode: DecodeConfig = TINY_DECODE, **values: Any
+) -> ModelInfo:
     """A description of a small network; mobilenet_v2 has two position dimensions."""
     options: dict[str, Any] = {"hourglass": HOURGLASS, "mobilenet_v2": {"position": 2}}.get(backbone, {})
-    decode = DecodeConfig(threshold=0.02, fill_threshold=0.02, tag_threshold=0.5)
     return ModelInfo(
         **{
             "backbone": backbone,
-            "skeleton": skeleton,
+            "task": PoseTask(skeleton, decode),
             "input_size": 64,
             "tag_size": 2,
             "options": dict(options),
-            "decode": decode,
             **values,
         }
     )

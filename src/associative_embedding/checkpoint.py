@@ -19,11 +19,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from associative_embedding.config import DecodeConfig
 from associative_embedding.models.network import Network
 from associative_embedding.models.zoo import build_network
 from associative_embedding.output import atomic_write
-from associative_embedding.skeleton import Skeleton
+from associative_embedding.tasks import TASKS
+from associative_embedding.tasks.task import Task
 
 KEY = "associative_embedding"
 FORMAT = 1
@@ -35,32 +35,27 @@ class ModelInfo:
 
     Attributes:
         backbone, tag_size, options: of the network (see `models.zoo.build_network`).
-        skeleton: of the people it finds.
+        task: what the maps mean, and the decode settings that suit the weights.
         input_size: long side of the network's input at which it works best, pixels.
         scales: of the input size, averaged when predicting; see `predict.Predictor`.
-        decode: thresholds that suit it.
-        task: "pose".
         notes: free text for people, e.g. steps trained.
     """
 
     backbone: str
-    skeleton: Skeleton
+    task: Task
     input_size: int
     scales: tuple[float, ...] = (1.0,)
     tag_size: int = 1
     options: dict[str, Any] = field(default_factory=dict)
-    decode: DecodeConfig = field(default_factory=DecodeConfig)
-    task: str = "pose"
     notes: dict[str, Any] = field(default_factory=dict)
 
     def build(self) -> Network:
         """The network with fresh weights."""
-        return build_network(self.backbone, len(self.skeleton), self.tag_size, self.options)
+        return build_network(self.backbone, self.task.channels, self.tag_size, self.options)
 
     def to_json(self) -> str:
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        values["skeleton"] = self.skeleton.to_category()
-        values["decode"] = dataclasses.asdict(self.decode)
+        values |= {**self.task.describe(), "task": self.task.name}
         return json.dumps({"format": FORMAT, **values}, sort_keys=True)
 
     @classmethod
@@ -72,14 +67,13 @@ class ModelInfo:
         values = json.loads(text)
         if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
             raise ValueError(f"it is not of format {FORMAT}; another version of associative-embedding wrote it")
-        values["skeleton"] = Skeleton.from_category(values["skeleton"])
+        name = values.pop("task", "pose")
+        if name not in TASKS:
+            raise ValueError(f"its task {name!r} is not known")
         check_values(values)
-        values["scales"] = tuple(values.get("scales", (1.0,)))
-        values["decode"] = DecodeConfig(**values["decode"])
-        info = cls(**values)
-        if info.task != "pose":
-            raise ValueError(f"its task {info.task!r} is not known")
-        return info
+        own = {f.name for f in dataclasses.fields(cls)}
+        task = TASKS[name].from_description({key: values.pop(key) for key in list(values) if key not in own})
+        return cls(**{**values, "task": task, "scales": tuple(values.get("scales", (1.0,)))})
 
 
 def check_values(values: dict[str, Any]) -> None:

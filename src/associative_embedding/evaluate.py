@@ -21,6 +21,7 @@ from associative_embedding.models.network import Network
 from associative_embedding.output import Periodic, check_writable, say, write_json
 from associative_embedding.predict import Predictor, load
 from associative_embedding.skeleton import Skeleton, load_skeleton
+from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.types import Array, Detections, Instances, Maps, Sample
 
 
@@ -44,21 +45,32 @@ def tags_at_truth(maps: Maps, geometry: ImageGeometry, keypoints: Array, order: 
     return Detections(score=np.ones(len(place)), tag=tag, xy=xy, step=rank[place[:, 1]]), place
 
 
+def pose_task(predictor: Predictor) -> PoseTask:
+    """
+    Raises:
+        ValueError: when the model finds something else than poses.
+    """
+    if not isinstance(predictor.task, PoseTask):
+        raise ValueError(f"a model of the task {predictor.task.name} has no keypoints to evaluate")
+    return predictor.task
+
+
 def look(predictor: Predictor, sample: Sample) -> tuple[Instances, RightGrouping]:
     """The people found in one image, and how well the tags alone group its true keypoints.
 
     Raises:
         ValueError: when the network's output is not finite.
     """
+    task = pose_task(predictor)
     maps, geometry = predictor.maps(sample.image)
     try:
-        found = predictor.task.decode(maps, geometry)
+        found = task.decode(maps, geometry)
     except ValueError as error:
         raise ValueError(f"{sample.file_name}: {error}") from None
-    detections, place = tags_at_truth(maps, geometry, sample.keypoints, predictor.info.skeleton.group_index)
+    detections, place = tags_at_truth(maps, geometry, sample.keypoints, task.skeleton.group_index)
     labelled = sample.keypoints[:, :, 2] > 0
     assigned = np.full(labelled.shape, -1, dtype=np.int64)
-    assigned[place[:, 0], place[:, 1]] = predictor.task.group(detections).group
+    assigned[place[:, 0], place[:, 1]] = task.group(detections).group
     return found, right_grouping(assigned, labelled)
 
 
@@ -123,7 +135,7 @@ def evaluate_samples(
         annotations += [{**row, "image_id": i, "category_id": 1} for row in rows]
         found.append((i, instances))
         grouping += counts
-    categories = [predictor.info.skeleton.to_category()]
+    categories = [pose_task(predictor).skeleton.to_category()]
     truth = {"images": images, "annotations": annotations, "categories": categories}
     return all_numbers(truth, coco_results(found), grouping)
 
@@ -215,13 +227,13 @@ def evaluate_files(
         raise ValueError(f"the held-out share must be in [0, 1] and the limit 0 or more, not {held_out_share}, {limit}")
     predictor = load(model, device=device, input_size=input_size, scales=scales, flip=flip)
     predictor = predictor.with_decode(**{str(key): value for key, value in (decode or {}).items()})
-    data = CocoKeypoints(annotations, images, predictor.info.skeleton, people_only=False, cache=False)
+    data = CocoKeypoints(annotations, images, pose_task(predictor).skeleton, people_only=False, cache=False)
     if held_out_share:
         data = data.select(lambda image_id: held_out(image_id, held_out_share))
     count = min(len(data), limit or len(data))
     if not count:
         raise ValueError(f"{annotations}: no image to evaluate on")
-    truth, category_id, order = truth_for(annotations, predictor.info.skeleton, set(data.image_ids[:count]))
+    truth, category_id, order = truth_for(annotations, pose_task(predictor).skeleton, set(data.image_ids[:count]))
 
     for path in (results_path, json_path):
         if path:
@@ -255,7 +267,7 @@ def evaluate_files(
             "input_size": predictor.input_size,
             "scales": list(predictor.scales),
             "flip": flip,
-            "decode": dataclasses.asdict(predictor.info.decode),
+            "decode": dataclasses.asdict(predictor.task.decode_config),
         }
         write_json(json_path, {"metrics": metrics, "model": model, "settings": settings})
     return metrics

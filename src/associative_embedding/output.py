@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.parse
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -151,7 +151,7 @@ def save_instances(instances: Instances, path: str | Path) -> None:
         raise ValueError(f"cannot save {path}: the extension must be .json or one of {', '.join(IMAGE_OPTIONS)}")
 
 
-def coco_dataset(results: Iterable[Instances], categories: Mapping[int, Skeleton] | None = None) -> dict[str, Any]:
+def coco_dataset(results: Iterable[Instances], categories: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
     """Results as one COCO dataset: ``info``, ``images``, ``annotations`` and ``categories``.
 
     Image ids count from 1 in the order of the results, annotation ids from 1 over all of them. The third value of a
@@ -160,31 +160,32 @@ def coco_dataset(results: Iterable[Instances], categories: Mapping[int, Skeleton
 
     Args:
         results: one `Instances` per image, images without instances too.
-        categories: category id -> skeleton. By default those that the results name; a skeleton of which nothing was
-            found gets the lowest free id.
+        categories: all that there are, in the COCO format. By default those that the results name; a skeleton of which
+            nothing was found gets the lowest free id.
 
     Raises:
-        ValueError: when a category id stands for two skeletons, or is none of `categories`.
+        ValueError: when a category id stands for two categories, or is none of `categories`.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    skeletons: list[Skeleton] = []
-    known = dict(categories or {})
+    known = {category["id"]: category for category in categories or ()}
+    unfound: list[Skeleton] = []
     for image_id, result in enumerate(results, start=1):
         height, width = result.image_size
         images.append({"id": image_id, "file_name": result.source, "width": int(width), "height": int(height)})
+        for category in result.categories:
+            if category["id"] not in known and categories is not None:
+                raise ValueError(f"{result.source}: category id {category['id']} is none of {sorted(known)}")
+            if known.setdefault(category["id"], category) != category:
+                raise ValueError(f"{result.source}: category id {category['id']} stands for two categories")
         for annotation in result.to_coco(image_id):
-            category_id = annotation["category_id"]
-            if category_id not in known and categories is not None:
-                raise ValueError(f"{result.source}: category id {category_id} is none of {sorted(known)}")
-            if known.setdefault(category_id, result.skeleton) != result.skeleton:
-                raise ValueError(f"{result.source}: category id {category_id} stands for two skeletons")
             annotations.append({"id": len(annotations) + 1, **annotation})
-        if result.skeleton not in skeletons:
-            skeletons.append(result.skeleton)
-    for skeleton in skeletons:
-        if categories is None and skeleton not in known.values():
-            known[min(set(range(1, len(known) + 2)) - known.keys())] = skeleton
+        if not result.categories and result.skeleton is not None:
+            unfound.append(result.skeleton)
+    for skeleton in unfound:
+        if categories is None and not any(skeleton.to_category(key) == named for key, named in known.items()):
+            free = min(set(range(1, len(known) + 2)) - known.keys())
+            known[free] = skeleton.to_category(free)
     return {
         "info": {
             "description": "Instances found by associative-embedding; a keypoint is x, y, score",
@@ -193,7 +194,7 @@ def coco_dataset(results: Iterable[Instances], categories: Mapping[int, Skeleton
         },
         "images": images,
         "annotations": annotations,
-        "categories": [skeleton.to_category(category_id) for category_id, skeleton in sorted(known.items())],
+        "categories": [known[category_id] for category_id in sorted(known)],
     }
 
 
@@ -253,7 +254,7 @@ class ResultsWriter:
     """
 
     def __init__(
-        self, path: str | Path, *, interval: float = 30, categories: Mapping[int, Skeleton] | None = None
+        self, path: str | Path, *, interval: float = 30, categories: Sequence[Mapping[str, Any]] | None = None
     ) -> None:
         self.path = Path(path)
         self.categories = categories

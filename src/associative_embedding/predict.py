@@ -17,7 +17,7 @@ from associative_embedding.device import choose_device
 from associative_embedding.geometry import ImageGeometry, letterbox, warp
 from associative_embedding.image_io import read_image
 from associative_embedding.models.network import Network
-from associative_embedding.tasks.pose import Decoded, PoseTask
+from associative_embedding.tasks.task import Decoded
 from associative_embedding.types import Array, Instances, Maps
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -46,7 +46,7 @@ class Predictor:
         flip: bool = False,
     ):
         self.network, self.info = network, info
-        self.task = PoseTask(info.skeleton, info.decode)
+        self.task = info.task
         self.input_size = info.input_size if input_size is None else input_size
         self.scales = tuple(sorted(info.scales if scales is None else scales, reverse=True))
         self.flip = flip
@@ -63,15 +63,16 @@ class Predictor:
         Raises:
             ValueError: for a setting that does not exist, or a value of another type or out of range.
         """
-        known = [f.name for f in fields(self.info.decode)]
+        config = self.task.decode_config
+        known = [f.name for f in fields(config)]
         if unknown := [name for name in settings if name not in known]:
             raise ValueError(f"unknown decode setting {', '.join(unknown)}; known are {', '.join(known)}")
         try:
-            decode = replace(self.info.decode, **settings)
+            decode = replace(config, **settings)
         except TypeError as error:
             given = ", ".join(f"{name}: {value!r}" for name, value in settings.items())
             raise ValueError(f"decode settings {given}: a value is of the wrong type ({error})") from None
-        info = replace(self.info, decode=decode)
+        info = replace(self.info, task=replace(self.task, decode_config=decode))  # type: ignore[type-var]
         return Predictor(self.network, info, input_size=self.input_size, scales=self.scales, flip=self.flip)
 
     @property
@@ -131,7 +132,7 @@ class Predictor:
         x = torch.from_numpy(warp(image, geometry)).permute(2, 0, 1)[None].to(self.device)
         maps = self.network(x)[-1]
         if self.flip:
-            maps = merge_mirror(maps, self.network(x.flip(-1))[-1], self.info.skeleton.flip_index)
+            maps = merge_mirror(maps, self.network(x.flip(-1))[-1], self.task.flip_index)
         return maps, geometry
 
 

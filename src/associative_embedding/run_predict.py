@@ -15,7 +15,7 @@ from associative_embedding.geometry import ImageGeometry, warp
 from associative_embedding.image_io import ImageError, find_images
 from associative_embedding.output import ResultsWriter, annotated_name, say, write_image
 from associative_embedding.predict import load
-from associative_embedding.tasks.pose import Decoded
+from associative_embedding.tasks.task import Decoded
 from associative_embedding.types import Array, Groups, Maps
 
 MIN_SCORE = 0.2  # of a person in results and pictures; evaluation and Python calls have no such limit
@@ -63,7 +63,7 @@ def predict_sources(
     lowest = MIN_SCORE if min_score is None else min_score
     people = done = 0
     try:
-        with ResultsWriter(results, categories={predictor.task.category_id: predictor.info.skeleton}) as writer:
+        with ResultsWriter(results, categories=predictor.task.categories) as writer:
             for path in tqdm(paths, desc="predict", unit="image", disable=None if len(paths) > 1 else True):
                 try:
                     decoded, maps, geometry = predictor.explain(path)

@@ -32,9 +32,8 @@ from associative_embedding.losses import focal_loss, mse_loss, tag_loss
 from associative_embedding.models.network import Network
 from associative_embedding.optimisation import learning_rate, set_learning_rate, set_training, update_average
 from associative_embedding.output import atomic_write
-from associative_embedding.skeleton import load_skeleton
-from associative_embedding.tasks.pose import PoseTask
-from associative_embedding.training_data import build_batches, build_stream
+from associative_embedding.tasks.task import Task
+from associative_embedding.training_data import build_batches, build_stream, build_task
 from associative_embedding.training_state import NAME as STATE
 from associative_embedding.training_state import TrainingState, build_state, load_state, save_state
 from associative_embedding.types import Maps, Target
@@ -62,9 +61,9 @@ def train(recipe: Recipe, *, validate: Validate | None = None) -> Path:
     config = recipe.train
     with process_group() as (rank, world):
         device = choose_device(config.device)
-        task = PoseTask(load_skeleton(recipe.data.skeleton), recipe.decode)
+        task = build_task(recipe)
         state = build_state(recipe, task.channels, device)
-        stream = build_stream(recipe.data, task.skeleton, stride=state.network.stride, seed=config.seed)
+        stream = build_stream(recipe.data, task, stride=state.network.stride, seed=config.seed)
         load_state(Path(recipe.output), state, recipe, device)
         check_same_step(state.step, world)
         run = Run.start(recipe, state, task, validate, rank=rank, world=world, device=device)
@@ -167,7 +166,7 @@ class Run:
         cls,
         recipe: Recipe,
         state: TrainingState,
-        task: PoseTask,
+        task: Task,
         validate: Validate | None,
         *,
         rank: int,
@@ -179,9 +178,8 @@ class Run:
             backbone=recipe.network.backbone,
             tag_size=recipe.network.tag_size,
             options=dict(recipe.network.options),
-            skeleton=task.skeleton,
+            task=task,
             input_size=recipe.data.validation_size,
-            decode=recipe.decode,
         )
         run = cls(recipe, state, info, journal, validate, rank)
         if rank == 0:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
+import numpy as np
 import torch
 
 from associative_embedding.config import DataConfig, Recipe, SourceConfig
 from associative_embedding.data.coco import CocoKeypoints, held_out
 from associative_embedding.data.loader import Mixture, TrainingStream, batches
-from associative_embedding.skeleton import Skeleton
+from associative_embedding.skeleton import Skeleton, load_skeleton
 from associative_embedding.tasks.pose import PoseTask
-from associative_embedding.tasks.pose_target import PoseTarget
+from associative_embedding.tasks.target import ImageTarget, collate
+from associative_embedding.tasks.task import Task
 from associative_embedding.types import Array, Sample, Target
 
 
@@ -35,42 +36,53 @@ def open_source(source: SourceConfig, skeleton: Skeleton, *, part: str) -> CocoK
     return chosen.cached() if source.cache else chosen  # only now: what is not used is not read
 
 
-def build_stream(data: DataConfig, skeleton: Skeleton, *, stride: int, seed: int) -> TrainingStream:
+def build_task(recipe: Recipe) -> Task:
+    """
+    Raises:
+        ValueError: when the skeleton cannot be read.
+    """
+    data = recipe.data
+    skeleton = load_skeleton(data.skeleton)
+    return PoseTask(skeleton, recipe.decode, sigma=data.sigma, sigma_growth=data.sigma_growth)
+
+
+def build_stream(data: DataConfig, task: Task, *, stride: int, seed: int) -> TrainingStream:
     """
     Raises:
         ValueError: for sources that cannot be read, or when there is none.
     """
     if not data.sources:
         raise ValueError("data.sources is empty: a recipe needs at least one source to train on")
+    assert isinstance(task, PoseTask)
     mixtures = []
     for source in data.sources:
-        dataset = open_source(source, skeleton, part="train")
+        dataset = open_source(source, task.skeleton, part="train")
         mixtures.append(Mixture(dataset, weight=source.weight, mosaic=source.mosaic, overlap=source.overlap))
     size = (data.input_size, data.input_size)
-    return TrainingStream(mixtures, data.augment, input_size=size, stride=stride, skeleton=skeleton, seed=seed)
+    return TrainingStream(
+        mixtures,
+        data.augment,
+        input_size=size,
+        stride=stride,
+        flip_index=task.flip_index,
+        edges=task.skeleton.edge_index,
+        seed=seed,
+    )
 
 
 @dataclass(frozen=True)
 class Encode:
     """Sample -> the arrays of one row of a batch; a class so that loader processes can be sent it."""
 
-    task: PoseTask
+    task: Task
     stride: int
-    sigma: float
-    sigma_growth: float
 
-    def __call__(self, sample: Sample) -> tuple[Array, PoseTarget]:
-        target = self.task.encode(sample, stride=self.stride, sigma=self.sigma, sigma_growth=self.sigma_growth)
-        return sample.image, target
-
-
-def collate(task: PoseTask, rows: list[tuple[Array, PoseTarget]]) -> tuple[torch.Tensor, Target]:
-    images, targets = zip(*rows, strict=True)
-    return task.collate(images, targets)
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> tuple[Array, ImageTarget]:
+        return sample.image, self.task.encode(sample, stride=self.stride, rng=rng)
 
 
 def build_batches(
-    stream: TrainingStream, task: PoseTask, recipe: Recipe, *, start_step: int, rank: int, world: int
+    stream: TrainingStream, task: Task, recipe: Recipe, *, start_step: int, rank: int, world: int
 ) -> Iterator[tuple[torch.Tensor, Target]]:
     """Batches of the steps from `start_step` to the recipe's last.
 
@@ -79,8 +91,8 @@ def build_batches(
     """
     stored = batches(
         stream,
-        Encode(task, stream.stride, recipe.data.sigma, recipe.data.sigma_growth),
-        partial(collate, task),
+        Encode(task, stream.stride),
+        collate,
         batch=recipe.train.batch,
         start_step=start_step,
         steps=recipe.train.steps - start_step,

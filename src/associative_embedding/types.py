@@ -8,7 +8,7 @@ Coordinates are continuous: pixel ``i`` covers ``[i, i + 1)`` and its centre is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
+    from associative_embedding.masks import Masks
     from associative_embedding.skeleton import Skeleton
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -24,17 +25,20 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class Sample:
-    """One annotated image, before it becomes a training target.
+    """One annotated image, before it becomes a training target. Its N instances have keypoints, or masks and classes.
 
     Attributes:
         image: ``(H, W, 3)`` uint8 RGB.
-        keypoints: ``(N, K, 3)`` float32 x, y in image pixels and visibility (0 unlabelled, 1 occluded, 2 visible).
+        keypoints: ``(N, K, 3)`` float32 x, y in image pixels and visibility (0 unlabelled, 1 occluded, 2 visible); K
+            is 0 where masks are what is known.
         area: ``(N,)`` float32, square pixels.
-        labelled: ``(K,)`` bool, the keypoint types that the source of this image labels at all. A type that it never
-            labels must be masked in the loss, not taught as absent.
-        ignore: ``(H, W)`` bool, True where nothing may be learned (crowds, people without labels), or None.
+        labelled: ``(C,)`` bool, the keypoint types (or classes) that the source of this image labels at all. What it
+            never labels must be masked in the loss, not taught as absent.
+        ignore: ``(H, W)`` bool, True where nothing may be learned (crowds, void, people without labels), or None.
         image_id: the id in the annotation file.
         file_name: for messages.
+        masks: the N regions, or None.
+        class_id: ``(N,)`` int64 in ``[0, C)``, or None where masks is.
     """
 
     image: Array
@@ -44,14 +48,21 @@ class Sample:
     ignore: Array | None = None
     image_id: int = 0
     file_name: str = ""
+    masks: Masks | None = None
+    class_id: Array | None = None
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
             raise ValueError(f"image must be (H, W, 3) uint8, not {self.image.shape} {self.image.dtype}")
         if self.keypoints.ndim != 3 or self.keypoints.shape[2] != 3:
             raise ValueError(f"keypoints must be (N, K, 3), not {self.keypoints.shape}")
-        if self.labelled.shape != (self.keypoints.shape[1],):
+        if self.masks is None and self.labelled.shape != (self.keypoints.shape[1],):
             raise ValueError(f"labelled must be (K,) = ({self.keypoints.shape[1]},), not {self.labelled.shape}")
+        if self.masks is not None:
+            if self.masks.size != self.image.shape[:2]:
+                raise ValueError(f"masks are of an image of {self.masks.size}, not {self.image.shape[:2]}")
+            if self.class_id is None or not len(self.masks) == len(self.keypoints) == len(self.class_id):
+                raise ValueError("masks, keypoints and class_id must have the same length N")
 
 
 @dataclass(frozen=True)
@@ -153,7 +164,7 @@ class Groups:
 
 @dataclass(frozen=True)
 class Instances:
-    """What was found in one image: scores, tags, and keypoints (N people).
+    """What was found in one image: scores, classes, tags and, for each of N instances, keypoints or a mask.
 
     Slices like an array: ``instances[instances.score > 0.5]``.
 
@@ -161,11 +172,14 @@ class Instances:
         score: ``(N,)`` float32 in [0, 1], best first.
         class_id: ``(N,)`` int64, the category id.
         tag: ``(N, D)`` float32.
-        keypoints: ``(N, K, 3)`` float32 x, y in image pixels and score in [0, 1]; score 0 = not found (x = y = 0).
+        keypoints: ``(N, K, 3)`` float32 x, y in image pixels and score in [0, 1]; score 0 = not found (x = y = 0). K
+            is 0 where masks are what was found.
         image_size: ``(H, W)``.
-        skeleton: names the K keypoint types.
+        skeleton: names the K keypoint types; None if there are none.
         image: the ``(H, W, 3)`` uint8 RGB picture it was found in, kept for ``draw()``; or None.
         source: file name or URL.
+        masks: the N regions, or None.
+        class_names: category id -> name, of all that could have been found; the skeleton's name where it is empty.
     """
 
     score: Array
@@ -173,16 +187,20 @@ class Instances:
     tag: Array
     keypoints: Array
     image_size: tuple[int, int]
-    skeleton: Skeleton
+    skeleton: Skeleton | None
     image: Array | None = field(default=None, repr=False, compare=False)
     source: str = ""
+    masks: Masks | None = field(default=None, compare=False)
+    class_names: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        n, k = len(self.score), len(self.skeleton.keypoints)
+        n, k = len(self.score), len(self.skeleton.keypoints) if self.skeleton else 0
         if self.keypoints.shape != (n, k, 3):
             raise ValueError(f"keypoints must be (N, K, 3) = ({n}, {k}, 3), not {self.keypoints.shape}")
         if len(self.class_id) != n or len(self.tag) != n:
             raise ValueError(f"score, class_id and tag must have the same length {n}")
+        if self.masks is not None and (len(self.masks) != n or self.masks.size != tuple(self.image_size)):
+            raise ValueError(f"masks must be {n} of an image of {self.image_size}, not {self.masks}")
 
     def __len__(self) -> int:
         return len(self.score)
@@ -198,6 +216,7 @@ class Instances:
             class_id=self.class_id[index],
             tag=self.tag[index],
             keypoints=self.keypoints[index],
+            masks=None if self.masks is None else self.masks[index],
         )
 
     def __iter__(self) -> Iterator[Instances]:
@@ -205,14 +224,21 @@ class Instances:
 
     def __repr__(self) -> str:
         height, width = self.image_size
-        return (
-            f"Instances({len(self)} in {width}x{height}, keypoints {self.keypoints.shape}, "
-            f"tag {self.tag.shape}, skeleton {self.skeleton.name!r})"
-        )
+        parts = [f"{len(self)} in {width}x{height}"]
+        if self.skeleton is not None:
+            parts.append(f"keypoints {self.keypoints.shape}")
+        if self.masks is not None:
+            parts.append(f"masks of {', '.join(self.class_names.values())}")
+        parts.append(f"tag {self.tag.shape}")
+        if self.skeleton is not None:
+            parts.append(f"skeleton {self.skeleton.name!r}")
+        return f"Instances({', '.join(parts)})"
 
     @property
     def xywh(self) -> Array:
-        """``(N, 4)`` float32 boxes x, y, width, height around the found keypoints (zeros if there are none)."""
+        """``(N, 4)`` float32 boxes x, y, width, height around the masks or found keypoints (zeros if none)."""
+        if self.masks is not None:
+            return self.masks.xywh
         found = self.keypoints[:, :, 2] > 0
         xy = self.keypoints[:, :, :2]
         low = np.where(found[..., None], xy, np.inf).min(axis=1, initial=np.inf)
@@ -221,24 +247,47 @@ class Instances:
         low[empty] = high[empty] = 0
         return np.concatenate([low, high - low], axis=1).astype(np.float32)
 
+    @property
+    def categories(self) -> list[dict[str, Any]]:
+        """Categories of the COCO format, those that can be named: of ``class_names``, or of the ids that occur."""
+        ids = list(self.class_names) or np.unique(self.class_id).tolist()
+        if self.skeleton is not None:
+            return [self.skeleton.to_category(int(i)) for i in ids]
+        return [{"id": int(i), "name": self.class_names.get(i, str(i))} for i in ids]
+
     def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
-        """Annotations of the COCO format: keypoints as x, y, score triples, score, bbox xywh."""
+        """Annotations of the COCO format: score, bbox xywh, area, and keypoints as x, y, score triples or a mask."""
         return [
             {
                 "image_id": image_id,
                 "category_id": int(self.class_id[i]),
-                "keypoints": [round(float(v), 4) for v in self.keypoints[i].ravel()],
-                "num_keypoints": int((self.keypoints[i, :, 2] > 0).sum()),
+                **shape,
                 "score": round(float(self.score[i]), 5),
                 "bbox": [round(float(v), 2) for v in box],
-                "area": round(float(box[2] * box[3]), 2),
+                "area": area,
                 "iscrowd": 0,
             }
-            for i, box in enumerate(self.xywh)
+            for i, (box, shape, area) in enumerate(zip(self.xywh, self._shapes(), self._areas(), strict=True))
         ]
 
+    def _shapes(self) -> list[dict[str, Any]]:
+        if self.masks is not None:
+            return [{"segmentation": encoded} for encoded in self.masks.to_rle()]
+        return [
+            {
+                "keypoints": [round(float(v), 4) for v in keypoints.ravel()],
+                "num_keypoints": int((keypoints[:, 2] > 0).sum()),
+            }
+            for keypoints in self.keypoints
+        ]
+
+    def _areas(self) -> list[float]:
+        if self.masks is not None:
+            return [float(area) for area in self.masks.area]
+        return [round(float(width * height), 2) for _, _, width, height in self.xywh]
+
     def draw(self, image: Array | None = None, **options: Any) -> Array:
-        """The picture with the skeletons over it, ``(H, W, 3)`` uint8 RGB. Options: see `draw.draw_instances`."""
+        """The picture with skeletons or masks over it, ``(H, W, 3)`` uint8 RGB. Options: see `draw.draw_instances`."""
         from associative_embedding.draw import draw_instances
 
         picture = self.image if image is None else image

@@ -20,6 +20,7 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from associative_embedding.data.records import Record, read_records
+from associative_embedding.rle import decode_runs
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.types import Array, Sample
 
@@ -265,29 +266,6 @@ def region_mask(segmentation: Any, size: tuple[int, int], where: str) -> Array:
         return decode_runs(segmentation, size) if isinstance(segmentation, dict) else fill_polygons(segmentation, size)
     except Exception as error:  # pycocotools raises bare Exceptions
         raise ValueError(f"{where}: a crowd's 'segmentation' cannot be read ({error})") from None
-
-
-def decode_runs(segmentation: dict[str, Any], size: tuple[int, int]) -> Array:
-    """Not by pycocotools: what runs leave out, it fills with whatever the memory held before."""
-    stated, counts = segmentation["size"], segmentation["counts"]
-    runs = np.array(counts if isinstance(counts, list) else decompress_runs(counts))
-    if tuple(stated) != tuple(size) or runs.min() < 0 or runs.sum() != size[0] * size[1]:
-        raise ValueError(f"its size {stated} or its counts, {runs.sum()} pixels, are not those of {list(size)}")
-    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(size[1], size[0]).T
-
-
-def decompress_runs(text: str) -> list[int]:
-    """COCO's text: 5 bits a character, low ones first, bit 5 = goes on; the fourth run on are differences."""
-    runs: list[int] = []
-    value = shift = 0
-    for code in (ord(character) - 48 for character in text):
-        value |= (code & 31) << shift
-        shift += 5
-        if not code & 32:
-            value -= (code & 16) << 1 << (shift - 5)  # the sign
-            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-            value = shift = 0
-    return runs
 
 
 def fill_polygons(polygons: Any, size: tuple[int, int]) -> Array:

@@ -19,8 +19,9 @@ from torch.utils.data import DataLoader, Dataset
 from associative_embedding.config import Augment
 from associative_embedding.data.augment import augment
 from associative_embedding.data.compose import mosaic, overlap
-from associative_embedding.skeleton import Skeleton
 from associative_embedding.types import Array, Sample
+
+ENCODE = 1  # sets the randomness of a target apart from its sample's
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -71,7 +72,8 @@ class TrainingStream:
         settings: of the augmentation.
         input_size: (H, W) of the samples.
         stride: of the output maps.
-        skeleton: for left and right, and for the limbs that are pasted.
+        flip_index: ``(C,)`` where each keypoint type (or class) goes in a mirror image.
+        edges: ``(E, 2)`` the limbs that are pasted when people overlap.
         seed: not negative.
     """
 
@@ -82,7 +84,8 @@ class TrainingStream:
         *,
         input_size: tuple[int, int],
         stride: int,
-        skeleton: Skeleton,
+        flip_index: Array,
+        edges: Array,
         seed: int = 0,
     ) -> None:
         if not mixtures:
@@ -91,8 +94,8 @@ class TrainingStream:
         self.settings = settings
         self.input_size = input_size
         self.stride = stride
-        self.flip_index = np.asarray(skeleton.flip_index)
-        self.edges = np.asarray(skeleton.edge_index)
+        self.flip_index = np.asarray(flip_index)
+        self.edges = np.asarray(edges)
         self.seed = seed
         self.bounds = np.cumsum([m.weight for m in mixtures]) / sum(m.weight for m in mixtures)
 
@@ -126,12 +129,13 @@ def shuffled(seed: int, source: int, epoch: int, length: int) -> Array:
 class Encoded(Dataset[Any]):
     """A stream as the map-style data set that `DataLoader` wants."""
 
-    def __init__(self, stream: TrainingStream, encode: Callable[[Sample], Any]) -> None:
+    def __init__(self, stream: TrainingStream, encode: Callable[[Sample, np.random.Generator], Any]) -> None:
         self.stream = stream
         self.encode = encode
 
     def __getitem__(self, i: int) -> Any:
-        return self.encode(self.stream.sample_at(i))
+        rng = np.random.default_rng((self.stream.seed, i, ENCODE))
+        return self.encode(self.stream.sample_at(i), rng)
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,7 @@ def start_worker(worker: int) -> None:
 
 def batches(
     stream: TrainingStream,
-    encode: Callable[[Sample], T],
+    encode: Callable[[Sample, np.random.Generator], T],
     collate: Callable[[list[T]], U],
     *,
     batch: int,
@@ -179,7 +183,7 @@ def batches(
     """The batches of steps ``start_step .. start_step + steps - 1``.
 
     Args:
-        encode: one sample -> arrays, run in the workers.
+        encode: one sample, and what is random about its target -> arrays, run in the workers.
         collate: a list of them -> a batch, run in the workers too.
         batch: samples per process and step.
         workers: processes that read ahead; 0 = read in this one.

@@ -1,1 +1,8 @@
 """Tasks: a sample becomes a training target (`encode`), maps become instances (`decode`)."""
+
+from __future__ import annotations
+
+from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.tasks.task import Task
+
+TASKS: dict[str, type[Task]] = {"pose": PoseTask}

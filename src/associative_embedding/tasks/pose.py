@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,28 +15,10 @@ from associative_embedding.detect import detect, subpixel
 from associative_embedding.geometry import ImageGeometry
 from associative_embedding.grouping import group_sequentially, tag_distance
 from associative_embedding.skeleton import Skeleton
-from associative_embedding.tasks.pose_target import PoseTarget, collate_pose, encode_pose
-from associative_embedding.types import Array, Detections, Groups, Instances, Maps, Sample, Target
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What was found in one image, and where it comes from.
-
-    Attributes:
-        instances: N people.
-        group: ``(N,)`` int64, each person's group.
-        detections: M peaks; xy on the map.
-        channel: ``(M,)`` int64, the keypoint type of each detection.
-        groups: of the detections, also those that are no person.
-    """
-
-    instances: Instances
-    group: Array
-    detections: Detections
-    channel: Array
-    groups: Groups
-
+from associative_embedding.tasks.pose_target import encode_pose
+from associative_embedding.tasks.target import ImageTarget
+from associative_embedding.tasks.task import Decoded, check_maps
+from associative_embedding.types import Array, Detections, Groups, Instances, Maps, Sample
 
 SHRINKAGE = 2  # keypoints of score 0 that the "shrunk" person score adds
 
@@ -47,11 +30,14 @@ class PoseTask:
         skeleton: of the people (or animals).
         decode_config: thresholds.
         category_id: of the instances found.
+        sigma, sigma_growth: of the training targets, see `pose_target.encode_pose`.
     """
 
     skeleton: Skeleton
     decode_config: DecodeConfig = field(default_factory=DecodeConfig)
     category_id: int = 1
+    sigma: float = 2.0
+    sigma_growth: float = 0.0
     name: str = "pose"
 
     @property
@@ -59,13 +45,31 @@ class PoseTask:
         """C: one heatmap a keypoint type."""
         return len(self.skeleton)
 
-    def encode(self, sample: Sample, *, stride: int, sigma: float, sigma_growth: float = 0.0) -> PoseTarget:
-        """A sample in input pixels -> its training target."""
-        return encode_pose(sample, stride=stride, sigma=sigma, sigma_growth=sigma_growth)
+    @property
+    def flip_index(self) -> Array:
+        """``(C,)``: in a mirror image, left and right change places."""
+        return self.skeleton.flip_index
 
-    def collate(self, images: Sequence[Array], targets: Sequence[PoseTarget]) -> tuple[torch.Tensor, Target]:
-        """A batch: ``(B, 3, H, W)`` uint8 and its `Target`."""
-        return collate_pose(images, targets)
+    @property
+    def categories(self) -> list[dict[str, Any]]:
+        """What is found, as COCO categories."""
+        return [self.skeleton.to_category(self.category_id)]
+
+    def describe(self) -> dict[str, Any]:
+        """What a model file says of its task; `from_description` reads it."""
+        return {"skeleton": self.skeleton.to_category(), "decode": asdict(self.decode_config)}
+
+    @classmethod
+    def from_description(cls, values: Mapping[str, Any]) -> PoseTask:
+        """
+        Raises:
+            KeyError, TypeError, ValueError: when it is not what `describe` gives.
+        """
+        return cls(Skeleton.from_category(values["skeleton"]), DecodeConfig(**values["decode"]))
+
+    def encode(self, sample: Sample, *, stride: int, rng: np.random.Generator) -> ImageTarget:
+        """A sample in input pixels -> its training target; nothing of it is random."""
+        return encode_pose(sample, stride=stride, sigma=self.sigma, sigma_growth=self.sigma_growth)
 
     def detect(self, maps: Maps) -> tuple[Detections, Array]:
         """The detections of one image's maps (batch 1), and the ``(M,)`` keypoint type of each.
@@ -73,9 +77,7 @@ class PoseTask:
         Raises:
             ValueError: for maps of several images, of another number of keypoint types, or with NaN or infinity.
         """
-        if maps.heatmap.shape[:2] != (1, self.channels) or maps.tag.shape[:2] != (1, self.channels):
-            shapes = f"heatmap {tuple(maps.heatmap.shape)}, tag {tuple(maps.tag.shape)}"
-            raise ValueError(f"maps must be (1, {self.channels}, h, w) and (1, {self.channels}, D, h, w), not {shapes}")
+        check_maps(maps, self.channels)
         c = self.decode_config
         step = np.empty(self.channels, dtype=np.int64)
         step[self.skeleton.group_index] = np.arange(self.channels)

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-import cv2
 import numpy as np
-import torch
 
-from associative_embedding.types import Array, Sample, TagSamples, Target
+from associative_embedding.tasks.target import ImageTarget, mostly
+from associative_embedding.types import Array, Sample
 
 CUT = 4.0  # Gaussians are drawn out to so many sigma, where they are 3e-4
 
 
-@dataclass(frozen=True)
-class PoseTarget:
-    """The target of one image, before batching.
-
-    Attributes:
-        heatmap: ``(K, h, w)`` float32.
-        valid: ``(K, h, w)`` bool.
-        index: ``(M, 4)`` int64 channel, y, x, person of each tag sample.
-    """
-
-    heatmap: Array
-    valid: Array
-    index: Array
-
-
-def encode_pose(sample: Sample, *, stride: int, sigma: float, sigma_growth: float = 0.0) -> PoseTarget:
+def encode_pose(sample: Sample, *, stride: int, sigma: float, sigma_growth: float = 0.0) -> ImageTarget:
     """
     Args:
         sample: in input pixels (augmented); its image is the network's input.
@@ -45,10 +26,9 @@ def encode_pose(sample: Sample, *, stride: int, sigma: float, sigma_growth: floa
     heatmap = draw_gaussians(xy, visible, size, sigmas)
     valid = np.broadcast_to(sample.labelled[:, None, None], heatmap.shape)
     if sample.ignore is not None:
-        share = cv2.resize(sample.ignore.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
         # a labelled keypoint is taught even where it lies inside an ignored region
-        valid = valid & ((share < 0.5) | (heatmap > 0.1))
-    return PoseTarget(heatmap, valid, tag_index(xy, visible, size))
+        valid = valid & (~mostly(sample.ignore, size) | (heatmap > 0.1))
+    return ImageTarget(heatmap, valid, tag_index(xy, visible, size))
 
 
 def draw_gaussians(xy: Array, visible: Array, size: tuple[int, int], sigmas: Array | float) -> Array:
@@ -83,24 +63,3 @@ def tag_index(xy: Array, visible: Array, size: tuple[int, int]) -> Array:
     x, y = np.rint(xy[person, channel]).astype(np.int64).T
     inside = (x >= 0) & (x < size[1]) & (y >= 0) & (y < size[0])
     return np.asarray(np.stack([channel, y, x, person], axis=1)[inside])
-
-
-def collate_pose(images: Sequence[Array], targets: Sequence[PoseTarget]) -> tuple[torch.Tensor, Target]:
-    """A batch: images ``(B, 3, H, W)`` uint8 and their `Target`; groups are numbered through the batch."""
-    image = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
-    heatmap = torch.from_numpy(np.stack([t.heatmap for t in targets]))
-    valid = torch.from_numpy(np.stack([t.valid for t in targets]).astype(np.float32))
-    return image, Target(heatmap, valid, join_samples([t.index for t in targets]))
-
-
-def join_samples(indices: Sequence[Array]) -> TagSamples:
-    """Tag samples of several images, with people renumbered 0, 1, 2 ... through the batch."""
-    rows, groups = [], []
-    first = 0
-    for image, index in enumerate(indices):
-        people, number = np.unique(index[:, 3], return_inverse=True)
-        rows.append(np.column_stack([np.full(len(index), image), index[:, :3], number.reshape(-1) + first]))
-        groups.append(np.full(len(people), image, dtype=np.int64))
-        first += len(people)
-    batch, channel, y, x, group = torch.from_numpy(np.concatenate(rows).astype(np.int64).T.copy()).unbind(0)
-    return TagSamples(batch, channel, y, x, group, torch.from_numpy(np.concatenate(groups)))

@@ -1,0 +1,192 @@
+"""Regions of an image, each kept as a small picture of its own box.
+
+A dense ``(N, H, W)`` array of the 50,000 nuclei of a slide would not fit into any memory; their crops do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from associative_embedding.rle import compress_runs, runs_of
+from associative_embedding.types import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Masks:
+    """N regions of one image, which may overlap and may be empty. Slices like an array.
+
+    Attributes:
+        size: (H, W) of the image.
+        corners: ``(N, 2)`` int64 y, x of each crop's first pixel.
+        crops: N bool arrays ``(h, w)``, inside of the image, any of them 0 x 0.
+    """
+
+    size: tuple[int, int]
+    corners: Array
+    crops: tuple[Array, ...]
+
+    def __post_init__(self) -> None:
+        if self.corners.shape != (len(self.crops), 2):
+            raise ValueError(f"corners must be (N, 2) = ({len(self.crops)}, 2), not {self.corners.shape}")
+        for (y, x), crop in zip(self.corners.tolist(), self.crops, strict=True):
+            if crop.ndim != 2 or crop.dtype != np.bool_:
+                raise ValueError(f"a crop must be (h, w) bool, not {crop.shape} {crop.dtype}")
+            if min(y, x) < 0 or y + crop.shape[0] > self.size[0] or x + crop.shape[1] > self.size[1]:
+                raise ValueError(f"a crop of {crop.shape} at {(y, x)} leaves the image of {self.size}")
+
+    # ---- from other forms
+
+    @classmethod
+    def empty(cls, size: tuple[int, int]) -> Masks:
+        return cls(size, np.zeros((0, 2), np.int64), ())
+
+    @classmethod
+    def from_labels(cls, labels: Array, count: int | None = None) -> Masks:
+        """``(H, W)`` integers, 0 = background, i = region i - 1.
+
+        Args:
+            count: N; by default the highest label. A label that does not occur is an empty region.
+        """
+        count = int(labels.max(initial=0)) if count is None else count
+        boxes = ndimage.find_objects(labels, max_label=count) if count else []
+        corners = np.zeros((count, 2), np.int64)
+        crops: list[Array] = [np.zeros((0, 0), bool)] * count
+        for i, box in enumerate(boxes):
+            if box is not None:
+                corners[i] = box[0].start, box[1].start
+                crops[i] = labels[box] == i + 1
+        return cls((labels.shape[0], labels.shape[1]), corners, tuple(crops))
+
+    @classmethod
+    def from_dense(cls, dense: Iterable[Array], size: tuple[int, int]) -> Masks:
+        """Any number of ``(H, W)`` bool arrays, each cut down to its own box."""
+        corners, crops = [], []
+        for mask in dense:
+            if mask.shape != size:
+                raise ValueError(f"a mask of {mask.shape} in an image of {size}")
+            corner, crop = tight(np.asarray(mask, bool))
+            corners.append(corner)
+            crops.append(crop)
+        return cls(size, np.array(corners, np.int64).reshape(-1, 2), tuple(crops))
+
+    @classmethod
+    def join(cls, parts: Sequence[Masks], size: tuple[int, int]) -> Masks:
+        """The regions of several, one after the other."""
+        if any(part.size != size for part in parts):
+            raise ValueError(f"masks of images of {[part.size for part in parts]} cannot be joined in one of {size}")
+        corners = np.concatenate([np.zeros((0, 2), np.int64), *(part.corners for part in parts)])
+        return cls(size, corners, tuple(crop for part in parts for crop in part.crops))
+
+    # ---- as a sequence
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __getitem__(self, index: int | slice | Array | list[int]) -> Masks:
+        rows = np.atleast_1d(np.arange(len(self))[index])
+        return Masks(self.size, self.corners[rows], tuple(self.crops[int(i)] for i in rows))
+
+    def __iter__(self) -> Iterator[Masks]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"Masks({len(self)} in {self.size[1]}x{self.size[0]})"
+
+    # ---- what they measure
+
+    @property
+    def area(self) -> Array:
+        """``(N,)`` int64 pixels."""
+        return np.array([np.count_nonzero(crop) for crop in self.crops], dtype=np.int64)
+
+    @property
+    def xywh(self) -> Array:
+        """``(N, 4)`` float32 the tightest boxes x, y, width, height; zeros for an empty region."""
+        boxes = np.zeros((len(self), 4), np.float32)
+        for i, crop in enumerate(self.crops):
+            (y, x), inner = tight(crop)
+            if inner.size:
+                boxes[i] = self.corners[i, 1] + x, self.corners[i, 0] + y, inner.shape[1], inner.shape[0]
+        return boxes
+
+    def intersection(self, other: Masks) -> Array:
+        """``(N, M)`` int64 pixels in common with each region of another; only boxes that meet are looked at."""
+        pixels = np.zeros((len(self), len(other)), np.int64)
+        if not pixels.size:
+            return pixels
+        low, high = self._bounds()
+        other_low, other_high = other._bounds()
+        first = np.maximum(low[:, None], other_low)
+        last = np.minimum(high[:, None], other_high)
+        for i, j in np.argwhere((first < last).all(axis=2)):
+            a = self.crops[i][_window(first[i, j], last[i, j], self.corners[i])]
+            b = other.crops[j][_window(first[i, j], last[i, j], other.corners[j])]
+            pixels[i, j] = np.count_nonzero(a & b)
+        return pixels
+
+    def iou(self, other: Masks) -> Array:
+        """``(N, M)`` intersection over union; 0 where both are empty."""
+        common = self.intersection(other)
+        union = self.area[:, None] + other.area - common
+        return np.asarray(common / np.maximum(1, union))
+
+    def _bounds(self) -> tuple[Array, Array]:
+        """``(N, 2)`` first and one past the last y, x of the crops."""
+        shape = np.array([crop.shape for crop in self.crops], np.int64).reshape(-1, 2)
+        return self.corners, self.corners + shape
+
+    # ---- to other forms
+
+    def dense(self) -> Array:
+        """``(N, H, W)`` bool."""
+        canvas = np.zeros((len(self), *self.size), bool)
+        for i, crop in enumerate(self.crops):
+            canvas[i][self.window(i)] = crop
+        return canvas
+
+    def labels(self) -> Array:
+        """``(H, W)`` int32, 0 = background, i + 1 = region i; where regions overlap, the first one."""
+        canvas = np.zeros(self.size, np.int32)
+        for i in reversed(range(len(self))):
+            canvas[self.window(i)][self.crops[i]] = i + 1
+        return canvas
+
+    def window(self, i: int) -> tuple[slice, slice]:
+        """Where crop i lies in the image."""
+        y, x = self.corners[i].tolist()
+        height, width = self.crops[i].shape
+        return slice(y, y + height), slice(x, x + width)
+
+    def moved(self, y: int, x: int, size: tuple[int, int]) -> Masks:
+        """The regions in a larger image of `size`, whose pixel (y, x) is this one's (0, 0)."""
+        return Masks(size, self.corners + np.array([y, x]), self.crops)
+
+    def to_rle(self) -> list[dict[str, Any]]:
+        """COCO's run-length encodings: ``{"size": [H, W], "counts": text}``."""
+        return [self._rle(i) for i in range(len(self))]
+
+    def _rle(self, i: int) -> dict[str, Any]:
+        height, width = self.size
+        x, y = np.nonzero(self.crops[i].T)  # column by column, as COCO counts
+        places = (x + self.corners[i, 1]) * height + y + self.corners[i, 0]
+        return {"size": [height, width], "counts": compress_runs(runs_of(places, height * width))}
+
+
+def tight(mask: Array) -> tuple[tuple[int, int], Array]:
+    """The y, x of the first row and column that hold something, and the ``(h, w)`` part that does; 0 x 0 if none."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return (0, 0), np.zeros((0, 0), bool)
+    y, x = int(rows[0]), int(columns[0])
+    return (y, x), mask[y : rows[-1] + 1, x : columns[-1] + 1].copy()
+
+
+def _window(first: Array, last: Array, corner: Array) -> tuple[slice, slice]:
+    """A part of the image in the pixels of a crop."""
+    (y0, x0), (y1, x1) = (first - corner).tolist(), (last - corner).tolist()
+    return slice(y0, y1), slice(x0, x1)

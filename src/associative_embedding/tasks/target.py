@@ -1,0 +1,59 @@
+"""What one image teaches, for any task, and how several become a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from associative_embedding.types import Array, TagSamples, Target
+
+
+@dataclass(frozen=True)
+class ImageTarget:
+    """A training target of one image, on its map.
+
+    Attributes:
+        heatmap: ``(C, h, w)`` float32 in [0, 1].
+        valid: ``(C, h, w)`` bool, where the heatmap loss counts.
+        index: ``(M, 4)`` int64 channel, y, x, group of each tag sample.
+    """
+
+    heatmap: Array
+    valid: Array
+    index: Array
+
+
+def share_of(mask: Array, size: tuple[int, int]) -> Array:
+    """``(h, w)`` float32: the share of each map pixel that a mask ``(H, W)`` bool of the input covers."""
+    return np.asarray(cv2.resize(mask.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA))
+
+
+def mostly(mask: Array, size: tuple[int, int]) -> Array:
+    """``(h, w)`` bool: whether at least half of each map pixel is covered."""
+    return np.asarray(share_of(mask, size) >= 0.5)
+
+
+def collate(rows: Sequence[tuple[Array, ImageTarget]]) -> tuple[torch.Tensor, Target]:
+    """A batch of images ``(H, W, 3)`` uint8 and their targets: ``(B, 3, H, W)`` uint8 and a `Target`."""
+    images, targets = zip(*rows, strict=True)
+    image = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+    heatmap = torch.from_numpy(np.stack([t.heatmap for t in targets]))
+    valid = torch.from_numpy(np.stack([t.valid for t in targets]).astype(np.float32))
+    return image, Target(heatmap, valid, join_samples([t.index for t in targets]))
+
+
+def join_samples(indices: Sequence[Array]) -> TagSamples:
+    """Tag samples of several images, with groups renumbered 0, 1, 2 ... through the batch."""
+    rows, groups = [], []
+    first = 0
+    for image, index in enumerate(indices):
+        people, number = np.unique(index[:, 3], return_inverse=True)
+        rows.append(np.column_stack([np.full(len(index), image), index[:, :3], number.reshape(-1) + first]))
+        groups.append(np.full(len(people), image, dtype=np.int64))
+        first += len(people)
+    batch, channel, y, x, group = torch.from_numpy(np.concatenate(rows).astype(np.int64).T.copy()).unbind(0)
+    return TagSamples(batch, channel, y, x, group, torch.from_numpy(np.concatenate(groups)))
