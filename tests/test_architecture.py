@@ -17,7 +17,7 @@ SOURCE = Path(package.__file__).parent
 NAME = package.__name__
 LAYERS = [
     "version types skeleton geometry masks rle config device",
-    "losses detect grouping",
+    "losses detect grouping modes views tiles",
     "models data metrics draw strokes image_io coco_json download output movenet",
     "tasks",
     "checkpoint optimisation interrupt journal training_state training_data recipe_file "
@@ -107,7 +107,7 @@ def test_no_cycles() -> None:
     assert [name for name in graph if name in reachable(graph, name)] == []
 
 
-@pytest.mark.parametrize("module", ["losses", "detect", "grouping"])
+@pytest.mark.parametrize("module", ["losses", "detect", "grouping", "modes"])
 def test_the_idea_knows_only_the_nouns(module: str) -> None:
     """Losses, detection and grouping know nothing of keypoints, skeletons or settings."""
     assert {imported for imported, _ in IMPORTS[module]} == {"types"}

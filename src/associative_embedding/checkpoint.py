@@ -37,7 +37,8 @@ class ModelInfo:
         backbone, tag_size, options: of the network (see `models.zoo.build_network`).
         task: what the maps mean, and the decode settings that suit the weights.
         input_size: long side of the network's input at which it works best, pixels.
-        scales: of the input size, averaged when predicting; see `predict.Predictor`.
+        scales: of the input size, used together when predicting; see `predict.Predictor`.
+        zoom: input pixels per image pixel at which it works best; 0 = images are fitted into `input_size`.
         notes: free text for people, e.g. steps trained.
     """
 
@@ -45,6 +46,7 @@ class ModelInfo:
     task: Task
     input_size: int
     scales: tuple[float, ...] = (1.0,)
+    zoom: float = 0.0
     tag_size: int = 1
     options: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
@@ -87,6 +89,9 @@ def check_values(values: dict[str, Any]) -> None:
     scales = values.get("scales", [1.0])
     if not isinstance(scales, list) or not scales or not all(type(s) in (int, float) and 0 < s < 100 for s in scales):
         raise ValueError(f"scales must be a list of positive numbers, not {scales!r}")
+    zoom = values.get("zoom", 0.0)
+    if type(zoom) not in (int, float) or not 0 <= zoom < 100:
+        raise ValueError(f"zoom must be a number of at least 0, not {zoom!r}")
     for key, kind, what in (("backbone", str, "a text"), ("options", dict, "a mapping"), ("notes", dict, "a mapping")):
         if not isinstance(values.get(key, kind()), kind):
             raise ValueError(f"{key} must be {what}, not {values[key]!r}")

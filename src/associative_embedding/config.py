@@ -93,6 +93,67 @@ class DecodeConfig:
 
 
 @dataclass(frozen=True)
+class MaskDecodeConfig:
+    """Maps -> objects. Travels with the model, as the best values depend on it.
+
+    Attributes:
+        threshold: heatmap value from which a pixel is foreground.
+        bandwidth: root mean square tag distance that two objects' tags lie apart at least.
+        regions: pixels share an object only inside of one connected region, and an object is one connected region.
+            Otherwise tags alone decide (the paper's).
+        shifts: mean-shift steps from a mode of the tag histogram to the identifier (0 = the histogram's, the paper's).
+        min_weight: a mode needs so much foreground (map pixels times their heat) around it.
+        min_size: connected regions with fewer image pixels are dropped.
+        min_score: objects with a lower score are dropped.
+        scales: several input sizes give "proposals" each, of which NMS leaves the best (the paper's), or have their
+            heatmaps averaged and their tags "stacked", as for poses.
+        nms_iou: of two proposals of a class with a larger mask IoU only the better one stays.
+    """
+
+    threshold: float = 0.5
+    bandwidth: float = 0.5
+    regions: bool = True
+    shifts: int = 0
+    min_weight: float = 2.0
+    min_size: int = 10
+    min_score: float = 0.0
+    scales: Literal["proposals", "stacked"] = "proposals"
+    nms_iou: float = 0.5
+
+    def __post_init__(self) -> None:
+        ranges: dict[str, Range] = {
+            "threshold": POSITIVE,
+            "bandwidth": POSITIVE,
+            "shifts": NOT_NEGATIVE,
+            "min_weight": NOT_NEGATIVE,
+            "min_size": NOT_NEGATIVE,
+            "min_score": SHARE,
+            "nms_iou": SHARE,
+        }
+        check("mask_decode.", self, ranges)
+
+
+@dataclass(frozen=True)
+class MaskConfig:
+    """What of a data set with masks is learned.
+
+    Attributes:
+        classes: names of the categories (empty = all of the first source).
+        samples: pixels of each object whose tags are compared in a step, at most.
+        object_size: smallest and largest square root of an object's area, input pixels, that is learned.
+    """
+
+    classes: list[str] = field(default_factory=list)
+    samples: int = 16
+    object_size: tuple[float, float] = (0.0, 1e9)
+
+    def __post_init__(self) -> None:
+        check("masks.", self, {"samples": ONE_OR_MORE})
+        if len(self.object_size) != 2 or not 0 <= self.object_size[0] < self.object_size[1]:
+            raise ValueError(f"masks.object_size must be 0 <= low < high, not {self.object_size}")
+
+
+@dataclass(frozen=True)
 class NetworkConfig:
     """
     Attributes:
@@ -192,6 +253,8 @@ class DataConfig:
         validation: COCO jsons, of which the `held_out` share is validated on (0 = all of it).
         validation_images: at most so many a source (0 = all).
         validation_size: long side of the network's input in validation and the model's default afterwards.
+        zoom: input pixels per image pixel: images keep their scale, and large ones are seen in tiles of
+            `validation_size` (0 = the whole image is fitted into that).
     """
 
     sources: list[SourceConfig] = field(default_factory=list)
@@ -203,6 +266,7 @@ class DataConfig:
     validation: list[SourceConfig] = field(default_factory=list)
     validation_images: int = 0
     validation_size: int = 256
+    zoom: float = 0.0
     augment: Augment = field(default_factory=Augment)
 
     def __post_init__(self) -> None:
@@ -211,35 +275,50 @@ class DataConfig:
             "validation_size": ("within 32..4096", lambda v: 32 <= v <= 4096),
             "sigma": POSITIVE,
         }
-        check("data.", self, ranges | dict.fromkeys(("sigma_growth", "workers", "validation_images"), NOT_NEGATIVE))
+        check(
+            "data.",
+            self,
+            ranges | dict.fromkeys(("sigma_growth", "workers", "validation_images", "zoom"), NOT_NEGATIVE),
+        )
 
 
 @dataclass(frozen=True)
 class LossConfig:
     """
     Attributes:
-        heatmap: "mse" (the paper's) or "focal" (penalty-reduced, see `losses.focal_loss`).
+        heatmap: "mse" (the paper's), "focal" (penalty-reduced, for keypoints, see `losses.focal_loss`) or
+            "cross_entropy" (for masks).
         heatmap_weight: factor of the heatmap loss.
-        foreground: weight of a keypoint's pixels in the MSE (1 = the paper's).
+        foreground: weight of a keypoint's or object's pixels in the MSE or cross entropy (1 = the paper's).
+        tags: "groups" compares the mean tags of groups (the paper's for poses, section 3.3), "pixels" every two sampled
+            pixels (the paper's for masks, section 3.4).
         pull, push: factors of the two tag losses (the paper: 1e-3).
         pull_warmup: steps over which the pull factor rises from 0; pull that outweighs push early makes tags collapse.
         push_sigma: sigma of the push kernel.
-        pull_reduction: pull summed over a person's keypoints (as printed) or averaged (as in published code).
-        official_push: published code's normalisation of push.
+        pull_reduction: pull summed over a person's keypoints (as printed) or averaged (as in published code); of
+            "pixels", both terms are.
+        official_push: published code's normalisation of push; of "groups" alone.
+        near: push only pixels less than so many map pixels apart (0 = all); of "pixels" alone.
     """
 
-    heatmap: Literal["mse", "focal"] = "mse"
+    heatmap: Literal["mse", "focal", "cross_entropy"] = "mse"
     heatmap_weight: float = 1.0
     foreground: float = 1.0
+    tags: Literal["groups", "pixels"] = "groups"
     pull: float = 1e-3
     push: float = 1e-3
     pull_warmup: int = 0
     push_sigma: float = 1.0
     pull_reduction: Literal["sum", "mean"] = "sum"
     official_push: bool = False
+    near: float = 0.0
 
     def __post_init__(self) -> None:
-        factors = ("heatmap_weight", "foreground", "pull", "push", "pull_warmup")
+        if (self.tags == "groups" and self.near) or (self.tags == "pixels" and self.official_push):
+            raise ValueError(
+                f"loss.{'near' if self.near else 'official_push'} has no meaning with loss.tags: {self.tags}"
+            )
+        factors = ("heatmap_weight", "foreground", "pull", "push", "pull_warmup", "near")
         check("loss.", self, dict.fromkeys(factors, NOT_NEGATIVE) | {"push_sigma": POSITIVE})
 
 
@@ -299,13 +378,21 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A training run. `output` is its folder."""
+    """A training run.
+
+    Attributes:
+        output: its folder.
+        task: "pose" reads `data.skeleton`, `data.sigma` and `decode`; "segmentation" reads `masks` and `mask_decode`.
+    """
 
     output: str = "runs/run"
+    task: Literal["pose", "segmentation"] = "pose"
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
+    masks: MaskConfig = field(default_factory=MaskConfig)
+    mask_decode: MaskDecodeConfig = field(default_factory=MaskDecodeConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:

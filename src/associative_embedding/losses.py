@@ -1,4 +1,4 @@
-"""The paper's two losses: one for detection (heatmaps), one for grouping (tags). Nothing here knows of a task."""
+"""The paper's losses: for detection (heatmaps) and for grouping (tags of peaks, or of sampled pixels)."""
 
 from __future__ import annotations
 
@@ -24,6 +24,19 @@ def mse_loss(heatmap: Tensor, target: Tensor, valid: Tensor, *, foreground: floa
     """
     weight = valid if foreground == 1.0 else valid * (1 + (foreground - 1) * target)
     return ((heatmap - target).square() * weight).mean(dim=(1, 2, 3))
+
+
+def cross_entropy_loss(heatmap: Tensor, target: Tensor, valid: Tensor, *, foreground: float = 1.0) -> Tensor:
+    """Binary cross entropy of probabilities with soft targets, averaged over C h w as `mse_loss` is, ``(B,)``.
+
+    Args:
+        heatmap, target: ``(B, C, h, w)`` in [0, 1].
+        valid: ``(B, C, h, w)``, 1 where it counts.
+        foreground: weight of a pixel whose target is 1; it falls to 1 with the target.
+    """
+    p = heatmap.clamp(1e-4, 1 - 1e-4)
+    weight = valid if foreground == 1.0 else valid * (1 + (foreground - 1) * target)
+    return -((target * p.log() + (1 - target) * (1 - p).log()) * weight).mean(dim=(1, 2, 3))
 
 
 def focal_loss(
@@ -115,3 +128,84 @@ def _pair_kernel(mean: Tensor, image: Tensor, groups_in: Tensor, sigma: float) -
     distance = (padded[:, :, None] - padded[:, None]).square().mean(dim=-1)  # (B, width, width)
     both = present[:, :, None] & present[:, None]
     return (torch.exp(distance / (-2 * sigma**2)) * both).sum(dim=(1, 2))
+
+
+def pixel_tag_loss(
+    tag: Tensor,
+    samples: TagSamples,
+    *,
+    push_sigma: float = 1.0,
+    reduction: Reduction = "sum",
+    near: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    r"""Grouping loss of the paper for instance segmentation (section 3.4), per image: pull ``(B,)`` and push ``(B,)``.
+
+    .. math::
+        L_g = \sum_n \sum_{x \in S_n} \sum_{x' \in S_n} (h(x) - h(x'))^2
+            + \sum_n \sum_{n' \neq n} \sum_{x \in S_n} \sum_{x' \in S_{n'}} \exp\{-\frac1{2\sigma^2}(h(x) - h(x'))^2\}
+
+    Every sampled pixel is compared with every other one of its class (its channel). The paper's second sum is printed
+    over all n and n'; with n = n' it would push an object's own pixels apart, so it is left out. The square of a
+    difference is the mean of the D squares, as in `tag_loss`.
+
+    Args:
+        tag: ``(B, C, D, h, w)``.
+        samples: where to read tags, and their groups; all of a group lie in one channel.
+        push_sigma: sigma of the push kernel.
+        reduction: ``sum`` as printed; ``mean``: pull is the mean over the objects of the mean over their pairs, push
+            the mean over all pairs of pixels of different objects, so that neither grows with their number.
+        near: push only pixels that lie less than so many map pixels apart (0 = all, the paper's). A convolution sees
+            only so far: dozens of alike objects cannot all have tags of their own, but neighbours can.
+    """
+    batch, count = tag.shape[0], len(samples.groups)
+    if not count:
+        zero = tag.sum(dim=(1, 2, 3, 4)) * 0
+        return zero, zero
+    read = tag[samples.batch, samples.channel, :, samples.y, samples.x]  # (M, D)
+    size = torch.bincount(samples.group, minlength=count).to(tag.dtype)  # (G,)
+    mean = read.new_zeros(count, read.shape[1]).index_add(0, samples.group, read) / size[:, None]
+    spread = (read - mean[samples.group]).square().mean(dim=1)
+    # the sum over all ordered pairs of k numbers' squared differences is 2 k times that of their deviations
+    pull = 2 * read.new_zeros(count).index_add(0, samples.group, spread)
+    pull = pull / size if reduction == "mean" else pull * size
+    pull = _sum_by_image(pull, samples.groups, batch)
+
+    index, present = _pad_by_image(samples.batch, batch)  # (B, m)
+    padded = read[index]  # (B, m, D)
+    kernel = torch.exp(_squared_distance(padded) / (-2 * push_sigma**2))  # (B, m, m)
+    apart = _different_objects(samples, index, present, near)
+    push = (kernel * apart).sum(dim=(1, 2))
+    if reduction == "mean":
+        pull = pull / torch.bincount(samples.groups, minlength=batch).clamp(min=1)
+        push = push / apart.sum(dim=(1, 2)).clamp(min=1)
+    return pull, push
+
+
+def _pad_by_image(image: Tensor, batch: int) -> tuple[Tensor, Tensor]:
+    """``(B, m)`` rows of the samples of each image, padded with row 0, and which of them are not padding."""
+    number = torch.bincount(image, minlength=batch)
+    rank = torch.arange(int(number.max()), device=image.device)
+    present = rank < number[:, None]
+    index = torch.zeros(present.shape, dtype=torch.int64, device=image.device)
+    index[present] = image.argsort(stable=True)
+    return index, present
+
+
+def _squared_distance(tags: Tensor) -> Tensor:
+    """``(B, m, D)`` -> ``(B, m, m)``, the mean over D of the squared differences."""
+    centred = tags - tags.detach().mean(dim=1, keepdim=True)  # differences stay, rounding errors shrink
+    norm = centred.square().sum(dim=2)
+    product = centred @ centred.transpose(1, 2)
+    return (norm[:, :, None] + norm[:, None] - 2 * product).clamp(min=0) / tags.shape[2]
+
+
+def _different_objects(samples: TagSamples, index: Tensor, present: Tensor, near: float) -> Tensor:
+    """``(B, m, m)`` bool: pairs of pixels of one class and of different objects, not further apart than `near`."""
+    group, channel = samples.group[index], samples.channel[index]
+    pairs = (group[:, :, None] != group[:, None]) & (channel[:, :, None] == channel[:, None])
+    pairs &= present[:, :, None] & present[:, None]
+    if near:
+        y, x = samples.y[index], samples.x[index]
+        gap = (y[:, :, None] - y[:, None]).square() + (x[:, :, None] - x[:, None]).square()
+        pairs &= gap < near**2
+    return pairs

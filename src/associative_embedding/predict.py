@@ -7,10 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from associative_embedding.checkpoint import ModelInfo, load_model
 from associative_embedding.device import choose_device
@@ -18,22 +15,27 @@ from associative_embedding.geometry import ImageGeometry, letterbox, warp
 from associative_embedding.image_io import read_image
 from associative_embedding.models.network import Network
 from associative_embedding.tasks.task import Decoded
+from associative_embedding.tiles import stitch, windows
 from associative_embedding.types import Array, Instances, Maps
+from associative_embedding.views import View, merge_mirror, merge_views
 
 WEIGHTS = Path(__file__).parent / "weights"
 MAX_INPUT_SIDE = 4096
+MAX_ZOOM = 16.0
+OVERLAP, MARGIN = 0.25, 0.0625  # of a tile's side: what neighbours share, and what is not trusted at an inner side
 
 
 class Predictor:
-    """A model with its task and geometry. Calling it with an image finds the people in it.
+    """A model with its task and geometry. Calling it with an image finds the people or objects in it.
 
     Args:
         network: in eval mode.
         info: what the model file says.
-        input_size: long side of the network's input, pixels; None = the model's own.
-        scales: of the input, for test-time averaging; heatmaps are averaged at the largest, tags stacked; None = the
-            model's own.
+        input_size: long side of the network's input, or side of a tile if there is a zoom, pixels; None = the model's.
+        scales: of the input, to be seen at several sizes; what becomes of them is the task's; None = the model's own.
         flip: also run the mirror image.
+        zoom: input pixels per image pixel, for images of any size; 0 = every image is fitted into the input size; None =
+            the model's own.
     """
 
     def __init__(
@@ -44,12 +46,16 @@ class Predictor:
         input_size: int | None = None,
         scales: Sequence[float] | None = None,
         flip: bool = False,
+        zoom: float | None = None,
     ):
         self.network, self.info = network, info
         self.task = info.task
         self.input_size = info.input_size if input_size is None else input_size
         self.scales = tuple(sorted(info.scales if scales is None else scales, reverse=True))
         self.flip = flip
+        self.zoom = info.zoom if zoom is None else zoom
+        if not 0 <= self.zoom <= MAX_ZOOM:
+            raise ValueError(f"zoom must be in [0, {MAX_ZOOM}], not {self.zoom}")
         if not self.scales or min(self.scales) <= 0 or len(set(self.scales)) != len(self.scales):
             raise ValueError(f"scales must be positive, each once, not {', '.join(map(str, self.scales))}")
         if not 32 <= self.input_size * min(self.scales) <= self.input_size * max(self.scales) <= MAX_INPUT_SIDE:
@@ -73,14 +79,16 @@ class Predictor:
             given = ", ".join(f"{name}: {value!r}" for name, value in settings.items())
             raise ValueError(f"decode settings {given}: a value is of the wrong type ({error})") from None
         info = replace(self.info, task=replace(self.task, decode_config=decode))  # type: ignore[type-var]
-        return Predictor(self.network, info, input_size=self.input_size, scales=self.scales, flip=self.flip)
+        return Predictor(
+            self.network, info, input_size=self.input_size, scales=self.scales, flip=self.flip, zoom=self.zoom
+        )
 
     @property
     def device(self) -> torch.device:
         return self.network.mean.device
 
     def __call__(self, source: Any, *, keep_image: bool = True) -> Instances:
-        """People in one image: a path, URL, bytes, ``(H, W[, 3 or 4])`` array (RGB) or PIL image.
+        """People or objects in one image: a path, URL, bytes, ``(H, W[, 3 or 4])`` array (RGB) or PIL image.
 
         All that the model's decode settings leave are returned (``decode.min_score``), unsure ones too; ``ae predict``
         shows those from `run_predict.MIN_SCORE` on: ``people[people.score >= MIN_SCORE]``.
@@ -91,43 +99,59 @@ class Predictor:
         Raises:
             ValueError: when the image cannot be read, or the network's output is not finite.
         """
-        found = self.explain(source)[0].instances
-        return found if keep_image else replace(found, image=None)
+        image = read_image(source)
+        name = name_of(source)
+        tile = self.tile(image)
+        if tile is None:
+            found = self._decode(image, name)[0].instances
+        else:
+            size = (image.shape[0], image.shape[1])
+            places = windows(size, tile, round(OVERLAP * tile))
+            parts = ((place, self._decode(image[place], name)[0].instances) for place in places)
+            found = stitch(parts, size, round(MARGIN * tile))
+        return replace(found, image=image if keep_image else None, source=name)
 
     def explain(self, source: Any) -> tuple[Decoded, Maps, ImageGeometry]:
-        """The people in one image (which they keep), their groups, and the maps that all was read from.
+        """What was found in one image (which it keeps), the groups, and the maps that all was read from.
 
         Raises:
-            ValueError: as a call.
+            ValueError: as a call; and for an image that takes several tiles, as their tags have nothing in common.
         """
         image = read_image(source)
-        maps, geometry = self.maps(image)
-        name = str(source) if isinstance(source, (str, Path)) else ""
+        name = name_of(source)
+        if (tile := self.tile(image)) is not None:
+            raise ValueError(f"{name or 'image'}: larger than a tile of {tile} pixels, so its tags cannot be shown")
+        decoded, (maps, geometry) = self._decode(image, name)
+        return replace(decoded, instances=replace(decoded.instances, image=image, source=name)), maps, geometry
+
+    def tile(self, image: Array) -> int | None:
+        """The side of the tiles, in image pixels, that an image must be cut into; None = it is seen as a whole."""
+        side = int(self.input_size / self.zoom) if self.zoom else 0
+        return side if side and max(image.shape[:2]) > side else None
+
+    def _decode(self, image: Array, name: str) -> tuple[Decoded, View]:
         try:
-            decoded = self.task.decode_groups(maps, geometry)
+            return self.task.decode_views(self.views(image))
         except ValueError as error:
             raise ValueError(f"{name or 'image'}: {error}") from None
-        return replace(decoded, instances=replace(decoded.instances, image=image, source=name)), maps, geometry
 
     def stream(self, sources: Iterable[Any]) -> Iterator[Instances]:
         """One image after another, lazily; memory does not grow."""
         return (self(source) for source in sources)
 
-    @torch.inference_mode()
-    def maps(self, image: Array) -> tuple[Maps, ImageGeometry]:
+    def maps(self, image: Array) -> View:
         """The merged maps of one image ``(H, W, 3)`` uint8 RGB, batch 1, and their geometry (the largest scale's)."""
-        views = [self._view(image, scale) for scale in self.scales]
-        reference = views[0][1]
-        heatmaps, tags = [], []
-        for maps, geometry in views:
-            maps = maps if geometry is reference else resample(maps, geometry, reference)
-            heatmaps.append(maps.heatmap)
-            tags.append(maps.tag)
-        return Maps(torch.stack(heatmaps).mean(dim=0), torch.cat(tags, dim=2)), reference
+        return merge_views(self.views(image))
 
-    def _view(self, image: Array, scale: float) -> tuple[Maps, ImageGeometry]:
+    @torch.inference_mode()
+    def views(self, image: Array) -> list[View]:
+        """The maps of one image ``(H, W, 3)`` uint8 RGB, batch 1, and their geometry, at each scale; the largest first."""
+        return [self._view(image, scale) for scale in self.scales]
+
+    def _view(self, image: Array, scale: float) -> View:
         size = (image.shape[0], image.shape[1])
-        long_side = max(self.network.multiple, round(self.input_size * scale))
+        side = self.zoom * max(size) if self.zoom else self.input_size
+        long_side = max(self.network.multiple, round(side * scale))
         geometry = letterbox(size, long_side, multiple=self.network.multiple, stride=self.network.stride)
         x = torch.from_numpy(warp(image, geometry)).permute(2, 0, 1)[None].to(self.device)
         maps = self.network(x)[-1]
@@ -136,26 +160,8 @@ class Predictor:
         return maps, geometry
 
 
-def merge_mirror(maps: Maps, mirrored: Maps, flip_index: Array) -> Maps:
-    """Mean of the heatmaps, tags stacked on D. `mirrored`: of the image flipped left to right."""
-    index = torch.as_tensor(flip_index, device=maps.heatmap.device)
-    heatmap = mirrored.heatmap.flip(-1)[:, index]
-    tag = mirrored.tag.flip(-1)[:, index]
-    return Maps((maps.heatmap + heatmap) / 2, torch.cat([maps.tag, tag], dim=2))
-
-
-def resample(maps: Maps, source: ImageGeometry, target: ImageGeometry) -> Maps:
-    """Maps of one view of an image, sampled (bilinear) where another view's map pixels are."""
-    h, w = target.map_size
-    y, x = np.meshgrid(np.arange(h), np.arange(w), indexing="ij")
-    xy = source.to_map(target.to_image(np.stack([x, y], axis=-1).astype(np.float64)))
-    size = np.array([source.map_size[1], source.map_size[0]])
-    grid = torch.from_numpy((xy + 0.5) / size * 2 - 1)[None].to(maps.heatmap)
-
-    def sample(value: Tensor) -> Tensor:
-        return F.grid_sample(value, grid, mode="bilinear", padding_mode="border", align_corners=False)
-
-    return Maps(sample(maps.heatmap), sample(maps.tag.flatten(1, 2)).reshape(*maps.tag.shape[:3], h, w))
+def name_of(source: Any) -> str:
+    return str(source) if isinstance(source, (str, Path)) else ""
 
 
 def model_path(name: str | Path) -> Path:
@@ -180,16 +186,17 @@ def load(
     input_size: int | None = None,
     scales: Sequence[float] | None = None,
     flip: bool = False,
+    zoom: float | None = None,
 ) -> Predictor:
     """A ready predictor.
 
     Args:
         model: name of a shipped model, or the path of a model file.
         device: ``cpu``, ``cuda``, ``cuda:1`` ..., or ``auto`` = a GPU if there is one.
-        input_size, scales, flip: see `Predictor`.
+        input_size, scales, flip, zoom: see `Predictor`.
 
     Raises:
         ValueError: for a model or device that is not there, or a model that cannot be read.
     """
     network, info = load_model(model_path(model), choose_device(device))
-    return Predictor(network, info, input_size=input_size, scales=scales, flip=flip)
+    return Predictor(network, info, input_size=input_size, scales=scales, flip=flip, zoom=zoom)

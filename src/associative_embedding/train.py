@@ -28,7 +28,7 @@ from associative_embedding.config import LossConfig, Recipe, TrainConfig
 from associative_embedding.device import choose_device
 from associative_embedding.interrupt import Interrupt
 from associative_embedding.journal import Journal, Log, Meter
-from associative_embedding.losses import focal_loss, mse_loss, tag_loss
+from associative_embedding.losses import cross_entropy_loss, focal_loss, mse_loss, pixel_tag_loss, tag_loss
 from associative_embedding.models.network import Network
 from associative_embedding.optimisation import learning_rate, set_learning_rate, set_training, update_average
 from associative_embedding.output import atomic_write
@@ -116,22 +116,36 @@ def criterion(outputs: list[Maps], target: Target, config: LossConfig, step: int
     """
     terms: dict[str, Tensor] = {}
     for maps in outputs:
-        if config.heatmap == "mse":
-            heatmap = mse_loss(maps.heatmap, target.heatmap, target.valid, foreground=config.foreground)
-        else:
-            heatmap = focal_loss(maps.heatmap, target.heatmap, target.valid)
-        pull, push = tag_loss(
-            maps.tag,
-            target.samples,
-            push_sigma=config.push_sigma,
-            pull_reduction=config.pull_reduction,
-            official_push=config.official_push,
-        )
+        heatmap = heatmap_loss(maps.heatmap, target, config)
+        pull, push = grouping_loss(maps.tag, target, config)
         for name, value in (("heatmap", heatmap), ("pull", pull), ("push", push)):
             terms[name] = terms.get(name, torch.zeros((), device=value.device)) + value.mean() / len(outputs)
     warm = min(1.0, step / config.pull_warmup) if config.pull_warmup else 1.0
     total = config.heatmap_weight * terms["heatmap"] + config.pull * warm * terms["pull"] + config.push * terms["push"]
     return total, terms
+
+
+def heatmap_loss(heatmap: Tensor, target: Target, config: LossConfig) -> Tensor:
+    """The detection loss that a recipe chose, ``(B,)``."""
+    if config.heatmap == "focal":
+        return focal_loss(heatmap, target.heatmap, target.valid)
+    loss = {"mse": mse_loss, "cross_entropy": cross_entropy_loss}[config.heatmap]
+    return loss(heatmap, target.heatmap, target.valid, foreground=config.foreground)
+
+
+def grouping_loss(tag: Tensor, target: Target, config: LossConfig) -> tuple[Tensor, Tensor]:
+    """Pull and push of the tag loss that a recipe chose, ``(B,)`` each."""
+    if config.tags == "pixels":
+        return pixel_tag_loss(
+            tag, target.samples, push_sigma=config.push_sigma, reduction=config.pull_reduction, near=config.near
+        )
+    return tag_loss(
+        tag,
+        target.samples,
+        push_sigma=config.push_sigma,
+        pull_reduction=config.pull_reduction,
+        official_push=config.official_push,
+    )
 
 
 def update(state: TrainingState, loss: Tensor, config: TrainConfig) -> None:
@@ -180,6 +194,7 @@ class Run:
             options=dict(recipe.network.options),
             task=task,
             input_size=recipe.data.validation_size,
+            zoom=recipe.data.zoom,
         )
         run = cls(recipe, state, info, journal, validate, rank)
         if rank == 0:

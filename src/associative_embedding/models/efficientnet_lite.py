@@ -35,7 +35,7 @@ STAGES = (
     Stage(expand=6, kernel=5, channels=192, repeats=4, stride=2),
     Stage(expand=6, kernel=3, channels=320, repeats=1, stride=1),
 )
-TAPS = (2, 4, 10, 15)  # the last block at each of the strides 4, 8, 16, 32
+TAPS = (0, 2, 4, 10, 15)  # the last block at each of the strides 2, 4, 8, 16, 32
 
 
 class ConvNorm(nn.Module):
@@ -92,8 +92,8 @@ class EfficientNetLite0(nn.Module):
         mean, std: what an image in 0..255 is normalised with, per RGB channel.
     """
 
-    channels: tuple[int, ...] = (24, 40, 112, 320)
-    strides: tuple[int, ...] = (4, 8, 16, 32)
+    channels: tuple[int, ...] = (16, 24, 40, 112, 320)
+    strides: tuple[int, ...] = (2, 4, 8, 16, 32)
     multiple = 32
     mean: tuple[float, float, float] = (127.0, 127.0, 127.0)
     std: tuple[float, float, float] = (128.0, 128.0, 128.0)
@@ -104,13 +104,13 @@ class EfficientNetLite0(nn.Module):
         self.blocks = nn.ModuleList(build_blocks(STEM, STAGES))
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Feature maps at the strides 4, 8, 16 and 32.
+        """Feature maps at the strides 2, 4, 8, 16 and 32.
 
         Args:
             image: ``(B, 3, H, W)`` float RGB, normalised with ``mean`` and ``std``.
 
         Returns:
-            Four tensors ``(B, channels[i], H/strides[i], W/strides[i])``, signed (no activation after the last layer).
+            Five tensors ``(B, channels[i], H/strides[i], W/strides[i])``, signed (no activation after the last layer).
 
         Raises:
             ValueError: a side of the image is not a multiple of 32.

@@ -46,10 +46,10 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """``(B, 3, H, W)`` normalised image -> features at strides 4, 8, 16, 32 (24, 32, 64 and 1280 channels)."""
+    """``(B, 3, H, W)`` normalised image -> features at strides 2, 4, 8, 16, 32 (16, 24, 32, 64 and 1280 channels)."""
 
-    channels = (24, 32, 64, 1280)
-    strides = (4, 8, 16, 32)
+    channels = (16, 24, 32, 64, 1280)
+    strides = (2, 4, 8, 16, 32)
     mean = (127.5, 127.5, 127.5)
     std = (127.5, 127.5, 127.5)
 
@@ -64,7 +64,7 @@ class MobileNetV2(nn.Module):
                 inputs = outputs
         self.blocks = nn.ModuleList(blocks)
         self.last = Conv(inputs, 1280)
-        self.taps = (2, 5, 9)  # the last block of 24, 32 and 64 channels
+        self.taps = (0, 2, 5, 9)  # the last block of 16, 24, 32 and 64 channels
 
     def forward(self, image: Tensor) -> list[Tensor]:
         features = []

@@ -83,7 +83,8 @@ class PyramidNetwork(nn.Module):
         encoder: image -> features; states `channels` and `strides` (fine to coarse), `mean` and `std` (0..255).
         heatmaps: C.
         tag_channels: C x D.
-        widths, outputs: of the heatmap pyramid. The defaults are MoveNet's.
+        stride: of the output, one of the encoder's strides; finer features are not used.
+        widths, outputs: of the heatmap pyramid, a width for every stride but the coarsest. The defaults are MoveNet's.
         tag_widths, tag_outputs, context: of the tag pyramid.
         position: the first so many tag dimensions (0 or 2: x, y) are predicted as an offset from the pixel's own
             position, in units of `position_unit` input pixels. The network then only has to say where its person is
@@ -96,6 +97,7 @@ class PyramidNetwork(nn.Module):
         heatmaps: int,
         tag_channels: int,
         *,
+        stride: int = 4,
         widths: Sequence[int] = (24, 32, 64),
         outputs: int = 24,
         hidden: int = 96,
@@ -106,10 +108,13 @@ class PyramidNetwork(nn.Module):
         position_unit: float = 64.0,
     ):
         super().__init__()
-        channels: tuple[int, ...] = encoder.channels  # type: ignore[assignment]
         strides: tuple[int, ...] = encoder.strides  # type: ignore[assignment]
+        if stride not in strides:
+            raise ValueError(f"stride must be one of {', '.join(map(str, strides))}, not {stride}")
+        self.finest = strides.index(stride)
+        channels: tuple[int, ...] = encoder.channels[self.finest :]  # type: ignore[index, assignment]
         self.mean, self.std = encoder.mean, encoder.std
-        self.stride, self.multiple = strides[0], strides[-1]
+        self.stride, self.multiple = stride, strides[-1]
         self.encoder = encoder
         self.heatmap_pyramid = Pyramid(channels, widths, outputs)
         self.heatmap_head = Head(outputs, hidden, heatmaps)
@@ -127,7 +132,7 @@ class PyramidNetwork(nn.Module):
         nn.init.constant_(self.heatmap_head[-1].bias, -4.0)  # type: ignore[arg-type]  # sigmoid(-4): silence at first
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        features = self.encoder(image)
+        features = self.encoder(image)[self.finest :]
         heatmap = torch.sigmoid(self.heatmap_head(self.heatmap_pyramid(features)))
         tag = self.tag_head(self.tag_pyramid(features))
         return [torch.cat([heatmap, self._positioned(tag)], dim=1)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -19,6 +19,7 @@ from associative_embedding.tasks.pose_target import encode_pose
 from associative_embedding.tasks.target import ImageTarget
 from associative_embedding.tasks.task import Decoded, check_maps
 from associative_embedding.types import Array, Detections, Groups, Instances, Maps, Sample
+from associative_embedding.views import View, merge_views
 
 SHRINKAGE = 2  # keypoints of score 0 that the "shrunk" person score adds
 
@@ -93,6 +94,15 @@ class PoseTask:
             ValueError: see `detect`.
         """
         return self.decode_groups(maps, geometry).instances
+
+    def decode_views(self, views: Sequence[View]) -> tuple[Decoded, View]:
+        """The people of one image that was seen at several sizes, from the merged maps, and those.
+
+        Raises:
+            ValueError: see `detect`.
+        """
+        merged = merge_views(views)
+        return self.decode_groups(*merged), merged
 
     def decode_groups(self, maps: Maps, geometry: ImageGeometry) -> Decoded:
         """As `decode`, with the detections and the groups.

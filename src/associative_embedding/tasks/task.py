@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -11,6 +11,7 @@ import numpy as np
 from associative_embedding.geometry import ImageGeometry
 from associative_embedding.tasks.target import ImageTarget
 from associative_embedding.types import Array, Detections, Groups, Instances, Maps, Sample
+from associative_embedding.views import View
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,10 @@ class Task(Protocol):
 
     def encode(self, sample: Sample, *, stride: int, rng: np.random.Generator) -> ImageTarget:
         """A sample in input pixels -> its training target."""
+        ...
+
+    def decode_views(self, views: Sequence[View]) -> tuple[Decoded, View]:
+        """As `decode_groups`, of one image that was seen at several sizes; and the view that the detections are of."""
         ...
 
     def decode_groups(self, maps: Maps, geometry: ImageGeometry) -> Decoded:

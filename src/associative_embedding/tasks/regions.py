@@ -1,0 +1,90 @@
+"""Labelled pixels of a map -> clean regions of the image."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from associative_embedding.geometry import ImageGeometry
+from associative_embedding.masks import Masks
+from associative_embedding.types import Array
+
+
+def to_image(heatmap: Array, labels: Array, geometry: ImageGeometry) -> tuple[Array, Array]:
+    """The heatmap (bilinear) and the labels (nearest) of the map at every pixel of the image, both ``(H, W)``.
+
+    Args:
+        heatmap: ``(h, w)`` float32.
+        labels: ``(h, w)`` int32 below 2^24.
+    """
+    height, width = geometry.image_size
+    linear = geometry.matrix[:, :2] / geometry.stride
+    offset = linear @ np.array([0.5, 0.5]) + geometry.matrix[:, 2] / geometry.stride - 0.5  # from index to index
+    matrix = np.column_stack([linear, offset])
+
+    def at_pixels(value: Array, interpolation: int) -> Array:
+        flags = interpolation | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(value, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+    whole = at_pixels(labels.astype(np.float32), cv2.INTER_NEAREST)
+    return at_pixels(heatmap.astype(np.float32), cv2.INTER_LINEAR), np.rint(whole).astype(np.int32)
+
+
+def fill_labels(labels: Array, foreground: Array, reach: float) -> Array:
+    """The labels on the foreground; what has none takes that of the nearest labelled pixel within `reach` pixels.
+
+    Args:
+        labels: ``(H, W)`` int32, 0 = none.
+        foreground: ``(H, W)`` bool.
+    """
+    missing = labels == 0
+    if not missing.any() or missing.all():
+        return np.where(foreground, labels, 0)
+    distance, nearest = cv2.distanceTransformWithLabels(
+        missing.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    of_pixel = np.zeros(int(nearest.max()) + 1, np.int32)
+    of_pixel[nearest[~missing]] = labels[~missing]
+    return np.where(foreground & (distance <= reach), of_pixel[nearest], 0)
+
+
+def fill_reach(geometry: ImageGeometry) -> float:
+    """How far, in image pixels, the edge of a labelled map pixel may lie from its object's outline."""
+    return 1 + 1.5 * geometry.stride / geometry.scale * math.sqrt(2)
+
+
+def clean(labels: Array, min_size: int, *, split: bool) -> tuple[Masks, Array]:
+    """Connected regions of at least `min_size` pixels of every label and each one's label - 1.
+
+    Args:
+        labels: ``(H, W)`` int32, 0 = none.
+        split: every connected region is an object; otherwise all regions of one label are.
+    """
+    whole = Masks.from_labels(labels)
+    corners, crops, source = [], [], []
+    for i, crop in enumerate(whole.crops):
+        for part in connected(crop, min_size, split=split):
+            y, x = np.flatnonzero(part.any(axis=1))[[0, -1]], np.flatnonzero(part.any(axis=0))[[0, -1]]
+            corners.append(whole.corners[i] + (y[0], x[0]))
+            crops.append(part[y[0] : y[1] + 1, x[0] : x[1] + 1])
+            source.append(i)
+    places = np.array(corners, np.int64).reshape(-1, 2)
+    return Masks(whole.size, places, tuple(crops)), np.array(source, np.int64)
+
+
+def connected(crop: Array, min_size: int, *, split: bool) -> list[Array]:
+    """The 4-connected regions of a ``(h, w)`` bool picture that are large enough, apart or as one; may be none."""
+    if not crop.size:
+        return []
+    count, number, stats, _ = cv2.connectedComponentsWithStats(crop.astype(np.uint8), connectivity=4)
+    large = [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] >= min_size]
+    if split:
+        return [number == i for i in large]
+    return [np.isin(number, large)] if large else []
+
+
+def mean_inside(masks: Masks, value: Array) -> Array:
+    """``(N,)`` the mean of ``(H, W)`` values inside of each region."""
+    return np.array([value[masks.window(i)][crop].mean() for i, crop in enumerate(masks.crops)], np.float64)

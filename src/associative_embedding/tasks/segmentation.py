@@ -1,0 +1,198 @@
+"""Instance segmentation: a detection is a foreground pixel of a class, a group is an object (paper, section 3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import cv2
+import numpy as np
+
+from associative_embedding.config import MaskDecodeConfig
+from associative_embedding.geometry import ImageGeometry
+from associative_embedding.modes import group_by_modes
+from associative_embedding.tasks.mask_target import encode_masks
+from associative_embedding.tasks.regions import clean, fill_labels, fill_reach, mean_inside, to_image
+from associative_embedding.tasks.target import ImageTarget
+from associative_embedding.tasks.task import Decoded, check_maps
+from associative_embedding.tiles import concatenate
+from associative_embedding.types import Array, Detections, Groups, Instances, Maps, Sample
+from associative_embedding.views import View, merge_views
+
+
+@dataclass(frozen=True)
+class SegmentationTask:
+    """
+    Attributes:
+        classes: names of the C classes.
+        decode_config: thresholds.
+        category_ids: of the instances found, 1 .. C by default.
+        samples, object_size: of the training targets, see `mask_target.encode_masks`.
+    """
+
+    classes: tuple[str, ...]
+    decode_config: MaskDecodeConfig = field(default_factory=MaskDecodeConfig)
+    samples: int = 16
+    object_size: tuple[float, float] = (0.0, float("inf"))
+    name: str = "segmentation"
+
+    def __post_init__(self) -> None:
+        if not self.classes or len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"classes must be names, each once and at least one, not {list(self.classes)}")
+
+    @property
+    def channels(self) -> int:
+        """C: one foreground map a class."""
+        return len(self.classes)
+
+    @property
+    def flip_index(self) -> Array:
+        """``(C,)``: a mirror image shows the same classes."""
+        return np.arange(self.channels)
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Category id, from 1 on -> name."""
+        return dict(enumerate(self.classes, start=1))
+
+    @property
+    def categories(self) -> list[dict[str, Any]]:
+        """What is found, as COCO categories."""
+        return [{"id": number, "name": name} for number, name in self.class_names.items()]
+
+    def describe(self) -> dict[str, Any]:
+        """What a model file says of its task; `from_description` reads it."""
+        return {"classes": list(self.classes), "decode": asdict(self.decode_config)}
+
+    @classmethod
+    def from_description(cls, values: Mapping[str, Any]) -> SegmentationTask:
+        """
+        Raises:
+            KeyError, TypeError, ValueError: when it is not what `describe` gives.
+        """
+        if not isinstance(values["classes"], list) or not all(isinstance(name, str) for name in values["classes"]):
+            raise ValueError(f"classes must be a list of names, not {values['classes']!r:.60}")
+        return cls(tuple(values["classes"]), MaskDecodeConfig(**values["decode"]))
+
+    def encode(self, sample: Sample, *, stride: int, rng: np.random.Generator) -> ImageTarget:
+        """A sample in input pixels -> its training target; the pixels whose tags are compared are drawn anew each time."""
+        return encode_masks(sample, stride=stride, samples=self.samples, object_size=self.object_size, rng=rng)
+
+    def decode(self, maps: Maps, geometry: ImageGeometry) -> Instances:
+        """Objects from the maps of one image (batch 1), best first.
+
+        Raises:
+            ValueError: for maps of another shape, or with NaN or infinity.
+        """
+        return self.decode_groups(maps, geometry).instances
+
+    def decode_groups(self, maps: Maps, geometry: ImageGeometry) -> Decoded:
+        """As `decode`, with the detections and the groups.
+
+        Raises:
+            ValueError: for maps of another shape, or with NaN or infinity.
+        """
+        check_maps(maps, self.channels)
+        heatmap = maps.heatmap[0].float().cpu().numpy()
+        tag = maps.tag[0].float().cpu().numpy()
+        if not (np.isfinite(heatmap).all() and np.isfinite(tag).all()):
+            raise ValueError("the network's output holds NaN or infinity")
+        parts = [self._decode_class(c, heatmap[c], tag[c], geometry) for c in range(self.channels)]
+        return best_first(join(parts), self.decode_config.min_score)
+
+    def decode_views(self, views: Sequence[View]) -> tuple[Decoded, View]:
+        """The objects of one image that was seen at several sizes, and the view that the detections are of.
+
+        Raises:
+            ValueError: see `decode_groups`.
+        """
+        if self.decode_config.scales == "stacked" or len(views) == 1:
+            merged = merge_views(views)
+            return self.decode_groups(*merged), merged
+        found = [self.decode_groups(maps, geometry) for maps, geometry in views]
+        proposals = concatenate([part.instances for part in found])
+        kept = proposals[suppress(proposals, self.decode_config.nms_iou)]
+        return replace(found[0], instances=kept, group=np.full(len(kept), -1)), views[0]
+
+    def _decode_class(self, c: int, heatmap: Array, tag: Array, geometry: ImageGeometry) -> Decoded:
+        """The objects of class number c, from its ``(h, w)`` heatmap and ``(D, h, w)`` tags."""
+        config = self.decode_config
+        foreground = heatmap >= config.threshold
+        y, x = np.nonzero(foreground)
+        detections = Detections(
+            score=heatmap[y, x].astype(np.float64),
+            tag=tag[:, y, x].T.astype(np.float64),
+            xy=np.stack([x, y], axis=1).astype(np.float64),
+            step=np.zeros(len(y), np.int64),
+        )
+        groups = group_by_modes(
+            detections,
+            bandwidth=config.bandwidth,
+            region=connected_region(foreground)[y, x] if config.regions else None,
+            min_weight=config.min_weight,
+            shifts=config.shifts,
+        )
+        labels = np.zeros(heatmap.shape, np.int32)
+        labels[y, x] = groups.group + 1
+        image_heatmap, labels = to_image(heatmap, labels, geometry)
+        labels = fill_labels(labels, image_heatmap >= config.threshold, fill_reach(geometry))
+        masks, group = clean(labels, config.min_size, split=config.regions)
+        score = mean_inside(masks, image_heatmap).clip(0, 1)
+        instances = Instances(
+            score=score.astype(np.float32),
+            class_id=np.full(len(group), c + 1),
+            tag=groups.tag[group].astype(np.float32),
+            keypoints=np.zeros((len(group), 0, 3), np.float32),
+            image_size=geometry.image_size,
+            skeleton=None,
+            masks=masks,
+            class_names=self.class_names,
+        )
+        return Decoded(instances, group, detections, np.full(len(y), c), groups)
+
+
+def connected_region(foreground: Array) -> Array:
+    """``(h, w)`` int64: the number of each pixel's 4-connected region, 0 outside of the foreground."""
+    return np.asarray(cv2.connectedComponents(foreground.astype(np.uint8), connectivity=4)[1]).astype(np.int64)
+
+
+def best_first(decoded: Decoded, min_score: float) -> Decoded:
+    """The instances by falling score, without those below `min_score`."""
+    order = np.argsort(-decoded.instances.score, kind="stable")
+    order = order[decoded.instances.score[order] >= min_score]
+    return replace(decoded, instances=decoded.instances[order], group=decoded.group[order])
+
+
+def join(parts: Sequence[Decoded]) -> Decoded:
+    """What was found in one image in several ways (class by class, size by size), as one; groups are numbered on."""
+    start = np.cumsum([0, *(len(part.groups) for part in parts)])
+    instances = concatenate([part.instances for part in parts])
+    detections = Detections(
+        score=np.concatenate([p.detections.score for p in parts]),
+        tag=np.concatenate([p.detections.tag for p in parts]),
+        xy=np.concatenate([p.detections.xy for p in parts]),
+        step=np.concatenate([p.detections.step for p in parts]),
+    )
+    groups = Groups(
+        group=np.concatenate(
+            [np.where(p.groups.group < 0, -1, p.groups.group + n) for p, n in zip(parts, start, strict=False)]
+        ),
+        tag=np.concatenate([p.groups.tag for p in parts]),
+        score=np.concatenate([p.groups.score for p in parts]),
+    )
+    group = np.concatenate([p.group + n for p, n in zip(parts, start, strict=False)])
+    return Decoded(instances, group, detections, np.concatenate([p.channel for p in parts]), groups)
+
+
+def suppress(instances: Instances, threshold: float) -> Array:
+    """Rows to keep, best first: of two masks of one class with a larger IoU, only the better one (NMS)."""
+    assert instances.masks is not None
+    order = np.argsort(-instances.score, kind="stable")
+    same = instances.class_id[:, None] == instances.class_id
+    double = (instances.masks.iou(instances.masks) > threshold) & same
+    keep: list[int] = []
+    for i in order:
+        if not double[i, keep].any():
+            keep.append(int(i))
+    return np.array(keep, dtype=np.int64)

@@ -1,0 +1,189 @@
+"""Images of any size, tile by tile: where the tiles lie, and how the objects found in each become those of the whole.
+
+Memory holds the crops of the objects and the maps of one tile, whatever the size of the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from associative_embedding.masks import Masks, tight
+from associative_embedding.types import Array, Instances
+
+Window = tuple[slice, slice]  # rows, columns
+SAME = 0.5  # IoU, where two tiles overlap, from which two objects are one
+
+
+def windows(size: tuple[int, int], tile: int, overlap: int) -> list[Window]:
+    """Tiles of at most `tile` pixels that cover an image of `size` (H, W) and overlap their neighbours at least so much.
+
+    Raises:
+        ValueError: when the overlap is not below half of the tile.
+    """
+    if not 0 <= 2 * overlap < tile:
+        raise ValueError(f"the overlap of tiles must be at least 0 and below half of them, not {overlap} of {tile}")
+    return [(rows, columns) for rows in spans(size[0], tile, overlap) for columns in spans(size[1], tile, overlap)]
+
+
+def spans(length: int, tile: int, overlap: int) -> list[slice]:
+    """Equal stretches, evenly spread."""
+    if length <= tile:
+        return [slice(0, length)]
+    count = int(np.ceil((length - overlap) / (tile - overlap)))
+    starts = np.linspace(0, length - tile, count).round().astype(int)
+    return [slice(int(start), int(start) + tile) for start in starts]
+
+
+def trusted(window: Window, size: tuple[int, int], margin: int) -> Window:
+    """A tile without the margin at its inner sides, where objects were seen without their surroundings."""
+    rows, columns = (
+        slice(part.start + margin * (part.start > 0), part.stop - margin * (part.stop < length))
+        for part, length in zip(window, size, strict=True)
+    )
+    return rows, columns
+
+
+def stitch(parts: Iterable[tuple[Window, Instances]], size: tuple[int, int], margin: int) -> Instances:
+    """The objects of all tiles in the whole image of `size` (H, W), best first.
+
+    Two objects of a class that agree (IoU above `SAME`) where their tiles overlap are one: their union. Of two that do
+    not, the better one keeps the pixels they share. An object that many tiles show is merged step by step.
+
+    Args:
+        parts: a window and what was found in it, in the pixels of the window.
+        margin: pixels at the inner sides of a tile that are not used.
+    """
+    pieces: list[tuple[Window, Instances]] = []
+    starts, pairs = [0], [np.zeros((0, 3), np.int64)]
+    for window, found in parts:
+        area = trusted(window, size, margin)
+        placed = cut(found, window, area, size)
+        for (other, piece), first in zip(pieces, starts, strict=False):
+            pairs.append(meetings(piece, placed, common(other, area)) + np.array([first, starts[-1], 0]))
+        pieces.append((area, placed))
+        starts.append(starts[-1] + len(placed))
+    met = np.concatenate(pairs)
+    whole, number = unite(concatenate([piece for _, piece in pieces]), met[met[:, 2] == 1, :2])
+    rivals = np.unique(np.sort(number[met[met[:, 2] == 0, :2]], axis=1), axis=0)
+    whole = contest(whole, rivals[rivals[:, 0] != rivals[:, 1]])
+    return whole[np.argsort(-whole.score, kind="stable")]
+
+
+def cut(found: Instances, window: Window, area: Window, size: tuple[int, int]) -> Instances:
+    """The objects of a window in the pixels of the whole image, without what lies outside of the trusted area."""
+    moved = masks_of(found).moved(window[0].start, window[1].start, size)
+    masks = inside(moved, area)
+    kept = masks.area > 0
+    return replace(found, image_size=size, masks=masks, image=None)[kept]
+
+
+def inside(masks: Masks, area: Window) -> Masks:
+    """What of the regions lies in a part of the image."""
+    corners, crops = [], []
+    for i, crop in enumerate(masks.crops):
+        rows, columns = masks.window(i)
+        inner = common((rows, columns), area)
+        if inner is None:
+            corners.append((0, 0))
+            crops.append(np.zeros((0, 0), bool))
+        else:
+            (y, x), part = tight(crop[within(inner, (rows, columns))])
+            corners.append((inner[0].start + y, inner[1].start + x))
+            crops.append(part)
+    places = np.array(corners, np.int64).reshape(-1, 2)
+    places[[not crop.size for crop in crops]] = 0
+    return Masks(masks.size, places, tuple(crops))
+
+
+def common(a: Window, b: Window) -> Window | None:
+    """Where two windows overlap, or None."""
+    rows, columns = (slice(max(p.start, q.start), min(p.stop, q.stop)) for p, q in zip(a, b, strict=True))
+    return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
+
+
+def meetings(a: Instances, b: Instances, strip: Window | None) -> Array:
+    """``(P, 3)`` int64: rows of two objects of one class that share pixels, and whether they are alike in the strip."""
+    if strip is None or not len(a) or not len(b):
+        return np.zeros((0, 3), np.int64)
+    iou = inside(masks_of(a), strip).iou(inside(masks_of(b), strip))
+    rows = np.argwhere((iou > 0) & (a.class_id[:, None] == b.class_id))
+    return np.column_stack([rows, iou[rows[:, 0], rows[:, 1]] > SAME]).astype(np.int64)
+
+
+def masks_of(instances: Instances) -> Masks:
+    if instances.masks is None:
+        raise ValueError("tiles are for objects with masks")
+    return instances.masks
+
+
+def concatenate(parts: Sequence[Instances]) -> Instances:
+    """All instances of several results of one image, one after the other."""
+    return replace(
+        parts[0],
+        score=np.concatenate([part.score for part in parts]),
+        class_id=np.concatenate([part.class_id for part in parts]),
+        tag=np.concatenate([part.tag for part in parts]),
+        keypoints=np.concatenate([part.keypoints for part in parts]),
+        masks=Masks.join([masks_of(part) for part in parts], parts[0].image_size),
+    )
+
+
+def unite(pieces: Instances, same: Array) -> tuple[Instances, Array]:
+    """The pieces with those that are one object united, and the ``(N,)`` number of the object that each is part of.
+
+    An object has the score and the tag of its largest piece.
+
+    Args:
+        same: ``(P, 2)`` rows of pieces of one object.
+    """
+    n = len(pieces)
+    links = coo_matrix((np.ones(len(same)), (same[:, 0], same[:, 1])), shape=(n, n))
+    count, number = connected_components(links, directed=False)
+    masks = masks_of(pieces)
+    order = np.lexsort((-masks.area, number))  # object by object, the largest piece first
+    first = np.searchsorted(number[order], np.arange(count))
+    members = np.split(order, first[1:]) if count else []
+    united = Masks.join([union(masks[rows]) for rows in members], masks.size)
+    return replace(pieces[order[first]], masks=united), number
+
+
+def union(masks: Masks) -> Masks:
+    """All regions as one."""
+    if len(masks) == 1:
+        return masks
+    ends = masks.corners + np.array([crop.shape for crop in masks.crops])
+    y, x = masks.corners.min(axis=0).tolist()
+    bottom, right = ends.max(axis=0).tolist()
+    crop = np.zeros((bottom - y, right - x), bool)
+    for i, part in enumerate(masks.crops):
+        rows, columns = masks.window(i)
+        crop[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x] |= part
+    return Masks(masks.size, np.array([[y, x]]), (crop,))
+
+
+def contest(instances: Instances, rivals: Array) -> Instances:
+    """Of two objects that share pixels, the one with the higher score keeps them; what has none left is gone.
+
+    Args:
+        rivals: ``(P, 2)`` rows.
+    """
+    masks, crops = masks_of(instances), list(masks_of(instances).crops)
+    for a, b in rivals:
+        winner, loser = (a, b) if instances.score[a] >= instances.score[b] else (b, a)
+        shared = common(masks.window(winner), masks.window(loser))
+        if shared is not None:
+            crops[loser] = crops[loser].copy()
+            crops[loser][within(shared, masks.window(loser))] &= ~crops[winner][within(shared, masks.window(winner))]
+    remaining = Masks(masks.size, masks.corners, tuple(crops))
+    return replace(instances, masks=remaining)[remaining.area > 0]
+
+
+def within(part: Window, window: Window) -> Window:
+    """A part of the image in the pixels of a window that holds it."""
+    rows, columns = (slice(p.start - w.start, p.stop - w.start) for p, w in zip(part, window, strict=True))
+    return rows, columns

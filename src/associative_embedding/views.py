@@ -1,0 +1,45 @@
+"""Several views of one image (sizes, the mirror image) as one set of maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from associative_embedding.geometry import ImageGeometry
+from associative_embedding.types import Array, Maps
+
+View = tuple[Maps, ImageGeometry]
+
+
+def merge_views(views: Sequence[View]) -> View:
+    """Heatmaps averaged and tags stacked on D, at the places of the first view's map (paper, section 3.3)."""
+    reference = views[0][1]
+    maps = [views[0][0], *(resample(maps, geometry, reference) for maps, geometry in views[1:])]
+    heatmap = torch.stack([m.heatmap for m in maps]).mean(dim=0)
+    return Maps(heatmap, torch.cat([m.tag for m in maps], dim=2)), reference
+
+
+def merge_mirror(maps: Maps, mirrored: Maps, flip_index: Array) -> Maps:
+    """Mean of the heatmaps, tags stacked on D. `mirrored`: of the image flipped left to right."""
+    index = torch.as_tensor(flip_index, device=maps.heatmap.device)
+    heatmap = mirrored.heatmap.flip(-1)[:, index]
+    tag = mirrored.tag.flip(-1)[:, index]
+    return Maps((maps.heatmap + heatmap) / 2, torch.cat([maps.tag, tag], dim=2))
+
+
+def resample(maps: Maps, source: ImageGeometry, target: ImageGeometry) -> Maps:
+    """Maps of one view of an image, sampled (bilinear) where another view's map pixels are."""
+    h, w = target.map_size
+    y, x = np.meshgrid(np.arange(h), np.arange(w), indexing="ij")
+    xy = source.to_map(target.to_image(np.stack([x, y], axis=-1).astype(np.float64)))
+    size = np.array([source.map_size[1], source.map_size[0]])
+    grid = torch.from_numpy((xy + 0.5) / size * 2 - 1)[None].to(maps.heatmap)
+
+    def sample(value: Tensor) -> Tensor:
+        return F.grid_sample(value, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+    return Maps(sample(maps.heatmap), sample(maps.tag.flatten(1, 2)).reshape(*maps.tag.shape[:3], h, w))
