@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from associative_embedding.config import DataConfig, Recipe, SourceConfig
 from associative_embedding.data.coco import CocoKeypoints, held_out
+from associative_embedding.data.coco_masks import CocoMasks
+from associative_embedding.data.images import ImageFolder
 from associative_embedding.data.loader import Mixture, TrainingStream, batches
 from associative_embedding.skeleton import Skeleton, load_skeleton
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.tasks.target import ImageTarget, collate
 from associative_embedding.tasks.task import Task
 from associative_embedding.types import Array, Sample, Target
+
+D = TypeVar("D", bound=ImageFolder[Any])
 
 
 def open_source(source: SourceConfig, skeleton: Skeleton, *, part: str) -> CocoKeypoints:
@@ -27,11 +32,41 @@ def open_source(source: SourceConfig, skeleton: Skeleton, *, part: str) -> CocoK
     data = CocoKeypoints(
         source.annotations, source.images, skeleton, complete=source.complete, rename=source.rename or None, cache=False
     )
+    return take_part(data, source, part, "no image has a labelled person")
+
+
+def open_masks(source: SourceConfig, classes: Sequence[str], *, part: str) -> CocoMasks:
+    """The same of a source of masks.
+
+    Args:
+        classes: C names of what is taught.
+    """
+    check_mask_source(source)
+    assert source.annotations is not None
+    data = CocoMasks(source.annotations, source.images, classes, cache=False)
+    return take_part(data, source, part, "there is none")
+
+
+def check_mask_source(source: SourceConfig) -> None:
+    """
+    Raises:
+        ValueError: for a setting that has no meaning for masks.
+    """
+    if source.annotations is None:
+        raise ValueError(f"{source.images}: masks need annotations, a COCO json or a VOC tree")
+    if source.mosaic or source.overlap:
+        raise ValueError(f"{source.annotations}: mosaic and overlap are for keypoints, not for masks: set both to 0")
+    if source.rename or not source.complete:
+        raise ValueError(f"{source.annotations}: rename and complete are for keypoints, not for masks: leave them out")
+
+
+def take_part(data: D, source: SourceConfig, part: str, none: str) -> D:
+    """The images of `part`; `none` says why there may not be any at all."""
     chosen = data
     if source.held_out:
         chosen = data.select(lambda image_id: held_out(image_id, source.held_out) == (part == "validation"))
     if part == "train" and not len(chosen):
-        why = f"held_out: {source.held_out} takes all {len(data)}" if len(data) else "no image has a labelled person"
+        why = f"held_out: {source.held_out} takes all {len(data)}" if len(data) else none
         raise ValueError(f"{source.annotations or source.images}: no image to train on is left, {why}")
     return chosen.cached() if source.cache else chosen  # only now: what is not used is not read
 

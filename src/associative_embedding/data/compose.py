@@ -73,7 +73,7 @@ def mosaic(samples: Sequence[Sample], rng: np.random.Generator, size: tuple[int,
     """All samples as tiles of one image of `size` (H, W) pixels, each at least 2 x 2 per sample.
 
     Raises:
-        ValueError: if the samples have masks or do not label the same keypoint types, or the size is too small for them.
+        ValueError: if the samples have masks or do not label the same keypoint types, or the size is too small.
     """
     check_same_labels(samples)
     if min(size) < 2 * len(samples):

@@ -1,4 +1,4 @@
-"""Regions as they lie in the network's input, crop by crop: what it costs grows with the regions, not with the image."""
+"""Regions as they lie in the network's input, crop by crop: the cost grows with them, not with the image."""
 
 from __future__ import annotations
 
