@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,9 +12,10 @@ import torch
 
 from associative_embedding.config import DataConfig, Recipe, SourceConfig
 from associative_embedding.data.coco import CocoKeypoints, held_out
-from associative_embedding.data.coco_masks import CocoMasks
+from associative_embedding.data.coco_masks import CocoMasks, class_names
 from associative_embedding.data.images import ImageFolder
 from associative_embedding.data.loader import Mixture, TrainingStream, batches
+from associative_embedding.data.voc import VOC_CLASSES, VocMasks
 from associative_embedding.skeleton import Skeleton, load_skeleton
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.tasks.target import ImageTarget, collate
@@ -29,35 +31,56 @@ def open_source(source: SourceConfig, skeleton: Skeleton, *, part: str) -> CocoK
     Raises:
         ValueError: for a source that cannot be read, or when no image of it is left to train on.
     """
+    if source.split:
+        raise ValueError(f"{source.annotations or source.images}: split is of VOC trees of masks: leave it out")
     data = CocoKeypoints(
         source.annotations, source.images, skeleton, complete=source.complete, rename=source.rename or None, cache=False
     )
     return take_part(data, source, part, "no image has a labelled person")
 
 
-def open_masks(source: SourceConfig, classes: Sequence[str], *, part: str) -> CocoMasks:
+def open_masks(source: SourceConfig, classes: Sequence[str], *, part: str) -> CocoMasks | VocMasks:
     """The same of a source of masks.
 
     Args:
         classes: C names of what is taught.
     """
-    check_mask_source(source)
-    assert source.annotations is not None
-    data = CocoMasks(source.annotations, source.images, classes, cache=False)
-    return take_part(data, source, part, "there is none")
+    path = check_mask_source(source)
+    if is_voc(path):
+        voc = VocMasks(path, source.split, classes, images=source.images, cache=False)
+        return take_part(voc, source, part, "the image set is empty")
+    return take_part(CocoMasks(path, source.images, classes, cache=False), source, part, "there is none")
 
 
-def check_mask_source(source: SourceConfig) -> None:
-    """
+def source_classes(source: SourceConfig) -> list[str]:
+    """All classes of a source of masks, in the order of their ids.
+
     Raises:
-        ValueError: for a setting that has no meaning for masks.
+        ValueError: for annotations that cannot be read.
+    """
+    path = check_mask_source(source)
+    return list(VOC_CLASSES) if is_voc(path) else class_names(path)
+
+
+def is_voc(annotations: str) -> bool:
+    return (Path(annotations) / "SegmentationObject").is_dir()
+
+
+def check_mask_source(source: SourceConfig) -> str:
+    """The path of the annotations.
+
+    Raises:
+        ValueError: for a setting that has no meaning for masks, or lacks.
     """
     if source.annotations is None:
         raise ValueError(f"{source.images}: masks need annotations, a COCO json or a VOC tree")
+    if is_voc(source.annotations) != bool(source.split):
+        raise ValueError(f"{source.annotations}: a VOC tree needs a split, such as train; a COCO json has none")
     if source.mosaic or source.overlap:
         raise ValueError(f"{source.annotations}: mosaic and overlap are for keypoints, not for masks: set both to 0")
     if source.rename or not source.complete:
         raise ValueError(f"{source.annotations}: rename and complete are for keypoints, not for masks: leave them out")
+    return source.annotations
 
 
 def take_part(data: D, source: SourceConfig, part: str, none: str) -> D:

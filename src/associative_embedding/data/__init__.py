@@ -1,4 +1,4 @@
-"""Training data: read (`coco`, `coco_masks`), draw (`synthetic`), vary (`augment`, `compose`) and stream (`loader`)."""
+"""Training data: read (`coco`, `coco_masks`, `voc`), draw (`synthetic`), vary (`augment`, `compose`) and stream it."""
 
 from associative_embedding.config import Augment
 from associative_embedding.data.augment import fit, view
@@ -7,6 +7,7 @@ from associative_embedding.data.coco_masks import CocoMasks, class_names
 from associative_embedding.data.compose import mosaic, overlap
 from associative_embedding.data.loader import Mixture, TrainingStream, batches
 from associative_embedding.data.synthetic import synthetic_sample, write_synthetic_dataset
+from associative_embedding.data.voc import VocMasks
 
 __all__ = [
     "Augment",
@@ -14,6 +15,7 @@ __all__ = [
     "CocoMasks",
     "Mixture",
     "TrainingStream",
+    "VocMasks",
     "batches",
     "class_names",
     "fit",

@@ -38,7 +38,7 @@ class MaskRecord(ImageRecord):
 
     @property
     def annotated(self) -> bool:
-        return len(self.objects) > 0
+        return bool(self.objects or self.unlabelled)
 
 
 class CocoMasks(ImageFolder[MaskRecord]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -61,7 +60,5 @@ def trace_polygons(polygons: Any, size: tuple[int, int]) -> dict[str, Any]:
     if not all(c.ndim == 1 and len(c) >= 6 and len(c) % 2 == 0 and np.isfinite(c).all() for c in corners):
         raise ValueError("each polygon must be a list of x, y of at least three corners")
     near = [np.clip(c, -side, 2 * side).tolist() for c in corners]  # far corners would cost memory without end
-    with warnings.catch_warnings():  # pycocotools meets NumPy 2 with a DeprecationWarning of its own
-        warnings.simplefilter("ignore", DeprecationWarning)
-        encoded: dict[str, Any] = rle.merge(rle.frPyObjects(near, *size))
-        return encoded
+    encoded: dict[str, Any] = rle.merge(rle.frPyObjects(near, *size))
+    return encoded
