@@ -233,7 +233,7 @@ def test_a_split_is_needed_for_trees_and_for_nothing_else(tmp_path: Path) -> Non
     source = SourceConfig(images=str(tree(tmp_path) / "JPEGImages"), annotations=str(tmp_path))
     with pytest.raises(ValueError, match="needs a split"):
         open_masks(source, VOC_CLASSES, part="train")
-    with pytest.raises(ValueError, match="a COCO json has none"):
+    with pytest.raises(ValueError, match=r"a\.json: split is of VOC trees, but this is no folder"):
         open_masks(SourceConfig(images=".", annotations="a.json", split="train"), VOC_CLASSES, part="train")
     with pytest.raises(ValueError, match="split is of VOC trees"):
         open_source(SourceConfig(images=".", annotations="a.json", split="train"), FIGURE, part="train")

@@ -74,8 +74,10 @@ def check_mask_source(source: SourceConfig) -> str:
     """
     if source.annotations is None:
         raise ValueError(f"{source.images}: masks need annotations, a COCO json or a VOC tree")
-    if is_voc(source.annotations) != bool(source.split):
-        raise ValueError(f"{source.annotations}: a VOC tree needs a split, such as train; a COCO json has none")
+    if is_voc(source.annotations) and not source.split:
+        raise ValueError(f"{source.annotations}: a VOC tree needs a split, the name of an image set such as train")
+    if source.split and not is_voc(source.annotations):
+        raise ValueError(f"{source.annotations}: split is of VOC trees, but this is no folder with SegmentationObject")
     if source.mosaic or source.overlap:
         raise ValueError(f"{source.annotations}: mosaic and overlap are for keypoints, not for masks: set both to 0")
     if source.rename or not source.complete:
