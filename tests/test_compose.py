@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from associative_embedding.data.compose import blend, limb_mask, mosaic, overlap, split, tile
 from associative_embedding.data.synthetic import synthetic_sample
+from associative_embedding.masks import Masks
 from associative_embedding.skeleton import COCO_17
 from associative_embedding.types import Array, Sample
 
@@ -177,3 +178,19 @@ def test_blend_of_nothing_is_below() -> None:
     above, below = np.full((20, 20, 3), 200, np.uint8), np.full((20, 20, 3), 9, np.uint8)
     assert np.array_equal(blend(above, below, np.zeros((20, 20), np.uint8), feather=1), below)
     assert np.array_equal(blend(above, below, np.full((20, 20), 255, np.uint8), feather=1), above)
+
+
+def test_masks_are_not_composed() -> None:
+    size = (100, 100)
+    part = flat(np.array([[10, 10], [30, 30]]), 100)
+    region = replace(
+        part,
+        keypoints=np.zeros((0, 0, 3), np.float32),
+        area=np.zeros(0, np.float32),
+        masks=Masks.empty(size),
+        class_id=np.zeros(0, np.int64),
+    )
+    with pytest.raises(ValueError, match="not with masks"):
+        mosaic([region, region], np.random.default_rng(0), size)
+    with pytest.raises(ValueError, match="not with masks"):
+        overlap(region, region, np.random.default_rng(0), EDGES)

@@ -177,11 +177,12 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """One COCO json with its images.
+    """One COCO json, or PASCAL VOC tree, with its images.
 
     Attributes:
-        annotations: path; None = a folder of images without people.
-        images: folder.
+        annotations: path; None = a folder of images without people. For masks also a VOC tree, the folder that holds
+            SegmentationObject.
+        images: folder (JPEGImages of a VOC tree).
         weight: how often this source is drawn, relative to the others.
         complete: every person of an image is labelled. If not, only the labelled people's surroundings are taught.
         mosaic: probability that several samples are tiled into one.
@@ -189,6 +190,7 @@ class SourceConfig:
         rename: source keypoint name -> target keypoint name.
         held_out: share of the images, chosen by image id, that training leaves to validation.
         cache: hold the encoded files in memory.
+        split: the image set of a VOC tree, such as "train"; of nothing else.
     """
 
     images: str
@@ -200,6 +202,7 @@ class SourceConfig:
     rename: dict[str, str] = field(default_factory=dict)
     held_out: float = 0.0
     cache: bool = True
+    split: str = ""
 
     def __post_init__(self) -> None:
         check("source.", self, {"weight": POSITIVE, "mosaic": SHARE, "overlap": SHARE, "held_out": BELOW_ONE})

@@ -105,22 +105,33 @@ def centred(
     return ImageGeometry(image_size, input_size, stride, np.concatenate([linear, shift[:, None]], axis=1))
 
 
+def reduction(geometry: ImageGeometry) -> int:
+    """Image pixels, along each side, that are averaged before an image is sampled: sampling alone would skip some."""
+    return max(1, int(1 / max(geometry.scale, 1e-9) + 1e-6))  # 7.999999999999998 is 8
+
+
 def warp(image: Array, geometry: ImageGeometry, *, border: int = 0, nearest: bool = False) -> Array:
     """The image as the network sees it, ``(H, W[, C])`` of `geometry.input_size`; outside of the image, `border`.
 
-    A strong reduction first averages areas, because bilinear sampling alone would skip pixels.
+    A strong reduction first averages areas, see `reduction`.
     """
     matrix = geometry.matrix
-    shrink = int(1 / max(geometry.scale, 1e-9))
+    shrink = reduction(geometry)
     if shrink >= 2 and not nearest:
         height, width = image.shape[:2]
         small = (max(1, width // shrink), max(1, height // shrink))
         image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
         matrix = matrix @ np.diag([width / small[0], height / small[1], 1.0])
+    return resample(image, matrix, geometry.input_size, border=border, nearest=nearest)
+
+
+def resample(image: Array, matrix: Array, size: tuple[int, int], *, border: int = 0, nearest: bool = False) -> Array:
+    """``(H, W[, C])`` of `size`, where `matrix` ``(2, 3)`` maps continuous coordinates of the image to."""
     # cv2 counts from pixel centres: index = continuous - 0.5 on both sides
     indexed = matrix.copy()
     indexed[:, 2] += matrix[:, :2] @ np.array([0.5, 0.5]) - 0.5
     flags = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
-    size = (geometry.input_size[1], geometry.input_size[0])
     value = (border, border, border)
-    return cv2.warpAffine(image, indexed, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=value)
+    return cv2.warpAffine(
+        image, indexed, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=value
+    )

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from scipy import ndimage
 
@@ -179,11 +180,8 @@ class Masks:
 
 def tight(mask: Array) -> tuple[tuple[int, int], Array]:
     """The y, x of the first row and column that hold something, and the ``(h, w)`` part that does; 0 x 0 if none."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return (0, 0), np.zeros((0, 0), bool)
-    y, x = int(rows[0]), int(columns[0])
-    return (y, x), mask[y : rows[-1] + 1, x : columns[-1] + 1].copy()
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8)) if mask.size else (0, 0, 0, 0)
+    return (y, x), mask[y : y + height, x : x + width].copy()
 
 
 def _window(first: Array, last: Array, corner: Array) -> tuple[slice, slice]:

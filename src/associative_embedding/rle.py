@@ -21,12 +21,33 @@ def decode_runs(segmentation: dict[str, Any], size: tuple[int, int]) -> Array:
     Raises:
         ValueError: when its size or its number of pixels is not that of `size`.
     """
+    runs = checked_runs(segmentation, size)
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(size[1], size[0]).T
+
+
+def decode_strip(segmentation: dict[str, Any], size: tuple[int, int]) -> tuple[int, Array]:
+    """The columns of an encoding that hold something: the first one's x, and the ``(H, w)`` bool strip.
+
+    Args, raises: see `decode_runs`, which costs as much for a small region as for a large one.
+    """
+    ends = np.cumsum(checked_runs(segmentation, size))
+    starts = np.concatenate([[0], ends[:-1]])
+    on = np.flatnonzero(starts[1::2] < ends[1::2]) * 2 + 1
+    if not len(on):
+        return 0, np.zeros((size[0], 0), bool)
+    first, last = int(starts[on[0]] // size[0]), int((ends[on[-1]] - 1) // size[0])
+    runs = np.diff(np.clip(ends, first * size[0], (last + 1) * size[0]), prepend=first * size[0])
+    return first, np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(-1, size[0]).T
+
+
+def checked_runs(segmentation: dict[str, Any], size: tuple[int, int]) -> Array:
+    """``(R,)`` how many pixels are off, then on, then off ...; see `decode_runs`."""
     stated, counts = segmentation["size"], segmentation["counts"]
     text = counts.decode("ascii") if isinstance(counts, bytes) else counts
     runs = np.array(text if isinstance(text, list) else decompress_runs(text))
     if tuple(stated) != tuple(size) or runs.min() < 0 or runs.sum() != size[0] * size[1]:
         raise ValueError(f"its size {stated} or its counts, {runs.sum()} pixels, are not those of {list(size)}")
-    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(size[1], size[0]).T
+    return runs
 
 
 def decompress_runs(text: str) -> list[int]:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from associative_embedding.config import DataConfig, Recipe, SourceConfig
 from associative_embedding.data.coco import CocoKeypoints, held_out
+from associative_embedding.data.coco_masks import CocoMasks, class_names
+from associative_embedding.data.images import ImageFolder
 from associative_embedding.data.loader import Mixture, TrainingStream, batches
+from associative_embedding.data.voc import VOC_CLASSES, VocMasks
 from associative_embedding.skeleton import Skeleton, load_skeleton
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.tasks.target import ImageTarget, collate
 from associative_embedding.tasks.task import Task
 from associative_embedding.types import Array, Sample, Target
+
+D = TypeVar("D", bound=ImageFolder[Any])
 
 
 def open_source(source: SourceConfig, skeleton: Skeleton, *, part: str) -> CocoKeypoints:
@@ -24,14 +31,67 @@ def open_source(source: SourceConfig, skeleton: Skeleton, *, part: str) -> CocoK
     Raises:
         ValueError: for a source that cannot be read, or when no image of it is left to train on.
     """
+    if source.split:
+        raise ValueError(f"{source.annotations or source.images}: split is of VOC trees of masks: leave it out")
     data = CocoKeypoints(
         source.annotations, source.images, skeleton, complete=source.complete, rename=source.rename or None, cache=False
     )
+    return take_part(data, source, part, "no image has a labelled person")
+
+
+def open_masks(source: SourceConfig, classes: Sequence[str], *, part: str) -> CocoMasks | VocMasks:
+    """The same of a source of masks.
+
+    Args:
+        classes: C names of what is taught.
+    """
+    path = check_mask_source(source)
+    if is_voc(path):
+        voc = VocMasks(path, source.split, classes, images=source.images, cache=False)
+        return take_part(voc, source, part, "the image set is empty")
+    return take_part(CocoMasks(path, source.images, classes, cache=False), source, part, "there is none")
+
+
+def source_classes(source: SourceConfig) -> list[str]:
+    """All classes of a source of masks, in the order of their ids.
+
+    Raises:
+        ValueError: for annotations that cannot be read.
+    """
+    path = check_mask_source(source)
+    return list(VOC_CLASSES) if is_voc(path) else class_names(path)
+
+
+def is_voc(annotations: str) -> bool:
+    return (Path(annotations) / "SegmentationObject").is_dir()
+
+
+def check_mask_source(source: SourceConfig) -> str:
+    """The path of the annotations.
+
+    Raises:
+        ValueError: for a setting that has no meaning for masks, or lacks.
+    """
+    if source.annotations is None:
+        raise ValueError(f"{source.images}: masks need annotations, a COCO json or a VOC tree")
+    if is_voc(source.annotations) and not source.split:
+        raise ValueError(f"{source.annotations}: a VOC tree needs a split, the name of an image set such as train")
+    if source.split and not is_voc(source.annotations):
+        raise ValueError(f"{source.annotations}: split is of VOC trees, but this is no folder with SegmentationObject")
+    if source.mosaic or source.overlap:
+        raise ValueError(f"{source.annotations}: mosaic and overlap are for keypoints, not for masks: set both to 0")
+    if source.rename or not source.complete:
+        raise ValueError(f"{source.annotations}: rename and complete are for keypoints, not for masks: leave them out")
+    return source.annotations
+
+
+def take_part(data: D, source: SourceConfig, part: str, none: str) -> D:
+    """The images of `part`; `none` says why there may not be any at all."""
     chosen = data
     if source.held_out:
         chosen = data.select(lambda image_id: held_out(image_id, source.held_out) == (part == "validation"))
     if part == "train" and not len(chosen):
-        why = f"held_out: {source.held_out} takes all {len(data)}" if len(data) else "no image has a labelled person"
+        why = f"held_out: {source.held_out} takes all {len(data)}" if len(data) else none
         raise ValueError(f"{source.annotations or source.images}: no image to train on is left, {why}")
     return chosen.cached() if source.cache else chosen  # only now: what is not used is not read
 

@@ -1,18 +1,23 @@
-"""Training data: read (`coco`, `records`), draw (`synthetic`), vary (`augment`, `compose`) and stream (`loader`)."""
+"""Training data: read (`coco`, `coco_masks`, `voc`), draw (`synthetic`), vary (`augment`, `compose`) and stream it."""
 
 from associative_embedding.config import Augment
 from associative_embedding.data.augment import fit, view
 from associative_embedding.data.coco import CocoKeypoints, held_out
+from associative_embedding.data.coco_masks import CocoMasks, class_names
 from associative_embedding.data.compose import mosaic, overlap
 from associative_embedding.data.loader import Mixture, TrainingStream, batches
 from associative_embedding.data.synthetic import synthetic_sample, write_synthetic_dataset
+from associative_embedding.data.voc import VocMasks
 
 __all__ = [
     "Augment",
     "CocoKeypoints",
+    "CocoMasks",
     "Mixture",
     "TrainingStream",
+    "VocMasks",
     "batches",
+    "class_names",
     "fit",
     "held_out",
     "mosaic",

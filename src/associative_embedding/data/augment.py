@@ -1,4 +1,4 @@
-"""One affine map for the image, its keypoints and its ignored regions, then a change of colours.
+"""One affine map for the image, its keypoints or masks and its ignored regions, then a change of colours.
 
 The paper (section 4.1) trains with random rotation within 30 degrees, scale 0.75 to 1.25, translation and mirror.
 """
@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
 
 from associative_embedding.config import Augment
+from associative_embedding.data.warp_masks import warp_masks
 from associative_embedding.geometry import ImageGeometry, centred, letterbox, warp
 from associative_embedding.types import Array, Sample
 
@@ -21,12 +23,25 @@ LUMA = np.array([0.299, 0.587, 0.114])
 def view(sample: Sample, geometry: ImageGeometry, flip_index: Array | None = None) -> Sample:
     """The sample in the input pixels of a geometry.
 
-    Keypoints outside of the input or of the image get visibility 0 and people without any are left out. All outside of
-    the image is black and ignored: nobody knows what is there.
+    Keypoints outside of the input or of the image get visibility 0; people without any, and regions of which nothing
+    is left, are left out. All outside of the image is black and ignored: nobody knows what is there.
 
     Args:
-        flip_index: ``(K,)`` of the skeleton if the geometry mirrors: left and right change places.
+        flip_index: ``(C,)`` where each keypoint type (or class) goes, if the geometry mirrors: left and right keypoints
+            change places, classes do not.
     """
+    ignore = np.zeros(sample.image.shape[:2], np.uint8) if sample.ignore is None else sample.ignore.astype(np.uint8)
+    return replace(
+        sample,
+        image=warp(sample.image, geometry),
+        labelled=sample.labelled if flip_index is None else sample.labelled[flip_index],
+        ignore=warp(ignore, geometry, border=1, nearest=True).astype(bool),
+        **(view_people(sample, geometry, flip_index) if sample.masks is None else view_regions(sample, geometry)),
+    )
+
+
+def view_people(sample: Sample, geometry: ImageGeometry, flip_index: Array | None) -> dict[str, Any]:
+    """The `keypoints` and `area` of the people that can be seen; see `view`."""
     keypoints = sample.keypoints if flip_index is None else sample.keypoints[:, flip_index]
     keypoints = keypoints.astype(np.float32)
     keypoints[..., :2] = geometry.to_input(keypoints[..., :2])
@@ -34,15 +49,22 @@ def view(sample: Sample, geometry: ImageGeometry, flip_index: Array | None = Non
     x, y = keypoints[..., 0], keypoints[..., 1]
     keypoints[..., 2] *= (x >= 0) & (y >= 0) & (x < width) & (y < height)
     seen = (keypoints[..., 2] > 0).any(axis=1)
-    ignore = np.zeros(sample.image.shape[:2], np.uint8) if sample.ignore is None else sample.ignore.astype(np.uint8)
-    return replace(
-        sample,
-        image=warp(sample.image, geometry),
-        keypoints=keypoints[seen],
-        area=(sample.area[seen] * geometry.scale**2).astype(np.float32),
-        labelled=sample.labelled if flip_index is None else sample.labelled[flip_index],
-        ignore=warp(ignore, geometry, border=1, nearest=True).astype(bool),
-    )
+    return {"keypoints": keypoints[seen], "area": (sample.area[seen] * geometry.scale**2).astype(np.float32)}
+
+
+def view_regions(sample: Sample, geometry: ImageGeometry) -> dict[str, Any]:
+    """The `masks`, `class_id`, `area` and (no) `keypoints` of the regions that can be seen; their area is in pixels."""
+    assert sample.masks is not None
+    assert sample.class_id is not None
+    masks = warp_masks(sample.masks, geometry)
+    area = masks.area
+    seen = area > 0
+    return {
+        "masks": masks[seen],
+        "class_id": sample.class_id[seen],
+        "area": area[seen].astype(np.float32),
+        "keypoints": sample.keypoints[seen],
+    }
 
 
 def fit(sample: Sample, long_side: int, *, multiple: int, stride: int) -> tuple[Sample, ImageGeometry]:
@@ -65,7 +87,7 @@ def augment(
     Args:
         input_size: (H, W) of the result.
         stride: of the output maps, for the geometry alone.
-        flip_index: ``(K,)`` of the skeleton.
+        flip_index: ``(C,)`` where each keypoint type (or class) goes in a mirror image.
     """
     height, width = sample.image.shape[:2]
     low, high = np.log(settings.scale)

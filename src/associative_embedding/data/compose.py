@@ -34,6 +34,8 @@ def people_box(keypoints: Array) -> Array | None:
 def check_same_labels(samples: Sequence[Sample]) -> None:
     if not samples:
         raise ValueError("an image of several samples needs at least one")
+    if any(s.masks is not None for s in samples):
+        raise ValueError("mosaic and overlap are for samples with keypoints, not with masks: set both to 0")
     if any(not np.array_equal(s.labelled, samples[0].labelled) for s in samples):
         raise ValueError("samples of one image must label the same keypoint types: take them from one source")
 
@@ -71,7 +73,7 @@ def mosaic(samples: Sequence[Sample], rng: np.random.Generator, size: tuple[int,
     """All samples as tiles of one image of `size` (H, W) pixels, each at least 2 x 2 per sample.
 
     Raises:
-        ValueError: if the samples do not label the same keypoint types, or the size is too small for them.
+        ValueError: if the samples have masks or do not label the same keypoint types, or the size is too small.
     """
     check_same_labels(samples)
     if min(size) < 2 * len(samples):
@@ -142,7 +144,7 @@ def overlap(above: Sample, below: Sample, rng: np.random.Generator, edges: Array
         edges: ``(E, 2)`` of the skeleton.
 
     Raises:
-        ValueError: if the samples do not label the same keypoint types.
+        ValueError: if the samples have masks or do not label the same keypoint types.
     """
     check_same_labels([above, below])
     people = np.flatnonzero((above.keypoints[..., 2] > 0).sum(axis=1) >= 2)

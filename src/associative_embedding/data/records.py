@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from associative_embedding.coco_json import read_coco
+from associative_embedding.data.images import ImageRecord
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.types import Array
 
 
 @dataclass(frozen=True)
-class Record:
+class Record(ImageRecord):
     """What is known of one image. Regions are a box xywh, a list of polygons or a run-length encoded mask."""
 
-    image_id: int
-    file_name: str
-    size: tuple[int, int] | None
     keypoints: Array
     area: Array
     boxes_xywh: Array
     unlabelled: tuple[Any, ...] = ()
+
+    @property
+    def annotated(self) -> bool:
+        return len(self.keypoints) > 0
 
 
 def name_maps(
@@ -67,6 +69,17 @@ def read_records(path: str, skeleton: Skeleton, rename: Mapping[str, str]) -> tu
     """All images in the order of the file, and ``(K,)`` bool: the keypoint types that the source labels."""
     document = read_coco(path)
     maps = name_maps(path, document["categories"], skeleton, rename)
+    of_image = annotations_of_images(path, document, maps)
+    k = len(skeleton.keypoints)
+    records = [read_record(path, image, of_image[image["id"]], maps, k) for image in document["images"]]
+    labelled = np.all([np.isin(np.arange(k), m) for m in maps.values()], axis=0)
+    return records, labelled
+
+
+def annotations_of_images(
+    path: str, document: dict[str, Any], wanted: Container[int]
+) -> dict[int, list[dict[str, Any]]]:
+    """Image id -> its annotations of the wanted category ids."""
     categories = {int_id(c, f"{path}: category") for c in document["categories"]}
     of_image: dict[int, list[dict[str, Any]]] = {}
     for image in document["images"]:
@@ -80,23 +93,28 @@ def read_records(path: str, skeleton: Skeleton, rename: Mapping[str, str]) -> tu
             raise ValueError(f"{where}: 'image_id' {image_id} is not in 'images'")
         if (category_id := int_id(annotation, where, "category_id")) not in categories:
             raise ValueError(f"{where}: 'category_id' {category_id} is not in 'categories'")
-        if category_id in maps:
+        if category_id in wanted:
             of_image[image_id].append(annotation)
-    k = len(skeleton.keypoints)
-    records = [read_record(path, image, of_image[image["id"]], maps, k) for image in document["images"]]
-    labelled = np.all([np.isin(np.arange(k), m) for m in maps.values()], axis=0)
-    return records, labelled
+    return of_image
+
+
+def name_and_size(path: str, image: dict[str, Any]) -> tuple[str, tuple[int, int] | None]:
+    """The file name and (H, W) that an image entry states, None if it states no size."""
+    where = f"{path}: image {image['id']}"
+    if not isinstance(image.get("file_name"), str):
+        raise ValueError(f"{where}: 'file_name' must be a text, not {image.get('file_name')!r}")
+    height, width = image.get("height"), image.get("width")
+    if height is None and width is None:
+        return image["file_name"], None
+    if not all(isinstance(side, int) and side > 0 for side in (height, width)):
+        raise ValueError(f"{where}: 'height' and 'width' must be positive integers, not {height!r} and {width!r}")
+    return image["file_name"], (height, width)  # type: ignore[return-value]
 
 
 def read_record(
     path: str, image: dict[str, Any], annotations: Sequence[dict[str, Any]], maps: Mapping[int, Array], k: int
 ) -> Record:
-    where = f"{path}: image {image['id']}"
-    if not isinstance(image.get("file_name"), str):
-        raise ValueError(f"{where}: 'file_name' must be a text, not {image.get('file_name')!r}")
-    size = (image.get("height"), image.get("width"))
-    if size != (None, None) and not all(isinstance(side, int) and side > 0 for side in size):
-        raise ValueError(f"{where}: 'height' and 'width' must be positive integers, not {size[0]!r} and {size[1]!r}")
+    file_name, size = name_and_size(path, image)
     people: list[tuple[Array, float, Array]] = []
     unlabelled: list[Any] = []
     for annotation in annotations:
@@ -119,8 +137,8 @@ def read_record(
             people.append((mapped, area_of(annotation, box, where), box))
     return Record(
         image_id=image["id"],
-        file_name=image["file_name"],
-        size=None if size == (None, None) else size,  # type: ignore[arg-type]
+        file_name=file_name,
+        size=size,
         keypoints=np.stack([p[0] for p in people]) if people else np.zeros((0, k, 3), np.float32),
         area=np.array([p[1] for p in people], np.float32),
         boxes_xywh=np.array([p[2] for p in people]).reshape(-1, 4),

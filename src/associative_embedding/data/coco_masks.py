@@ -1,0 +1,207 @@
+"""Instance masks in the COCO json format.
+
+Classes are matched BY NAME, as keypoints are in `coco`: a source that lacks some of them says so in `Sample.labelled`.
+Segmentations are kept as they are written and unrolled when their image is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from associative_embedding.coco_json import read_coco
+from associative_embedding.data.images import ImageFolder, ImageRecord, check_folder
+from associative_embedding.data.records import annotations_of_images, box_of, check_flags, int_id, name_and_size
+from associative_embedding.data.regions import mark_regions, region_crop
+from associative_embedding.masks import Masks
+from associative_embedding.types import Array, Sample
+
+
+@dataclass(frozen=True)
+class MaskRecord(ImageRecord):
+    """What is known of one image.
+
+    Attributes:
+        objects: the segmentation of each of N objects, arrays of polygons or a run-length encoding.
+        class_id: ``(N,)`` int64 index of a class.
+        annotation_id: N ids in the file, for messages.
+        unlabelled: regions where nothing is known of single objects: crowds, and boxes of objects without a mask.
+    """
+
+    objects: tuple[Any, ...]
+    class_id: Array
+    annotation_id: tuple[Any, ...]
+    unlabelled: tuple[Any, ...]
+
+    @property
+    def annotated(self) -> bool:
+        return bool(self.objects or self.unlabelled)
+
+
+class CocoMasks(ImageFolder[MaskRecord]):
+    """Images with objects and their masks, a map-style data set of `Sample`.
+
+    Crowds (``iscrowd``) and objects that have a box but no segmentation are ignored regions, not objects; what belongs
+    to none of the classes is background. An object's area is the number of its mask's pixels.
+
+    Args:
+        annotations: a COCO json.
+        images: the folder that each ``file_name`` is relative to.
+        classes: C names of what is taught.
+        image_ids: read these only; None = all.
+        cache: hold the encoded files in memory (see `cached`).
+        objects_only: leave out images without an object.
+
+    Attributes:
+        category_ids: class name -> the file's id, of the classes that it has.
+        labelled: ``(C,)`` bool, the classes that the file has.
+
+    Raises:
+        ValueError: for a missing or broken file or entry, with file, id and key.
+    """
+
+    def __init__(
+        self,
+        annotations: str,
+        images: str,
+        classes: Sequence[str],
+        *,
+        image_ids: Container[int] | None = None,
+        cache: bool = True,
+        objects_only: bool = False,
+    ) -> None:
+        check_folder(images)
+        self.source = annotations
+        document = read_coco(annotations)
+        known = ids_by_name(annotations, document)
+        check_classes(annotations, classes, known)
+        self.category_ids = {name: known[name] for name in classes if name in known}
+        self.labelled = np.array([name in known for name in classes])
+        index = {known[name]: c for c, name in enumerate(classes) if name in known}
+        records = read_masks(annotations, document, index)
+        chosen = [r for r in records if image_ids is None or r.image_id in image_ids]
+        super().__init__(images, [r for r in chosen if r.objects or not objects_only], annotations, cache=cache)
+
+    def __getitem__(self, index: int) -> Sample:
+        record = self.records[index]
+        image = self.pixels(record)
+        where = f"{self.source}: image {record.image_id}"
+        masks = unroll(record, (image.shape[0], image.shape[1]), where)
+        ignore = np.zeros(masks.size, bool) if record.unlabelled else None
+        if ignore is not None:
+            mark_regions(ignore, record.unlabelled, where)
+        return Sample(
+            image=image,
+            keypoints=np.zeros((len(masks), 0, 3), np.float32),
+            area=masks.area.astype(np.float32),
+            labelled=self.labelled.copy(),
+            ignore=ignore,
+            image_id=record.image_id,
+            file_name=record.file_name,
+            masks=masks,
+            class_id=record.class_id.copy(),
+        )
+
+
+def category_ids(annotations: str) -> dict[str, int]:
+    """Category name -> id, in the order of the ids.
+
+    Raises:
+        ValueError: for a file that is not COCO, or categories that share a name.
+    """
+    return ids_by_name(annotations, read_coco(annotations))
+
+
+def class_names(annotations: str) -> list[str]:
+    """The names of the categories in the order of their ids."""
+    return list(category_ids(annotations))
+
+
+def ids_by_name(path: str, document: Mapping[str, Any]) -> dict[str, int]:
+    """See `category_ids`."""
+    ids: dict[str, int] = {}
+    for category in document["categories"]:
+        number, name = int_id(category, f"{path}: category"), category.get("name")
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"{path}: category {number}: 'name' must be a text, not {name!r}")
+        if name in ids or number in ids.values():
+            raise ValueError(f"{path}: category {number}: 'id' or 'name' {name!r} occurs twice")
+        ids[name] = number
+    return dict(sorted(ids.items(), key=lambda item: item[1]))
+
+
+def check_classes(source: str, classes: Sequence[str], known: Container[str]) -> None:
+    """
+    Raises:
+        ValueError: when classes repeat or none of them is known.
+    """
+    if len(set(classes)) != len(classes):
+        raise ValueError(f"{source}: the classes must be unique names, not {', '.join(classes)}")
+    if not any(name in known for name in classes):
+        raise ValueError(f"{source}: no category name in common with the classes ({', '.join(classes)})")
+
+
+def read_masks(path: str, document: dict[str, Any], classes: Mapping[int, int]) -> list[MaskRecord]:
+    """All images in the order of the file.
+
+    Args:
+        classes: category id -> class index.
+    """
+    of_image = annotations_of_images(path, document, classes)
+    return [read_record(path, image, of_image[image["id"]], classes) for image in document["images"]]
+
+
+def read_record(
+    path: str, image: dict[str, Any], annotations: Sequence[dict[str, Any]], classes: Mapping[int, int]
+) -> MaskRecord:
+    file_name, size = name_and_size(path, image)
+    objects: list[tuple[Any, int, Any]] = []
+    unlabelled: list[Any] = []
+    for annotation in annotations:
+        where = f"{path}: annotation {annotation.get('id')!r}"
+        check_flags(annotation, where)
+        region = segmentation_of(annotation, where)
+        if annotation.get("iscrowd") or region is None:
+            unlabelled.append(box_of(annotation, None, where) if region is None else region)
+        else:
+            objects.append((region, classes[annotation["category_id"]], annotation.get("id")))
+    regions, class_id, annotation_id = zip(*objects, strict=True) if objects else ((), (), ())
+    return MaskRecord(
+        image["id"], file_name, size, regions, np.array(class_id, np.int64), annotation_id, tuple(unlabelled)
+    )
+
+
+def segmentation_of(annotation: dict[str, Any], where: str) -> Any:
+    """A run-length encoding as it is, polygons as arrays (a tenth of the memory of lists), or None if there is none."""
+    value = annotation.get("segmentation")
+    if value is None or value == []:
+        return None
+    if isinstance(value, dict) and isinstance(value.get("size"), list) and isinstance(value.get("counts"), (str, list)):
+        return value
+    if isinstance(value, list) and all(map(is_polygon, value)):
+        return tuple(np.array(polygon, np.float64) for polygon in value)
+    raise ValueError(
+        f"{where}: 'segmentation' must be polygons or run lengths with 'size' and 'counts', not {value!s:.60}"
+    )
+
+
+def is_polygon(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) >= 6
+        and len(value) % 2 == 0
+        and all(type(v) in (int, float) and abs(v) < 1e15 for v in value)  # nor is NaN below it
+    )
+
+
+def unroll(record: MaskRecord, size: tuple[int, int], where: str) -> Masks:
+    """The masks of one image of `size` (H, W)."""
+    found = [
+        region_crop(segmentation, size, f"{where}: annotation {number!r}: 'segmentation'")
+        for segmentation, number in zip(record.objects, record.annotation_id, strict=True)
+    ]
+    corners = np.array([corner for corner, _ in found], np.int64).reshape(-1, 2)
+    return Masks(size, corners, tuple(crop for _, crop in found))

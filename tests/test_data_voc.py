@@ -1,0 +1,239 @@
+"""PASCAL VOC trees: palette indices become masks, classes and void, and what is not such a tree is refused."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from associative_embedding.config import SourceConfig
+from associative_embedding.data.coco import held_out
+from associative_embedding.data.voc import VOC_CLASSES, VocMasks, stem_id
+from associative_embedding.training_data import open_masks, open_source, source_classes
+from associative_embedding.types import Array
+from tiny import FIGURE
+
+H, W = 30, 40
+CAT, PERSON = 8, 15
+STEMS = ("2007_000032", "2007_000039", "2008_000001")
+
+
+def save_indices(path: Path, indices: Array) -> None:
+    """A palette PNG whose colours say nothing of its indices."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(indices.astype(np.uint8))
+    image.putpalette(np.random.default_rng(0).integers(0, 256, 768, dtype=np.uint8).tobytes())
+    image.save(path)
+
+
+def labels() -> tuple[Array, Array]:
+    """Object 1 is a cat, 2 a person, 4 another; there is no 3. Void lies around object 1."""
+    objects, values = np.zeros((2, H, W), np.uint8)
+    objects[2:12, 2:14], values[2:12, 2:14] = 255, 255
+    objects[3:11, 3:13], values[3:11, 3:13] = 1, CAT
+    objects[15:25, 5:20], values[15:25, 5:20] = 2, PERSON
+    objects[20:28, 25:38], values[20:28, 25:38] = 4, PERSON
+    return objects, values
+
+
+def tree(root: Path) -> Path:
+    objects, values = labels()
+    for i, stem in enumerate(STEMS):
+        (root / "JPEGImages").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((H, W, 3), 60 * i, np.uint8)).save(root / "JPEGImages" / f"{stem}.jpg")
+        save_indices(root / "SegmentationObject" / f"{stem}.png", objects)
+        save_indices(root / "SegmentationClass" / f"{stem}.png", values)
+    sets = root / "ImageSets" / "Segmentation"
+    sets.mkdir(parents=True)
+    (sets / "train.txt").write_text("2007_000032\n2008_000001\n")
+    (sets / "val.txt").write_text("2007_000039\n")
+    return root
+
+
+def test_classes_are_the_official_ones_in_order() -> None:
+    assert len(VOC_CLASSES) == 20
+    assert list(VOC_CLASSES) == sorted(VOC_CLASSES)  # the official order is the alphabet's
+    assert (VOC_CLASSES[CAT - 1], VOC_CLASSES[PERSON - 1]) == ("cat", "person")
+
+
+def test_reads_image_masks_classes_and_void(tmp_path: Path) -> None:
+    data = VocMasks(str(tree(tmp_path)), "train")
+    assert data.image_ids == [2007000032, 2008000001]
+    assert data.category_ids["cat"] == CAT
+    objects, _ = labels()
+    sample = data[1]
+    assert (sample.image_id, sample.file_name) == (2008000001, "2008_000001.jpg")
+    assert (sample.image == 120).all()
+    assert sample.masks is not None
+    assert np.array_equal(sample.masks.dense(), [objects == n for n in (1, 2, 4)])
+    assert sample.class_id is not None
+    assert sample.class_id.tolist() == [CAT - 1, PERSON - 1, PERSON - 1]
+    assert sample.area.tolist() == [80, 150, 104]
+    assert sample.keypoints.shape == (3, 0, 3)
+    assert sample.labelled.all()
+    assert np.array_equal(sample.ignore, objects == 255)
+
+
+def test_without_void_nothing_is_ignored(tmp_path: Path) -> None:
+    root = tree(tmp_path)
+    objects, values = labels()
+    save_indices(root / "SegmentationObject" / f"{STEMS[1]}.png", np.where(objects == 255, 0, objects))
+    save_indices(root / "SegmentationClass" / f"{STEMS[1]}.png", np.where(values == 255, 0, values))
+    assert VocMasks(str(root), "val")[0].ignore is None
+
+
+def test_classes_are_matched_by_name(tmp_path: Path) -> None:
+    data = VocMasks(str(tree(tmp_path)), "val", ["unicorn", "person"])
+    assert data.labelled.tolist() == [False, True]
+    assert data.category_ids == {"person": PERSON}
+    sample = data[0]
+    assert sample.class_id is not None
+    assert sample.class_id.tolist() == [1, 1]
+    assert sample.area.tolist() == [150, 104]
+    with pytest.raises(ValueError, match="no category name in common"):
+        VocMasks(str(tmp_path), "val", ["unicorn"])
+
+
+def test_a_mixed_object_is_what_most_of_it_is(tmp_path: Path) -> None:
+    root = tree(tmp_path)
+    _, values = labels()
+    values[15:18, 5:20] = CAT  # 45 of 150
+    values[18:23, 5:20] = 0  # 75: background has no vote
+    values[20:24, 25:38] = 255  # half of object 4 is void, so not of its mask
+    save_indices(root / "SegmentationClass" / f"{STEMS[1]}.png", values)
+    sample = VocMasks(str(root), "val")[0]
+    assert sample.class_id is not None
+    assert sample.class_id.tolist() == [CAT - 1, CAT - 1, PERSON - 1]
+    assert sample.area.tolist() == [80, 150, 52]
+    assert sample.ignore is not None
+    assert sample.ignore[20:24, 25:38].all()
+
+
+def test_cached_files_are_all_that_is_needed(tmp_path: Path) -> None:
+    cached, plain = (VocMasks(str(tree(tmp_path / str(c))), "train", cache=c) for c in (True, False))
+    again = pickle.loads(pickle.dumps(cached))
+    for folder in ("JPEGImages", "SegmentationObject", "SegmentationClass"):
+        for root in (tmp_path / "True", tmp_path / "False"):
+            (root / folder).rename(root / f"no{folder}")
+    assert np.array_equal(cached[0].image, again[0].image)
+    assert again.select(lambda i: i == 2008000001)[0].area.tolist() == [80, 150, 104]
+    with pytest.raises(ValueError, match="cannot read the image"):
+        plain[0]
+
+
+@pytest.mark.parametrize(("stem", "number"), [("2007_000032", 2007000032), ("0012", 12), ("a_1", 3668523428)])
+def test_ids_come_from_the_stem_alone(stem: str, number: int) -> None:
+    assert stem_id(stem) == number  # never change: held-out shares rely on it
+
+
+OBJECT, CLASS = (f"Segmentation{kind}/{STEMS[0]}.png" for kind in ("Object", "Class"))
+
+
+def colours(root: Path) -> None:
+    Image.fromarray(np.zeros((H, W, 3), np.uint8)).save(root / OBJECT)
+
+
+def small(root: Path) -> None:
+    save_indices(root / OBJECT, labels()[0][:-1])
+
+
+def both_small(root: Path) -> None:
+    for path, indices in zip((OBJECT, CLASS), labels(), strict=True):
+        save_indices(root / path, indices[:, :-1])
+
+
+def set_class(value: int) -> Callable[[Path], None]:
+    def change(root: Path) -> None:
+        objects, values = labels()
+        save_indices(root / CLASS, np.where(objects == 2, value, values))
+
+    return change
+
+
+BAD_IMAGES = {
+    "colours": (colours, rf"{STEMS[0]}\.png: must be a palette PNG \(mode P\).* not mode RGB"),
+    "two sizes": (small, r"SegmentationObject.*\.png is \(29, 40\).*SegmentationClass.*\.png is \(30, 40\)"),
+    "another size": (both_small, rf"{STEMS[0]}\.jpg: image 2007000032 is 40x30 .* say 39x30"),
+    "no such class": (set_class(21), rf"SegmentationClass.{STEMS[0]}\.png: 21 is none of the 20 classes"),
+    "no class": (set_class(0), rf"SegmentationClass.{STEMS[0]}\.png: object 2 has no class"),
+    "no png": (
+        lambda root: (root / OBJECT).write_bytes(b"nothing"),
+        rf"{STEMS[0]}\.png: not a PNG that can be decoded",
+    ),
+    "cut png": (lambda root: (root / CLASS).write_bytes((root / CLASS).read_bytes()[:99]), "truncated"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_IMAGES)
+def test_bad_images_are_named(tmp_path: Path, case: str) -> None:
+    change, message = BAD_IMAGES[case]
+    change(tree(tmp_path))
+    data = VocMasks(str(tmp_path), "train", cache=False)
+    with pytest.raises(ValueError, match=message) as caught:
+        data[0]
+    assert "\n" not in str(caught.value)
+
+
+BAD_SETS = {
+    "a path": ("../JPEGImages/2007_000032", "'../JPEGImages/2007_000032' is not the stem of a file"),
+    "a windows path": ("..\\x", "is not the stem of a file"),
+    "two words": ("2007_000032  1", "is not the stem of a file"),
+    "twice": ("2007_000032\n2007_000032", r"2007_000032\.jpg occurs twice"),
+    "the same digits": ("20070_00032\n2007_000032", "has the same digits"),
+    "no files": ("2009_000001", r"SegmentationObject.2009_000001\.png is missing"),
+    "bytes": ("\udcff", "cannot read the image set"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SETS)
+def test_bad_image_sets_are_named(tmp_path: Path, case: str) -> None:
+    text, message = BAD_SETS[case]
+    path = tree(tmp_path) / "ImageSets" / "Segmentation" / "bad.txt"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ValueError, match=message) as caught:
+        VocMasks(str(tmp_path), "bad")
+    assert "bad.txt" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_tree_lacks_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no such folder of images"):
+        VocMasks(str(tmp_path), "train")
+    root = tree(tmp_path)
+    with pytest.raises(ValueError, match=r"none\.txt: cannot read the image set"):
+        VocMasks(str(root), "none")
+    with pytest.raises(ValueError, match="is not the stem of a file"):
+        VocMasks(str(root), "../Main/train")
+    (root / "JPEGImages" / "2007_000039.jpg").unlink()
+    with pytest.raises(ValueError, match=r"val\.txt: image 2007000039: 'file_name' '2007_000039\.jpg' is missing"):
+        VocMasks(str(root), "val")
+    (root / CLASS).unlink()
+    with pytest.raises(ValueError, match=rf"SegmentationClass.{STEMS[0]}\.png is missing, but .*train\.txt names it"):
+        VocMasks(str(root), "train")
+
+
+# ---- as a source of a recipe
+
+
+def test_open_masks_takes_a_tree(tmp_path: Path) -> None:
+    source = SourceConfig(
+        images=str(tree(tmp_path) / "JPEGImages"), annotations=str(tmp_path), split="train", held_out=0.1
+    )
+    assert [i for i in (2007000032, 2008000001) if held_out(i, 0.1)] == [2007000032]
+    assert open_masks(source, VOC_CLASSES, part="train").image_ids == [2008000001]
+    assert open_masks(source, VOC_CLASSES, part="validation").image_ids == [2007000032]
+    assert source_classes(source) == list(VOC_CLASSES)
+
+
+def test_a_split_is_needed_for_trees_and_for_nothing_else(tmp_path: Path) -> None:
+    source = SourceConfig(images=str(tree(tmp_path) / "JPEGImages"), annotations=str(tmp_path))
+    with pytest.raises(ValueError, match="needs a split"):
+        open_masks(source, VOC_CLASSES, part="train")
+    with pytest.raises(ValueError, match=r"a\.json: split is of VOC trees, but this is no folder"):
+        open_masks(SourceConfig(images=".", annotations="a.json", split="train"), VOC_CLASSES, part="train")
+    with pytest.raises(ValueError, match="split is of VOC trees"):
+        open_source(SourceConfig(images=".", annotations="a.json", split="train"), FIGURE, part="train")
