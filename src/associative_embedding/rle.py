@@ -21,12 +21,18 @@ def decode_runs(segmentation: dict[str, Any], size: tuple[int, int]) -> Array:
     Raises:
         ValueError: when its size or its number of pixels is not that of `size`.
     """
+    runs = read_runs(segmentation, size)
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(size[1], size[0]).T
+
+
+def read_runs(segmentation: dict[str, Any], size: tuple[int, int]) -> Array:
+    """``(R,)`` int64 the runs, which fill an image of `size`; see `decode_runs`."""
     stated, counts = segmentation["size"], segmentation["counts"]
     text = counts.decode("ascii") if isinstance(counts, bytes) else counts
     runs = np.array(text if isinstance(text, list) else decompress_runs(text))
     if tuple(stated) != tuple(size) or runs.min() < 0 or runs.sum() != size[0] * size[1]:
         raise ValueError(f"its size {stated} or its counts, {runs.sum()} pixels, are not those of {list(size)}")
-    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(size[1], size[0]).T
+    return runs
 
 
 def decompress_runs(text: str) -> list[int]:

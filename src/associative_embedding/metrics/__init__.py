@@ -6,6 +6,7 @@
 - `right_grouping`: grouping of annotated keypoints by their tags, apart from detection.
 """
 
+from associative_embedding.metrics.coco_eval import Metrics
 from associative_embedding.metrics.grouping import RightGrouping, right_grouping
 from associative_embedding.metrics.mpii import (
     PeopleGroup,
@@ -18,7 +19,6 @@ from associative_embedding.metrics.mpii import (
 )
 from associative_embedding.metrics.oks import (
     KEYPOINT_METRICS,
-    Metrics,
     evaluate_crowdpose,
     evaluate_keypoints,
     format_table,
