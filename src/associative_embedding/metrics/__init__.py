@@ -3,9 +3,11 @@
 - `evaluate_keypoints`: COCO's ten numbers for any skeleton; `evaluate_crowdpose`.
   The similarity itself is `associative_embedding.metrics.oks.oks`.
 - `mpii_multiperson_ap`: MPII Multi-Person; `pckh` for single people.
+- `cell_scores`: Data Science Bowl 2018, aggregated Jaccard index and panoptic quality.
 - `right_grouping`: grouping of annotated keypoints by their tags, apart from detection.
 """
 
+from associative_embedding.metrics.cells import CellScores, cell_scores
 from associative_embedding.metrics.coco_eval import Metrics
 from associative_embedding.metrics.grouping import RightGrouping, right_grouping
 from associative_embedding.metrics.mpii import (
@@ -26,10 +28,12 @@ from associative_embedding.metrics.oks import (
 
 __all__ = [
     "KEYPOINT_METRICS",
+    "CellScores",
     "Metrics",
     "PeopleGroup",
     "RightGrouping",
     "assign_to_group",
+    "cell_scores",
     "evaluate_crowdpose",
     "evaluate_keypoints",
     "format_table",
