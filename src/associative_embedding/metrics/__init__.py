@@ -3,6 +3,7 @@
 - `evaluate_keypoints`: COCO's ten numbers for any skeleton; `evaluate_crowdpose`.
   The similarity itself is `associative_embedding.metrics.oks.oks`.
 - `mpii_multiperson_ap`: MPII Multi-Person; `pckh` for single people.
+- `voc_map`: mAP^r of PASCAL VOC.
 - `cell_scores`: Data Science Bowl 2018, aggregated Jaccard index and panoptic quality.
 - `right_grouping`: grouping of annotated keypoints by their tags, apart from detection.
 """
@@ -25,6 +26,7 @@ from associative_embedding.metrics.oks import (
     evaluate_keypoints,
     format_table,
 )
+from associative_embedding.metrics.voc import VocImage, voc_map
 
 __all__ = [
     "KEYPOINT_METRICS",
@@ -32,6 +34,7 @@ __all__ = [
     "Metrics",
     "PeopleGroup",
     "RightGrouping",
+    "VocImage",
     "assign_to_group",
     "cell_scores",
     "evaluate_crowdpose",
@@ -43,4 +46,5 @@ __all__ = [
     "pckh",
     "read_groups",
     "right_grouping",
+    "voc_map",
 ]
