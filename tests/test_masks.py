@@ -81,6 +81,22 @@ def test_moved_and_joined() -> None:
     assert repr(whole) == "Masks(4 in 4x2)"
 
 
+@given(dense_masks, st.data())
+def test_without_a_region(dense: np.ndarray, data: st.DataObject) -> None:
+    size = dense.shape[1:]
+    region = data.draw(stnp.arrays(bool, size))
+    masks = Masks.from_dense(dense, size)
+    assert (masks.without(region).dense() == (dense & ~region)).all()
+    assert (masks.dense() == dense).all()
+
+
+def test_a_region_of_another_size_is_refused() -> None:
+    masks = Masks.from_labels(np.array([[1, 2, 3]]))
+    for region in (np.zeros((3, 1), bool), np.zeros((1, 3), np.uint8)):
+        with pytest.raises(ValueError, match=r"a region must be \(H, W\) = \(1, 3\) bool"):
+            masks.without(region)
+
+
 @pytest.mark.parametrize(
     ("corners", "crop", "message"),
     [

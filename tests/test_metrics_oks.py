@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from associative_embedding.metrics.coco_eval import index
 from associative_embedding.metrics.oks import (
     KEYPOINT_METRICS,
     SkeletonEval,
@@ -20,7 +21,6 @@ from associative_embedding.metrics.oks import (
     evaluate_crowdpose,
     evaluate_keypoints,
     format_table,
-    index,
     oks,
 )
 

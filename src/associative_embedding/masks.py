@@ -98,6 +98,13 @@ class Masks:
     def __repr__(self) -> str:
         return f"Masks({len(self)} in {self.size[1]}x{self.size[0]})"
 
+    def without(self, region: Array) -> Masks:
+        """Less the pixels of a ``(H, W)`` bool region; a mask may be empty then, its crop stays where it is."""
+        if region.shape != self.size or region.dtype != np.bool_:
+            raise ValueError(f"a region must be (H, W) = {self.size} bool, not {region.shape} {region.dtype}")
+        crops = tuple(crop & ~region[self.window(i)] for i, crop in enumerate(self.crops))
+        return Masks(self.size, self.corners, crops)
+
     # ---- what they measure
 
     @property

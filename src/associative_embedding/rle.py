@@ -21,7 +21,7 @@ def decode_runs(segmentation: dict[str, Any], size: tuple[int, int]) -> Array:
     Raises:
         ValueError: when its size or its number of pixels is not that of `size`.
     """
-    runs = checked_runs(segmentation, size)
+    runs = read_runs(segmentation, size)
     return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(size[1], size[0]).T
 
 
@@ -30,7 +30,7 @@ def decode_strip(segmentation: dict[str, Any], size: tuple[int, int]) -> tuple[i
 
     Args, raises: see `decode_runs`, which costs as much for a small region as for a large one.
     """
-    ends = np.cumsum(checked_runs(segmentation, size))
+    ends = np.cumsum(read_runs(segmentation, size))
     starts = np.concatenate([[0], ends[:-1]])
     on = np.flatnonzero(starts[1::2] < ends[1::2]) * 2 + 1
     if not len(on):
@@ -40,7 +40,7 @@ def decode_strip(segmentation: dict[str, Any], size: tuple[int, int]) -> tuple[i
     return first, np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(-1, size[0]).T
 
 
-def checked_runs(segmentation: dict[str, Any], size: tuple[int, int]) -> Array:
+def read_runs(segmentation: dict[str, Any], size: tuple[int, int]) -> Array:
     """``(R,)`` how many pixels are off, then on, then off ...; see `decode_runs`."""
     stated, counts = segmentation["size"], segmentation["counts"]
     text = counts.decode("ascii") if isinstance(counts, bytes) else counts

@@ -3,9 +3,14 @@
 - `evaluate_keypoints`: COCO's ten numbers for any skeleton; `evaluate_crowdpose`.
   The similarity itself is `associative_embedding.metrics.oks.oks`.
 - `mpii_multiperson_ap`: MPII Multi-Person; `pckh` for single people.
+- `evaluate_masks`: COCO's twelve numbers for instance masks; `voc_map`: mAP^r of PASCAL VOC.
+- `cell_scores`: Data Science Bowl 2018, aggregated Jaccard index and panoptic quality.
 - `right_grouping`: grouping of annotated keypoints by their tags, apart from detection.
 """
 
+from associative_embedding.metrics.cells import CellScores, cell_scores
+from associative_embedding.metrics.coco_eval import Metrics
+from associative_embedding.metrics.coco_masks import MASK_METRICS, evaluate_masks
 from associative_embedding.metrics.grouping import RightGrouping, right_grouping
 from associative_embedding.metrics.mpii import (
     PeopleGroup,
@@ -18,20 +23,25 @@ from associative_embedding.metrics.mpii import (
 )
 from associative_embedding.metrics.oks import (
     KEYPOINT_METRICS,
-    Metrics,
     evaluate_crowdpose,
     evaluate_keypoints,
     format_table,
 )
+from associative_embedding.metrics.voc import VocImage, voc_map
 
 __all__ = [
     "KEYPOINT_METRICS",
+    "MASK_METRICS",
+    "CellScores",
     "Metrics",
     "PeopleGroup",
     "RightGrouping",
+    "VocImage",
     "assign_to_group",
+    "cell_scores",
     "evaluate_crowdpose",
     "evaluate_keypoints",
+    "evaluate_masks",
     "format_table",
     "group_region",
     "head_size",
@@ -39,4 +49,5 @@ __all__ = [
     "pckh",
     "read_groups",
     "right_grouping",
+    "voc_map",
 ]

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
+from associative_embedding.metrics.ranking import mean, ranked_precision
 from associative_embedding.skeleton import MPII_16
 from associative_embedding.types import Array
 
@@ -141,10 +142,7 @@ def average_precision(score: Array, label: Array, total: int) -> float:
         label: ``(M,)`` bool, true positive.
         total: number of truths, above 0.
     """
-    hit = label[np.argsort(score, kind="stable")[::-1]]
-    precision = np.cumsum(hit) / np.arange(1, len(hit) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(envelope[hit].sum() / total)  # recall rises by 1 / total at each hit
+    return ranked_precision(label[np.argsort(score, kind="stable")[::-1]], total)
 
 
 def pckh(predicted: Array, truth: Array, size: Array, *, threshold: float = 0.5) -> dict[str, float | None]:
@@ -178,11 +176,6 @@ def pckh(predicted: Array, truth: Array, size: Array, *, threshold: float = 0.5)
 def table(values: Mapping[str, float]) -> dict[str, float | None]:
     """Head ... Ankle from the values of the keypoint types."""
     return {column: mean([values[name] for name in names if name in values]) for column, names in COLUMNS.items()}
-
-
-def mean(values: Iterable[float]) -> float | None:
-    listed = list(values)
-    return sum(listed) / len(listed) if listed else None
 
 
 def read_groups(path: str | Path) -> list[list[Array]]:

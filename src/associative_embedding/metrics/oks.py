@@ -6,10 +6,9 @@ of files that it would crash on or score silently wrong, and no printing.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,15 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from associative_embedding.coco_json import check_coco, read_coco
+from associative_embedding.metrics.coco_eval import (
+    Metrics,
+    check_result,
+    official_numbers,
+    read_truth,
+    wanted_images,
+)
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.types import Array
-
-Metrics = dict[str, float | None]  # None: undefined, there was nothing to find
 
 KEYPOINT_METRICS = (
     "AP",
@@ -105,20 +108,22 @@ def evaluate_keypoints(
     """
     dataset, where = read_truth(truth, name)
     sigmas_of = category_sigmas(dataset, sigmas, where)
-    known = {image["id"] for image in dataset["images"]}
-    wanted = sorted(known if image_ids is None else set(image_ids))
-    if not wanted or not known.issuperset(wanted):
-        unknown = ", ".join(str(i) for i in wanted if i not in known)
-        complaint = f"image_ids names images that the truth does not have: {unknown}" if wanted else "no images"
-        raise ValueError(f"{where}: {complaint}")
+    wanted = wanted_images(dataset, image_ids, where)
     counts = {category: len(s) for category, s in sigmas_of.items()}
     annotations = [
         checked_truth(a, i, counts[a["category_id"]], where, use_area=use_area)
         for i, a in enumerate(dataset["annotations"], start=1)
         if a.get("category_id") in counts
     ]
-    found = checked_results(results, known, counts)
-    return summarize({**dataset, "annotations": annotations}, found, wanted, sigmas_of)
+    found = checked_results(results, {image["id"] for image in dataset["images"]}, counts)
+    return official_numbers(
+        KEYPOINT_METRICS,
+        partial(SkeletonEval, sigmas_of=sigmas_of),
+        {**dataset, "annotations": annotations},
+        found,
+        image_ids=wanted,
+        category_ids=sorted(sigmas_of),
+    )
 
 
 def evaluate_crowdpose(truth: Mapping[str, Any] | str | Path, results: Sequence[Mapping[str, Any]]) -> Metrics:
@@ -154,14 +159,6 @@ def format_table(metrics: Mapping[str, float | None], *, digits: int = 3) -> str
     widths = [max(len(name), len(value)) for name, value in zip(metrics, values, strict=True)]
     rows = (list(metrics), values)
     return "\n".join("  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows)
-
-
-def read_truth(truth: Mapping[str, Any] | str | Path, name: str | None = None) -> tuple[dict[str, Any], str]:
-    """A COCO dataset from a mapping or a json file, and what messages call it."""
-    if isinstance(truth, Mapping):
-        where = name or "truth"
-        return dict(check_coco(dict(truth), where)), where
-    return read_coco(truth), name or str(truth)
 
 
 def category_sigmas(
@@ -226,11 +223,7 @@ def checked_results(
     if any(r.get("bbox") for r in results):
         keys.add("bbox")
     for number, result in enumerate(results):
-        where = f"result {number} of image {result.get('image_id')}"
-        if missing := sorted(key for key in keys if result.get(key) in (None, [])):
-            raise ValueError(f"{where} has no {', '.join(missing)}")
-        if result["image_id"] not in images:
-            raise ValueError(f"{where}: the truth does not have this image")
+        where = check_result(result, number, keys, images)
         if result["category_id"] not in counts:
             raise ValueError(f"{where}: the truth has no category {result['category_id']} with keypoints")
         if len(result["keypoints"]) != 3 * counts[result["category_id"]]:
@@ -252,28 +245,3 @@ class SkeletonEval(COCOeval):  # type: ignore[misc]
     def computeOks(self, imgId: int, catId: int) -> Any:
         self.params.kpt_oks_sigmas = self.sigmas_of[catId]
         return super().computeOks(imgId, catId)
-
-
-def summarize(
-    dataset: dict[str, Any], results: list[dict[str, Any]], image_ids: list[Any], sigmas_of: Mapping[int, Array]
-) -> Metrics:
-    """The ten numbers of checked truths and results."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = index(dataset)
-        # its loadRes needs a first result
-        found = truth.loadRes(results) if results else index({**dataset, "annotations": []})
-        evaluation = SkeletonEval(truth, found, sigmas_of)
-        evaluation.params.imgIds = image_ids
-        evaluation.params.catIds = sorted(sigmas_of)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    stats = zip(KEYPOINT_METRICS, evaluation.stats, strict=True)
-    return {name: None if value < 0 else float(value) for name, value in stats}
-
-
-def index(dataset: dict[str, Any]) -> COCO:
-    coco = COCO()
-    coco.dataset = dataset
-    coco.createIndex()
-    return coco
