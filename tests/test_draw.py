@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.draw import DROPPED, SIDE_COLOURS, draw_instances, draw_tag_maps, draw_tag_plot, limb_radius
+from associative_embedding.draw import SIDE_COLOURS, draw_instances, limb_radius
+from associative_embedding.draw_tags import DROPPED, draw_tag_maps, draw_tag_plot
 from associative_embedding.skeleton import COCO_17, Skeleton
 from associative_embedding.strokes import RIM, contact_sheet, draw_dot, draw_line, palette
 from associative_embedding.types import Detections, Groups, Instances
