@@ -156,6 +156,7 @@ def test_a_missing_recipe_or_a_folder_gets_one_line(tmp_path: Path, capfd: pytes
         (["predict", "a.jpg", "--scals", "1"], "unknown option 'scals'; did you mean 'scales'?"),
         (["predict", "a.jpg", "--scales", "big"], "scales element 1: must be float, not 'big'"),
         (["predict", "a.jpg", "--show", "all"], "show: must be one of 'found', 'people', 'tags', 'nothing', not 'all'"),
+        (["predict", "a.jpg", "--labels", "jpg"], "labels: must be one of 'tif', 'png', 'none', not 'jpg'"),
         (["predict", "a.jpg", "--min-score", "2"], "min_score must be in [0, 1], not 2"),
         (["predict", "a.jpg", "--input-size", "big"], "input_size: must be int, not 'big'"),
         (["evaluate", "--images", "b"], "the following arguments are required: annotations"),

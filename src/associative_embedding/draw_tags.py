@@ -132,7 +132,7 @@ def draw_tag_histogram(
     return canvas
 
 
-def draw_tag_maps(image: Array, tag: Array, heatmap: Array, channels: Mapping[str, int]) -> Array:
+def draw_tag_maps(image: Array, tag: Array, heatmap: Array, channels: Mapping[str, int], *, columns: int = 6) -> Array:
     """The tag maps of some channels as in the paper's figure 7: the image once for each, tinted by the tag.
 
     The colour is the tag (one scale for all), its opacity the heatmap: instances that the network keeps apart differ
@@ -143,6 +143,7 @@ def draw_tag_maps(image: Array, tag: Array, heatmap: Array, channels: Mapping[st
         tag: ``(K, h, w)`` tags.
         heatmap: ``(K, h, w)`` scores in [0, 1].
         channels: title -> channel, for instance ``skeleton.index`` for all keypoint types.
+        columns: pictures side by side.
 
     Raises:
         ValueError: for maps of different or other shapes, an unknown channel, or tags that are not finite.
@@ -164,7 +165,7 @@ def draw_tag_maps(image: Array, tag: Array, heatmap: Array, channels: Mapping[st
         panel = _tint(base, (tag[channel] - low) / (high - low), heatmap[channel])
         draw_label(panel, title, np.array([0.0, 0.0]), RIM, [])
         panels.append(panel)
-    return contact_sheet(panels, columns=min(len(panels), 6))
+    return contact_sheet(panels, columns=min(len(panels), columns))
 
 
 def foreground_maps(pixels: Detections, channels: int, size: tuple[int, int]) -> tuple[Array, Array]:

@@ -168,7 +168,7 @@ def pixel_tag_pictures(decoded: Decoded, masks: Masks, maps: Maps, view: Array) 
     titles = {names.get(c, f"class {c}"): c for c in shown}
     tag, score = foreground_maps(pixels, channels, (height, width))
     return [
-        draw_tag_maps(view, tag, score, titles),
+        draw_tag_maps(view, tag, score, titles, columns=3),
         draw_tag_histogram(pixels, groups, titles, mask_colours(masks)),
     ]
 
