@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from associative_embedding import draw_masks as draw_masks_module
 from associative_embedding.draw import draw_instances
 from associative_embedding.draw_masks import FILL, SHADE, draw_masks, mask_colours, territories
 from associative_embedding.masks import Masks
@@ -168,10 +170,15 @@ def test_a_region_has_its_number_s_colour_unless_a_neighbour_is_like_it() -> Non
     assert len(mask_colours(Masks.from_dense(np.zeros((3, 5, 5), bool), (5, 5)))) == 3
 
 
-def test_large_images_are_looked_at_in_less_detail() -> None:
+def test_large_images_are_looked_at_in_less_detail(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(
+        draw_masks_module, "territories", lambda labels: (seen.append(labels.shape), territories(labels))[1]
+    )
     labels = cells(60, (64, 64), 0).repeat(40, axis=0).repeat(40, axis=1)
     distance = colour_distance(mask_colours(Masks.from_labels(labels, 60)))
     assert min(distance[pair] for pair in neighbours(labels[::40, ::40], 1)) > 40
+    assert max(seen[0]) <= 1024
 
 
 @settings(max_examples=30, deadline=None)
@@ -203,6 +210,18 @@ def test_scores_are_written_where_there_is_room() -> None:
     assert not written.any()  # the small one has none, and no text leaves its region
     other = draw_instances(canvas(), replace(found, score=np.float32([0.11, 0.1])), scores=True)
     assert (other != scored).any()  # it is the number that is written
+
+
+def test_a_text_lies_around_the_innermost_pixel() -> None:
+    """Of a frying pan, in the pan."""
+    dense = np.zeros((1, *SIZE), bool)
+    cv2.circle(dense[0].view(np.uint8), (120, 60), 30, 1, -1)
+    dense[0, 58:63, :120] = True
+    found = found_of(Masks.from_dense(dense, SIZE))
+    written = (draw_instances(canvas(), found) != draw_instances(canvas(), found, scores=True)).any(axis=2)
+    y, x = np.nonzero(written)
+    assert (x.min() + x.max()) / 2 == pytest.approx(120, abs=2)
+    assert (y.min() + y.max()) / 2 == pytest.approx(60, abs=2)
 
 
 def written_width(names: dict[int, str], **options: Any) -> int:

@@ -139,6 +139,17 @@ def test_bars_are_as_high_as_there_are_pixels_in_the_colour_of_their_group() -> 
     assert grey[fourth] == pytest.approx(0.2 * room, abs=1)
 
 
+def test_groups_in_one_bar_are_stacked() -> None:
+    tag, group = np.repeat([0.0, 5.0], [80, 60]), np.repeat([0, 1, 2, -1], [40, 40, 30, 30])
+    pixels, groups = grouped(tag, group, np.zeros(140))
+    picture = draw_tag_histogram(pixels, replace(groups, tag=np.full((3, 1), 2.5)), {"cell": 0})
+    red, blue, green, grey = (bars(picture, colour) for colour in (*palette(3), DROPPED))
+    first, second = red.argmax(), green.argmax()
+    assert red[first] == pytest.approx(blue[first], abs=1)
+    assert green[second] == pytest.approx(0.75 * red[first], abs=1)
+    assert grey[second] == pytest.approx(0.75 * red[first], abs=1)
+
+
 def test_identifiers_are_marked() -> None:
     pixels, groups = grouped([0.0, 2.0, 8.0, 8.0], [0, 0, 1, 1], [0] * 4)
     above = draw_tag_histogram(pixels, groups, {"cell": 0})[:29]  # the bars
