@@ -12,7 +12,8 @@ import numpy as np
 import skimage.data
 
 from associative_embedding import load
-from associative_embedding.draw import draw_instances, draw_tag_plot
+from associative_embedding.draw import draw_instances
+from associative_embedding.draw_tags import draw_tag_plot
 from associative_embedding.output import write_image
 
 

@@ -16,9 +16,9 @@ import associative_embedding as package
 SOURCE = Path(package.__file__).parent
 NAME = package.__name__
 LAYERS = [
-    "version types skeleton geometry masks rle config device",
+    "version errors types skeleton geometry masks rle config device",
     "losses detect grouping modes views tiles",
-    "models data metrics draw strokes image_io coco_json download output movenet",
+    "models data metrics strokes draw draw_masks draw_tags image_io coco_json download output movenet",
     "tasks",
     "checkpoint optimisation interrupt journal training_state training_data recipe_file "
     "train evaluate predict run_predict convert",

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.draw import DROPPED, SIDE_COLOURS, draw_instances, draw_tag_maps, draw_tag_plot, limb_radius
+from associative_embedding.draw import SIDE_COLOURS, draw_instances, limb_radius
 from associative_embedding.skeleton import COCO_17, Skeleton
 from associative_embedding.strokes import RIM, contact_sheet, draw_dot, draw_line, palette
-from associative_embedding.types import Detections, Groups, Instances
+from associative_embedding.types import Instances
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -157,6 +157,11 @@ def test_nothing_breaks_it(height: int, width: int, n: int, spread: float, seed:
     assert drawn.shape == (height, width, 3)
 
 
+def test_what_has_neither_skeleton_nor_mask_is_not_drawn() -> None:
+    bare = Instances(np.ones(1, np.float32), np.ones(1, np.int64), np.zeros((1, 1)), np.zeros((1, 0, 3)), SIZE, None)
+    assert not changed(draw_instances(canvas(), bare, scores=True, boxes=True)).any()
+
+
 def test_palette() -> None:
     assert palette(0).shape == (0, 3)
     np.testing.assert_array_equal(palette(500)[:7], palette(7))
@@ -177,94 +182,3 @@ def test_contact_sheet() -> None:
     assert (sheet[6:, 6:] == 255).all()
     with pytest.raises(ValueError, match="needs pictures and columns"):
         contact_sheet([], 2)
-
-
-# --- tags
-
-
-def grouped(tag: Any, group: Any, step: Any) -> tuple[Detections, Groups]:
-    tag = np.array(tag, np.float64)
-    tag = tag[:, None] if tag.ndim == 1 else tag
-    group = np.array(group)
-    count = int(group.max(initial=-1)) + 1
-    means = np.array([tag[group == g].mean(axis=0) for g in range(count)]).reshape(count, tag.shape[1])
-    detections = Detections(np.ones(len(group)), tag, np.zeros((len(group), 2)), np.array(step, np.int64))
-    return detections, Groups(group, means, np.ones(count))
-
-
-def dots(picture: Array, colour: Any) -> Array:
-    """``(n, 2)`` x, y of the dots of a colour, from left to right."""
-    count, _, stats, centres = cv2.connectedComponentsWithStats((picture == colour).all(axis=2).astype(np.uint8))
-    large = [centres[i] for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] > 40]
-    return np.array(sorted(map(tuple, large))).reshape(-1, 2)
-
-
-def test_tag_plot_places_each_dot() -> None:
-    detections, groups = grouped([0.0, 0.2, 5.0, 2.5], [0, 0, 1, -1], [0, 1, 1, 2])
-    picture = draw_tag_plot(detections, groups, PAIR)
-    red, blue, grey = dots(picture, palette(2)[0]), dots(picture, palette(2)[1]), dots(picture, DROPPED)
-    assert (len(red), len(blue), len(grey)) == (2, 1, 1)
-    assert red[0, 1] < red[1, 1] == pytest.approx(blue[0, 1], abs=0.5)  # rows are keypoint types
-    assert grey[0, 1] > blue[0, 1]
-    unit = (blue[0, 0] - red[0, 0]) / 5
-    assert red[1, 0] - red[0, 0] == pytest.approx(0.2 * unit, abs=0.7)
-    assert grey[0, 0] - red[0, 0] == pytest.approx(2.5 * unit, abs=0.7)
-
-
-def test_tag_plot_of_several_values_shows_the_direction_that_separates() -> None:
-    rng = np.random.default_rng(0)
-    tag = rng.normal(scale=0.05, size=(8, 3))
-    tag[4:, 2] += 4  # the people differ in the last value alone
-    detections, groups = grouped(tag, [0] * 4 + [1] * 4, [0, 1, 2, 0, 0, 1, 2, 1])
-    picture = draw_tag_plot(detections, groups, PAIR)
-    left, right = dots(picture, palette(2)[0]), dots(picture, palette(2)[1])
-    assert left[:, 0].max() + 300 < right[:, 0].min()
-
-
-@pytest.mark.parametrize(("tag", "group"), [([], []), ([1.0, 1.0], [0, 0]), ([[1.0, 2.0]] * 2, [0, -1])])
-def test_tag_plot_of_little(tag: Any, group: list[int]) -> None:
-    detections, groups = grouped(tag, np.array(group, int), [0, 1][: len(group)])
-    picture = draw_tag_plot(detections, groups, PAIR)
-    assert len(dots(picture, palette(1)[0])) == group.count(0)
-    assert len(dots(picture, DROPPED)) == group.count(-1)
-
-
-def test_tag_plot_refuses_what_does_not_fit() -> None:
-    detections, groups = grouped([0.0, 1.0], [0, 1], [0, 1])
-    for wrong, reason in (
-        (replace(groups, group=np.zeros(3, int)), "3 group numbers for 2"),
-        (replace(groups, group=np.array([0, 2])), "group is none"),
-        (replace(groups, tag=groups.tag * np.nan), "not finite"),
-    ):
-        with pytest.raises(ValueError, match=reason):
-            draw_tag_plot(detections, wrong, PAIR)
-    with pytest.raises(ValueError, match="step is outside"):
-        draw_tag_plot(replace(detections, step=np.array([0, 3])), groups, PAIR)
-
-
-def test_tag_maps_tint_people_apart() -> None:
-    heatmap, tag = np.zeros((2, 10, 20)), np.full((2, 10, 20), 1e6)  # elsewhere a tag may be anything
-    heatmap[:, 5, 4] = heatmap[0, 5, 15] = 1
-    tag[:, 5, 4], tag[0, 5, 15] = -1.0, 1.0
-    picture = draw_tag_maps(canvas(200, (120, 240)), tag, heatmap, {"nose": 0, "hip": 1})
-    assert picture.shape == (120, 240 * 2 + 6, 3)
-    middle = 12 * 5 + 6
-    low, high, low_again = (picture[middle, x].astype(int) for x in (54, 186, 240 + 6 + 54))
-    assert low[2] > low[0] + 60  # blue
-    assert high[0] > high[2] + 60  # red
-    np.testing.assert_array_equal(low, low_again)  # one scale for all panels
-    assert np.ptp(picture[100, 120].astype(int)) == 0  # grey where nothing is
-
-
-def test_tag_maps_refuse_what_does_not_fit() -> None:
-    image, maps = canvas(), np.zeros((2, 4, 4))
-    for tag, heatmap, channels, reason in (
-        (maps, maps[:1], {"a": 0}, r"must both be \(K, h, w\)"),
-        (maps[0], maps[0], {"a": 0}, r"must both be \(K, h, w\)"),
-        (maps, maps, {"a": 2}, "outside of the 2 maps"),
-        (maps * np.nan, maps, {"a": 1}, "not finite"),
-        (maps, maps, {}, "needs pictures"),
-    ):
-        with pytest.raises(ValueError, match=reason):
-            draw_tag_maps(image, tag, heatmap, channels)
-    assert draw_tag_maps(image, maps, maps, {"a": 0}).shape == image.shape

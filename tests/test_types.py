@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from associative_embedding.masks import Masks
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.types import Instances, Maps, Sample, TagSamples, Target
 
@@ -94,6 +95,19 @@ def test_to_coco() -> None:
 
 def test_repr_says_shapes() -> None:
     assert repr(instances()) == "Instances(3 in 50x40, keypoints (3, 3, 3), tag (3, 1), skeleton 'tripod')"
+
+
+def test_repr_of_masks_names_a_few_classes_and_counts_many() -> None:
+    bare = {
+        "score": np.zeros(0),
+        "class_id": np.zeros(0, int),
+        "tag": np.zeros((0, 1)),
+        "keypoints": np.zeros((0, 0, 3)),
+    }
+    for count, what in ((2, "masks of c0, c1"), (80, "masks of 80 classes")):
+        names = {i: f"c{i}" for i in range(count)}
+        found = Instances(**bare, image_size=(4, 5), skeleton=None, masks=Masks.empty((4, 5)), class_names=names)
+        assert repr(found) == f"Instances(0 in 5x4, {what}, tag (0, 1))"
 
 
 def test_draw_needs_an_image() -> None:

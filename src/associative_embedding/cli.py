@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from associative_embedding.errors import UsageError
 from associative_embedding.version import VERSION
 
 # All else is imported inside of `main`, so that Ctrl-C is one line from the start.
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 
 # The allocator otherwise returns the large buffers of a forward pass to the system after every image.
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
-
-
-class UsageError(ValueError):
-    """A command line or recipe that cannot be meant."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -145,7 +142,7 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--version", action="version", version=f"associative-embedding {VERSION}")
     commands = parser.add_subcommands(dest="command")
     for name, text in (
-        ("predict", "find people in images"),
+        ("predict", "find people or objects in images"),
         ("train", "train by a recipe (YAML): ae train RECIPE.yaml [--setting value ...]; the same command resumes"),
         ("evaluate", "official metrics of a model on a COCO json"),
         ("convert", "other projects' weights to a file to start from"),
@@ -170,9 +167,15 @@ def build_predict(parser: ArgumentParser) -> ArgumentParser:
     add_model_options(parser)
     add("--output", type=str, default="output", help="folder of annotated pictures")
     add("--json", type=str, default=None, help="results file (default: OUTPUT/predictions.json)")
-    add("--min_score", "--min-score", type=float, default=None, help="lowest person score, 0 to 1 (default: 0.2)")
-    add("--show", type=Literal["people", "tags", "nothing"], default="people", help="what to draw")
-    add("--scores", action="store_true", help="write each person's score into the picture")
+    add("--min_score", "--min-score", type=float, default=None, help="lowest score, 0 to 1 (default: the model's)")
+    add(
+        "--show",
+        type=Literal["found", "people", "tags", "nothing"],  # people: the name of found when nothing else was
+        default="found",
+        help="what to draw: what was found (also called people), its tags too, or nothing",
+    )
+    add("--scores", action="store_true", help="write each score, and the class of several, into the picture")
+    add("--labels", type=Literal["tif", "png", "none"], default=None, help="label images of masks (default: tif)")
     add("--recursive", action="store_true", help="also look into subfolders")
     return parser
 
@@ -246,6 +249,7 @@ def run_predict(options: Namespace) -> int:
         min_score=options.min_score,
         show=options.show,
         scores=options.scores,
+        labels=options.labels,
         recursive=options.recursive,
     )
 

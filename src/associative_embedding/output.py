@@ -1,4 +1,4 @@
-"""Results out: one COCO dataset, annotated pictures, and files that are whole or not there at all."""
+"""Results out: one COCO dataset, annotated pictures, label images, and files that are whole or not there at all."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 import cv2
+import numpy as np
 from tqdm import tqdm
 
 from associative_embedding.skeleton import Skeleton
@@ -36,6 +37,8 @@ IMAGE_OPTIONS: dict[str, tuple[int, ...]] = {
     ".tiff": (),
     ".webp": (cv2.IMWRITE_WEBP_QUALITY, 95),
 }
+# Deflate without a predictor (TIFF tags 259 and 317): what cv2 does by default, LZW, not every reader reads
+LABEL_OPTIONS: dict[str, tuple[int, ...]] = {".png": (), ".tif": (259, 8, 317, 1), ".tiff": (259, 8, 317, 1)}
 
 
 def atomic_write(path: str | Path, data: bytes) -> None:
@@ -126,17 +129,52 @@ def write_image(path: str | Path, rgb: Array) -> None:
         raise ValueError(f"cannot write {path}: the extension must be one of {', '.join(IMAGE_OPTIONS)}")
     if rgb.ndim != 3 or rgb.shape[2] != 3 or str(rgb.dtype) != "uint8" or rgb.size == 0:
         raise ValueError(f"cannot write {path}: the picture must be (H, W, 3) uint8, not {rgb.shape} {rgb.dtype}")
+    atomic_write(path, _encode(path, rgb[:, :, ::-1], IMAGE_OPTIONS[extension]))
+
+
+def write_labels(path: str | Path, labels: Array) -> None:
+    """Write a label image atomically, without loss: each pixel's value is the number of its object.
+
+    Args:
+        path: ``.tif``, ``.tiff`` or ``.png``: 16 bits without sign; a TIFF of more than 65,535 objects has 32 bits.
+        labels: ``(H, W)`` integers, 0 = background; see `Masks.labels`.
+
+    Raises:
+        ValueError: for another extension, or labels that the format cannot hold.
+        OSError: see `atomic_write`.
+    """
+    extension = Path(path).suffix.lower()
+    if extension not in LABEL_OPTIONS:
+        raise ValueError(f"cannot write {path}: the extension must be one of {', '.join(LABEL_OPTIONS)}")
+    if labels.ndim != 2 or labels.dtype.kind not in "iu" or labels.size == 0:
+        raise ValueError(f"cannot write {path}: labels must be (H, W) integers, not {labels.shape} {labels.dtype}")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high > np.iinfo(np.int32).max:
+        raise ValueError(f"cannot write {path}: labels must be from 0 to 2147483647, not {low} to {high}")
+    wide = high > np.iinfo(np.uint16).max
+    if wide and extension == ".png":
+        raise ValueError(f"cannot write {path}: a .png holds 65535 labels, not {high}; write a .tif")
+    pixels = labels.astype(np.int32 if wide else np.uint16)
+    atomic_write(path, _encode(path, pixels, LABEL_OPTIONS[extension]))
+
+
+def _encode(path: str | Path, pixels: Array, options: tuple[int, ...]) -> bytes:
+    """The bytes of an image file, of pixels as cv2 has them (BGR)."""
+    extension = Path(path).suffix.lower()
     try:
-        done, data = cv2.imencode(extension, rgb[:, :, ::-1], IMAGE_OPTIONS[extension])
+        done, data = cv2.imencode(extension, pixels, options)
     except cv2.error:
         done = False
     if not done:
-        raise ValueError(f"cannot write {path}: {extension} cannot hold {rgb.shape[1]}x{rgb.shape[0]} pixels")
-    atomic_write(path, data.tobytes())
+        raise ValueError(f"cannot write {path}: {extension} cannot hold {pixels.shape[1]}x{pixels.shape[0]} pixels")
+    return data.tobytes()
 
 
 def save_instances(instances: Instances, path: str | Path) -> None:
     """One image's result: a COCO dataset (``.json``) or the annotated picture (an extension of `IMAGE_OPTIONS`).
+
+    Of masks, a ``.tif`` or ``.tiff`` is not the picture but the label image: pixels of the first instance are 1, of
+    the second 2, ..., of none 0 (see `write_labels` and `Masks.labels`).
 
     Raises:
         ValueError: for another extension, or for a picture when the instances keep no image.
@@ -145,6 +183,8 @@ def save_instances(instances: Instances, path: str | Path) -> None:
     extension = Path(path).suffix.lower()
     if extension == ".json":
         write_json(path, coco_dataset([instances]))
+    elif instances.masks is not None and extension in (".tif", ".tiff"):
+        write_labels(path, instances.masks.labels())
     elif extension in IMAGE_OPTIONS:
         write_image(path, instances.draw())
     else:
@@ -211,6 +251,12 @@ def annotated_name(source: str, folder: str | Path) -> Path:
     stem = re.sub(r"[^\w.-]+", "_", stem)[:60].strip("._") or "image"
     digest = hashlib.sha256(os.fsencode(identity)).hexdigest()[:8]
     return Path(folder) / f"{stem}-{digest}{'.png' if extension.lower() == '.png' else '.jpg'}"
+
+
+def labels_name(source: str, folder: str | Path, extension: str) -> Path:
+    """Where the label image of a source goes: ``folder/name-<hash>-labels.tif``; see `annotated_name`."""
+    picture = annotated_name(source, folder)
+    return picture.with_name(f"{picture.stem}-labels{extension}")
 
 
 class Periodic:

@@ -91,7 +91,7 @@ class Predictor:
         """People or objects in one image: a path, URL, bytes, ``(H, W[, 3 or 4])`` array (RGB) or PIL image.
 
         All that the model's decode settings leave are returned (``decode.min_score``), unsure ones too; ``ae predict``
-        shows those from `run_predict.MIN_SCORE` on: ``people[people.score >= MIN_SCORE]``.
+        shows those from the task's score on: ``people[people.score >= model.task.shown_score]``.
 
         Args:
             keep_image: keep the picture in the result, for `Instances.draw`.

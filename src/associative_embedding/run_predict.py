@@ -1,4 +1,4 @@
-"""``ae predict``: many images in, annotated pictures and one COCO json out. One bad image never stops the others."""
+"""``ae predict``: many images in, pictures, labels and one COCO json out. One bad image never stops the others."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from associative_embedding.draw import draw_tag_maps, draw_tag_plot
+from associative_embedding.draw_masks import mask_colours
+from associative_embedding.draw_tags import draw_tag_histogram, draw_tag_maps, draw_tag_plot, foreground_maps
+from associative_embedding.errors import UsageError
 from associative_embedding.geometry import ImageGeometry, warp
 from associative_embedding.image_io import ImageError, find_images
-from associative_embedding.output import ResultsWriter, annotated_name, say, write_image
+from associative_embedding.masks import Masks
+from associative_embedding.output import ResultsWriter, annotated_name, labels_name, say, write_image, write_labels
 from associative_embedding.predict import load
-from associative_embedding.tasks.task import Decoded
-from associative_embedding.types import Array, Groups, Maps
-
-MIN_SCORE = 0.2  # of a person in results and pictures; evaluation and Python calls have no such limit
+from associative_embedding.skeleton import Skeleton
+from associative_embedding.tasks.task import Decoded, Task
+from associative_embedding.types import Array, Groups, Instances, Maps
 
 
 def predict_sources(
@@ -32,26 +34,29 @@ def predict_sources(
     flip: bool = False,
     device: str = "auto",
     min_score: float | None = None,
-    show: str = "people",
+    show: str = "found",
     scores: bool = False,
+    labels: str | None = None,
     recursive: bool = False,
 ) -> int:
     """
     Args:
         sources: files, folders, patterns, URLs (see `image_io.find_images`).
         model, input_size, scales, flip, device: see `predict.load`.
-        output: folder of the annotated pictures.
+        output: folder of the annotated pictures and label images.
         json_path: results file, by default ``predictions.json`` in that folder.
-        min_score: lowest score of a person, by default `MIN_SCORE`. Pictures show the keypoints from
+        min_score: lowest score, by default the task's `shown_score`. Pictures show the keypoints from
             `draw.MIN_KEYPOINT_SCORE` on, the results file has all.
-        show: "people", "tags" or "nothing".
-        scores: write each person's score into the picture.
+        show: "found" (or "people"), "tags" (and what was found) or "nothing".
+        scores: write each score into the picture.
+        labels: "tif", "png" or "none": the label images of a model that finds masks, by default "tif".
         recursive: also look into subfolders.
 
     Returns:
         the exit status: 0, or 1 when a source could not be read (all others are done).
 
     Raises:
+        UsageError: for labels of a model that finds no masks.
         ValueError, OSError: when nothing can be done at all: no model, no writable output.
         KeyboardInterrupt: what was computed is kept.
     """
@@ -59,9 +64,10 @@ def predict_sources(
     if not paths:
         return 1  # and the results of an earlier run stay
     predictor = load(model, device=device, input_size=input_size, scales=scales, flip=flip)
+    kind = labels_kind(predictor.task, labels)
     results = Path(json_path) if json_path else Path(output) / "predictions.json"
-    lowest = MIN_SCORE if min_score is None else min_score
-    people = done = 0
+    lowest = predictor.task.shown_score if min_score is None else min_score
+    count = done = 0
     try:
         with ResultsWriter(results, categories=predictor.task.categories) as writer:
             for path in tqdm(paths, desc="predict", unit="image", disable=None if len(paths) > 1 else True):
@@ -69,15 +75,17 @@ def predict_sources(
                     decoded, maps, geometry = predictor.explain(path)
                     decoded = select(decoded, decoded.instances.score >= lowest)
                     found = decoded.instances
+                    written = save_labels(found, path, output, kind)
                     writer.add(found)
-                    people, done = people + len(found), done + 1
+                    count, done = count + len(found), done + 1
                     if show != "nothing":
-                        target = annotated_name(path, output)
                         pictures = [found.draw(scores=scores)]
                         if show == "tags":
                             pictures += tag_pictures(decoded, maps, geometry)
-                        write_image(target, stack(pictures))
-                        say(f"{path}: {len(found)} found -> {target}")
+                        written = [annotated_name(path, output), *written]
+                        write_image(written[0], stack(pictures))
+                    if written:
+                        say(f"{path}: {len(found)} found -> {', '.join(map(str, written))}")
                 except ValueError as error:
                     failures += 1
                     report(error)
@@ -85,8 +93,28 @@ def predict_sources(
         kept = f"are in {results}" if done else "are done"
         raise KeyboardInterrupt(f"interrupted; {done} of {len(paths)} images {kept}") from None
     if done:
-        say(f"{people} found in {done} of {len(paths)} images -> {results}")
+        say(f"{count} found in {done} of {len(paths)} images -> {results}")
     return 1 if failures else 0
+
+
+def labels_kind(task: Task, asked: str | None) -> str:
+    """The kind of label images to write, "none" for no ones.
+
+    Raises:
+        UsageError: when some are asked for, and the task finds no masks.
+    """
+    if asked is not None and not task.finds_masks:
+        raise UsageError(f"--labels {asked}: label images are of masks, and this model finds keypoints; leave it out")
+    return (asked or "tif") if task.finds_masks else "none"
+
+
+def save_labels(found: Instances, source: str, folder: str, kind: str) -> list[Path]:
+    """Write one image's label image, if any of that kind; the files that were written."""
+    if found.masks is None or kind == "none":
+        return []
+    path = labels_name(source, folder, f".{kind}")
+    write_labels(path, found.masks.labels())
+    return [path]
 
 
 def expand(sources: Sequence[str], recursive: bool) -> tuple[list[str], int]:
@@ -107,29 +135,50 @@ def report(error: Exception) -> None:
 
 
 def select(decoded: Decoded, kept: Array) -> Decoded:
-    """Some of the people, ``(N,)`` bool; the groups stay."""
+    """Some of what was found, ``(N,)`` bool; the groups stay."""
     return replace(decoded, instances=decoded.instances[kept], group=decoded.group[kept])
 
 
 def tag_pictures(decoded: Decoded, maps: Maps, geometry: ImageGeometry) -> list[Array]:
-    """The tags as in the paper's figures 7 and 4: maps over the image, and a row of dots a keypoint type."""
+    """The tags as in the paper: maps over the image (figure 7), and a plot (figure 4) or histogram (figure 5)."""
     found = decoded.instances
     if found.image is None:
         raise ValueError("these instances keep no image")
-    skeleton = found.skeleton
-    plot = draw_tag_plot(replace(decoded.detections, step=decoded.channel), shown_groups(decoded), skeleton)
-    titles = {name: skeleton.index[name] for name in skeleton.group_order[:: max(1, len(skeleton) // 6)]}
     view = warp(found.image, geometry)  # what the maps cover
+    if found.masks is not None:
+        return pixel_tag_pictures(decoded, found.masks, maps, view)
+    return keypoint_tag_pictures(decoded, found.skeleton, maps, view) if found.skeleton else []
+
+
+def keypoint_tag_pictures(decoded: Decoded, skeleton: Skeleton, maps: Maps, view: Array) -> list[Array]:
+    """Maps of about six keypoint types, and a row of dots a keypoint type."""
+    titles = {name: skeleton.index[name] for name in skeleton.group_order[:: max(1, len(skeleton) // 6)]}
     tag, heatmap = (value.float().cpu().numpy() for value in (maps.tag[0, :, 0], maps.heatmap[0]))
+    plot = draw_tag_plot(replace(decoded.detections, step=decoded.channel), shown_groups(decoded), skeleton)
     return [draw_tag_maps(view, tag, heatmap.clip(0, 1), titles), plot]
 
 
+def pixel_tag_pictures(decoded: Decoded, masks: Masks, maps: Maps, view: Array) -> list[Array]:
+    """Maps of the foreground, and a histogram: of the six classes with the most pixels that went to an instance."""
+    pixels, groups = replace(decoded.detections, step=decoded.channel), shown_groups(decoded)
+    channels, (height, width) = maps.heatmap.shape[1], maps.heatmap.shape[-2:]
+    count = np.bincount(decoded.channel[groups.group >= 0], minlength=channels)
+    shown = [int(c) for c in np.argsort(-count, kind="stable")[:6] if count[c]] or [0]
+    names = dict(enumerate(decoded.instances.class_names.values()))
+    titles = {names.get(c, f"class {c}"): c for c in shown}
+    tag, score = foreground_maps(pixels, channels, (height, width))
+    return [
+        draw_tag_maps(view, tag, score, titles, columns=3),
+        draw_tag_histogram(pixels, groups, titles, mask_colours(masks)),
+    ]
+
+
 def shown_groups(decoded: Decoded) -> Groups:
-    """The groups numbered as the people are, so that a person has one colour in all pictures; the others dropped."""
+    """The groups numbered as the instances are, so that each has one colour in all pictures; the others dropped."""
     groups, found = decoded.groups, decoded.instances
-    person = np.full(len(groups) + 1, -1)  # the last one for detections that have no group: index -1
-    person[decoded.group] = np.arange(len(found))
-    return Groups(group=person[groups.group], tag=groups.tag[decoded.group], score=groups.score[decoded.group])
+    instance = np.full(len(groups) + 1, -1)  # the last one for detections that have no group: index -1
+    instance[decoded.group] = np.arange(len(found))
+    return Groups(group=instance[groups.group], tag=groups.tag[decoded.group], score=groups.score[decoded.group])
 
 
 def stack(pictures: Sequence[Array]) -> Array:

@@ -63,6 +63,12 @@ def _all_colours() -> Array:
     return np.array(chosen, dtype=np.uint8)
 
 
+def colour_distance(rgb: Array) -> Array:
+    """``(n, 3)`` uint8 -> ``(n, n)`` CIELAB distances: about 2 can just be seen, from 50 on colours are unlike."""
+    lab = _lab(rgb)
+    return np.asarray(np.linalg.norm(lab[:, None] - lab, axis=2))
+
+
 def _lab(rgb: Array) -> Array:
     lab: Array = cv2.cvtColor((rgb[None] / 255).astype(np.float32), cv2.COLOR_RGB2LAB)[0]
     return lab
@@ -117,6 +123,15 @@ def draw_dot(canvas: Array, centre: Sequence[float] | Array, radius: float, colo
         cv2.fillConvexPoly(canvas, _fixed(centre + max(0.0, r - GROWTH) * circle), paint, cv2.LINE_AA, SHIFT)
 
 
+def draw_box(canvas: Array, low: Array, high: Array, radius: float, colour: Colour) -> None:
+    """A box between two corners x, y, its lines with dark rims around them."""
+    corners = [(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])]
+    sides = list(zip(corners, corners[1:] + corners[:1], strict=True))
+    for r, paint in ((radius + 0.8, RIM), (radius, colour)):  # all rims first
+        for a, b in sides:
+            draw_line(canvas, a, b, r, paint)
+
+
 def _fixed(xy: Array) -> Array:
     """Continuous coordinates -> cv2's fixed-point pixel indices, far points brought into the range that cv2 keeps."""
     fixed: Array = np.round((xy - 0.5).clip(-30000, 30000) * 2**SHIFT).astype(np.int32)
@@ -154,15 +169,46 @@ def draw_label(canvas: Array, text: str, corner: Array, colour: Colour, taken: l
     The plate always lies inside of the picture, if it is not larger.
     """
     height, width = canvas.shape[:2]
-    font_size = round(float(np.clip(0.026 * math.sqrt(height * width), 11, 40)))
-    pad = max(2, font_size // 4)
-    w, h = math.ceil(_font(font_size).getlength(text)) + 2 * pad, round(font_size * 0.8) + 2 * pad
+    w, h = label_size(canvas, text)
     x = int(np.clip(corner[0], 0, max(0, width - w)))
     y = int(np.clip(corner[1] - h, 0, max(0, height - h)))
-    while y > 0 and any(x < x1 and x0 < x + w and y < y1 and y0 < y + h for x0, y0, x1, y1 in taken):
+    while y > 0 and _meets((x, y, x + w, y + h), taken):
         y = max(0, y - h // 2)
+    _draw_plate(canvas, text, (x, y, x + w, y + h), colour)
     taken.append((x, y, x + w, y + h))
-    canvas[y : y + h, x : x + w] = RIM
-    canvas[y + 1 : y + h - 1, x + 1 : x + w - 1] = colour
+
+
+def draw_label_if_free(canvas: Array, text: str, centre: Array, colour: Colour, taken: list[Plate]) -> None:
+    """As `draw_label`, but around a centre (moved into the picture), and not at all where it meets another plate."""
+    w, h = label_size(canvas, text)
+    x, y = (np.round(centre - np.array([w, h]) / 2).clip(0, [canvas.shape[1] - w, canvas.shape[0] - h])).astype(int)
+    plate = (int(x), int(y), int(x) + w, int(y) + h)
+    if min(plate) >= 0 and not _meets(plate, taken):
+        _draw_plate(canvas, text, plate, colour)
+        taken.append(plate)
+
+
+def label_size(canvas: Array, text: str) -> tuple[int, int]:
+    """Width and height of the plate of a label in pixels; the font follows the size of the picture, within bounds."""
+    size, pad = _label_font(canvas)
+    return math.ceil(_font(size).getlength(text)) + 2 * pad, round(size * 0.8) + 2 * pad
+
+
+def _label_font(canvas: Array) -> tuple[int, int]:
+    """The font's size, and the room around the text."""
+    size = round(float(np.clip(0.026 * math.sqrt(canvas.shape[0] * canvas.shape[1]), 11, 40)))
+    return size, max(2, size // 4)
+
+
+def _meets(plate: Plate, taken: Sequence[Plate]) -> bool:
+    x0, y0, x1, y1 = plate
+    return any(x0 < right and left < x1 and y0 < bottom and top < y1 for left, top, right, bottom in taken)
+
+
+def _draw_plate(canvas: Array, text: str, plate: Plate, colour: Colour) -> None:
+    x0, y0, x1, y1 = plate
+    size, pad = _label_font(canvas)
+    canvas[y0:y1, x0:x1] = RIM
+    canvas[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1] = colour
     ink = RIM if np.dot(colour, (0.299, 0.587, 0.114)) > 110 else WHITE
-    write_text(canvas, text, (x + pad, y + h / 2), font_size, ink, anchor="lm")
+    write_text(canvas, text, (x0 + pad, (y0 + y1) / 2), size, ink, anchor="lm")

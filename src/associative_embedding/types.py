@@ -228,7 +228,8 @@ class Instances:
         if self.skeleton is not None:
             parts.append(f"keypoints {self.keypoints.shape}")
         if self.masks is not None:
-            parts.append(f"masks of {', '.join(self.class_names.values())}")
+            names = list(self.class_names.values())
+            parts.append(f"masks of {', '.join(names) if len(names) <= 5 else f'{len(names)} classes'}")
         parts.append(f"tag {self.tag.shape}")
         if self.skeleton is not None:
             parts.append(f"skeleton {self.skeleton.name!r}")
@@ -296,7 +297,10 @@ class Instances:
         return draw_instances(picture, self, **options)
 
     def save(self, path: str) -> None:
-        """Write one COCO dataset (``.json``) or the annotated picture (``.jpg``, ``.png``)."""
+        """Write one COCO dataset (``.json``), the annotated picture (``.jpg``, ``.png``) or, of masks, ``.tif`` labels.
+
+        The label image is ``(H, W)`` integers: 0 = background, 1 = the first instance, 2 = the second ...
+        """
         from associative_embedding.output import save_instances
 
         save_instances(self, path)

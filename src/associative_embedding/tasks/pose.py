@@ -21,6 +21,7 @@ from associative_embedding.tasks.task import Decoded, check_maps
 from associative_embedding.types import Array, Detections, Groups, Instances, Maps, Sample
 from associative_embedding.views import View, merge_views
 
+SHOWN_SCORE = 0.2  # of a person in results and pictures
 SHRINKAGE = 2  # keypoints of score 0 that the "shrunk" person score adds
 
 
@@ -55,6 +56,15 @@ class PoseTask:
     def categories(self) -> list[dict[str, Any]]:
         """What is found, as COCO categories."""
         return [self.skeleton.to_category(self.category_id)]
+
+    @property
+    def finds_masks(self) -> bool:
+        return False
+
+    @property
+    def shown_score(self) -> float:
+        """Lowest score of a person that ``ae predict`` shows."""
+        return SHOWN_SCORE
 
     def describe(self) -> dict[str, Any]:
         """What a model file says of its task; `from_description` reads it."""

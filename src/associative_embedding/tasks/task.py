@@ -39,7 +39,9 @@ class Task(Protocol):
     decode_config: a frozen dataclass of decode settings.
     channels: C.
     flip_index: ``(C,)``, where each channel goes in a mirror image.
-    categories: what is found, as COCO categories.
+    categories: what is found, as COCO categories; of masks, one a channel in their order.
+    finds_masks: whether its instances have masks; else they have keypoints.
+    shown_score: lowest score that is worth to be shown; evaluation and Python calls have no such limit.
     """
 
     @property
@@ -56,6 +58,12 @@ class Task(Protocol):
 
     @property
     def categories(self) -> list[dict[str, Any]]: ...
+
+    @property
+    def finds_masks(self) -> bool: ...
+
+    @property
+    def shown_score(self) -> float: ...
 
     def describe(self) -> dict[str, Any]:
         """What a model file says of it, for json."""

@@ -1,0 +1,297 @@
+"""``ae predict`` with a model that finds masks: pictures, label images and run-length encodings of one run."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy import ndimage
+
+from associative_embedding import run_predict
+from associative_embedding.cli import main
+from associative_embedding.config import DecodeConfig
+from associative_embedding.draw_masks import mask_colours
+from associative_embedding.geometry import ImageGeometry
+from associative_embedding.image_io import read_image
+from associative_embedding.masks import Masks
+from associative_embedding.output import labels_name
+from associative_embedding.predict import Predictor
+from associative_embedding.rle import decode_runs
+from associative_embedding.tasks.task import Decoded
+from associative_embedding.types import Array, Detections, Groups, Instances, Maps
+from tiny import tiny_info, tiny_model
+
+SIZE = (64, 96)
+
+
+@dataclass(frozen=True)
+class BlobTask:
+    """Bright blobs of a class; what is joined is one object. Stands for a task that groups pixels by their tags."""
+
+    decode_config: DecodeConfig = field(default_factory=DecodeConfig)
+    categories: tuple[Mapping[str, Any], ...] = ({"id": 4, "name": "red"}, {"id": 9, "name": "green"})
+    shown_score: float = 0.0
+    name: str = "blobs"
+    channels: int = 2
+    finds_masks: bool = True
+
+    @property
+    def flip_index(self) -> Array:
+        return np.arange(2)
+
+    def decode_groups(self, maps: Maps, geometry: ImageGeometry) -> Decoded:
+        labels = np.zeros(maps.heatmap.shape[1:], np.int64)
+        for c, heatmap in enumerate(maps.heatmap[0].numpy()):
+            own, _ = ndimage.label(heatmap > 0.5)
+            labels[c] = np.where(own > 0, own + labels.max(), 0)
+        channel, y, x = np.nonzero(labels)
+        group, count = labels[channel, y, x] - 1, int(labels.max())
+        xy = np.stack([x, y], axis=1).astype(float)
+        tag = maps.tag[0].numpy()[channel, :, y, x]
+        dense = np.zeros((count, *geometry.image_size), bool)
+        for i, (u, v) in zip(group, np.floor(geometry.to_image(xy)).astype(int), strict=True):
+            side = round(geometry.stride / geometry.scale)
+            dense[i, max(0, v - side // 2) : v + side // 2, max(0, u - side // 2) : u + side // 2] = True
+        classes = np.array([channel[group == i][0] for i in range(count)], np.int64)
+        means = np.array([tag[group == i].mean(axis=0) for i in range(count)]).reshape(count, tag.shape[1])
+        found = Instances(
+            score=np.linspace(0.9, 0.1, count, dtype=np.float32),
+            class_id=np.array([4, 9])[classes],
+            tag=means,
+            keypoints=np.zeros((count, 0, 3), np.float32),
+            image_size=geometry.image_size,
+            skeleton=None,
+            masks=Masks.from_dense(dense, geometry.image_size),
+            class_names={4: "red", 9: "green"},
+        )
+        pixels = Detections(np.full(len(x), 0.9), tag, xy, np.zeros(len(x), np.int64))
+        return Decoded(found, np.arange(count), pixels, channel, Groups(group, means, np.ones(count)))
+
+
+class Colours(torch.nn.Module):
+    """A network whose maps are the red and the green of the picture; the tag is the place."""
+
+    stride, multiple, tag_size = 4, 32, 1
+    mean = torch.zeros(1)
+
+    def forward(self, x: torch.Tensor) -> list[Maps]:
+        heatmap = torch.nn.functional.avg_pool2d(x[:, :2].float() / 255, 4)
+        place = torch.arange(heatmap.shape[-1]).expand(heatmap.shape).float() / 8
+        return [Maps(heatmap, torch.stack([place, -place], dim=2))]
+
+
+def picture(red: int = 3, green: int = 1) -> Array:
+    """Red discs and green ones, on black."""
+    image = np.zeros((*SIZE, 3), np.uint8)
+    for i in range(red + green):
+        colour = (255, 0, 0) if i < red else (0, 255, 0)
+        cv2.circle(image, (12 + 20 * (i % 4), 14 + 24 * (i // 4)), 7, colour, -1)
+    return image
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Predictor:
+    info = tiny_info("mobilenet_v2", task=BlobTask(), input_size=96)
+    made = Predictor(Colours(), info)  # type: ignore[arg-type]
+    monkeypatch.setattr(run_predict, "load", lambda *_, **__: made)
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four objects, none, and two."""
+    path = tmp_path / "in"
+    path.mkdir()
+    for name, image in (("a.png", picture()), ("b.png", picture(0, 0)), ("c.jpg", picture(2, 0))):
+        Image.fromarray(image).save(path / name)
+    return path
+
+
+def predict(output: Path, *arguments: object) -> int:
+    return main(["predict", *map(str, arguments), "--output", str(output)])
+
+
+def names(output: Path) -> list[str]:
+    """Without their hashes."""
+    return sorted(re.sub(r"-[0-9a-f]{8}", "", path.name) for path in output.glob("*-*"))
+
+
+def document_of(output: Path) -> dict[str, Any]:
+    return json.loads((output / "predictions.json").read_text())  # type: ignore[no-any-return]
+
+
+@pytest.mark.usefixtures("run")
+def test_pictures_labels_and_json_agree(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "out"
+    assert predict(output, folder) == 0
+    assert names(output) == ["a-labels.tif", "a.png", "b-labels.tif", "b.png", "c-labels.tif", "c.jpg"]
+    document = document_of(output)
+    assert [len([a for a in document["annotations"] if a["image_id"] == i]) for i in (1, 2, 3)] == [4, 0, 2]
+    assert document["categories"] == [{"id": 4, "name": "red"}, {"id": 9, "name": "green"}]
+    assert [a["category_id"] for a in document["annotations"]] == [4, 4, 4, 9, 4, 4]
+    for image in document["images"]:
+        labels = np.array(Image.open(labels_name(image["file_name"], output, ".tif")))
+        own = [a for a in document["annotations"] if a["image_id"] == image["id"]]
+        assert labels.shape == SIZE
+        assert labels.max() == len(own)
+        for number, annotation in enumerate(own, start=1):
+            np.testing.assert_array_equal(labels == number, decode_runs(annotation["segmentation"], SIZE))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == f"6 found in 3 of 3 images -> {output / 'predictions.json'}"
+    assert lines[0].startswith(f"{folder / 'a.png'}: 4 found -> ")
+    assert lines[0].endswith("-labels.tif")
+
+
+@pytest.mark.usefixtures("run")
+@pytest.mark.parametrize(
+    ("options", "kinds"),
+    [
+        ([], [".tif", ".png"]),
+        (["--labels", "png"], ["-labels.png", ".png"]),
+        (["--labels", "none"], [".png"]),
+        (["--show", "nothing"], [".tif"]),
+        (["--show", "nothing", "--labels", "none"], []),
+        (["--show", "people"], [".tif", ".png"]),
+    ],
+)
+def test_what_is_written_is_what_was_asked_for(
+    options: list[str], kinds: list[str], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    assert predict(output, folder / "a.png", *options) == 0
+    files = [path.name for path in output.iterdir() if path.suffix != ".json"]
+    assert len(files) == len(kinds)
+    assert all(any(name.endswith(kind) for name in files) for kind in kinds)
+    line, *_ = capsys.readouterr().out.splitlines()
+    assert all(name in line for name in files)
+    assert len(document_of(output)["annotations"]) == 4
+
+
+def test_the_score_from_which_things_are_shown_is_the_task_s(run: Predictor, folder: Path, tmp_path: Path) -> None:
+    def shown(*options: object) -> list[float]:
+        assert predict(tmp_path / "out", folder / "a.png", *options) == 0
+        return [a["score"] for a in document_of(tmp_path / "out")["annotations"]]
+
+    assert min(shown()) == pytest.approx(0.1)
+    assert min(shown("--min-score", 0.5)) > 0.5
+    run.task = replace(run.task, shown_score=0.2)
+    assert min(shown()) > 0.2
+    assert min(shown("--min-score", 0)) == pytest.approx(0.1)
+
+
+def test_a_model_of_keypoints_has_no_labels(tmp_path: Path, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    model = tiny_model(tmp_path / "model.safetensors", backbone="mobilenet_v2")
+    assert predict(tmp_path / "out", folder / "a.png", "--model", model) == 0
+    assert not list((tmp_path / "out").glob("*labels*"))
+    for kind in ("tif", "none"):
+        assert predict(tmp_path / "none", folder / "a.png", "--model", model, "--labels", kind) == 2
+        (line,) = capfd.readouterr().err.splitlines()
+        assert line == (
+            f"ae: error: --labels {kind}: label images are of masks, and this model finds keypoints; leave it out"
+        )
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.usefixtures("run")
+def test_one_bad_image_does_not_stop_the_others(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that cannot be read, and one whose labels its format cannot hold: that one is in no results either."""
+    (folder / "bad.png").write_bytes(b"no image")
+    original = Masks.labels
+    monkeypatch.setattr(Masks, "labels", lambda self: original(self) + (70_000 if len(self) == 4 else 0))
+    assert predict(tmp_path / "out", folder, "--labels", "png") == 1
+    first, second = capfd.readouterr().err.splitlines()
+    assert "a .png holds 65535 labels, not 70004; write a .tif" in first
+    assert "bad.png" in second
+    assert [Path(i["file_name"]).name for i in document_of(tmp_path / "out")["images"]] == ["b.png", "c.jpg"]
+
+
+@pytest.mark.usefixtures("run")
+def test_labels_are_there_before_the_result_counts(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Interrupted while the second image's labels are written: it is not in the results, the first is, with labels."""
+    original = run_predict.write_labels
+
+    def interrupted(path: Path, labels: Array) -> None:
+        if path.name.startswith("b"):
+            signal.raise_signal(signal.SIGINT)
+        original(path, labels)
+
+    monkeypatch.setattr(run_predict, "write_labels", interrupted)
+    assert predict(tmp_path / "out", folder) == 130
+    assert "interrupted; 1 of 3 images" in capfd.readouterr().err
+    assert [Path(i["file_name"]).name for i in document_of(tmp_path / "out")["images"]] == ["a.png"]
+    assert [path.name[0] for path in (tmp_path / "out").glob("*-labels.tif")] == ["a"]
+
+
+@pytest.mark.usefixtures("run")
+def test_labels_that_cannot_be_written_stop_with_one_line(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_text("a file, not a folder")
+    assert predict(tmp_path / "out", folder, "--json", tmp_path / "r.json") == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("ae: error: cannot write")
+
+
+# --- tags
+
+
+@pytest.mark.usefixtures("run")
+@pytest.mark.parametrize("name", ["a.png", "b.png"])
+def test_the_picture_of_tags(name: str, folder: Path, tmp_path: Path) -> None:
+    assert predict(tmp_path / "out", folder / name, "--show", "tags") == 0
+    (path,) = (tmp_path / "out").glob("*.png")
+    height, width = read_image(path).shape[:2]
+    assert height > 64 + 64 + 90  # what was found, the maps, and a histogram
+    assert width > 600
+
+
+def test_objects_have_one_colour_in_all_pictures(run: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the histogram that of the picture, also where some are not shown."""
+    seen: dict[str, Any] = {}
+
+    def histogram(pixels: Detections, groups: Groups, channels: dict[str, int], colours: Array) -> Array:
+        seen.update(pixels=pixels, groups=groups, channels=channels, colours=colours)
+        return np.zeros((2, 2, 3), np.uint8)
+
+    monkeypatch.setattr(run_predict, "draw_tag_histogram", histogram)
+    decoded, maps, geometry = run.explain(picture())
+    shown = run_predict.select(decoded, np.array([False, True, True, True]))
+    run_predict.tag_pictures(shown, maps, geometry)
+    found, groups = shown.instances, seen["groups"]
+    assert found.masks is not None
+    np.testing.assert_array_equal(seen["colours"], mask_colours(found.masks))
+    assert seen["channels"] == {"red": 0, "green": 1}
+    labels, drawn = found.masks.labels(), found.draw()
+    for xy, group in zip(geometry.to_image(decoded.detections.xy), groups.group, strict=True):
+        x, y = np.floor(xy).astype(int)
+        assert labels[y, x] == group + 1
+    for i, colour in enumerate(seen["colours"]):
+        assert (drawn == colour).all(axis=2)[labels == i + 1].any()
+
+
+def test_maps_show_the_classes_that_were_found(run: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    titles: list[str] = []
+
+    def maps_of(image: Array, tag: Array, heatmap: Array, channels: dict[str, int], columns: int) -> Array:
+        assert image.shape[:2] == (4 * tag.shape[1], 4 * tag.shape[2])
+        titles.append(" ".join(channels))
+        return image
+
+    monkeypatch.setattr(run_predict, "draw_tag_maps", maps_of)
+    for image in (picture(), picture(0, 2), picture(1, 3), picture(0, 0)):
+        run_predict.tag_pictures(*run.explain(image))
+    assert titles == ["red green", "green", "green red", "red"]
