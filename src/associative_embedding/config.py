@@ -236,6 +236,7 @@ class LossConfig:
         push_sigma: sigma of the push kernel.
         pull_reduction: pull summed over a person's keypoints (as printed) or averaged (as in published code).
         official_push: published code's normalisation of push.
+        push_kernel: "exp" (the paper's) or "max" (a hinge, HigherHRNet's other choice).
     """
 
     heatmap: Literal["mse", "focal"] = "mse"
@@ -247,6 +248,7 @@ class LossConfig:
     push_sigma: float = 1.0
     pull_reduction: Literal["sum", "mean"] = "sum"
     official_push: bool = False
+    push_kernel: Literal["exp", "max"] = "exp"
 
     def __post_init__(self) -> None:
         factors = ("heatmap_weight", "foreground", "pull", "push", "pull_warmup")

@@ -126,6 +126,7 @@ def criterion(outputs: list[Maps], target: Target, config: LossConfig, step: int
             push_sigma=config.push_sigma,
             pull_reduction=config.pull_reduction,
             official_push=config.official_push,
+            push_kernel=config.push_kernel,
         )
         for name, value in (("heatmap", heatmap), ("pull", pull), ("push", push)):
             terms[name] = terms.get(name, torch.zeros((), device=value.device)) + value.mean() / len(outputs)
