@@ -162,3 +162,29 @@ def test_published_back_projection(shared: Path) -> None:
     geometry = centred((427, 640), (int(height), int(width)), stride=1, scale=scale, centre=(centre[0], centre[1]))
     ours = geometry.from_input(golden["final_in"][:, :, :2].astype(np.float64))
     np.testing.assert_allclose(ours, golden["final_out"][:, :, :2], atol=1e-3)
+
+
+def test_published_test_sizes(shared: Path) -> None:
+    """HigherHRNet's inputs: the short side is scaled to a multiple of 64 at the smallest of several scales, the long
+    side rounded up there, and both multiplied; the centre is rounded to a pixel (peers.md 1.6, 1.7).
+
+    It truncates the long side before it rounds it up, and so cuts off what is less than a pixel.
+    """
+    golden = np.load(shared / "reference/goldens/geometry.npz")
+    cut = 0
+    for (h, w, size, scale, smallest), (width, height, x, y, *extent) in zip(
+        golden["ms_in"].tolist(), golden["ms_out"].tolist(), strict=True
+    ):
+        factor = scale / smallest
+        short = round_up(size * smallest, 64)
+        geometry = letterbox(
+            (int(h), int(w)), short * factor * max(h, w) / min(h, w), multiple=int(64 * factor), stride=1
+        )
+        long = short * max(h, w) / min(h, w)
+        cuts = round_up(int(long), 64) < round_up(long, 64)
+        cut += cuts
+        assert max(geometry.input_size) == max(height, width) + 64 * factor * cuts
+        assert min(geometry.input_size) == min(height, width) == short * factor
+        assert (x, y) == (int(w / 2 + 0.5), int(h / 2 + 0.5))
+        np.testing.assert_allclose([width / (200 * extent[0]), height / (200 * extent[1])], geometry.scale)
+    assert 0 < cut < 20

@@ -12,17 +12,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from associative_embedding.losses import Reduction, focal_loss, mse_loss, tag_loss
+from associative_embedding.losses import Kernel, Reduction, focal_loss, mse_loss, tag_loss
 from associative_embedding.tasks.target import join_samples
 from associative_embedding.types import TagSamples
 
 OFFICIAL = {"push_sigma": 0.5**0.5, "pull_reduction": "mean", "official_push": True}
 PAPER = {"push_sigma": 1.0, "pull_reduction": "sum", "official_push": False}
-VARIANTS = [pytest.param(PAPER, id="paper"), pytest.param(OFFICIAL, id="official")]
+HINGE = OFFICIAL | {"push_kernel": "max"}
+VARIANTS = [
+    pytest.param(PAPER, id="paper"),
+    pytest.param(OFFICIAL, id="official"),
+    pytest.param(HINGE, id="hinge"),
+]
 
 
 def naive(
-    tag: Tensor, samples: TagSamples, *, push_sigma: float, pull_reduction: Reduction, official_push: bool
+    tag: Tensor,
+    samples: TagSamples,
+    *,
+    push_sigma: float,
+    pull_reduction: Reduction,
+    official_push: bool,
+    push_kernel: Kernel = "exp",
 ) -> tuple[Tensor, Tensor]:
     """The formulas as loops over images, people, keypoints and pairs of people."""
     rows = list(
@@ -40,7 +51,11 @@ def naive(
             pull = pull + sum(spread) / (len(tags) if pull_reduction == "mean" else 1) / len(people)
             means.append(mean)
         for i, j in product(range(len(means)), repeat=2):
-            kernel = torch.exp(-((means[i] - means[j]) ** 2).sum() / len(means[i]) / (2 * push_sigma**2))
+            squared = ((means[i] - means[j]) ** 2).sum() / len(means[i])
+            if push_kernel == "exp":
+                kernel = torch.exp(-squared / (2 * push_sigma**2))
+            else:
+                kernel = (1 - squared**0.5).clamp(min=0) if i != j else torch.ones(())
             if not official_push:
                 push = push + kernel / len(people) ** 2
             elif i != j:
@@ -171,10 +186,25 @@ def test_gradient_steps_separate_two_people() -> None:
     assert push.item() < 0.55  # 1/2 is the diagonal
 
 
-@pytest.mark.parametrize("name", ["ae_loss_basic", "ae_loss_all_joints"])
-def test_published_tag_loss(shared: Path, name: str) -> None:
-    """HigherHRNet's and the official C code's values and gradients (peers.md 1.3), for 0, 1 and more people."""
-    golden = np.load(shared / f"reference/goldens/{name}.npz")
+def test_the_hinge_stops_where_tags_are_1_apart() -> None:
+    tag = torch.tensor([0.0, 0.9, 2.0], requires_grad=True)
+    samples = join_samples([np.array([[0, 0, x, x] for x in range(3)], dtype=np.int64)])
+    _, push = tag_loss(tag.view(1, 1, 1, 1, 3), samples, **HINGE)
+    torch.testing.assert_close(push, torch.tensor([0.5 * 2 * 0.1 / 6]))
+    push.sum().backward()
+    assert tag.grad[0] > 0 > tag.grad[1]
+    assert tag.grad[2] == 0
+    equal = torch.zeros(1, 1, 1, 1, 3, requires_grad=True)
+    tag_loss(equal, samples, **HINGE)[1].sum().backward()
+    assert (equal.grad == 0).all()  # nobody knows which way
+
+
+def published(shared: Path, name: str) -> tuple[dict[str, np.ndarray], Tensor, TagSamples]:
+    """Of four images: the golden values, the tags ``(4, 17, 1, h, w)`` and where they are read.
+
+    Published code lists a person's places as flat indices (type, y, x), packed to the front.
+    """
+    golden = dict(np.load(shared / f"reference/goldens/{name}.npz"))
     side = int((golden["tags"].shape[1] / 17) ** 0.5)
     tag = torch.from_numpy(golden["tags"]).view(4, 17, 1, side, side).requires_grad_()
     indices = []
@@ -182,7 +212,14 @@ def test_published_tag_loss(shared: Path, name: str) -> None:
         person, slot = np.nonzero(joints[:, :, 1])
         channel, place = np.divmod(joints[person, slot, 0], side * side)
         indices.append(np.stack([channel, place // side, place % side, person], axis=1).astype(np.int64))
-    pull, push = tag_loss(tag, join_samples(indices), **OFFICIAL)
+    return golden, tag, join_samples(indices)
+
+
+@pytest.mark.parametrize("name", ["ae_loss_basic", "ae_loss_all_joints"])
+def test_published_tag_loss(shared: Path, name: str) -> None:
+    """HigherHRNet's and the official C code's values and gradients (peers.md 1.3), for 0, 1 and more people."""
+    golden, tag, samples = published(shared, name)
+    pull, push = tag_loss(tag, samples, **OFFICIAL)
     for author in ("hhr", "c"):
         np.testing.assert_allclose(pull.detach(), golden[f"{author}_pull"], rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(push.detach(), golden[f"{author}_push"], rtol=1e-5, atol=1e-6)
@@ -194,6 +231,21 @@ def test_published_tag_loss(shared: Path, name: str) -> None:
     np.testing.assert_allclose(gradient[row, column], golden["c_grad_value"], rtol=1e-4, atol=1e-6)
     gradient[row, column] = 0
     assert (gradient == 0).all()  # and nowhere else
+
+
+@pytest.mark.parametrize("name", ["ae_loss_basic", "ae_loss_all_joints"])
+def test_published_variants_of_the_tag_loss(shared: Path, name: str) -> None:
+    """HigherHRNet's hinge; and mmpose 1.x, whose push holds the diagonal but divides by 2 N (N - 1): 1 / 2 (N - 1) is
+    added, without a gradient (peers.md 1.3)."""
+    golden, tag, samples = published(shared, name)
+    pull, push = tag_loss(tag.detach(), samples, **HINGE)
+    np.testing.assert_allclose(pull, golden["hhr_max_pull"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(push, golden["hhr_max_push"], rtol=1e-5, atol=1e-6)
+    pull, push = tag_loss(tag.detach(), samples, **OFFICIAL)
+    people = torch.bincount(samples.groups, minlength=4)
+    diagonal = torch.where(people > 1, 0.5 / (people - 1), 0)
+    np.testing.assert_allclose(pull, golden["mm1_pull"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(push + diagonal, golden["mm1_push_half"], rtol=1e-5, atol=1e-6)
 
 
 def test_published_heatmap_loss(shared: Path) -> None:

@@ -60,9 +60,15 @@ class DecodeConfig:
         threshold: heatmap value from which a peak is a detection.
         nms: window of the maximum filter, map pixels (odd).
         top_k: detections of one keypoint type at most.
-        tag_threshold: root mean square tag distance up to which a detection may join a group.
+        tag_threshold: tag distance up to which a detection may join a group.
+        tag_distance: over the tag's dimensions, their root mean square difference, or the Euclidean distance "l2".
+        matching: how tag distance and score weigh when detections join groups, a key of `grouping.MATCHING` ("rounded":
+            as published).
+        assignment: the "optimal" one, or "greedy", the best pair first.
         fill: look for the keypoints a person lacks, at its tag.
         fill_threshold: heatmap value from which a filled-in keypoint is taken.
+        fill_rule: "near" takes the highest value within the tag threshold, "rounded" the greatest value -
+            round(distance), however far (as published).
         score: person score = mean keypoint score over "all" K types (missing ones count 0, as published), over those
             "found", or "shrunk": over those found and two more of score 0.
         min_keypoints: people with fewer detected keypoints are dropped.
@@ -74,8 +80,12 @@ class DecodeConfig:
     nms: int = 5
     top_k: int = 30
     tag_threshold: float = 1.0
+    tag_distance: Literal["rms", "l2"] = "rms"
+    matching: Literal["product", "nearest", "rounded"] = "product"
+    assignment: Literal["optimal", "greedy"] = "optimal"
     fill: bool = True
     fill_threshold: float = 0.05
+    fill_rule: Literal["near", "rounded"] = "near"
     score: Literal["all", "found", "shrunk"] = "all"
     min_keypoints: int = 1
     min_score: float = 0.0
@@ -302,6 +312,7 @@ class LossConfig:
             "pixels", both terms are.
         official_push: published code's normalisation of push; of "groups" alone.
         near: push only pixels less than so many map pixels apart (0 = all); of "pixels" alone.
+        push_kernel: "exp" (the paper's) or "max" (a hinge, HigherHRNet's other choice).
     """
 
     heatmap: Literal["mse", "focal", "cross_entropy"] = "mse"
@@ -315,6 +326,7 @@ class LossConfig:
     pull_reduction: Literal["sum", "mean"] = "sum"
     official_push: bool = False
     near: float = 0.0
+    push_kernel: Literal["exp", "max"] = "exp"
 
     def __post_init__(self) -> None:
         if (self.tags == "groups" and self.near) or (self.tags == "pixels" and self.official_push):

@@ -10,6 +10,7 @@ from torch import Tensor
 from associative_embedding.types import TagSamples
 
 Reduction = Literal["sum", "mean"]
+Kernel = Literal["exp", "max"]
 
 
 def mse_loss(heatmap: Tensor, target: Tensor, valid: Tensor, *, foreground: float = 1.0) -> Tensor:
@@ -72,6 +73,7 @@ def tag_loss(
     push_sigma: float = 1.0,
     pull_reduction: Reduction = "sum",
     official_push: bool = False,
+    push_kernel: Kernel = "exp",
 ) -> tuple[Tensor, Tensor]:
     r"""Grouping loss of the paper (section 3.3), per image: pull ``(B,)`` and push ``(B,)``.
 
@@ -89,6 +91,8 @@ def tag_loss(
         push_sigma: sigma of the push kernel. Published code has ``2 sigma^2 = 1``: ``0.5 ** 0.5``.
         pull_reduction: ``sum`` over a group's samples as printed, or their ``mean`` as in published code.
         official_push: leave out the diagonal, divide by 2 N (N - 1), as in published code.
+        push_kernel: "exp" as above, or "max": max(0, 1 - |d|) of two means' difference d, HigherHRNet's other choice,
+            which no longer pushes tags that are 1 apart (and knows no sigma).
     """
     batch = tag.shape[0]
     count = len(samples.groups)
@@ -107,7 +111,9 @@ def tag_loss(
         pull = pull / size
     pull = _sum_by_image(pull, samples.groups, batch) / n.clamp(min=1)
 
-    kernel = _pair_kernel(mean, samples.groups, groups_in, push_sigma)  # (B,) sum over all pairs, diagonal included
+    squared, both = _pairs(mean, samples.groups, groups_in)  # (B, n, n)
+    near = torch.exp(squared / (-2 * push_sigma**2)) if push_kernel == "exp" else _hinge(squared)
+    kernel = (near * both).sum(dim=(1, 2))  # (B,) over all pairs, diagonal included
     push = 0.5 * (kernel - n) / (n * (n - 1)).clamp(min=1) if official_push else kernel / n.square().clamp(min=1)
     return pull, push
 
@@ -116,18 +122,26 @@ def _sum_by_image(value: Tensor, image: Tensor, batch: int) -> Tensor:
     return value.new_zeros(batch).index_add(0, image, value)
 
 
-def _pair_kernel(mean: Tensor, image: Tensor, groups_in: Tensor, sigma: float) -> Tensor:
-    """Sum of exp(-d^2 / 2 sigma^2) over all pairs of groups of each image, ``(B,)``; padded to the most groups."""
+def _hinge(squared: Tensor) -> Tensor:
+    """max(0, 1 - d) of squared distances; without a gradient at 0, where the square root has none that is finite."""
+    apart = squared > 0
+    return (1 - torch.where(apart, squared, 1.0).sqrt() * apart).clamp(min=0)
+
+
+def _pairs(mean: Tensor, image: Tensor, groups_in: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared distances of all pairs of groups of each image ``(B, n, n)``, and which of them there are (bool).
+
+    Padded to n, the most groups of an image.
+    """
     start = groups_in.cumsum(0) - groups_in
     order = image.argsort(stable=True)
     rank = torch.arange(len(image), device=image.device) - start[image[order]]
     width = int(groups_in.max())
     padded = mean.new_zeros(len(groups_in), width, mean.shape[1])
     padded = padded.index_put((image[order], rank), mean[order])
-    present = torch.arange(width, device=image.device) < groups_in[:, None]  # (B, width)
-    distance = (padded[:, :, None] - padded[:, None]).square().mean(dim=-1)  # (B, width, width)
-    both = present[:, :, None] & present[:, None]
-    return (torch.exp(distance / (-2 * sigma**2)) * both).sum(dim=(1, 2))
+    present = torch.arange(width, device=image.device) < groups_in[:, None]  # (B, n)
+    squared = (padded[:, :, None] - padded[:, None]).square().mean(dim=-1)  # (B, n, n)
+    return squared, present[:, :, None] & present[:, None]
 
 
 def pixel_tag_loss(

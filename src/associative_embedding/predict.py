@@ -36,6 +36,8 @@ class Predictor:
         flip: also run the mirror image.
         zoom: input pixels per image pixel, for images of any size; 0 = every image is fitted into the input size; None =
             the model's own.
+        tag_scales: those of the scales whose tags are stacked; None = all, as in the paper (section 3.3). The official
+            code and HigherHRNet take them from scale 1 alone.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Predictor:
         scales: Sequence[float] | None = None,
         flip: bool = False,
         zoom: float | None = None,
+        tag_scales: Sequence[float] | None = None,
     ):
         self.network, self.info = network, info
         self.task = info.task
@@ -56,12 +59,15 @@ class Predictor:
         self.zoom = info.zoom if zoom is None else zoom
         if not 0 <= self.zoom <= MAX_ZOOM:
             raise ValueError(f"zoom must be in [0, {MAX_ZOOM}], not {self.zoom}")
+        self.tag_scales = self.scales if tag_scales is None else tuple(tag_scales)
         if not self.scales or min(self.scales) <= 0 or len(set(self.scales)) != len(self.scales):
             raise ValueError(f"scales must be positive, each once, not {', '.join(map(str, self.scales))}")
         if not 32 <= self.input_size * min(self.scales) <= self.input_size * max(self.scales) <= MAX_INPUT_SIDE:
             raise ValueError(
                 f"input size {self.input_size} with scales {self.scales} is not within 32..{MAX_INPUT_SIDE} pixels"
             )
+        if not self.tag_scales or not set(self.tag_scales) <= set(self.scales):
+            raise ValueError(f"tag_scales must be some of the scales {self.scales}, not {self.tag_scales}")
 
     def with_decode(self, **settings: Any) -> Predictor:
         """A copy with other decode settings (see `config.DecodeConfig`).
@@ -80,7 +86,13 @@ class Predictor:
             raise ValueError(f"decode settings {given}: a value is of the wrong type ({error})") from None
         info = replace(self.info, task=replace(self.task, decode_config=decode))  # type: ignore[type-var]
         return Predictor(
-            self.network, info, input_size=self.input_size, scales=self.scales, flip=self.flip, zoom=self.zoom
+            self.network,
+            info,
+            input_size=self.input_size,
+            scales=self.scales,
+            flip=self.flip,
+            tag_scales=self.tag_scales,
+            zoom=self.zoom,
         )
 
     @property
@@ -157,7 +169,7 @@ class Predictor:
         maps = self.network(x)[-1]
         if self.flip:
             maps = merge_mirror(maps, self.network(x.flip(-1))[-1], self.task.flip_index)
-        return maps, geometry
+        return maps if scale in self.tag_scales else Maps(maps.heatmap, maps.tag[:, :, :0]), geometry
 
 
 def name_of(source: Any) -> str:
@@ -187,16 +199,17 @@ def load(
     scales: Sequence[float] | None = None,
     flip: bool = False,
     zoom: float | None = None,
+    tag_scales: Sequence[float] | None = None,
 ) -> Predictor:
     """A ready predictor.
 
     Args:
         model: name of a shipped model, or the path of a model file.
         device: ``cpu``, ``cuda``, ``cuda:1`` ..., or ``auto`` = a GPU if there is one.
-        input_size, scales, flip, zoom: see `Predictor`.
+        input_size, scales, flip, zoom, tag_scales: see `Predictor`.
 
     Raises:
         ValueError: for a model or device that is not there, or a model that cannot be read.
     """
     network, info = load_model(model_path(model), choose_device(device))
-    return Predictor(network, info, input_size=input_size, scales=scales, flip=flip, zoom=zoom)
+    return Predictor(network, info, input_size=input_size, scales=scales, flip=flip, zoom=zoom, tag_scales=tag_scales)

@@ -145,6 +145,7 @@ def grouping_loss(tag: Tensor, target: Target, config: LossConfig) -> tuple[Tens
         push_sigma=config.push_sigma,
         pull_reduction=config.pull_reduction,
         official_push=config.official_push,
+        push_kernel=config.push_kernel,
     )
 
 
