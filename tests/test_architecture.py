@@ -18,10 +18,10 @@ NAME = package.__name__
 LAYERS = [
     "version types skeleton geometry masks rle config device",
     "losses detect grouping",
-    "models data metrics draw strokes image_io coco_json download output movenet",
+    "models data metrics draw strokes image_io coco_json matlab download output movenet",
     "tasks",
     "checkpoint optimisation interrupt journal training_state training_data recipe_file "
-    "train evaluate predict run_predict convert",
+    "train evaluate compare truth protocols predict run_predict convert",
     "cli __main__",
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules.split()}

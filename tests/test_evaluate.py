@@ -15,11 +15,12 @@ from associative_embedding import evaluate, output
 from associative_embedding.cli import main
 from associative_embedding.config import SourceConfig
 from associative_embedding.data.coco import CocoKeypoints
-from associative_embedding.evaluate import build_validation, coco_results, evaluate_samples, truth_for, truth_of_source
+from associative_embedding.evaluate import build_validation, coco_results, evaluate_samples
 from associative_embedding.geometry import ImageGeometry
 from associative_embedding.metrics.oks import KEYPOINT_METRICS, evaluate_keypoints
 from associative_embedding.predict import Predictor, load
 from associative_embedding.tasks.pose_target import draw_gaussians
+from associative_embedding.truth import truth_for, truth_of_source
 from associative_embedding.types import Array, Maps, Sample
 from tiny import FIGURE, TINY_DECODE, tiny_data, tiny_info, tiny_model, tiny_network, tiny_recipe
 

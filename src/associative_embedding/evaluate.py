@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,22 +12,25 @@ import numpy as np
 from tqdm import tqdm
 
 from associative_embedding.checkpoint import ModelInfo
-from associative_embedding.coco_json import read_coco
-from associative_embedding.config import Recipe, SourceConfig
+from associative_embedding.config import Recipe
 from associative_embedding.data.coco import CocoKeypoints, held_out
 from associative_embedding.geometry import ImageGeometry
 from associative_embedding.metrics.grouping import RightGrouping, right_grouping
-from associative_embedding.metrics.oks import evaluate_keypoints, format_table
+from associative_embedding.metrics.oks import Metrics
 from associative_embedding.models.network import Network
 from associative_embedding.output import Periodic, check_writable, say, write_json
 from associative_embedding.predict import Predictor, load
+from associative_embedding.protocols import PROTOCOLS, Protocol, build_protocol
 from associative_embedding.skeleton import Skeleton, load_skeleton
 from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.truth import truth_for, truth_of_source
 from associative_embedding.types import Array, Detections, Instances, Maps, Sample
 
 
 def tags_at_truth(maps: Maps, geometry: ImageGeometry, keypoints: Array, order: Array) -> tuple[Detections, Array]:
     """Detections as a perfect heatmap would give them: one at every labelled keypoint, tags read from the maps.
+
+    They are in no order of people, which would group equal tags rightly.
 
     Args:
         keypoints: ``(N, K, 3)`` of the truth, image pixels.
@@ -38,7 +42,7 @@ def tags_at_truth(maps: Maps, geometry: ImageGeometry, keypoints: Array, order: 
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     height, width = geometry.map_size
-    place = np.stack(np.nonzero(keypoints[:, :, 2] > 0), axis=1)
+    place = np.random.default_rng(0).permutation(np.stack(np.nonzero(keypoints[:, :, 2] > 0), axis=1))
     xy = geometry.to_map(keypoints[place[:, 0], place[:, 1], :2].astype(np.float64))
     x, y = np.clip(np.rint(xy), 0, [width - 1, height - 1]).astype(np.int64).T
     tag = maps.tag[0, place[:, 1], :, y, x].double().cpu().numpy()
@@ -55,19 +59,27 @@ def pose_task(predictor: Predictor) -> PoseTask:
     return predictor.task
 
 
-def look(predictor: Predictor, sample: Sample) -> tuple[Instances, RightGrouping]:
+def look(predictor: Predictor, sample: Sample, truth_detections: bool = False) -> tuple[Instances, RightGrouping]:
     """The people found in one image, and how well the tags alone group its true keypoints.
+
+    Args:
+        truth_detections: the detections are the true keypoints, and only their grouping is predicted (the experiment at
+            the end of the paper's section 4.1). Nothing is filled in.
 
     Raises:
         ValueError: when the network's output is not finite.
     """
     task = pose_task(predictor)
     maps, geometry = predictor.maps(sample.image)
+    detections, place = tags_at_truth(maps, geometry, sample.keypoints, task.skeleton.group_index)
     try:
-        found = task.decode(maps, geometry)
+        if truth_detections:
+            bare = replace(task, decode_config=replace(task.decode_config, fill=False))
+            found = bare.people(detections, place[:, 1], maps, geometry).instances
+        else:
+            found = task.decode(maps, geometry)
     except ValueError as error:
         raise ValueError(f"{sample.file_name}: {error}") from None
-    detections, place = tags_at_truth(maps, geometry, sample.keypoints, task.skeleton.group_index)
     labelled = sample.keypoints[:, :, 2] > 0
     assigned = np.full(labelled.shape, -1, dtype=np.int64)
     assigned[place[:, 0], place[:, 1]] = task.group(detections).group
@@ -100,15 +112,19 @@ def coco_results(
 
 
 def all_numbers(
-    truth: dict[str, Any], results: list[dict[str, Any]], grouping: RightGrouping, name: str | None = None
-) -> dict[str, Any]:
-    """COCO's ten numbers, and the rates of rightly grouped keypoints and people given the true detections.
+    truth: dict[str, Any],
+    results: list[dict[str, Any]],
+    grouping: RightGrouping,
+    name: str | None = None,
+    protocol: Protocol = PROTOCOLS["coco"],
+) -> Metrics:
+    """The official numbers, and the rates of rightly grouped keypoints and people given the true detections.
 
     Args:
         name: what messages call the truth.
     """
     return {
-        **evaluate_keypoints(truth, results, image_ids=[image["id"] for image in truth["images"]], name=name),
+        **protocol.score(truth, results, name=name),
         "keypoints_grouped_right": grouping.keypoint_rate,
         "people_grouped_right": grouping.person_rate,
     }
@@ -116,7 +132,7 @@ def all_numbers(
 
 def evaluate_samples(
     predictor: Predictor, samples: Iterable[tuple[Sample, Sequence[dict[str, Any]]]], *, count: int | None = None
-) -> dict[str, Any]:
+) -> Metrics:
     """How well a predictor does on samples of its own skeleton; see `all_numbers`.
 
     Args:
@@ -138,24 +154,6 @@ def evaluate_samples(
     categories = [pose_task(predictor).skeleton.to_category()]
     truth = {"images": images, "annotations": annotations, "categories": categories}
     return all_numbers(truth, coco_results(found), grouping)
-
-
-def truth_of_source(source: SourceConfig, skeleton: Skeleton, image_ids: set[int]) -> dict[int, list[dict[str, Any]]]:
-    """Image id -> its annotations as `truth_for` has them, crowds and unlabelled people too, in the skeleton's order.
-
-    Raises:
-        ValueError: see `truth_for`.
-    """
-    rows: dict[int, list[dict[str, Any]]] = {image_id: [] for image_id in image_ids}
-    if source.annotations is None:
-        return rows
-    truth, _, order = truth_for(source.annotations, skeleton, image_ids, source.rename)
-    for annotation in truth["annotations"]:
-        keypoints = np.zeros((len(skeleton), 3))
-        if annotation.get("keypoints"):
-            keypoints[order[order >= 0]] = np.reshape(annotation["keypoints"], (-1, 3))[order >= 0]
-        rows[annotation["image_id"]].append({**annotation, "keypoints": keypoints.ravel().tolist()})
-    return rows
 
 
 def build_validation(recipe: Recipe) -> Callable[[Network, ModelInfo], dict[str, Any]] | None:
@@ -191,6 +189,104 @@ def build_validation(recipe: Recipe) -> Callable[[Network, ModelInfo], dict[str,
     return validate
 
 
+@dataclass(frozen=True)
+class Trial:
+    """What models are tried on.
+
+    Attributes:
+        data: the images.
+        truth: their COCO dataset, without labels that the models do not know.
+        category_id: of the truth's category.
+        order: for each of its keypoints the index in the models' skeleton, -1 = none.
+        protocol: by which the results are scored.
+        name: what messages call the truth.
+    """
+
+    data: CocoKeypoints
+    truth: dict[str, Any]
+    category_id: int
+    order: Array
+    protocol: Protocol
+    name: str
+
+    @property
+    def unknown(self) -> list[str]:
+        """The truth's keypoint types that the models do not have: they do not count."""
+        names = self.truth["categories"][0]["keypoints"]
+        return [name for name, index in zip(names, self.order, strict=True) if index < 0]
+
+
+def open_trial(
+    annotations: str,
+    images: str,
+    skeleton: Skeleton,
+    *,
+    held_out_share: float = 0.0,
+    limit: int = 0,
+    protocol: Protocol = PROTOCOLS["coco"],
+) -> Trial:
+    """
+    Args:
+        skeleton: of the models.
+        held_out_share: only images that a recipe with this ``held_out`` leaves to validation (0 = all).
+        limit: only the first so many images (0 = all).
+
+    Raises:
+        ValueError: for a truth that cannot be used, or no image.
+    """
+    if not 0 <= held_out_share <= 1 or limit < 0:
+        raise ValueError(f"the held-out share must be in [0, 1] and the limit 0 or more, not {held_out_share}, {limit}")
+    data = CocoKeypoints(annotations, images, skeleton, people_only=False, cache=False)
+    if held_out_share:
+        data = data.select(lambda image_id: held_out(image_id, held_out_share))
+    chosen = set(data.image_ids[: limit or len(data)])
+    if not chosen:
+        raise ValueError(f"{annotations}: no image to evaluate on")
+    truth = truth_for(annotations, skeleton, chosen, protocol=protocol)
+    return Trial(data.select(chosen.__contains__), *truth, protocol, annotations)
+
+
+def evaluate_trial(
+    predictor: Predictor,
+    trial: Trial,
+    *,
+    truth_detections: bool = False,
+    results_path: str | None = None,
+    announce: Callable[[Metrics], None] = lambda metrics: None,
+) -> Metrics:
+    """The protocol's numbers, and the rates of rightly grouped keypoints and people; see `all_numbers`.
+
+    Args:
+        truth_detections: see `look`.
+        results_path: COCO results are written here, now and then while it works.
+        announce: told the numbers before anything else is written.
+
+    Raises:
+        KeyboardInterrupt: the results so far are kept.
+    """
+    results: list[dict[str, Any]] = []
+    grouping, done = RightGrouping(), 0
+    save = Periodic(lambda: write_json(results_path, results) if results_path else None)
+    try:
+        for i in tqdm(range(len(trial.data)), disable=None, desc="evaluate", unit="image"):
+            sample = trial.data[i]
+            instances, counts = look(predictor, sample, truth_detections)
+            results += coco_results([(sample.image_id, instances)], category_id=trial.category_id, order=trial.order)
+            grouping += counts
+            done += 1
+            save()
+        metrics = all_numbers(trial.truth, results, grouping, trial.name, trial.protocol)
+        announce(metrics)
+        return metrics
+    except KeyboardInterrupt:
+        kept = f"are in {results_path}" if results_path and done else "were done"
+        kept += "" if results_path else "; --results would have kept them"
+        raise KeyboardInterrupt(f"interrupted; {done} of {len(trial.data)} images {kept}") from None
+    finally:  # what was computed is kept, whatever comes in between
+        if done:
+            save.now()
+
+
 def evaluate_files(
     *,
     model: str,
@@ -205,15 +301,17 @@ def evaluate_files(
     json_path: str | None = None,
     results_path: str | None = None,
     decode: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+    protocol: str = "coco",
+    groups: str | None = None,
+) -> Metrics:
     """``ae evaluate``: the official numbers of a model on a COCO json, printed, and written where asked.
 
     The truth's keypoints are matched with the model's by name: types that only one of the two has do not count.
 
     Args:
-        held_out_share: only images that a recipe with this ``held_out`` leaves to validation (0 = all).
-        limit: only the first so many images (0 = all).
+        held_out_share, limit: see `open_trial`.
         decode: settings that replace the model's.
+        protocol, groups: see `protocols.build_protocol`.
 
     Returns:
         the metrics.
@@ -223,99 +321,37 @@ def evaluate_files(
         OSError: for a file that cannot be written, before any image is read.
         KeyboardInterrupt: the results so far are kept.
     """
-    if not 0 <= held_out_share <= 1 or limit < 0:
-        raise ValueError(f"the held-out share must be in [0, 1] and the limit 0 or more, not {held_out_share}, {limit}")
+    rules = build_protocol(protocol, groups)
     predictor = load(model, device=device, input_size=input_size, scales=scales, flip=flip)
     predictor = predictor.with_decode(**{str(key): value for key, value in (decode or {}).items()})
-    data = CocoKeypoints(annotations, images, pose_task(predictor).skeleton, people_only=False, cache=False)
-    if held_out_share:
-        data = data.select(lambda image_id: held_out(image_id, held_out_share))
-    count = min(len(data), limit or len(data))
-    if not count:
-        raise ValueError(f"{annotations}: no image to evaluate on")
-    truth, category_id, order = truth_for(annotations, pose_task(predictor).skeleton, set(data.image_ids[:count]))
-
+    skeleton = pose_task(predictor).skeleton
+    trial = open_trial(annotations, images, skeleton, held_out_share=held_out_share, limit=limit, protocol=rules)
     for path in (results_path, json_path):
         if path:
             check_writable(path)
-
-    results: list[dict[str, Any]] = []
-    grouping, done = RightGrouping(), 0
-    save = Periodic(lambda: write_json(results_path, results) if results_path else None)
-    try:
-        for i in tqdm(range(count), disable=None, desc="evaluate", unit="image"):
-            sample = data[i]
-            instances, counts = look(predictor, sample)
-            results += coco_results([(sample.image_id, instances)], category_id=category_id, order=order)
-            grouping += counts
-            done += 1
-            save()
-        metrics = all_numbers(truth, results, grouping, annotations)
-        say(format_table(metrics))
-    except KeyboardInterrupt:
-        kept = f"are in {results_path}" if results_path and done else "were done"
-        kept += "" if results_path else "; --results would have kept them"
-        raise KeyboardInterrupt(f"interrupted; {done} of {count} images {kept}") from None
-    finally:  # what was computed is kept, whatever comes in between
-        if done:
-            save.now()
+    metrics = evaluate_trial(
+        predictor, trial, results_path=results_path, announce=lambda numbers: say(report(trial, numbers))
+    )
     if json_path:
-        settings = {
-            "annotations": annotations,
-            "images": count,
-            "held_out": held_out_share,
-            "input_size": predictor.input_size,
-            "scales": list(predictor.scales),
-            "flip": flip,
-            "decode": dataclasses.asdict(predictor.task.decode_config),
-        }
+        settings = {"held_out": held_out_share, "protocol": protocol, **describe(predictor, trial)}
         write_json(json_path, {"metrics": metrics, "model": model, "settings": settings})
     return metrics
 
 
-def truth_for(
-    annotations: str, skeleton: Skeleton, image_ids: set[int], rename: Mapping[str, str] | None = None
-) -> tuple[dict[str, Any], int, Array]:
-    """A COCO json's truth, the id of the category whose keypoints are the model's, and how to reorder keypoints to it.
-
-    Args:
-        image_ids: of the images to keep.
-        rename: name in the file -> name in the skeleton, where they differ.
-
-    Returns:
-        the dataset, the category id, and for each of the category's keypoints its index in the model's skeleton (-1 =
-        the model does not have it; then the truth's label is removed).
-
-    Raises:
-        ValueError: when no category shares a keypoint name with the model.
-    """
-    truth = read_coco(annotations)
-    new = rename or {}
-    names = {c["id"]: [new.get(n, n) for n in c["keypoints"]] for c in truth["categories"] if c.get("keypoints")}
-    common = {key: len(set(value) & set(skeleton.keypoints)) for key, value in names.items()}
-    category_id = max(common, key=lambda key: common[key], default=None)
-    if category_id is None or not common[category_id]:
-        raise ValueError(f"{annotations}: no category has a keypoint in common with the model ({skeleton.name})")
-    order = np.array([skeleton.index.get(name, -1) for name in names[category_id]], dtype=np.int64)
-    truth["images"] = [image for image in truth["images"] if image["id"] in image_ids]
-    truth["annotations"] = [
-        row
-        for row in truth["annotations"]
-        if row.get("category_id") == category_id and row.get("image_id") in image_ids
-    ]
-    truth["categories"] = [c for c in truth["categories"] if c["id"] == category_id]
-    if (order < 0).any():
-        truth["annotations"] = [without_labels(row, np.flatnonzero(order < 0)) for row in truth["annotations"]]
-    if truth["images"]:
-        evaluate_keypoints(truth, [], name=annotations)  # complains now, not after the work
-    return truth, category_id, order
+def report(trial: Trial, metrics: Metrics) -> str:
+    """The table, and what does not count in it."""
+    unknown = f"the model has no {', '.join(trial.unknown)}: they do not count\n" if trial.unknown else ""
+    return unknown + trial.protocol.show(metrics)
 
 
-def without_labels(annotation: dict[str, Any], types: Array) -> dict[str, Any]:
-    """A copy of an annotation in which some keypoint types are unlabelled."""
-    keypoints = np.array(annotation.get("keypoints", []), dtype=np.float64).reshape(-1, 3)
-    if not len(keypoints):
-        return annotation
-    keypoints[types] = 0
-    count = int((keypoints[:, 2] > 0).sum())
-    return {**annotation, "keypoints": keypoints.ravel().tolist(), "num_keypoints": count}
+def describe(predictor: Predictor, trial: Trial) -> dict[str, Any]:
+    """What the numbers are of, for json."""
+    return {
+        "annotations": trial.name,
+        "images": len(trial.data),
+        "not_counted": trial.unknown,
+        "input_size": predictor.input_size,
+        "scales": list(predictor.scales),
+        "flip": predictor.flip,
+        "decode": dataclasses.asdict(predictor.task.decode_config),
+    }
