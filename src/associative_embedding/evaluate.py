@@ -59,31 +59,41 @@ def pose_task(predictor: Predictor) -> PoseTask:
     return predictor.task
 
 
+def group_truth(
+    task: PoseTask, maps: Maps, geometry: ImageGeometry, keypoints: Array
+) -> tuple[Instances, RightGrouping]:
+    """The people whose detections are the true keypoints, of whom only the grouping is predicted, and how right it is.
+
+    That is the experiment at the end of the paper's section 4.1. Nothing is filled in.
+
+    Args:
+        keypoints: ``(N, K, 3)`` of the truth, image pixels.
+    """
+    detections, place = tags_at_truth(maps, geometry, keypoints, task.skeleton.group_index)
+    bare = replace(task, decode_config=replace(task.decode_config, fill=False))
+    decoded = bare.people(detections, place[:, 1], maps, geometry)
+    labelled = keypoints[:, :, 2] > 0
+    assigned = np.full(labelled.shape, -1, dtype=np.int64)
+    assigned[place[:, 0], place[:, 1]] = decoded.groups.group
+    return decoded.instances, right_grouping(assigned, labelled)
+
+
 def look(predictor: Predictor, sample: Sample, truth_detections: bool = False) -> tuple[Instances, RightGrouping]:
     """The people found in one image, and how well the tags alone group its true keypoints.
 
     Args:
-        truth_detections: the detections are the true keypoints, and only their grouping is predicted (the experiment at
-            the end of the paper's section 4.1). Nothing is filled in.
+        truth_detections: the people are those of `group_truth`.
 
     Raises:
         ValueError: when the network's output is not finite.
     """
     task = pose_task(predictor)
     maps, geometry = predictor.maps(sample.image)
-    detections, place = tags_at_truth(maps, geometry, sample.keypoints, task.skeleton.group_index)
     try:
-        if truth_detections:
-            bare = replace(task, decode_config=replace(task.decode_config, fill=False))
-            found = bare.people(detections, place[:, 1], maps, geometry).instances
-        else:
-            found = task.decode(maps, geometry)
+        grouped, counts = group_truth(task, maps, geometry, sample.keypoints)
+        return (grouped if truth_detections else task.decode(maps, geometry)), counts
     except ValueError as error:
         raise ValueError(f"{sample.file_name}: {error}") from None
-    labelled = sample.keypoints[:, :, 2] > 0
-    assigned = np.full(labelled.shape, -1, dtype=np.int64)
-    assigned[place[:, 0], place[:, 1]] = task.group(detections).group
-    return found, right_grouping(assigned, labelled)
 
 
 def coco_results(
