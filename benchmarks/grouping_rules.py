@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from associative_embedding.evaluate import Trial, coco_results, group_truth, open_trial, pose_task
+from associative_embedding.evaluate import coco_results, group_truth, pose_task
 from associative_embedding.metrics.grouping import RightGrouping
 from associative_embedding.metrics.oks import evaluate_keypoints
 from associative_embedding.predict import Predictor, load
 from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.trial import Trial, open_trial
 
 ORDERS = {
     "face, torso, limbs (published)": "nose eye ear shoulder hip elbow wrist knee ankle",

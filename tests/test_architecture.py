@@ -21,8 +21,8 @@ LAYERS = [
     "models data metrics draw strokes image_io coco_json matlab download output movenet",
     "tasks",
     "checkpoint optimisation interrupt journal training_state training_data recipe_file "
-    "train evaluate compare truth protocols predict run_predict convert",
-    "cli __main__",
+    "train evaluate trial compare truth protocols predict run_predict convert",
+    "cli cli_data __main__",
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules.split()}
 LATE = {"types": {"skeleton", "masks", "draw", "output"}}  # inside methods, or for type checkers only

@@ -16,11 +16,12 @@ from associative_embedding.cli import main
 from associative_embedding.compare import ablation, bottleneck
 from associative_embedding.config import SourceConfig
 from associative_embedding.data.coco import CocoKeypoints
-from associative_embedding.evaluate import evaluate_trial, look, open_trial
+from associative_embedding.evaluate import look
 from associative_embedding.geometry import ImageGeometry
 from associative_embedding.metrics.oks import KEYPOINT_METRICS, evaluate_crowdpose
 from associative_embedding.predict import Predictor
 from associative_embedding.protocols import PROTOCOLS, build_protocol
+from associative_embedding.trial import evaluate_trial, open_trial
 from associative_embedding.types import Array, Maps
 from tiny import FIGURE, TINY_DECODE, tiny_data, tiny_info, tiny_model, tiny_network
 

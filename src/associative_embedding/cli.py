@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from associative_embedding.cli_data import DATA_BUILDERS, build_data, run_data
 from associative_embedding.version import VERSION
 
 # All else is imported inside of `main`, so that Ctrl-C is one line from the start.
@@ -216,39 +217,6 @@ def build_convert(parser: ArgumentParser) -> ArgumentParser:
     return parser
 
 
-def build_data(parser: ArgumentParser) -> ArgumentParser:
-    from jsonargparse import ArgumentParser
-
-    kinds = parser.add_subcommands(dest="kind")
-    for name, (build, text) in DATA_BUILDERS.items():
-        kinds.add_subcommand(name, build(ArgumentParser(exit_on_error=False)), help=text)
-    return parser
-
-
-def build_synthetic(parser: ArgumentParser) -> ArgumentParser:
-    add = parser.add_argument
-    add("folder", type=str)
-    add("--images", type=int, default=100)
-    add("--skeleton", type=str, default="coco-17", help="coco-17, crowdpose-14, mpii-16, lsp-14, or a COCO json")
-    add("--size", type=int, default=256, help="side of the images, pixels")
-    add("--people", type=int, nargs=2, default=[1, 3], help="fewest and most in an image")
-    add("--seed", type=int, default=0)
-    return parser
-
-
-def build_mpii(parser: ArgumentParser) -> ArgumentParser:
-    add = parser.add_argument
-    add("annotation", type=str, help="mpii_human_pose_v1_u12_1.mat")
-    add("--images", type=str, required=True, help="folder of its images; those that are not in it are left out")
-    add("--output", type=str, required=True, help="the COCO json to write")
-    add("--part", type=Literal["train", "test", "all"], default="all", help="which images")
-    return parser
-
-
-DATA_BUILDERS: dict[str, tuple[Callable[[ArgumentParser], ArgumentParser], str]] = {
-    "synthetic": (build_synthetic, "draw figures"),
-    "mpii": (build_mpii, "MPII Human Pose's annotation to a COCO json"),
-}
 BUILDERS: dict[str, Callable[[ArgumentParser], ArgumentParser]] = {
     "predict": build_predict,
     "train": build_train,
@@ -317,7 +285,7 @@ def run_evaluate(options: Namespace) -> int:
     if options.groups and options.protocol != "mpii":
         raise UsageError(f"groups belong to --protocol mpii, not {options.protocol}")
     from associative_embedding.compare import compare_files
-    from associative_embedding.evaluate import evaluate_files
+    from associative_embedding.trial import evaluate_files
 
     settings = {
         "model": options.model,
@@ -348,34 +316,6 @@ def run_convert(options: Namespace) -> int:
     return 0
 
 
-def run_data(options: Namespace) -> int:
-    return DATA_COMMANDS[options.kind](options[options.kind])
-
-
-def run_synthetic(options: Namespace) -> int:
-    from associative_embedding.data.synthetic import write_synthetic_dataset
-    from associative_embedding.skeleton import load_skeleton
-
-    path = write_synthetic_dataset(
-        options.folder,
-        load_skeleton(options.skeleton),
-        images=options.images,
-        seed=options.seed,
-        size=(options.size, options.size),
-        people=tuple(options.people),
-    )
-    print(path)
-    return 0
-
-
-def run_mpii(options: Namespace) -> int:
-    from associative_embedding.data.mpii import write_mpii_as_coco
-
-    print(write_mpii_as_coco(options.annotation, options.images, options.output, part=options.part))
-    return 0
-
-
-DATA_COMMANDS: dict[str, Callable[[Any], int]] = {"synthetic": run_synthetic, "mpii": run_mpii}
 COMMANDS: dict[str, Callable[[Any], int]] = {
     "predict": run_predict,
     "train": run_train,

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from associative_embedding.evaluate import describe, evaluate_trial, open_trial, pose_task
+from associative_embedding.evaluate import pose_task
 from associative_embedding.metrics.mpii_json import LEFT_OUT
 from associative_embedding.metrics.oks import Metrics
 from associative_embedding.output import check_writable, say, write_json
 from associative_embedding.predict import Predictor, load
 from associative_embedding.protocols import Protocol, build_protocol
+from associative_embedding.trial import describe, evaluate_trial, open_trial
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,13 @@ def compare_files(
     Args:
         experiment: "ablation" or "truth_detections".
         refine: model file of the refinement, see `ablation`.
-        others: see `evaluate.evaluate_files`.
+        others: see `trial.evaluate_files`.
 
     Returns:
         the metrics of each row.
 
     Raises:
-        ValueError, OSError: as `evaluate.evaluate_files`.
+        ValueError, OSError: as `trial.evaluate_files`.
     """
     rules = build_protocol(protocol, groups)
     first = load(model, device=device, input_size=input_size, scales=scales, flip=flip)

@@ -1,22 +1,29 @@
-"""Training data: read (`coco`, `records`), draw (`synthetic`), vary (`augment`, `compose`) and stream (`loader`)."""
+"""Training data: read (`coco`, `records`, `mpii`), draw (`synthetic`), vary (`augment`, `compose`), and stream it
+(`loader`).
+"""
 
 from associative_embedding.config import Augment
 from associative_embedding.data.augment import fit, view
 from associative_embedding.data.coco import CocoKeypoints, held_out
 from associative_embedding.data.compose import mosaic, overlap
 from associative_embedding.data.loader import Mixture, TrainingStream, batches
+from associative_embedding.data.mpii import MpiiImage, MpiiPerson, mpii_to_coco, read_mpii
 from associative_embedding.data.synthetic import synthetic_sample, write_synthetic_dataset
 
 __all__ = [
     "Augment",
     "CocoKeypoints",
     "Mixture",
+    "MpiiImage",
+    "MpiiPerson",
     "TrainingStream",
     "batches",
     "fit",
     "held_out",
     "mosaic",
+    "mpii_to_coco",
     "overlap",
+    "read_mpii",
     "synthetic_sample",
     "view",
     "write_synthetic_dataset",

@@ -2,7 +2,7 @@
 
 - `evaluate_keypoints`: COCO's ten numbers for any skeleton; `evaluate_crowdpose`.
   The similarity itself is `associative_embedding.metrics.oks.oks`.
-- `mpii_multiperson_ap`: MPII Multi-Person; `pckh` for single people.
+- `mpii_multiperson_ap`: MPII Multi-Person; `pckh` for single people; `evaluate_mpii` for both, of COCO files.
 - `right_grouping`: grouping of annotated keypoints by their tags, apart from detection.
 """
 
@@ -16,6 +16,7 @@ from associative_embedding.metrics.mpii import (
     pckh,
     read_groups,
 )
+from associative_embedding.metrics.mpii_json import evaluate_mpii, format_mpii
 from associative_embedding.metrics.oks import (
     KEYPOINT_METRICS,
     Metrics,
@@ -32,6 +33,8 @@ __all__ = [
     "assign_to_group",
     "evaluate_crowdpose",
     "evaluate_keypoints",
+    "evaluate_mpii",
+    "format_mpii",
     "format_table",
     "group_region",
     "head_size",
