@@ -60,22 +60,25 @@ class Rule:
 def rules(task: PoseTask, dimensions: int) -> list[Rule]:
     """The first is the model's own."""
     threshold = task.decode_config.tag_threshold
-    same = threshold * dimensions**0.5  # the Euclidean distance is so much greater
+    rounded, l2, greedy = {"matching": "rounded"}, {"tag_distance": "l2"}, {"assignment": "greedy"}
+    strength = {"matching": "strength"}
+    same = {"tag_threshold": threshold * dimensions**0.5}  # the Euclidean distance is so much greater
     return [
         Rule("the model's own"),
+        Rule("product", {"matching": "product"}),
+        Rule("strength", strength),
         Rule("tags alone", {"matching": "nearest"}),
-        Rule("published cost", {"matching": "rounded"}),
-        Rule("published cost, L2, threshold 1", {"matching": "rounded", "tag_distance": "l2", "tag_threshold": 1.0}),
-        Rule(f"published cost, L2, threshold {same:.2f}", {
-            "matching": "rounded", "tag_distance": "l2", "tag_threshold": same,
-        }),
-        Rule("L2, threshold unchanged", {"tag_distance": "l2"}),
-        Rule("greedy", {"assignment": "greedy"}),
-        Rule("greedy, tags alone", {"assignment": "greedy", "matching": "nearest"}),
-        Rule("greedy, published cost", {"assignment": "greedy", "matching": "rounded"}),
-        *(Rule(f"threshold x {f:g} = {f * threshold:g}", {"tag_threshold": f * threshold}) for f in FACTORS),
+        Rule("published cost", rounded),
+        Rule("published cost, L2, threshold 1", {**rounded, **l2, "tag_threshold": 1.0}),
+        Rule("published cost, L2, threshold as great", {**rounded, **l2, **same}),
+        Rule("L2, threshold unchanged", l2),
+        Rule("greedy", greedy),
+        Rule("greedy, strength", {**greedy, **strength}),
+        Rule("greedy, published cost", {**greedy, **rounded}),
+        *(Rule(f"threshold x {f:g}", {"tag_threshold": f * threshold}) for f in FACTORS),
+        *(Rule(f"strength, threshold x {f:g}", {**strength, "tag_threshold": f * threshold}) for f in (0.7, 1.4)),
         *(Rule(f"order: {name}", order=order) for name, order in ORDERS.items()),
-    ]  # fmt: skip
+    ]
 
 
 @dataclass
@@ -126,7 +129,7 @@ def standard_errors(trial: Trial, found: Sequence[Found], ids: Sequence[int], ti
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
-    predictor = load(options.model, device="auto")
+    predictor = load(options.model, device="auto", scales=options.scales)
     task = pose_task(predictor)
     trial = open_trial(
         options.annotations, options.images, task.skeleton, held_out_share=options.held_out, limit=options.limit
@@ -154,6 +157,7 @@ def main() -> None:
     parser.add_argument("--images", required=True)
     parser.add_argument("--held-out", type=float, default=0.0)
     parser.add_argument("--limit", type=int, default=0)
+    parser.add_argument("--scales", type=float, nargs="+", default=None)
     parser.add_argument("--draws", type=int, default=50, help="for the standard errors")
     parser.add_argument("--json", type=Path, default=None, help="also write the numbers here")
     options = parser.parse_args()
