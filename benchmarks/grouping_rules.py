@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--model", default="person")
     parser.add_argument("--annotations", required=True)
     parser.add_argument("--images", required=True)
-    parser.add_argument("--held-out", type=float, default=0.0)
+    parser.add_argument("--held-out", "--held_out", type=float, default=0.0)
     parser.add_argument("--limit", type=int, default=0)
     parser.add_argument("--scales", type=float, nargs="+", default=None)
     parser.add_argument("--draws", type=int, default=50, help="for the standard errors")
