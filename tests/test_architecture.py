@@ -18,11 +18,11 @@ NAME = package.__name__
 LAYERS = [
     "version errors types skeleton geometry masks rle config device",
     "losses detect grouping modes views tiles",
-    "models data metrics strokes draw draw_masks draw_tags image_io coco_json download output movenet",
+    "models data metrics strokes draw draw_masks draw_tags image_io coco_json matlab download output movenet",
     "tasks",
     "checkpoint optimisation interrupt journal training_state training_data recipe_file "
-    "train evaluate predict run_predict convert",
-    "cli __main__",
+    "train evaluate trial compare truth protocols predict run_predict convert",
+    "cli cli_data __main__",
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules.split()}
 LATE = {"types": {"skeleton", "masks", "draw", "output"}}  # inside methods, or for type checkers only

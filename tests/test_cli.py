@@ -144,6 +144,8 @@ def test_a_missing_recipe_or_a_folder_gets_one_line(tmp_path: Path, capfd: pytes
 
 # --- the other commands
 
+EVALUATE = ["evaluate", "--annotations", "a", "--images", "b"]
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -163,7 +165,16 @@ def test_a_missing_recipe_or_a_folder_gets_one_line(tmp_path: Path, capfd: pytes
         (["evaluate", "--annotations", "a", "--images", "b", "--decode", "{x: 1"], "decode: must be dict, not '{x: 1'"),
         (["convert", "x"], "the following arguments are required: from"),
         (["convert", "x", "--from", "y"], "from: must be one of 'movenet', 'efficientnet-lite0', not 'y'"),
+        ([*EVALUATE, "--protocol", "x"], "protocol: must be one of 'coco', 'crowd"),
+        ([*EVALUATE, "--groups", "g.mat"], "groups belong to --protocol mpii, not coco"),
+        ([*EVALUATE, "--ablation", "--truth-detections"], "ablation and truth_detections are two experiments"),
+        ([*EVALUATE, "--ablation", "--results", "r"], "leave --results out"),
+        (["data"], "which kind? one of synthetic,mpii"),
+        (["data", "voc"], "invalid choice: 'voc' (choose from 'synthetic', 'mpii')"),
         (["data", "synthetic", "x", "y"], "unexpected argument 'y'"),
+        (["data", "synthetic", "x", "--imags", "1"], "unknown option 'imags'; did you mean 'images'?"),
+        (["data", "mpii", "a.mat"], "the following arguments are required: images, output"),
+        (["data", "mpii", "a.mat", "--part", "val"], "part: must be one of 'train', 'test', 'all', not 'val'"),
     ],
 )
 def test_a_wrong_command_line_gets_one_line(

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from associative_embedding import evaluate, output
+from associative_embedding import output, trial
 from associative_embedding.cli import main
 from associative_embedding.config import SourceConfig
 from associative_embedding.data.coco import CocoKeypoints
-from associative_embedding.evaluate import build_validation, coco_results, evaluate_samples, truth_for, truth_of_source
+from associative_embedding.evaluate import build_validation, coco_results, evaluate_samples
 from associative_embedding.geometry import ImageGeometry
 from associative_embedding.metrics.oks import KEYPOINT_METRICS, evaluate_keypoints
 from associative_embedding.predict import Predictor, load
 from associative_embedding.tasks.pose_target import draw_gaussians
+from associative_embedding.truth import truth_for, truth_of_source
 from associative_embedding.types import Array, Maps, Sample
 from tiny import FIGURE, TINY_DECODE, tiny_data, tiny_info, tiny_model, tiny_network, tiny_recipe
 
@@ -155,7 +156,7 @@ def test_results_of_a_type_that_the_model_lacks_are_zero(model: str, source: Sou
 def test_an_error_in_between_does_not_lose_the_results(
     model: str, source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    original, seen = evaluate.look, []
+    original, seen = trial.look, []
 
     def interrupting(*arguments: Any) -> Any:
         seen.append(1)
@@ -163,7 +164,7 @@ def test_an_error_in_between_does_not_lose_the_results(
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(evaluate, "look", interrupting)
+    monkeypatch.setattr(trial, "look", interrupting)
     assert run(model, source, "--results", tmp_path / "r.json") == 130
     assert capsys.readouterr().err == f"ae: interrupted; 2 of 5 images are in {tmp_path / 'r.json'}\n"
     assert {row["image_id"] for row in json.loads((tmp_path / "r.json").read_text())} == {1, 2}
@@ -173,7 +174,7 @@ def test_results_are_written_while_it_runs(
     model: str, source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that even kill -9 keeps them."""
-    now, kept, original = [0.0], [], evaluate.look
+    now, kept, original = [0.0], [], trial.look
 
     def slow(*arguments: Any) -> Any:
         now[0] += 20
@@ -181,7 +182,7 @@ def test_results_are_written_while_it_runs(
         kept.append(len({row["image_id"] for row in json.loads(path.read_text())}) if path.exists() else 0)
         return original(*arguments)
 
-    monkeypatch.setattr(evaluate, "look", slow)
+    monkeypatch.setattr(trial, "look", slow)
     monkeypatch.setattr(output.time, "monotonic", lambda: now[0])
     assert run(model, source, "--results", tmp_path / "r.json", "--decode", "{min_keypoints: 0}") == 0
     assert kept == [0, 1, 1, 3, 3]
@@ -191,7 +192,7 @@ def test_results_are_written_while_it_runs(
 def test_a_file_that_cannot_be_written_is_noticed_before_the_work(
     option: str, model: str, source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr(evaluate, "look", lambda *_: pytest.fail("it worked in vain"))
+    monkeypatch.setattr(trial, "look", lambda *_: pytest.fail("it worked in vain"))
     (tmp_path / "file").write_text("")
     for path in (tmp_path, tmp_path / "file" / "r.json"):
         assert run(model, source, option, path) == 1
@@ -204,7 +205,7 @@ def test_the_table_is_printed_even_if_nothing_can_be_written(
     def full(path: Any, document: Any) -> None:
         raise OSError(f"cannot write {path}: No space left on device")
 
-    monkeypatch.setattr(evaluate, "write_json", full)
+    monkeypatch.setattr(trial, "write_json", full)
     assert run(model, source, "--json", tmp_path / "out.json") == 1
     assert "AP50" in capsys.readouterr().out
 
@@ -263,6 +264,6 @@ def test_interrupted_without_a_results_file(
     def interrupting(*_: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evaluate, "look", interrupting)
+    monkeypatch.setattr(trial, "look", interrupting)
     assert run(model, source) == 130
     assert capsys.readouterr().err == "ae: interrupted; 0 of 5 images were done; --results would have kept them\n"

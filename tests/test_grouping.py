@@ -80,6 +80,22 @@ def test_match_weights() -> None:
     np.testing.assert_allclose(MATCHING["rounded"](distance, score, 2.0), [[0.6, 0.6, -99.4, -699.4]])
 
 
+def test_strength_weighs_detection_and_group() -> None:
+    distance, score, strength = np.array([[0.0, 1.0], [0.5, 3.0]]), np.array([0.6, 0.2]), np.array([2.0, 5.0])
+    weight = MATCHING["strength"](distance, score, 2.0, strength)
+    np.testing.assert_allclose(weight, [[1.2, 0.75 * 3], [0.9375 * 0.4, 0]])
+
+
+def test_a_strong_group_is_not_robbed_by_a_doubtful_one() -> None:
+    """The person at 0 has two keypoints; a weak second peak at 0.3 is nearer to the third, by a hair."""
+    detections = build([0, 1, 1, 2], [0.0, 0.0, 0.3, 0.16], np.array([0.9, 0.9, 0.1, 0.8]))
+    assert group_sequentially(detections, tag_threshold=1.0).group.tolist() == [0, 0, 1, 1]
+    strong = group_sequentially(detections, tag_threshold=1.0, matching="strength")
+    assert strong.group.tolist() == [0, 0, 1, 0]
+    far = build([0, 1, 1, 2], [0.0, 0.0, 1.1, 0.99], np.array([0.9, 0.9, 0.1, 0.8]))
+    assert group_sequentially(far, tag_threshold=1.0, matching="strength").group.tolist() == [0, 0, 1, 1]
+
+
 def test_the_settings_are_the_rules() -> None:
     hints = get_type_hints(DecodeConfig)
     assert set(get_args(hints["matching"])) == set(MATCHING)
@@ -110,7 +126,7 @@ def test_match_is_the_optimum(matching: Matching, m: int, groups: int, dimension
     rng = np.random.default_rng(seed)
     tags, group_tags = rng.normal(size=(m, dimension)), rng.normal(size=(groups, dimension))
     distance = tag_distance(tags[:, None], group_tags[None])
-    weight = MATCHING[matching](distance, rng.random(m), 1.0)
+    weight = MATCHING[matching](distance, rng.random(m), 1.0, rng.random(groups))
     joined = match(distance, weight, 1.0)
     taken = joined[joined >= 0]
     assert len(set(taken.tolist())) == len(taken)

@@ -320,8 +320,15 @@ def test_refuses_settings() -> None:
         evaluate_keypoints(truth, [], sigmas=[0.1] * 14)
     with pytest.raises(ValueError, match="no category with 'keypoints'"):
         evaluate_keypoints({**truth, "categories": [{"id": 1, "name": "thing"}]}, [])
-    with pytest.raises(ValueError, match="image 1 has no 'crowdIndex'"):
-        evaluate_crowdpose(truth, [])
+    some = {**truth, "images": [*truth["images"], {"id": 2, "crowdIndex": 0.5}]}
+    with pytest.raises(ValueError, match="image 1 has no 'crowdIndex', but others have one"):
+        evaluate_crowdpose(some, [])
+
+
+def test_crowdpose_without_levels() -> None:
+    metrics = evaluate_crowdpose(dataset(annotation(person(0))), [result(person(0))])
+    assert metrics["AP"] == pytest.approx(1)
+    assert metrics["AP_easy"] is metrics["AP_medium"] is metrics["AP_hard"] is None
 
 
 def test_format_table() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -64,7 +66,7 @@ def test_windows_cover_and_overlap(height: int, width: int, tile: int, share: fl
         covered[rows, columns] += 1
     assert (covered > 0).all()
     starts = sorted({rows.start for rows, _ in windows((height, width), tile, overlap)})
-    assert all(b - a <= tile - overlap for a, b in zip(starts, starts[1:], strict=False))
+    assert all(b - a <= tile - overlap for a, b in pairwise(starts))
 
 
 @pytest.mark.parametrize("overlap", [-1, 16, 40])

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from associative_embedding.cli_data import DATA_BUILDERS, build_data, run_data
 from associative_embedding.errors import UsageError
 from associative_embedding.version import VERSION
 
@@ -107,7 +108,7 @@ def explain(message: str, arguments: Sequence[str]) -> str:
     if unknown := re.search(r"[Uu]nrecognized arguments?: (?:--([\w.-]+)|(\S+))", text):
         if unknown[2]:
             return f"unexpected argument {unknown[2]!r}"
-        names = setting_names() if arguments[0] == "train" else option_names(arguments[0])
+        names = setting_names() if arguments[0] == "train" else option_names(arguments)
         return f"unknown option {unknown[1]!r}{suggestion(unknown[1], names)}"
     for pattern, words in COMPLAINTS:
         text = re.sub(pattern, words, text)
@@ -121,15 +122,17 @@ COMPLAINTS = (
     (r"Problem with given class_path '[\w.]+': ", ""),
     (r'Parser key "([\w.]+)"', r"\1"),
     (r"Expected an? (.*?)\. Got value: (.*)", r"must be \1, not '\2'"),
-    (r"(required: |, )\w+\.(?=\w)", r"\1"),
-    (r"expected \"command\" to be one of {(.*?)}.*", r"which command? one of \1"),
+    (r"(required: |, )(?:\w+\.)+(?=\w)", r"\1"),
+    (r"expected \"(?:\w+\.)?(\w+)\" to be one of {(.*?)}.*", r"which \1? one of \2"),
 )
 
 
-def option_names(command: str) -> list[str]:
+def option_names(arguments: Sequence[str]) -> list[str]:
     from jsonargparse import ArgumentParser
 
-    actions = BUILDERS[command](ArgumentParser())._actions
+    kinds = {"data": DATA_BUILDERS}.get(arguments[0], {})
+    build = next((kinds[word][0] for word in arguments[1:2] if word in kinds), BUILDERS[arguments[0]])
+    actions = build(ArgumentParser())._actions
     return [option.lstrip("-") for action in actions for option in action.option_strings]
 
 
@@ -146,9 +149,11 @@ def build_parser() -> ArgumentParser:
         ("train", "train by a recipe (YAML): ae train RECIPE.yaml [--setting value ...]; the same command resumes"),
         ("evaluate", "official metrics of a model on a COCO json"),
         ("convert", "other projects' weights to a file to start from"),
-        ("data", "make a synthetic data set of drawn figures"),
+        ("data", "make a data set: of drawn figures, or of MPII's annotation"),
     ):
-        commands.add_subcommand(name, BUILDERS[name](ArgumentParser(exit_on_error=False)), help=text)
+        command = ArgumentParser(exit_on_error=False)
+        commands.add_subcommand(name, command, help=text)
+        BUILDERS[name](command)  # after it: levels of subcommands must be added from the top
     return parser
 
 
@@ -195,6 +200,10 @@ def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
     add_model_options(parser)
     add("--annotations", type=str, required=True, help="COCO json with the truth")
     add("--images", type=str, required=True, help="folder of its images")
+    add("--protocol", type=Literal["coco", "crowdpose", "mpii"], default="coco", help="by whose rules to score")
+    add("--groups", type=str, default=None, help="mpii_groups_v12.mat (default: all people of an image are one group)")
+    add("--ablation", action="store_true", help="a table: one scale, and several with the mirror image")
+    add("--truth_detections", "--truth-detections", action="store_true", help="a table: also group true detections")
     add("--held_out", "--held-out", type=float, default=0.0, help="only this share, by image id, as in a recipe")
     add("--limit", type=int, default=0, help="only the first so many images (0 = all)")
     add("--json", type=str, default=None, help="write metrics, model and settings here")
@@ -208,18 +217,6 @@ def build_convert(parser: ArgumentParser) -> ArgumentParser:
     add("file", type=str, help="movenet-lightning.json, or efficientnet-lite0's .pth")
     add("--from", type=Literal["movenet", "efficientnet-lite0"], required=True, help="whose weights they are")
     add("--output", type=str, default=None, help="default: FILE's name in this folder, .safetensors")
-    return parser
-
-
-def build_data(parser: ArgumentParser) -> ArgumentParser:
-    add = parser.add_argument
-    add("kind", type=Literal["synthetic"], help="synthetic: drawn figures")
-    add("folder", type=str)
-    add("--images", type=int, default=100)
-    add("--skeleton", type=str, default="coco-17", help="coco-17, crowdpose-14, mpii-16, lsp-14, or a COCO json")
-    add("--size", type=int, default=256, help="side of the images, pixels")
-    add("--people", type=int, nargs=2, default=[1, 3], help="fewest and most in an image")
-    add("--seed", type=int, default=0)
     return parser
 
 
@@ -285,22 +282,34 @@ def build_recipe(options: Namespace) -> Recipe:
 
 
 def run_evaluate(options: Namespace) -> int:
-    from associative_embedding.evaluate import evaluate_files
+    if options.ablation and options.truth_detections:
+        raise UsageError("ablation and truth_detections are two experiments: ask for one")
+    if options.results and (options.ablation or options.truth_detections):
+        raise UsageError("results are of one evaluation, an experiment is of several: leave --results out")
+    if options.groups and options.protocol != "mpii":
+        raise UsageError(f"groups belong to --protocol mpii, not {options.protocol}")
+    from associative_embedding.compare import compare_files
+    from associative_embedding.trial import evaluate_files
 
-    evaluate_files(
-        model=options.model,
-        annotations=options.annotations,
-        images=options.images,
-        input_size=options.input_size,
-        scales=options.scales,
-        flip=options.flip,
-        device=options.device,
-        held_out_share=options.held_out,
-        limit=options.limit,
-        json_path=options.json,
-        results_path=options.results,
-        decode=options.decode or {},
-    )
+    settings = {
+        "model": options.model,
+        "annotations": options.annotations,
+        "images": options.images,
+        "input_size": options.input_size,
+        "scales": options.scales,
+        "flip": options.flip,
+        "device": options.device,
+        "held_out_share": options.held_out,
+        "limit": options.limit,
+        "json_path": options.json,
+        "decode": options.decode or {},
+        "protocol": options.protocol,
+        "groups": options.groups,
+    }
+    if options.ablation or options.truth_detections:
+        compare_files("ablation" if options.ablation else "truth_detections", **settings)
+    else:
+        evaluate_files(**settings, results_path=options.results)
     return 0
 
 
@@ -308,22 +317,6 @@ def run_convert(options: Namespace) -> int:
     from associative_embedding.convert import convert
 
     print(convert(options.file, options["from"], options.output))
-    return 0
-
-
-def run_data(options: Namespace) -> int:
-    from associative_embedding.data.synthetic import write_synthetic_dataset
-    from associative_embedding.skeleton import load_skeleton
-
-    path = write_synthetic_dataset(
-        options.folder,
-        load_skeleton(options.skeleton),
-        images=options.images,
-        seed=options.seed,
-        size=(options.size, options.size),
-        people=tuple(options.people),
-    )
-    print(path)
     return 0
 
 

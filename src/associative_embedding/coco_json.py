@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+AREA_PER_BOX = 0.53  # area of a person per area of the box, where a source has no areas (as the CrowdPose tools do)
+
 
 def read_coco(path: str | Path) -> dict[str, Any]:
     """The document, with its three lists of objects: ``images``, ``annotations`` and ``categories``.

@@ -63,7 +63,7 @@ class DecodeConfig:
         tag_threshold: tag distance up to which a detection may join a group.
         tag_distance: over the tag's dimensions, their root mean square difference, or the Euclidean distance "l2".
         matching: how tag distance and score weigh when detections join groups, a key of `grouping.MATCHING` ("rounded":
-            as published).
+            as published; "strength": strong detections go to strong groups).
         assignment: the "optimal" one, or "greedy", the best pair first.
         fill: look for the keypoints a person lacks, at its tag.
         fill_threshold: heatmap value from which a filled-in keypoint is taken.
@@ -81,7 +81,7 @@ class DecodeConfig:
     top_k: int = 30
     tag_threshold: float = 1.0
     tag_distance: Literal["rms", "l2"] = "rms"
-    matching: Literal["product", "nearest", "rounded"] = "product"
+    matching: Literal["product", "nearest", "rounded", "strength"] = "product"
     assignment: Literal["optimal", "greedy"] = "optimal"
     fill: bool = True
     fill_threshold: float = 0.05

@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from associative_embedding.types import Array, Detections, Groups
 
 Norm = Literal["rms", "l2"]
-Matching = Literal["product", "nearest", "rounded"]
+Matching = Literal["product", "nearest", "rounded", "strength"]
 Assignment = Literal["optimal", "greedy"]
 
 
@@ -32,7 +32,7 @@ def tag_distance(a: Array, b: Array, norm: Norm = "rms") -> Array:
     return np.asarray(np.sqrt(squares / difference.shape[-1] if norm == "rms" else squares))
 
 
-def product(distance: Array, score: Array, threshold: float) -> Array:
+def product(distance: Array, score: Array, threshold: float, strength: Array | None = None) -> Array:
     """Nearness and score both count all the way; 0 from the threshold on.
 
     The paper (section 3.3): "a maximum matching where the weighting is determined by both the tag distance and the
@@ -41,12 +41,12 @@ def product(distance: Array, score: Array, threshold: float) -> Array:
     return nearest(distance, score, threshold) * (1.0 + score[:, None])
 
 
-def nearest(distance: Array, score: Array, threshold: float) -> Array:
+def nearest(distance: Array, score: Array, threshold: float, strength: Array | None = None) -> Array:
     """Tags alone; 0 from the threshold on."""
     return np.asarray(np.maximum(0.0, 1.0 - distance / threshold))
 
 
-def rounded(distance: Array, score: Array, threshold: float) -> Array:
+def rounded(distance: Array, score: Array, threshold: float, strength: Array | None = None) -> Array:
     """Published code's: minus round(distance) * 100 - score, so that among distances below a half the score decides.
 
     It knows no threshold: a near match is given up where that makes the sum of far ones smaller.
@@ -54,11 +54,23 @@ def rounded(distance: Array, score: Array, threshold: float) -> Array:
     return np.asarray(score[:, None] - 100.0 * np.round(distance))
 
 
-# what it is worth that a detection joins a group: (m, G) distances, (m,) scores, tag threshold -> (m, G)
-MATCHING: dict[Matching, Callable[[Array, Array, float], Array]] = {
+def strong(distance: Array, score: Array, threshold: float, strength: Array) -> Array:
+    """Strong detections go to strong groups, unless the tag says otherwise; 0 from the threshold on.
+
+    A doubtful second peak of a keypoint starts a group of its own beside the person's. By nearness alone that group
+    then takes other keypoints from the person, whenever its one tag happens to be a little nearer.
+    """
+    near = np.maximum(0.0, 1.0 - np.square(distance / threshold))
+    return np.asarray(near * score[:, None] * strength)
+
+
+# what it is worth that a detection joins a group: (m, G) distances, (m,) scores, tag threshold and the (G,) sums of the
+# scores that groups have so far -> (m, G)
+MATCHING: dict[Matching, Callable[[Array, Array, float, Array], Array]] = {
     "product": product,
     "nearest": nearest,
     "rounded": rounded,
+    "strength": strong,
 }
 
 
@@ -97,7 +109,7 @@ def group_sequentially(
         detections: M detections.
         tag_threshold: tag distance from which a detection and a group do not belong together.
         norm: of the tag distance, see `tag_distance`.
-        matching: how distance and score weigh, a key of `MATCHING`.
+        matching: how distance, score and the group's strength weigh, a key of `MATCHING`.
         assignment: "optimal" for the greatest sum of weights, "greedy" for the best pair first.
 
     Raises:
@@ -113,7 +125,8 @@ def group_sequentially(
     for rows in _rows_by_step(detections):
         tags, scores = detections.tag[rows], detections.score[rows]
         distance = tag_distance(tags[:, None], tag_sum[:groups] / size[:groups, None], norm)
-        joined = match(distance, MATCHING[matching](distance, scores, tag_threshold), tag_threshold, assignment)
+        weight = MATCHING[matching](distance, scores, tag_threshold, score_sum[:groups])
+        joined = match(distance, weight, tag_threshold, assignment)
         new = joined < 0
         joined[new] = groups + np.arange(int(new.sum()))
         groups += int(new.sum())

@@ -34,8 +34,8 @@ class Predictor:
         input_size: long side of the network's input, or side of a tile if there is a zoom, pixels; None = the model's.
         scales: of the input, to be seen at several sizes; what becomes of them is the task's; None = the model's own.
         flip: also run the mirror image.
-        zoom: input pixels per image pixel, for images of any size; 0 = every image is fitted into the input size; None =
-            the model's own.
+        zoom: input pixels per image pixel, for images of any size; 0 = every image is fitted into the input size;
+            None = the model's own.
         tag_scales: those of the scales whose tags are stacked; None = all, as in the paper (section 3.3). The official
             code and HigherHRNet take them from scale 1 alone.
     """
@@ -157,7 +157,7 @@ class Predictor:
 
     @torch.inference_mode()
     def views(self, image: Array) -> list[View]:
-        """The maps of one image ``(H, W, 3)`` uint8 RGB, batch 1, and their geometry, at each scale; the largest first."""
+        """The maps of one image ``(H, W, 3)`` uint8 RGB, batch 1, and their geometry at each scale, largest first."""
         return [self._view(image, scale) for scale in self.scales]
 
     def _view(self, image: Array, scale: float) -> View:

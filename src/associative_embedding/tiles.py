@@ -20,7 +20,7 @@ SAME = 0.5  # IoU, where two tiles overlap, from which two objects are one
 
 
 def windows(size: tuple[int, int], tile: int, overlap: int) -> list[Window]:
-    """Tiles of at most `tile` pixels that cover an image of `size` (H, W) and overlap their neighbours at least so much.
+    """Tiles of at most `tile` pixels that cover an image of `size` (H, W) and overlap at least so much.
 
     Raises:
         ValueError: when the overlap is not below half of the tile.

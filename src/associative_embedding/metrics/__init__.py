@@ -2,9 +2,9 @@
 
 - `evaluate_keypoints`: COCO's ten numbers for any skeleton; `evaluate_crowdpose`.
   The similarity itself is `associative_embedding.metrics.oks.oks`.
-- `mpii_multiperson_ap`: MPII Multi-Person; `pckh` for single people.
 - `evaluate_masks`: COCO's twelve numbers for instance masks; `voc_map`: mAP^r of PASCAL VOC.
 - `cell_scores`: Data Science Bowl 2018, aggregated Jaccard index and panoptic quality.
+- `mpii_multiperson_ap`: MPII Multi-Person; `pckh` for single people; `evaluate_mpii` for both, of COCO files.
 - `right_grouping`: grouping of annotated keypoints by their tags, apart from detection.
 """
 
@@ -21,6 +21,7 @@ from associative_embedding.metrics.mpii import (
     pckh,
     read_groups,
 )
+from associative_embedding.metrics.mpii_json import evaluate_mpii, format_mpii
 from associative_embedding.metrics.oks import (
     KEYPOINT_METRICS,
     evaluate_crowdpose,
@@ -42,6 +43,8 @@ __all__ = [
     "evaluate_crowdpose",
     "evaluate_keypoints",
     "evaluate_masks",
+    "evaluate_mpii",
+    "format_mpii",
     "format_table",
     "group_region",
     "head_size",

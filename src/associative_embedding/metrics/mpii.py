@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
+from associative_embedding.matlab import read_matlab
 from associative_embedding.metrics.ranking import mean, ranked_precision
 from associative_embedding.skeleton import MPII_16
 from associative_embedding.types import Array
@@ -189,11 +189,7 @@ def read_groups(path: str | Path) -> list[list[Array]]:
         ValueError: for a file without this content.
         OSError: when it cannot be read.
     """
-    with open(path, "rb") as file:
-        try:
-            cells = loadmat(file)["groups"]
-        except Exception as error:  # scipy's reader raises half a dozen kinds on files that are cut short or no MATLAB
-            raise ValueError(f"{path}: not a MATLAB file with the cell array 'groups' ({error})") from None
+    cells = read_matlab(path, "groups")
     if cells.dtype != object:
         raise ValueError(f"{path}: 'groups' is not a cell array")
     return [[group.ravel().astype(np.int64) - 1 for group in cell.ravel()] for cell in cells.ravel()]

@@ -16,6 +16,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from associative_embedding.coco_json import AREA_PER_BOX
 from associative_embedding.metrics.coco_eval import (
     Metrics,
     check_result,
@@ -44,7 +45,6 @@ CROWD_LEVELS = {
     "AP_medium": (0.2, 0.8),
     "AP_hard": (0.8, math.inf),
 }  # [low, high) crowdIndex
-AREA_PER_BOX = 0.53  # area of a person per area of the box, where a protocol has no areas (as the CrowdPose tools do)
 
 
 def oks(predicted: Array, truth: Array, area: Array, sigmas: Sequence[float] | Array) -> Array:
@@ -126,28 +126,32 @@ def evaluate_keypoints(
     )
 
 
-def evaluate_crowdpose(truth: Mapping[str, Any] | str | Path, results: Sequence[Mapping[str, Any]]) -> Metrics:
+def evaluate_crowdpose(
+    truth: Mapping[str, Any] | str | Path, results: Sequence[Mapping[str, Any]], *, name: str | None = None
+) -> Metrics:
     """The CrowdPose protocol (Li et al. 2019): COCO's with areas from boxes, and AP by how crowded an image is.
 
     Args:
-        truth: a COCO dataset, or the path of its json. Every image has a ``crowdIndex``, easy below 0.2, hard from 0.8.
+        truth: a COCO dataset, or the path of its json. Every image has a ``crowdIndex``, easy below 0.2, hard from 0.8;
+            if none has one, the levels are undefined.
         results: as for `evaluate_keypoints`.
+        name: what messages call the truth, by default its path.
 
     Returns:
         AP, AP50, AP75, AR, AR50, AR75, AP_easy, AP_medium, AP_hard in [0, 1]; None where there is nothing to find.
 
     Raises:
-        ValueError: as `evaluate_keypoints`, and for an image without ``crowdIndex``.
+        ValueError: as `evaluate_keypoints`, and when only some images have a ``crowdIndex``.
     """
-    dataset, where = read_truth(truth)
-    for image in dataset["images"]:
-        if "crowdIndex" not in image:
-            raise ValueError(f"{where}: image {image['id']} has no 'crowdIndex', which the CrowdPose protocol needs")
+    dataset, where = read_truth(truth, name)
+    without = [image["id"] for image in dataset["images"] if "crowdIndex" not in image]
+    if 0 < len(without) < len(dataset["images"]):
+        raise ValueError(f"{where}: image {without[0]} has no 'crowdIndex', but others have one")
     overall = evaluate_keypoints(dataset, results, use_area=False, name=where)
-    metrics = {name: overall[name] for name in CROWD_METRICS}
-    for name, (low, high) in CROWD_LEVELS.items():
-        ids = [image["id"] for image in dataset["images"] if low <= image["crowdIndex"] < high]
-        metrics[name] = (
+    metrics = {key: overall[key] for key in CROWD_METRICS}
+    for level, (low, high) in CROWD_LEVELS.items():
+        ids = [image["id"] for image in dataset["images"] if low <= image.get("crowdIndex", math.nan) < high]
+        metrics[level] = (
             evaluate_keypoints(dataset, results, image_ids=ids, use_area=False, name=where)["AP"] if ids else None
         )
     return metrics

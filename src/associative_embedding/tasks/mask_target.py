@@ -16,8 +16,8 @@ def encode_masks(
         sample: in input pixels (augmented), with masks; its image is the network's input.
         stride: input pixels per map pixel.
         samples: pixels of each object whose tags are compared, at most.
-        object_size: smallest and largest square root of an object's area, input pixels, that is learned; what is smaller
-            or larger counts for nothing (section 4.2).
+        object_size: smallest and largest square root of an object's area, input pixels, that is learned; what is
+            smaller or larger counts for nothing (section 4.2).
         rng: chooses the pixels.
 
     Raises:
@@ -62,8 +62,8 @@ def coverage(crop: Array, corner: tuple[int, int], stride: int) -> tuple[tuple[i
 def pixel_index(owner: Array, covered: Array, samples: int, rng: np.random.Generator) -> Array:
     """``(M, 4)`` int64 channel, y, x, object: at most `samples` pixels of each object, spread over it.
 
-    They are the pixels that the object covers at least half of, or the one that it covers most of. In scan order they are
-    cut into `samples` equal stretches, of which each gives one pixel.
+    They are the pixels that the object covers at least half of, or the one that it covers most of. In scan order they
+    are cut into `samples` equal stretches, of which each gives one pixel.
 
     Args:
         owner: ``(C, h, w)`` the object that covers most of each pixel, -1 = none.
@@ -86,7 +86,7 @@ def pixel_index(owner: Array, covered: Array, samples: int, rng: np.random.Gener
 
 
 def stratified(count: int, samples: int, rng: np.random.Generator) -> Array:
-    """At most `samples` of the numbers below `count`, one of each of as many equal stretches; all if there are fewer."""
+    """At most `samples` of the numbers below `count`, one of each of as many equal stretches; all if fewer."""
     if count <= samples:
         return np.arange(count)
     edges = np.arange(samples + 1) * count // samples

@@ -126,8 +126,16 @@ class PoseTask:
         Raises:
             ValueError: see `detect`.
         """
+        return self.people(*self.detect(maps), maps, geometry)
+
+    def people(self, detections: Detections, channel: Array, maps: Maps, geometry: ImageGeometry) -> Decoded:
+        """The people that detections make, which need not be those of the maps.
+
+        Args:
+            channel: ``(M,)`` the keypoint type of each detection.
+            maps: where missing keypoints are looked for.
+        """
         c = self.decode_config
-        detections, channel = self.detect(maps)
         groups = self.group(detections)
         keypoints = assemble(detections, groups, channel, self.channels)  # (G, K, 3) x, y on the map, score
         group = np.flatnonzero((keypoints[:, :, 2] > 0).sum(axis=1) >= c.min_keypoints)

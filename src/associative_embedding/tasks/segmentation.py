@@ -36,6 +36,8 @@ class SegmentationTask:
     samples: int = 16
     object_size: tuple[float, float] = (0.0, float("inf"))
     name: str = "segmentation"
+    finds_masks: bool = True
+    shown_score: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.classes or len(set(self.classes)) != len(self.classes):
@@ -76,7 +78,7 @@ class SegmentationTask:
         return cls(tuple(values["classes"]), MaskDecodeConfig(**values["decode"]))
 
     def encode(self, sample: Sample, *, stride: int, rng: np.random.Generator) -> ImageTarget:
-        """A sample in input pixels -> its training target; the pixels whose tags are compared are drawn anew each time."""
+        """A sample in input pixels -> its training target; the pixels whose tags are compared are drawn anew."""
         return encode_masks(sample, stride=stride, samples=self.samples, object_size=self.object_size, rng=rng)
 
     def decode(self, maps: Maps, geometry: ImageGeometry) -> Instances:

@@ -1,0 +1,176 @@
+"""Rules of grouping against each other: who joins whom, measured on one model's own maps.
+
+    python benchmarks/grouping_rules.py --annotations annotations.json --images images --held-out 0.1
+
+The network runs once an image; every rule then decodes the same maps. A table in Markdown: AP, its difference to the
+model's own rule with the standard error of that difference (images drawn again with replacement), and the rates of
+rightly grouped keypoints and people among the true detections.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from associative_embedding.evaluate import coco_results, group_truth, pose_task
+from associative_embedding.metrics.grouping import RightGrouping
+from associative_embedding.metrics.oks import evaluate_keypoints
+from associative_embedding.predict import Predictor, load
+from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.trial import Trial, open_trial
+
+ORDERS = {
+    "face, torso, limbs (published)": "nose eye ear shoulder hip elbow wrist knee ankle",
+    "torso, face, limbs": "shoulder hip nose eye ear elbow wrist knee ankle",
+    "limbs, torso, face": "ankle wrist knee elbow hip shoulder ear eye nose",
+}
+FACTORS = (0.25, 0.5, 0.7, 1.4, 2.0, 4.0)  # of the model's own tag threshold
+
+
+@dataclass(frozen=True)
+class Rule:
+    """
+    Attributes:
+        name: of its row.
+        decode: settings that replace the model's.
+        order: of the keypoint types, words that their names hold; "" = the model's own.
+    """
+
+    name: str
+    decode: dict[str, Any] = field(default_factory=dict)
+    order: str = ""
+
+    def apply(self, task: PoseTask) -> PoseTask:
+        names = task.skeleton.keypoints
+        order = (
+            tuple(name for word in self.order.split() for name in names if word in name) or task.skeleton.group_order
+        )
+        skeleton = replace(task.skeleton, group_order=order)
+        return replace(task, skeleton=skeleton, decode_config=replace(task.decode_config, **self.decode))
+
+
+def rules(task: PoseTask, dimensions: int) -> list[Rule]:
+    """The first is the model's own."""
+    threshold = task.decode_config.tag_threshold
+    rounded, l2, greedy = {"matching": "rounded"}, {"tag_distance": "l2"}, {"assignment": "greedy"}
+    strength = {"matching": "strength"}
+    same = {"tag_threshold": threshold * dimensions**0.5}  # the Euclidean distance is so much greater
+    return [
+        Rule("the model's own"),
+        Rule("product", {"matching": "product"}),
+        Rule("strength", strength),
+        Rule("tags alone", {"matching": "nearest"}),
+        Rule("published cost", rounded),
+        Rule("published cost, L2, threshold 1", {**rounded, **l2, "tag_threshold": 1.0}),
+        Rule("published cost, L2, threshold as great", {**rounded, **l2, **same}),
+        Rule("L2, threshold unchanged", l2),
+        Rule("greedy", greedy),
+        Rule("greedy, strength", {**greedy, **strength}),
+        Rule("greedy, published cost", {**greedy, **rounded}),
+        *(Rule(f"threshold x {f:g}", {"tag_threshold": f * threshold}) for f in FACTORS),
+        *(Rule(f"strength, threshold x {f:g}", {**strength, "tag_threshold": f * threshold}) for f in (0.7, 1.4)),
+        *(Rule(f"order: {name}", order=order) for name, order in ORDERS.items()),
+    ]
+
+
+@dataclass
+class Found:
+    """What one rule finds: COCO results of each image id, and how it groups the true detections."""
+
+    results: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    grouping: RightGrouping = field(default_factory=RightGrouping)
+
+
+def decode_all(predictor: Predictor, trial: Trial, tasks: Sequence[PoseTask]) -> list[Found]:
+    found = [Found() for _ in tasks]
+    for i in tqdm(range(len(trial.data)), disable=None, unit="image"):
+        sample = trial.data[i]
+        maps, geometry = predictor.maps(sample.image)
+        for task, of_rule in zip(tasks, found, strict=True):
+            people = [(sample.image_id, task.decode(maps, geometry))]
+            of_rule.results[sample.image_id] = coco_results(people, category_id=trial.category_id, order=trial.order)
+            of_rule.grouping += group_truth(task, maps, geometry, sample.keypoints)[1]
+    return found
+
+
+def score(truth: dict[str, Any], found: Found, image_ids: Sequence[int]) -> dict[str, Any]:
+    """The official numbers of some images; an image that is drawn twice counts twice."""
+    rows: dict[int, list[dict[str, Any]]] = {key: [] for key in image_ids}
+    for row in truth["annotations"]:
+        if row["image_id"] in rows:
+            rows[row["image_id"]].append(row)
+    numbered = list(enumerate(image_ids))
+    drawn = {
+        "images": [{"id": n} for n, _ in numbered],
+        "annotations": [{**row, "image_id": n} for n, key in numbered for row in rows[key]],
+        "categories": truth["categories"],
+    }
+    return evaluate_keypoints(drawn, [{**r, "image_id": n} for n, key in numbered for r in found.results[key]])
+
+
+def standard_errors(trial: Trial, found: Sequence[Found], ids: Sequence[int], times: int) -> list[float]:
+    """Of the difference in AP between each rule and the first, by drawing the images again."""
+    rng = np.random.default_rng(0)
+    differences: list[list[float]] = [[] for _ in found]
+    for _ in tqdm(range(times), disable=None, unit="draw"):
+        drawn = rng.choice(ids, len(ids)).tolist()
+        aps = [score(trial.truth, of_rule, drawn)["AP"] for of_rule in found]
+        for row, ap in zip(differences, aps, strict=True):
+            row.append(ap - aps[0])
+    return [statistics.pstdev(row) if row else float("nan") for row in differences]
+
+
+def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+    predictor = load(options.model, device="auto", scales=options.scales)
+    task = pose_task(predictor)
+    trial = open_trial(
+        options.annotations, options.images, task.skeleton, held_out_share=options.held_out, limit=options.limit
+    )
+    listed = rules(task, predictor.info.tag_size * len(predictor.scales))
+    found = decode_all(predictor, trial, [rule.apply(task) for rule in listed])
+    ids = [image["id"] for image in trial.truth["images"]]
+    errors = standard_errors(trial, found, ids, options.draws)
+    return [
+        {
+            "rule": rule.name,
+            **score(trial.truth, of_rule, ids),
+            "standard_error": error,
+            "keypoints_grouped_right": of_rule.grouping.keypoint_rate,
+            "people_grouped_right": of_rule.grouping.person_rate,
+        }
+        for rule, of_rule, error in zip(listed, found, errors, strict=True)
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="person")
+    parser.add_argument("--annotations", required=True)
+    parser.add_argument("--images", required=True)
+    parser.add_argument("--held-out", "--held_out", type=float, default=0.0)
+    parser.add_argument("--limit", type=int, default=0)
+    parser.add_argument("--scales", type=float, nargs="+", default=None)
+    parser.add_argument("--draws", type=int, default=50, help="for the standard errors")
+    parser.add_argument("--json", type=Path, default=None, help="also write the numbers here")
+    options = parser.parse_args()
+    rows = measure(options)
+    print("| rule | AP | difference | AP50 | AR | keypoints / people grouped right |")
+    print("|---|---:|---:|---:|---:|---:|")
+    for row in rows:
+        difference = f"{row['AP'] - rows[0]['AP']:+.3f} ± {row['standard_error']:.3f}"
+        rates = f"{row['keypoints_grouped_right']:.3f} / {row['people_grouped_right']:.3f}"
+        print(f"| {row['rule']} | {row['AP']:.3f} | {difference} | {row['AP50']:.3f} | {row['AR']:.3f} | {rates} |")
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()

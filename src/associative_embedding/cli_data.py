@@ -1,0 +1,75 @@
+"""The command ``ae data``: one subcommand a kind of data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+# All else is imported inside of functions, so that Ctrl-C is one line from the start.
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace  # type: ignore[attr-defined]
+
+
+def build_data(parser: ArgumentParser) -> ArgumentParser:
+    from jsonargparse import ArgumentParser
+
+    kinds = parser.add_subcommands(dest="kind")
+    for name, (build, text) in DATA_BUILDERS.items():
+        kinds.add_subcommand(name, build(ArgumentParser(exit_on_error=False)), help=text)
+    return parser
+
+
+def build_synthetic(parser: ArgumentParser) -> ArgumentParser:
+    add = parser.add_argument
+    add("folder", type=str)
+    add("--images", type=int, default=100)
+    add("--skeleton", type=str, default="coco-17", help="coco-17, crowdpose-14, mpii-16, lsp-14, or a COCO json")
+    add("--size", type=int, default=256, help="side of the images, pixels")
+    add("--people", type=int, nargs=2, default=[1, 3], help="fewest and most in an image")
+    add("--seed", type=int, default=0)
+    return parser
+
+
+def build_mpii(parser: ArgumentParser) -> ArgumentParser:
+    add = parser.add_argument
+    add("annotation", type=str, help="mpii_human_pose_v1_u12_1.mat")
+    add("--images", type=str, required=True, help="folder of its images; those that are not in it are left out")
+    add("--output", type=str, required=True, help="the COCO json to write")
+    add("--part", type=Literal["train", "test", "all"], default="all", help="which images")
+    return parser
+
+
+DATA_BUILDERS: dict[str, tuple[Callable[[ArgumentParser], ArgumentParser], str]] = {
+    "synthetic": (build_synthetic, "draw figures"),
+    "mpii": (build_mpii, "MPII Human Pose's annotation to a COCO json"),
+}
+
+
+def run_data(options: Namespace) -> int:
+    return DATA_COMMANDS[options.kind](options[options.kind])
+
+
+def run_synthetic(options: Namespace) -> int:
+    from associative_embedding.data.synthetic import write_synthetic_dataset
+    from associative_embedding.skeleton import load_skeleton
+
+    path = write_synthetic_dataset(
+        options.folder,
+        load_skeleton(options.skeleton),
+        images=options.images,
+        seed=options.seed,
+        size=(options.size, options.size),
+        people=tuple(options.people),
+    )
+    print(path)
+    return 0
+
+
+def run_mpii(options: Namespace) -> int:
+    from associative_embedding.data.mpii import write_mpii_as_coco
+
+    print(write_mpii_as_coco(options.annotation, options.images, options.output, part=options.part))
+    return 0
+
+
+DATA_COMMANDS: dict[str, Callable[[Any], int]] = {"synthetic": run_synthetic, "mpii": run_mpii}

@@ -1,0 +1,85 @@
+"""The truth of a COCO json as a model can be asked for it: of its own keypoint types, matched by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from associative_embedding.coco_json import read_coco
+from associative_embedding.config import SourceConfig
+from associative_embedding.protocols import PROTOCOLS, Protocol
+from associative_embedding.skeleton import Skeleton
+from associative_embedding.types import Array
+
+
+def truth_of_source(source: SourceConfig, skeleton: Skeleton, image_ids: set[int]) -> dict[int, list[dict[str, Any]]]:
+    """Image id -> its annotations as `truth_for` has them, crowds and unlabelled people too, in the skeleton's order.
+
+    Raises:
+        ValueError: see `truth_for`.
+    """
+    rows: dict[int, list[dict[str, Any]]] = {image_id: [] for image_id in image_ids}
+    if source.annotations is None:
+        return rows
+    truth, _, order = truth_for(source.annotations, skeleton, image_ids, source.rename)
+    for annotation in truth["annotations"]:
+        keypoints = np.zeros((len(skeleton), 3))
+        if annotation.get("keypoints"):
+            keypoints[order[order >= 0]] = np.reshape(annotation["keypoints"], (-1, 3))[order >= 0]
+        rows[annotation["image_id"]].append({**annotation, "keypoints": keypoints.ravel().tolist()})
+    return rows
+
+
+def truth_for(
+    annotations: str,
+    skeleton: Skeleton,
+    image_ids: set[int],
+    rename: Mapping[str, str] | None = None,
+    protocol: Protocol = PROTOCOLS["coco"],
+) -> tuple[dict[str, Any], int, Array]:
+    """A COCO json's truth, the id of the category whose keypoints are the model's, and how to reorder keypoints to it.
+
+    Args:
+        image_ids: of the images to keep.
+        rename: name in the file -> name in the skeleton, where they differ.
+        protocol: by which it will be scored.
+
+    Returns:
+        the dataset, the category id, and for each of the category's keypoints its index in the model's skeleton (-1 =
+        the model does not have it; then the truth's label is removed).
+
+    Raises:
+        ValueError: when no category shares a keypoint name with the model.
+    """
+    truth = protocol.prepare(read_coco(annotations))
+    new = rename or {}
+    names = {c["id"]: [new.get(n, n) for n in c["keypoints"]] for c in truth["categories"] if c.get("keypoints")}
+    common = {key: len(set(value) & set(skeleton.keypoints)) for key, value in names.items()}
+    category_id = max(common, key=lambda key: common[key], default=None)
+    if category_id is None or not common[category_id]:
+        raise ValueError(f"{annotations}: no category has a keypoint in common with the model ({skeleton.name})")
+    order = np.array([skeleton.index.get(name, -1) for name in names[category_id]], dtype=np.int64)
+    truth["images"] = [image for image in truth["images"] if image["id"] in image_ids]
+    truth["annotations"] = [
+        row
+        for row in truth["annotations"]
+        if row.get("category_id") == category_id and row.get("image_id") in image_ids
+    ]
+    truth["categories"] = [c for c in truth["categories"] if c["id"] == category_id]
+    if (order < 0).any():
+        truth["annotations"] = [without_labels(row, np.flatnonzero(order < 0)) for row in truth["annotations"]]
+    if truth["images"]:
+        protocol.score(truth, [], name=annotations)  # complains now, not after the work
+    return truth, category_id, order
+
+
+def without_labels(annotation: dict[str, Any], types: Array) -> dict[str, Any]:
+    """A copy of an annotation in which some keypoint types are unlabelled."""
+    keypoints = np.array(annotation.get("keypoints", []), dtype=np.float64).reshape(-1, 3)
+    if not len(keypoints):
+        return annotation
+    keypoints[types] = 0
+    count = int((keypoints[:, 2] > 0).sum())
+    return {**annotation, "keypoints": keypoints.ravel().tolist(), "num_keypoints": count}
