@@ -81,9 +81,9 @@ def check_values(values: dict[str, Any]) -> None:
     Raises:
         ValueError: for a value of another type than `ModelInfo` says.
     """
-    for key in ("input_size", "tag_size"):
-        if type(values.get(key, 1)) is not int or values.get(key, 1) < 1:
-            raise ValueError(f"{key} must be a positive integer, not {values[key]!r}")
+    for key, least in (("input_size", 1), ("tag_size", 0)):
+        if type(values.get(key, 1)) is not int or values.get(key, 1) < least:
+            raise ValueError(f"{key} must be an integer of at least {least}, not {values[key]!r}")
     scales = values.get("scales", [1.0])
     if not isinstance(scales, list) or not scales or not all(type(s) in (int, float) and 0 < s < 100 for s in scales):
         raise ValueError(f"scales must be a list of positive numbers, not {scales!r}")

@@ -93,11 +93,34 @@ class DecodeConfig:
 
 
 @dataclass(frozen=True)
+class RefineConfig:
+    """How a single-person model sees a person and when it is believed. Travels with the model.
+
+    Attributes:
+        margin: side of the square crop, relative to the longer side of the box around the person's keypoints.
+        min_size: smallest side of a crop, image pixels.
+        threshold: heatmap value from which a keypoint is believed.
+        distance: up to which an old and a new keypoint agree, relative to the longer side of the box.
+        agree: share of the person's keypoints that must agree, else all the new ones are discarded.
+    """
+
+    margin: float = 1.3
+    min_size: float = 60.0
+    threshold: float = 0.15
+    distance: float = 0.1
+    agree: float = 0.2
+
+    def __post_init__(self) -> None:
+        ranges: dict[str, Range] = {"margin": ("at least 1", lambda v: 1 <= v < math.inf), "agree": SHARE}
+        check("refine.", self, ranges | dict.fromkeys(("min_size", "threshold", "distance"), POSITIVE))
+
+
+@dataclass(frozen=True)
 class NetworkConfig:
     """
     Attributes:
         backbone: a key of `models.zoo.BACKBONES`.
-        tag_size: D, the tag dimension.
+        tag_size: D, the tag dimension (0 = no tags, for a single person).
         options: keyword arguments of the backbone.
         start: weights to start from: a shipped model's name, a model file of this project, or a converted encoder.
             What it lacks starts anew.
@@ -111,7 +134,7 @@ class NetworkConfig:
     frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check("network.", self, {"tag_size": ONE_OR_MORE})
+        check("network.", self, {"tag_size": NOT_NEGATIVE})
 
 
 @dataclass(frozen=True)
@@ -299,14 +322,26 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A training run. `output` is its folder."""
+    """A training run.
 
+    Attributes:
+        task: "pose" (everybody in an image), or "single-person" (the one that a crop shows, to refine what was found).
+        output: its folder.
+        decode: settings of a "pose" model.
+        refine: settings of a "single-person" model.
+    """
+
+    task: Literal["pose", "single-person"] = "pose"
     output: str = "runs/run"
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
+    refine: RefineConfig = field(default_factory=RefineConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
         check("", self, {})
+        if (self.network.tag_size == 0) != (self.task == "single-person"):
+            needed = "must be 0" if self.task == "single-person" else "must be at least 1"
+            raise ValueError(f"network.tag_size {needed} for the task {self.task}, not {self.network.tag_size}")

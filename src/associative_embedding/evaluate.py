@@ -13,6 +13,7 @@ from tqdm import tqdm
 from associative_embedding.checkpoint import ModelInfo
 from associative_embedding.coco_json import read_coco
 from associative_embedding.config import Recipe, SourceConfig
+from associative_embedding.crop_accuracy import build_crop_validation
 from associative_embedding.data.coco import CocoKeypoints, held_out
 from associative_embedding.geometry import ImageGeometry
 from associative_embedding.metrics.grouping import RightGrouping, right_grouping
@@ -20,6 +21,7 @@ from associative_embedding.metrics.oks import evaluate_keypoints, format_table
 from associative_embedding.models.network import Network
 from associative_embedding.output import Periodic, check_writable, say, write_json
 from associative_embedding.predict import Predictor, load
+from associative_embedding.refine import Changes, changes
 from associative_embedding.skeleton import Skeleton, load_skeleton
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.types import Array, Detections, Instances, Maps, Sample
@@ -51,7 +53,7 @@ def pose_task(predictor: Predictor) -> PoseTask:
         ValueError: when the model finds something else than poses.
     """
     if not isinstance(predictor.task, PoseTask):
-        raise ValueError(f"a model of the task {predictor.task.name} has no keypoints to evaluate")
+        raise ValueError(f"a model of the task {predictor.task.name} does not find the people of an image")
     return predictor.task
 
 
@@ -72,6 +74,19 @@ def look(predictor: Predictor, sample: Sample) -> tuple[Instances, RightGrouping
     assigned = np.full(labelled.shape, -1, dtype=np.int64)
     assigned[place[:, 0], place[:, 1]] = task.group(detections).group
     return found, right_grouping(assigned, labelled)
+
+
+def look_again(predictor: Predictor, sample: Sample, found: Instances) -> tuple[Instances, Changes]:
+    """The people of one image after refinement, if the predictor refines, and what that changed.
+
+    Raises:
+        ValueError: when the network's output is not finite.
+    """
+    try:
+        refined = predictor.refine(found, sample.image)
+    except ValueError as error:
+        raise ValueError(f"{sample.file_name}: {error}") from None
+    return refined, changes(found, refined)
 
 
 def coco_results(
@@ -164,6 +179,8 @@ def build_validation(recipe: Recipe) -> Callable[[Network, ModelInfo], dict[str,
     Raises:
         ValueError: when its files cannot be read, or no image is left.
     """
+    if recipe.task == "single-person":
+        return build_crop_validation(recipe)
     if not recipe.data.validation:
         return None
     skeleton = load_skeleton(recipe.data.skeleton)
@@ -199,6 +216,7 @@ def evaluate_files(
     input_size: int | None = None,
     scales: Sequence[float] | None = None,
     flip: bool = False,
+    refine: str | None = None,
     device: str = "auto",
     held_out_share: float = 0.0,
     limit: int = 0,
@@ -213,6 +231,7 @@ def evaluate_files(
     Args:
         held_out_share: only images that a recipe with this ``held_out`` leaves to validation (0 = all).
         limit: only the first so many images (0 = all).
+        refine: single-person model, see `predict.load`; what it changed is counted.
         decode: settings that replace the model's.
 
     Returns:
@@ -225,7 +244,7 @@ def evaluate_files(
     """
     if not 0 <= held_out_share <= 1 or limit < 0:
         raise ValueError(f"the held-out share must be in [0, 1] and the limit 0 or more, not {held_out_share}, {limit}")
-    predictor = load(model, device=device, input_size=input_size, scales=scales, flip=flip)
+    predictor = load(model, device=device, input_size=input_size, scales=scales, flip=flip, refine=refine)
     predictor = predictor.with_decode(**{str(key): value for key, value in (decode or {}).items()})
     data = CocoKeypoints(annotations, images, pose_task(predictor).skeleton, people_only=False, cache=False)
     if held_out_share:
@@ -240,18 +259,21 @@ def evaluate_files(
             check_writable(path)
 
     results: list[dict[str, Any]] = []
-    grouping, done = RightGrouping(), 0
+    grouping, changed, done = RightGrouping(), Changes(), 0
     save = Periodic(lambda: write_json(results_path, results) if results_path else None)
     try:
         for i in tqdm(range(count), disable=None, desc="evaluate", unit="image"):
             sample = data[i]
             instances, counts = look(predictor, sample)
+            instances, changes_here = look_again(predictor, sample, instances)
             results += coco_results([(sample.image_id, instances)], category_id=category_id, order=order)
-            grouping += counts
+            grouping, changed = grouping + counts, changed + changes_here
             done += 1
             save()
         metrics = all_numbers(truth, results, grouping, annotations)
         say(format_table(metrics))
+        if refine:
+            say(f"refined by {refine}: {changed}")
     except KeyboardInterrupt:
         kept = f"are in {results_path}" if results_path and done else "were done"
         kept += "" if results_path else "; --results would have kept them"
@@ -267,9 +289,11 @@ def evaluate_files(
             "input_size": predictor.input_size,
             "scales": list(predictor.scales),
             "flip": flip,
+            "refine": refine,
             "decode": dataclasses.asdict(predictor.task.decode_config),
         }
-        write_json(json_path, {"metrics": metrics, "model": model, "settings": settings})
+        refined = {"refined": dataclasses.asdict(changed)} if refine else {}
+        write_json(json_path, {"metrics": metrics, **refined, "model": model, "settings": settings})
     return metrics
 
 

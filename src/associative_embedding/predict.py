@@ -17,6 +17,8 @@ from associative_embedding.device import choose_device
 from associative_embedding.geometry import ImageGeometry, letterbox, warp
 from associative_embedding.image_io import read_image
 from associative_embedding.models.network import Network
+from associative_embedding.refine import Refiner
+from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.tasks.task import Decoded
 from associative_embedding.types import Array, Instances, Maps
 
@@ -34,6 +36,7 @@ class Predictor:
         scales: of the input, for test-time averaging; heatmaps are averaged at the largest, tags stacked; None = the
             model's own.
         flip: also run the mirror image.
+        refiner: looks at everybody found a second time, or None.
     """
 
     def __init__(
@@ -44,12 +47,13 @@ class Predictor:
         input_size: int | None = None,
         scales: Sequence[float] | None = None,
         flip: bool = False,
+        refiner: Refiner | None = None,
     ):
         self.network, self.info = network, info
         self.task = info.task
         self.input_size = info.input_size if input_size is None else input_size
         self.scales = tuple(sorted(info.scales if scales is None else scales, reverse=True))
-        self.flip = flip
+        self.flip, self.refiner = flip, refiner
         if not self.scales or min(self.scales) <= 0 or len(set(self.scales)) != len(self.scales):
             raise ValueError(f"scales must be positive, each once, not {', '.join(map(str, self.scales))}")
         if not 32 <= self.input_size * min(self.scales) <= self.input_size * max(self.scales) <= MAX_INPUT_SIDE:
@@ -73,7 +77,9 @@ class Predictor:
             given = ", ".join(f"{name}: {value!r}" for name, value in settings.items())
             raise ValueError(f"decode settings {given}: a value is of the wrong type ({error})") from None
         info = replace(self.info, task=replace(self.task, decode_config=decode))  # type: ignore[type-var]
-        return Predictor(self.network, info, input_size=self.input_size, scales=self.scales, flip=self.flip)
+        return Predictor(
+            self.network, info, input_size=self.input_size, scales=self.scales, flip=self.flip, refiner=self.refiner
+        )
 
     @property
     def device(self) -> torch.device:
@@ -105,9 +111,14 @@ class Predictor:
         name = str(source) if isinstance(source, (str, Path)) else ""
         try:
             decoded = self.task.decode_groups(maps, geometry)
+            found = self.refine(decoded.instances, image)
         except ValueError as error:
             raise ValueError(f"{name or 'image'}: {error}") from None
-        return replace(decoded, instances=replace(decoded.instances, image=image, source=name)), maps, geometry
+        return replace(decoded, instances=replace(found, image=image, source=name)), maps, geometry
+
+    def refine(self, found: Instances, image: Array) -> Instances:
+        """The people of one image ``(H, W, 3)`` uint8 RGB after the refiner's second look, if there is one."""
+        return self.refiner(found, image) if self.refiner else found
 
     def stream(self, sources: Iterable[Any]) -> Iterator[Instances]:
         """One image after another, lazily; memory does not grow."""
@@ -180,6 +191,7 @@ def load(
     input_size: int | None = None,
     scales: Sequence[float] | None = None,
     flip: bool = False,
+    refine: str | Path | None = None,
 ) -> Predictor:
     """A ready predictor.
 
@@ -187,9 +199,28 @@ def load(
         model: name of a shipped model, or the path of a model file.
         device: ``cpu``, ``cuda``, ``cuda:1`` ..., or ``auto`` = a GPU if there is one.
         input_size, scales, flip: see `Predictor`.
+        refine: name or path of a single-person model that looks at everybody found a second time.
 
     Raises:
-        ValueError: for a model or device that is not there, or a model that cannot be read.
+        ValueError: for a model or device that is not there, a model that cannot be read, or one that cannot refine.
     """
-    network, info = load_model(model_path(model), choose_device(device))
-    return Predictor(network, info, input_size=input_size, scales=scales, flip=flip)
+    device = choose_device(device)
+    network, info = load_model(model_path(model), device)
+    refiner = load_refiner(refine, info, device) if refine else None
+    return Predictor(network, info, input_size=input_size, scales=scales, flip=flip, refiner=refiner)
+
+
+def load_refiner(model: str | Path, info: ModelInfo, device: torch.device) -> Refiner:
+    """
+    Args:
+        info: of the model that finds the people.
+
+    Raises:
+        ValueError: for a model that cannot be read, or does not fit the people.
+    """
+    if not isinstance(info.task, PoseTask):
+        raise ValueError(f"only a model of the task pose can be refined, not one of {info.task.name}")
+    try:
+        return Refiner(*load_model(model_path(model), device), info.task.skeleton)
+    except ValueError as error:
+        raise ValueError(f"refine: {error}") from None

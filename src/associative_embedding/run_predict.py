@@ -30,6 +30,7 @@ def predict_sources(
     input_size: int | None = None,
     scales: Sequence[float] | None = None,
     flip: bool = False,
+    refine: str | None = None,
     device: str = "auto",
     min_score: float | None = None,
     show: str = "people",
@@ -39,7 +40,7 @@ def predict_sources(
     """
     Args:
         sources: files, folders, patterns, URLs (see `image_io.find_images`).
-        model, input_size, scales, flip, device: see `predict.load`.
+        model, input_size, scales, flip, refine, device: see `predict.load`.
         output: folder of the annotated pictures.
         json_path: results file, by default ``predictions.json`` in that folder.
         min_score: lowest score of a person, by default `MIN_SCORE`. Pictures show the keypoints from
@@ -58,7 +59,9 @@ def predict_sources(
     paths, failures = expand(sources, recursive)
     if not paths:
         return 1  # and the results of an earlier run stay
-    predictor = load(model, device=device, input_size=input_size, scales=scales, flip=flip)
+    predictor = load(model, device=device, input_size=input_size, scales=scales, flip=flip, refine=refine)
+    if show == "tags" and not predictor.info.tag_size:
+        raise ValueError(f"model {model} finds a single person and has no tags to show")
     results = Path(json_path) if json_path else Path(output) / "predictions.json"
     lowest = MIN_SCORE if min_score is None else min_score
     people = done = 0

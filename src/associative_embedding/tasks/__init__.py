@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.tasks.single_pose import SinglePersonTask
 from associative_embedding.tasks.task import Task
 
-TASKS: dict[str, type[Task]] = {"pose": PoseTask}
+TASKS: dict[str, type[Task]] = {"pose": PoseTask, "single-person": SinglePersonTask}
