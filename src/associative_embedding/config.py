@@ -99,13 +99,16 @@ class RefineConfig:
     Attributes:
         margin: side of the square crop, relative to the longer side of the box around the person's keypoints.
         min_size: smallest side of a crop, image pixels.
-        threshold: heatmap value from which a keypoint is believed.
+        rule: "merge": where the old and the new keypoint agree, their mean weighted by their scores, else the one of
+            the higher score; or "replace": always the new one, as in published code.
+        threshold: heatmap value from which a new keypoint is believed at all.
         distance: up to which an old and a new keypoint agree, relative to the longer side of the box.
         agree: share of the person's keypoints that must agree, else all the new ones are discarded.
     """
 
     margin: float = 1.3
     min_size: float = 60.0
+    rule: Literal["merge", "replace"] = "merge"
     threshold: float = 0.15
     distance: float = 0.1
     agree: float = 0.2

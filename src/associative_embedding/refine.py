@@ -72,6 +72,8 @@ class Refiner:
     def look(self, image: Array, squares: Array) -> Array:
         """``(N, K, 3)`` x, y in image pixels and value in [0, 1] of every keypoint of the person in each square.
 
+        The value is 0 where a crop's highest place lies outside of the image.
+
         Args:
             image: ``(H, W, 3)`` uint8 RGB.
             squares: ``(N, 4)`` x, y, width, height in image pixels, see `crop_squares`.
@@ -89,8 +91,9 @@ class Refiner:
         # all sizes of a crop show the same region, so their maps differ in resolution alone
         same = [F.interpolate(maps, size=size, mode="bilinear", align_corners=False) for maps in heatmaps]
         peaks = highest(torch.stack(same).mean(dim=0))
-        xy = [crop.to_image(row[:, :2]) for crop, row in zip(views[0], peaks, strict=True)]
-        return np.concatenate([np.stack(xy), peaks[:, :, 2:]], axis=2)
+        xy = np.stack([crop.to_image(row[:, :2]) for crop, row in zip(views[0], peaks, strict=True)])
+        inside = ((xy >= 0) & (xy < image.shape[1::-1])).all(axis=2)
+        return np.concatenate([xy, (peaks[:, :, 2] * inside)[..., None]], axis=2)
 
     def _heatmap(self, crops: Array) -> Tensor:
         """``(N, K, h, w)`` of crops ``(N, H, W, 3)`` uint8."""
@@ -112,9 +115,9 @@ def crop_geometry(image: Array, square: Array, size: int, stride: int) -> ImageG
 def believe(old: Array, new: Array, size: Array, config: RefineConfig) -> Array:
     """What becomes of people after a second look, ``(N, K, 3)`` x, y and score.
 
-    As in the published code, a keypoint is replaced when the new one is sure enough, and all of a person's new ones are
-    discarded when too few of them agree with the old ones: the crop then shows somebody else. There the distance is 10
-    pixels, here it grows with the person.
+    As in the published code, all of a person's new keypoints are discarded when too few of them agree with the old
+    ones: the crop then shows somebody else. There the distance is 10 pixels, here it grows with the person; and there
+    every new keypoint that is sure enough replaces the old one, which throws away what the first look knew.
 
     Args:
         old: ``(N, K, 3)`` x, y and score, 0 = not found.
@@ -122,9 +125,19 @@ def believe(old: Array, new: Array, size: Array, config: RefineConfig) -> Array:
         size: ``(N,)`` of the people, in the pixels of x and y.
     """
     found = old[:, :, 2] > 0
-    near = np.linalg.norm(new[:, :, :2] - old[:, :, :2], axis=2) < config.distance * size[:, None]
-    same = (near & found).sum(axis=1) >= config.agree * found.sum(axis=1)
-    return np.where((same[:, None] & (new[:, :, 2] >= config.threshold))[..., None], new, old)
+    near = found & (np.linalg.norm(new[:, :, :2] - old[:, :, :2], axis=2) < config.distance * size[:, None])
+    same = near.sum(axis=1) >= config.agree * found.sum(axis=1)
+    taken = same[:, None] & (new[:, :, 2] >= config.threshold)
+    if config.rule == "merge":
+        taken = taken & (near | (new[:, :, 2] > old[:, :, 2]))
+        new = np.where(near[..., None], weighted_mean(old, new), new)
+    return np.where(taken[..., None], new, old)
+
+
+def weighted_mean(a: Array, b: Array) -> Array:
+    """``(N, K, 3)`` of two estimates of the same keypoints, each weighted by its score."""
+    share = a[:, :, 2:] / np.maximum(a[:, :, 2:] + b[:, :, 2:], 1e-9)
+    return np.asarray(share * a + (1 - share) * b)
 
 
 @dataclass(frozen=True)
