@@ -163,7 +163,7 @@ def test_a_network_without_tags(backbone: str, tmp_path: Path) -> None:
 
 
 def test_a_model_file_says_the_task() -> None:
-    task = SinglePersonTask(FIGURE, RefineConfig(rule="replace", agree=0.3))
+    task = SinglePersonTask(FIGURE, RefineConfig(threshold=0.2, agree=0.3))
     info = tiny_info(task=task, tag_size=0)
     again = ModelInfo.from_json(info.to_json())
     assert again.tag_size == 0
@@ -226,7 +226,10 @@ def test_a_single_person_model_is_trained_and_validated(tmp_path: Path) -> None:
     recipe = replace(
         recipe,
         network=NetworkConfig(backbone="hourglass", tag_size=0, options=options),
-        data=replace(recipe.data, augment=replace(STILL, mirror=0.5), validation=[source]),  # which validation uses
+        # validation looks at the mirror image too
+        data=replace(
+            recipe.data, augment=replace(STILL, mirror=0.5), validation=[source], validation_scales=(1.0, 0.5)
+        ),
         loss=LossConfig(heatmap_weight=100),
     )
     path = train(recipe, validate=build_validation(recipe))
@@ -235,7 +238,9 @@ def test_a_single_person_model_is_trained_and_validated(tmp_path: Path) -> None:
     assert log[-1]["event"] == "validation"
     assert log[-1]["OKS"] > 0.8
     assert log[-1]["PCK"] > 0.8
-    assert load_model(path)[1].task.decode_config == recipe.refine
+    info = load_model(path)[1]
+    assert info.task.decode_config == recipe.refine
+    assert info.scales == (1.0, 0.5)
 
 
 def test_tags_and_the_task_must_agree(tmp_path: Path, source: SourceConfig) -> None:
@@ -265,7 +270,7 @@ def test_refine_settings_are_checked() -> None:
         ({"margin": 0.9}, "refine.margin must be at least 1"),
         ({"threshold": 0}, "refine.threshold must be positive"),
         ({"agree": 1.5}, r"refine.agree must be in \[0, 1\]"),
-        ({"rule": "best"}, "refine.rule must be one of"),
+        ({"min_size": "big"}, "refine.min_size must be a number"),
     ):
         with pytest.raises(ValueError, match=message):
             RefineConfig(**values)  # type: ignore[arg-type]

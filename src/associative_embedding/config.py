@@ -99,16 +99,13 @@ class RefineConfig:
     Attributes:
         margin: side of the square crop, relative to the longer side of the box around the person's keypoints.
         min_size: smallest side of a crop, image pixels.
-        rule: "merge": where the old and the new keypoint agree, their mean weighted by their scores, else the one of
-            the higher score; or "replace": always the new one, as in published code.
-        threshold: heatmap value from which a new keypoint is believed at all.
+        threshold: heatmap value from which a new keypoint is believed.
         distance: up to which an old and a new keypoint agree, relative to the longer side of the box.
         agree: share of the person's keypoints that must agree, else all the new ones are discarded.
     """
 
     margin: float = 1.3
     min_size: float = 60.0
-    rule: Literal["merge", "replace"] = "merge"
     threshold: float = 0.15
     distance: float = 0.1
     agree: float = 0.2
@@ -218,6 +215,7 @@ class DataConfig:
         validation: COCO jsons, of which the `held_out` share is validated on (0 = all of it).
         validation_images: at most so many a source (0 = all).
         validation_size: long side of the network's input in validation and the model's default afterwards.
+        validation_scales: of that size, over which is averaged, and the model's default afterwards.
     """
 
     sources: list[SourceConfig] = field(default_factory=list)
@@ -229,6 +227,7 @@ class DataConfig:
     validation: list[SourceConfig] = field(default_factory=list)
     validation_images: int = 0
     validation_size: int = 256
+    validation_scales: tuple[float, ...] = (1.0,)
     augment: Augment = field(default_factory=Augment)
 
     def __post_init__(self) -> None:
@@ -238,6 +237,8 @@ class DataConfig:
             "sigma": POSITIVE,
         }
         check("data.", self, ranges | dict.fromkeys(("sigma_growth", "workers", "validation_images"), NOT_NEGATIVE))
+        if not self.validation_scales or not all(fits(s, float) and 0 < s < 100 for s in self.validation_scales):
+            raise ValueError(f"data.validation_scales must be positive numbers, not {list(self.validation_scales)}")
 
 
 @dataclass(frozen=True)

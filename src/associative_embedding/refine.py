@@ -115,9 +115,9 @@ def crop_geometry(image: Array, square: Array, size: int, stride: int) -> ImageG
 def believe(old: Array, new: Array, size: Array, config: RefineConfig) -> Array:
     """What becomes of people after a second look, ``(N, K, 3)`` x, y and score.
 
-    As in the published code, all of a person's new keypoints are discarded when too few of them agree with the old
-    ones: the crop then shows somebody else. There the distance is 10 pixels, here it grows with the person; and there
-    every new keypoint that is sure enough replaces the old one, which throws away what the first look knew.
+    As in the published code, a keypoint is replaced when the new one is sure enough, and all of a person's new ones are
+    discarded when too few of them agree with the old ones: the crop then shows somebody else. There the distance is 10
+    pixels, here it grows with the person.
 
     Args:
         old: ``(N, K, 3)`` x, y and score, 0 = not found.
@@ -128,16 +128,7 @@ def believe(old: Array, new: Array, size: Array, config: RefineConfig) -> Array:
     near = found & (np.linalg.norm(new[:, :, :2] - old[:, :, :2], axis=2) < config.distance * size[:, None])
     same = near.sum(axis=1) >= config.agree * found.sum(axis=1)
     taken = same[:, None] & (new[:, :, 2] >= config.threshold)
-    if config.rule == "merge":
-        taken = taken & (near | (new[:, :, 2] > old[:, :, 2]))
-        new = np.where(near[..., None], weighted_mean(old, new), new)
     return np.where(taken[..., None], new, old)
-
-
-def weighted_mean(a: Array, b: Array) -> Array:
-    """``(N, K, 3)`` of two estimates of the same keypoints, each weighted by its score."""
-    share = a[:, :, 2:] / np.maximum(a[:, :, 2:] + b[:, :, 2:], 1e-9)
-    return np.asarray(share * a + (1 - share) * b)
 
 
 @dataclass(frozen=True)

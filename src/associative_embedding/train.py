@@ -180,6 +180,7 @@ class Run:
             options=dict(recipe.network.options),
             task=task,
             input_size=recipe.data.validation_size,
+            scales=tuple(recipe.data.validation_scales),
         )
         run = cls(recipe, state, info, journal, validate, rank)
         if rank == 0:
