@@ -72,20 +72,23 @@ class ModelInfo:
         name = values.pop("task", "pose")
         if name not in TASKS:
             raise ValueError(f"its task {name!r} is not known")
-        check_values(values)
+        check_values(values, name)
         own = {f.name for f in dataclasses.fields(cls)}
         task = TASKS[name].from_description({key: values.pop(key) for key in list(values) if key not in own})
         return cls(**{**values, "task": task, "scales": tuple(values.get("scales", (1.0,)))})
 
 
-def check_values(values: dict[str, Any]) -> None:
+def check_values(values: dict[str, Any], task: str) -> None:
     """
+    Args:
+        task: its name; one person needs no tags.
+
     Raises:
         ValueError: for a value of another type than `ModelInfo` says.
     """
-    for key in ("input_size", "tag_size"):
-        if type(values.get(key, 1)) is not int or values.get(key, 1) < 1:
-            raise ValueError(f"{key} must be a positive integer, not {values[key]!r}")
+    for key, least in (("input_size", 1), ("tag_size", 0 if task == "single-person" else 1)):
+        if type(values.get(key, 1)) is not int or values.get(key, 1) < least:
+            raise ValueError(f"{key} must be a positive integer{' or 0' * (not least)}, not {values[key]!r}")
     scales = values.get("scales", [1.0])
     if not isinstance(scales, list) or not scales or not all(type(s) in (int, float) and 0 < s < 100 for s in scales):
         raise ValueError(f"scales must be a list of positive numbers, not {scales!r}")

@@ -163,6 +163,7 @@ def add_model_options(parser: ArgumentParser) -> None:
     add("--input_size", "--input-size", type=int, default=None, help="long side of the network's input, pixels")
     add("--scales", type=float, nargs="+", default=None, help="input scales to average (default: the model's)")
     add("--flip", action="store_true", help="also run the mirror image")
+    add("--refine", type=str, default=None, help="single-person model that looks at everybody a second time")
     add("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1 ...")
 
 
@@ -242,6 +243,7 @@ def run_predict(options: Namespace) -> int:
         input_size=options.input_size,
         scales=options.scales,
         flip=options.flip,
+        refine=options.refine,
         device=options.device,
         min_score=options.min_score,
         show=options.show,
@@ -298,6 +300,7 @@ def run_evaluate(options: Namespace) -> int:
         "input_size": options.input_size,
         "scales": options.scales,
         "flip": options.flip,
+        "refine": options.refine,
         "device": options.device,
         "held_out_share": options.held_out,
         "limit": options.limit,

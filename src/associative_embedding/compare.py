@@ -113,7 +113,10 @@ def compare_files(
     for variant in variants:
         predictor = run_as(variant, model, device=device, input_size=input_size, decode=decode or {})
         settings[variant.name] = {**asdict(variant), **describe(predictor, trial)}
-        rows[variant.name] = metrics = evaluate_trial(predictor, trial, truth_detections=variant.truth_detections)
+        metrics, changed = evaluate_trial(predictor, trial, truth_detections=variant.truth_detections)
+        rows[variant.name] = metrics
+        if variant.refine:
+            settings[variant.name]["refined"] = asdict(changed)
         say("\n".join([*([] if len(rows) > 1 else markdown_head(metrics)), markdown_row(variant.name, metrics, rules)]))
     if json_path:
         document = {"model": model, "held_out": held_out_share, "protocol": protocol, "settings": settings}
@@ -123,7 +126,9 @@ def compare_files(
 
 def run_as(variant: Variant, model: str, *, device: str, input_size: int | None, decode: dict[str, Any]) -> Predictor:
     """The only place that knows how a variant becomes a predictor."""
-    predictor = load(model, device=device, input_size=input_size, scales=variant.scales, flip=variant.flip)
+    predictor = load(
+        model, device=device, input_size=input_size, scales=variant.scales, flip=variant.flip, refine=variant.refine
+    )
     return predictor.with_decode(**{str(key): value for key, value in decode.items()})
 
 

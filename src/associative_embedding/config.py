@@ -164,11 +164,34 @@ class MaskConfig:
 
 
 @dataclass(frozen=True)
+class RefineConfig:
+    """How a single-person model sees a person and when it is believed. Travels with the model.
+
+    Attributes:
+        margin: side of the square crop, relative to the longer side of the box around the person's keypoints.
+        min_size: smallest side of a crop, image pixels.
+        threshold: heatmap value from which a new keypoint is believed.
+        distance: up to which an old and a new keypoint agree, relative to the longer side of the box.
+        agree: share of the person's keypoints that must agree, else all the new ones are discarded.
+    """
+
+    margin: float = 1.3
+    min_size: float = 60.0
+    threshold: float = 0.15
+    distance: float = 0.1
+    agree: float = 0.2
+
+    def __post_init__(self) -> None:
+        ranges: dict[str, Range] = {"margin": ("at least 1", lambda v: 1 <= v < math.inf), "agree": SHARE}
+        check("refine.", self, ranges | dict.fromkeys(("min_size", "threshold", "distance"), POSITIVE))
+
+
+@dataclass(frozen=True)
 class NetworkConfig:
     """
     Attributes:
         backbone: a key of `models.zoo.BACKBONES`.
-        tag_size: D, the tag dimension.
+        tag_size: D, the tag dimension (0 = no tags, for a single person).
         options: keyword arguments of the backbone.
         start: weights to start from: a shipped model's name, a model file of this project, or a converted encoder.
             What it lacks starts anew.
@@ -182,7 +205,7 @@ class NetworkConfig:
     frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check("network.", self, {"tag_size": ONE_OR_MORE})
+        check("network.", self, {"tag_size": NOT_NEGATIVE})
 
 
 @dataclass(frozen=True)
@@ -268,6 +291,7 @@ class DataConfig:
         validation_size: long side of the network's input in validation and the model's default afterwards.
         zoom: input pixels per image pixel: images keep their scale, and large ones are seen in tiles of
             `validation_size` (0 = the whole image is fitted into that).
+        validation_scales: of that size, over which is averaged, and the model's default afterwards.
     """
 
     sources: list[SourceConfig] = field(default_factory=list)
@@ -280,6 +304,7 @@ class DataConfig:
     validation_images: int = 0
     validation_size: int = 256
     zoom: float = 0.0
+    validation_scales: tuple[float, ...] = (1.0,)
     augment: Augment = field(default_factory=Augment)
 
     def __post_init__(self) -> None:
@@ -293,6 +318,8 @@ class DataConfig:
             self,
             ranges | dict.fromkeys(("sigma_growth", "workers", "validation_images", "zoom"), NOT_NEGATIVE),
         )
+        if not self.validation_scales or not all(fits(s, float) and 0 < s < 100 for s in self.validation_scales):
+            raise ValueError(f"data.validation_scales must be positive numbers, not {list(self.validation_scales)}")
 
 
 @dataclass(frozen=True)
@@ -397,18 +424,26 @@ class Recipe:
 
     Attributes:
         output: its folder.
-        task: "pose" reads `data.skeleton`, `data.sigma` and `decode`; "segmentation" reads `masks` and `mask_decode`.
+        task: "pose" (everybody in an image), "single-person" (the one that a crop shows, to refine what was found) or
+            "segmentation".
+        decode: settings of a "pose" model.
+        masks, mask_decode: of a "segmentation" model.
+        refine: settings of a "single-person" model.
     """
 
     output: str = "runs/run"
-    task: Literal["pose", "segmentation"] = "pose"
+    task: Literal["pose", "segmentation", "single-person"] = "pose"
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     masks: MaskConfig = field(default_factory=MaskConfig)
     mask_decode: MaskDecodeConfig = field(default_factory=MaskDecodeConfig)
+    refine: RefineConfig = field(default_factory=RefineConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
         check("", self, {})
+        if (self.network.tag_size == 0) != (self.task == "single-person"):
+            needed = "must be 0" if self.task == "single-person" else "must be at least 1"
+            raise ValueError(f"network.tag_size {needed} for the task {self.task}, not {self.network.tag_size}")

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from associative_embedding.checkpoint import ModelInfo
 from associative_embedding.config import Recipe
+from associative_embedding.crop_accuracy import build_crop_validation
 from associative_embedding.data.coco import CocoKeypoints, held_out
 from associative_embedding.geometry import ImageGeometry
 from associative_embedding.metrics.coco_eval import Metrics
@@ -19,6 +20,7 @@ from associative_embedding.metrics.grouping import RightGrouping, right_grouping
 from associative_embedding.models.network import Network
 from associative_embedding.predict import Predictor
 from associative_embedding.protocols import PROTOCOLS, Protocol
+from associative_embedding.refine import Changes, changes
 from associative_embedding.skeleton import load_skeleton
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.truth import truth_of_source
@@ -53,7 +55,7 @@ def pose_task(predictor: Predictor) -> PoseTask:
         ValueError: when the model finds something else than poses.
     """
     if not isinstance(predictor.task, PoseTask):
-        raise ValueError(f"a model of the task {predictor.task.name} has no keypoints to evaluate")
+        raise ValueError(f"a model of the task {predictor.task.name} does not find the people of an image")
     return predictor.task
 
 
@@ -92,6 +94,19 @@ def look(predictor: Predictor, sample: Sample, truth_detections: bool = False) -
         return (grouped if truth_detections else task.decode(maps, geometry)), counts
     except ValueError as error:
         raise ValueError(f"{sample.file_name}: {error}") from None
+
+
+def look_again(predictor: Predictor, sample: Sample, found: Instances) -> tuple[Instances, Changes]:
+    """The people of one image after refinement, if the predictor refines, and what that changed.
+
+    Raises:
+        ValueError: when the network's output is not finite.
+    """
+    try:
+        refined = predictor.refine(found, sample.image)
+    except ValueError as error:
+        raise ValueError(f"{sample.file_name}: {error}") from None
+    return refined, changes(found, refined)
 
 
 def coco_results(
@@ -170,6 +185,8 @@ def build_validation(recipe: Recipe) -> Callable[[Network, ModelInfo], dict[str,
     Raises:
         ValueError: when its files cannot be read, or no image is left.
     """
+    if recipe.task == "single-person":
+        return build_crop_validation(recipe)
     if not recipe.data.validation:
         return None
     skeleton = load_skeleton(recipe.data.skeleton)

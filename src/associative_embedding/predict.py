@@ -14,6 +14,8 @@ from associative_embedding.device import choose_device
 from associative_embedding.geometry import ImageGeometry, letterbox, warp
 from associative_embedding.image_io import read_image
 from associative_embedding.models.network import Network
+from associative_embedding.refine import Refiner
+from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.tasks.task import Decoded
 from associative_embedding.tiles import stitch, windows
 from associative_embedding.types import Array, Instances, Maps
@@ -38,6 +40,7 @@ class Predictor:
             None = the model's own.
         tag_scales: those of the scales whose tags are stacked; None = all, as in the paper (section 3.3). The official
             code and HigherHRNet take them from scale 1 alone.
+        refiner: looks at everybody found a second time, or None.
     """
 
     def __init__(
@@ -50,16 +53,17 @@ class Predictor:
         flip: bool = False,
         zoom: float | None = None,
         tag_scales: Sequence[float] | None = None,
+        refiner: Refiner | None = None,
     ):
         self.network, self.info = network, info
         self.task = info.task
         self.input_size = info.input_size if input_size is None else input_size
         self.scales = tuple(sorted(info.scales if scales is None else scales, reverse=True))
-        self.flip = flip
         self.zoom = info.zoom if zoom is None else zoom
         if not 0 <= self.zoom <= MAX_ZOOM:
             raise ValueError(f"zoom must be in [0, {MAX_ZOOM}], not {self.zoom}")
         self.tag_scales = self.scales if tag_scales is None else tuple(tag_scales)
+        self.flip, self.refiner = flip, refiner
         if not self.scales or min(self.scales) <= 0 or len(set(self.scales)) != len(self.scales):
             raise ValueError(f"scales must be positive, each once, not {', '.join(map(str, self.scales))}")
         if not 32 <= self.input_size * min(self.scales) <= self.input_size * max(self.scales) <= MAX_INPUT_SIDE:
@@ -93,6 +97,7 @@ class Predictor:
             flip=self.flip,
             tag_scales=self.tag_scales,
             zoom=self.zoom,
+            refiner=self.refiner,
         )
 
     @property
@@ -143,9 +148,15 @@ class Predictor:
 
     def _decode(self, image: Array, name: str) -> tuple[Decoded, View]:
         try:
-            return self.task.decode_views(self.views(image))
+            decoded, view = self.task.decode_views(self.views(image))
+            found = self.refine(decoded.instances, image)
         except ValueError as error:
             raise ValueError(f"{name or 'image'}: {error}") from None
+        return replace(decoded, instances=found), view
+
+    def refine(self, found: Instances, image: Array) -> Instances:
+        """The people of one image ``(H, W, 3)`` uint8 RGB after the refiner's second look, if there is one."""
+        return self.refiner(found, image) if self.refiner else found
 
     def stream(self, sources: Iterable[Any]) -> Iterator[Instances]:
         """One image after another, lazily; memory does not grow."""
@@ -200,6 +211,7 @@ def load(
     flip: bool = False,
     zoom: float | None = None,
     tag_scales: Sequence[float] | None = None,
+    refine: str | Path | None = None,
 ) -> Predictor:
     """A ready predictor.
 
@@ -207,9 +219,37 @@ def load(
         model: name of a shipped model, or the path of a model file.
         device: ``cpu``, ``cuda``, ``cuda:1`` ..., or ``auto`` = a GPU if there is one.
         input_size, scales, flip, zoom, tag_scales: see `Predictor`.
+        refine: name or path of a single-person model that looks at everybody found a second time.
 
     Raises:
-        ValueError: for a model or device that is not there, or a model that cannot be read.
+        ValueError: for a model or device that is not there, a model that cannot be read, or one that cannot refine.
     """
-    network, info = load_model(model_path(model), choose_device(device))
-    return Predictor(network, info, input_size=input_size, scales=scales, flip=flip, zoom=zoom, tag_scales=tag_scales)
+    device = choose_device(device)
+    network, info = load_model(model_path(model), device)
+    refiner = load_refiner(refine, info, device) if refine else None
+    return Predictor(
+        network,
+        info,
+        input_size=input_size,
+        scales=scales,
+        flip=flip,
+        zoom=zoom,
+        tag_scales=tag_scales,
+        refiner=refiner,
+    )
+
+
+def load_refiner(model: str | Path, info: ModelInfo, device: torch.device) -> Refiner:
+    """
+    Args:
+        info: of the model that finds the people.
+
+    Raises:
+        ValueError: for a model that cannot be read, or does not fit the people.
+    """
+    if not isinstance(info.task, PoseTask):
+        raise ValueError(f"only a model of the task pose can be refined, not one of {info.task.name}")
+    try:
+        return Refiner(*load_model(model_path(model), device), info.task.skeleton)
+    except ValueError as error:
+        raise ValueError(f"refine: {error}") from None

@@ -196,6 +196,7 @@ class Run:
             task=task,
             input_size=recipe.data.validation_size,
             zoom=recipe.data.zoom,
+            scales=tuple(recipe.data.validation_scales),
         )
         run = cls(recipe, state, info, journal, validate, rank)
         if rank == 0:
@@ -257,8 +258,10 @@ class Run:
 
 
 def in_short(numbers: Log) -> str:
-    """AP and the rates of right grouping, as far as they are known."""
-    names = [name for name in ("AP", "keypoints_grouped_right", "people_grouped_right") if name in numbers]
+    """AP and the rates of right grouping, or OKS and PCK, as far as they are known."""
+    names = [
+        name for name in ("AP", "keypoints_grouped_right", "people_grouped_right", "OKS", "PCK") if name in numbers
+    ]
     return ", ".join(f"{name} {numbers[name] if numbers[name] is None else f'{numbers[name]:.3f}'}" for name in names)
 
 

@@ -10,14 +10,16 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from associative_embedding.config import DataConfig, Recipe, SourceConfig
+from associative_embedding.config import DataConfig, Recipe, RefineConfig, SourceConfig
 from associative_embedding.data.coco import CocoKeypoints, held_out
 from associative_embedding.data.coco_masks import CocoMasks, class_names
 from associative_embedding.data.images import ImageFolder
 from associative_embedding.data.loader import Mixture, TrainingStream, batches
+from associative_embedding.data.people import PersonCrops
 from associative_embedding.data.voc import VOC_CLASSES, VocMasks
 from associative_embedding.skeleton import Skeleton, load_skeleton
 from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.tasks.single_pose import SinglePersonTask
 from associative_embedding.tasks.target import ImageTarget, collate
 from associative_embedding.tasks.task import Task
 from associative_embedding.types import Array, Sample, Target
@@ -96,6 +98,21 @@ def take_part(data: D, source: SourceConfig, part: str, none: str) -> D:
     return chosen.cached() if source.cache else chosen  # only now: what is not used is not read
 
 
+def open_people(source: SourceConfig, images: CocoKeypoints, config: RefineConfig) -> PersonCrops:
+    """The people of a source one by one.
+
+    Raises:
+        ValueError: when there is none, or several images are to be composed into one: a crop shows one person.
+    """
+    where = source.annotations or source.images
+    if source.mosaic or source.overlap:
+        raise ValueError(f"{where}: mosaic and overlap are for the task pose, leave them out for single-person")
+    people = PersonCrops(images, margin=config.margin, min_size=config.min_size)
+    if not len(people):
+        raise ValueError(f"{where}: no person has the {people.min_keypoints} labelled keypoints that a crop needs")
+    return people
+
+
 def build_task(recipe: Recipe) -> Task:
     """
     Raises:
@@ -103,6 +120,8 @@ def build_task(recipe: Recipe) -> Task:
     """
     data = recipe.data
     skeleton = load_skeleton(data.skeleton)
+    if recipe.task == "single-person":
+        return SinglePersonTask(skeleton, recipe.refine, sigma=data.sigma, sigma_growth=data.sigma_growth)
     return PoseTask(skeleton, recipe.decode, sigma=data.sigma, sigma_growth=data.sigma_growth)
 
 
@@ -113,11 +132,12 @@ def build_stream(data: DataConfig, task: Task, *, stride: int, seed: int) -> Tra
     """
     if not data.sources:
         raise ValueError("data.sources is empty: a recipe needs at least one source to train on")
-    assert isinstance(task, PoseTask)
+    assert isinstance(task, (PoseTask, SinglePersonTask))
     mixtures = []
     for source in data.sources:
-        dataset = open_source(source, task.skeleton, part="train")
-        mixtures.append(Mixture(dataset, weight=source.weight, mosaic=source.mosaic, overlap=source.overlap))
+        images = open_source(source, task.skeleton, part="train")
+        samples = open_people(source, images, task.decode_config) if isinstance(task, SinglePersonTask) else images
+        mixtures.append(Mixture(samples, weight=source.weight, mosaic=source.mosaic, overlap=source.overlap))
     size = (data.input_size, data.input_size)
     return TrainingStream(
         mixtures,

@@ -10,12 +10,13 @@ from typing import Any
 from tqdm import tqdm
 
 from associative_embedding.data.coco import CocoKeypoints, held_out
-from associative_embedding.evaluate import all_numbers, coco_results, look, pose_task
+from associative_embedding.evaluate import all_numbers, coco_results, look, look_again, pose_task
 from associative_embedding.metrics.coco_eval import Metrics
 from associative_embedding.metrics.grouping import RightGrouping
 from associative_embedding.output import Periodic, check_writable, say, write_json
 from associative_embedding.predict import Predictor, load
 from associative_embedding.protocols import PROTOCOLS, Protocol, build_protocol
+from associative_embedding.refine import Changes
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.truth import truth_for
 from associative_embedding.types import Array
@@ -85,8 +86,8 @@ def evaluate_trial(
     truth_detections: bool = False,
     results_path: str | None = None,
     announce: Callable[[Metrics], None] = lambda metrics: None,
-) -> Metrics:
-    """The protocol's numbers, and the rates of rightly grouped keypoints and people; see `all_numbers`.
+) -> tuple[Metrics, Changes]:
+    """The protocol's numbers and the rates of right grouping, see `all_numbers`; and what refinement changed.
 
     Args:
         truth_detections: see `look`.
@@ -97,19 +98,22 @@ def evaluate_trial(
         KeyboardInterrupt: the results so far are kept.
     """
     results: list[dict[str, Any]] = []
-    grouping, done = RightGrouping(), 0
+    grouping, changed, done = RightGrouping(), Changes(), 0
     save = Periodic(lambda: write_json(results_path, results) if results_path else None)
     try:
         for i in tqdm(range(len(trial.data)), disable=None, desc="evaluate", unit="image"):
             sample = trial.data[i]
             instances, counts = look(predictor, sample, truth_detections)
+            if not truth_detections:
+                instances, here = look_again(predictor, sample, instances)
+                changed += here
             results += coco_results([(sample.image_id, instances)], category_id=trial.category_id, order=trial.order)
             grouping += counts
             done += 1
             save()
         metrics = all_numbers(trial.truth, results, grouping, trial.name, trial.protocol)
         announce(metrics)
-        return metrics
+        return metrics, changed
     except KeyboardInterrupt:
         kept = f"are in {results_path}" if results_path and done else "were done"
         kept += "" if results_path else "; --results would have kept them"
@@ -127,6 +131,7 @@ def evaluate_files(
     input_size: int | None = None,
     scales: Sequence[float] | None = None,
     flip: bool = False,
+    refine: str | None = None,
     device: str = "auto",
     held_out_share: float = 0.0,
     limit: int = 0,
@@ -142,6 +147,7 @@ def evaluate_files(
 
     Args:
         held_out_share, limit: see `open_trial`.
+        refine: single-person model, see `predict.load`; what it changed is counted.
         decode: settings that replace the model's.
         protocol, groups: see `protocols.build_protocol`.
 
@@ -154,19 +160,22 @@ def evaluate_files(
         KeyboardInterrupt: the results so far are kept.
     """
     rules = build_protocol(protocol, groups)
-    predictor = load(model, device=device, input_size=input_size, scales=scales, flip=flip)
+    predictor = load(model, device=device, input_size=input_size, scales=scales, flip=flip, refine=refine)
     predictor = predictor.with_decode(**{str(key): value for key, value in (decode or {}).items()})
     skeleton = pose_task(predictor).skeleton
     trial = open_trial(annotations, images, skeleton, held_out_share=held_out_share, limit=limit, protocol=rules)
     for path in (results_path, json_path):
         if path:
             check_writable(path)
-    metrics = evaluate_trial(
+    metrics, changed = evaluate_trial(
         predictor, trial, results_path=results_path, announce=lambda numbers: say(report(trial, numbers))
     )
+    if refine:
+        say(f"refined by {refine}: {changed}")
     if json_path:
-        settings = {"held_out": held_out_share, "protocol": protocol, **describe(predictor, trial)}
-        write_json(json_path, {"metrics": metrics, "model": model, "settings": settings})
+        settings = {"held_out": held_out_share, "protocol": protocol, "refine": refine, **describe(predictor, trial)}
+        refined = {"refined": dataclasses.asdict(changed)} if refine else {}
+        write_json(json_path, {"metrics": metrics, **refined, "model": model, "settings": settings})
     return metrics
 
 

@@ -39,6 +39,7 @@ class Sample:
         file_name: for messages.
         masks: the N regions, or None.
         class_id: ``(N,)`` int64 in ``[0, C)``, or None where masks is.
+        focus: ``(4,)`` box x, y, width, height that training views are made around, or None: the whole image.
     """
 
     image: Array
@@ -50,6 +51,7 @@ class Sample:
     file_name: str = ""
     masks: Masks | None = None
     class_id: Array | None = None
+    focus: Array | None = None
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:

@@ -36,6 +36,7 @@ def view(sample: Sample, geometry: ImageGeometry, flip_index: Array | None = Non
         image=warp(sample.image, geometry),
         labelled=sample.labelled if flip_index is None else sample.labelled[flip_index],
         ignore=warp(ignore, geometry, border=1, nearest=True).astype(bool),
+        focus=None,
         **(view_people(sample, geometry, flip_index) if sample.masks is None else view_regions(sample, geometry)),
     )
 
@@ -82,24 +83,25 @@ def augment(
     stride: int,
     flip_index: Array,
 ) -> tuple[Sample, ImageGeometry]:
-    """A random view in random colours, and the geometry image -> input that was drawn.
+    """A random view of the image or its focus in random colours, and the geometry image -> input that was drawn.
 
     Args:
         input_size: (H, W) of the result.
         stride: of the output maps, for the geometry alone.
         flip_index: ``(C,)`` where each keypoint type (or class) goes in a mirror image.
     """
-    height, width = sample.image.shape[:2]
+    image_size = sample.image.shape[:2]
+    x, y, width, height = (0, 0, *image_size[::-1]) if sample.focus is None else sample.focus.tolist()
     low, high = np.log(settings.scale)
     scale = math.exp(rng.uniform(low, high)) * min(input_size[0] / height, input_size[1] / width)
     shift_y, shift_x = rng.uniform(-settings.shift, settings.shift, 2) * input_size / scale
     mirror = bool(rng.random() < settings.mirror)
     geometry = centred(
-        (height, width),
+        image_size,
         input_size,
         stride=stride,
         scale=scale,
-        centre=(width / 2 + shift_x, height / 2 + shift_y),
+        centre=(x + width / 2 + shift_x, y + height / 2 + shift_y),
         rotation=rng.uniform(-settings.rotation, settings.rotation),
         mirror=mirror,
     )

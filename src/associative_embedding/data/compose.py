@@ -88,7 +88,12 @@ def mosaic(samples: Sequence[Sample], rng: np.random.Generator, size: tuple[int,
         keypoints.append(part.keypoints + np.array([x0, y0, 0], np.float32))
         area.append(part.area)
     return replace(
-        samples[0], image=image, keypoints=np.concatenate(keypoints), area=np.concatenate(area), ignore=ignore
+        samples[0],
+        image=image,
+        keypoints=np.concatenate(keypoints),
+        area=np.concatenate(area),
+        ignore=ignore,
+        focus=None,
     )
 
 

@@ -82,7 +82,7 @@ class PyramidNetwork(nn.Module):
     Args:
         encoder: image -> features; states `channels` and `strides` (fine to coarse), `mean` and `std` (0..255).
         heatmaps: C.
-        tag_channels: C x D.
+        tag_channels: C x D; without any there is no pyramid for them.
         stride: of the output, one of the encoder's strides; finer features are not used.
         widths, outputs: of the heatmap pyramid, a width for every stride but the coarsest. The defaults are MoveNet's.
         tag_widths, tag_outputs, context: of the tag pyramid.
@@ -118,8 +118,9 @@ class PyramidNetwork(nn.Module):
         self.encoder = encoder
         self.heatmap_pyramid = Pyramid(channels, widths, outputs)
         self.heatmap_head = Head(outputs, hidden, heatmaps)
-        self.tag_pyramid = Pyramid(channels, tag_widths, tag_outputs, context=context)
-        self.tag_head = Head(tag_outputs, hidden, tag_channels)
+        if tag_channels:
+            self.tag_pyramid = Pyramid(channels, tag_widths, tag_outputs, context=context)
+            self.tag_head = Head(tag_outputs, hidden, tag_channels)
         if not position_unit > 0:
             raise ValueError(f"position_unit must be positive, not {position_unit}")
         if position not in (0, 2):
@@ -128,12 +129,15 @@ class PyramidNetwork(nn.Module):
             raise ValueError(
                 f"{tag_channels} tag channels of {heatmaps} maps cannot hold {position} position dimensions"
             )
-        self.heatmaps, self.position, self.position_unit = heatmaps, position, position_unit
+        self.heatmaps, self.tag_channels = heatmaps, tag_channels
+        self.position, self.position_unit = position, position_unit
         nn.init.constant_(self.heatmap_head[-1].bias, -4.0)  # type: ignore[arg-type]  # sigmoid(-4): silence at first
 
     def forward(self, image: Tensor) -> list[Tensor]:
         features = self.encoder(image)[self.finest :]
         heatmap = torch.sigmoid(self.heatmap_head(self.heatmap_pyramid(features)))
+        if not self.tag_channels:
+            return [heatmap]
         tag = self.tag_head(self.tag_pyramid(features))
         return [torch.cat([heatmap, self._positioned(tag)], dim=1)]
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.tasks.segmentation import SegmentationTask
+from associative_embedding.tasks.single_pose import SinglePersonTask
 from associative_embedding.tasks.task import Task
 
-TASKS: dict[str, type[Task]] = {"pose": PoseTask, "segmentation": SegmentationTask}
+TASKS: dict[str, type[Task]] = {
+    "pose": PoseTask,
+    "segmentation": SegmentationTask,
+    "single-person": SinglePersonTask,
+}

@@ -1,0 +1,295 @@
+"""The second look: an oracle network that reads keypoints off the picture, what is believed, and the commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from associative_embedding.cli import main
+from associative_embedding.config import RefineConfig, SourceConfig
+from associative_embedding.models.network import Network
+from associative_embedding.predict import Predictor, load
+from associative_embedding.refine import Changes, Refiner, believe, changes
+from associative_embedding.skeleton import Skeleton
+from associative_embedding.tasks.pose_target import draw_gaussians
+from associative_embedding.tasks.single_pose import SinglePersonTask
+from associative_embedding.types import Array, Instances
+from tiny import FIGURE, tiny_data, tiny_info, tiny_model, tiny_network
+
+DOTS = Skeleton.build("dots", ["red", "green", "blue"], [("red", "green"), ("green", "blue")])
+TRUTH = np.array([[[80.3, 60.8], [110.1, 95.4], [75.7, 120.2]]])  # (1, 3, 2) in an image of 160 x 200
+REPLACE = RefineConfig(margin=2.6, min_size=20, threshold=0.2, distance=0.2)
+
+
+class Oracle(nn.Module):
+    """Heatmaps are the colours: keypoint k is where channel k is brightest."""
+
+    stride, multiple = 4, 32
+    mean, std = (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        return [F.avg_pool2d(image, 4)]
+
+
+class Constant(Oracle):
+    """The middle of every crop, whatever it shows."""
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        heatmap = torch.zeros(len(image), 3, *(side // 4 for side in image.shape[-2:]))
+        heatmap[..., heatmap.shape[-2] // 2, heatmap.shape[-1] // 2] = 1
+        return [heatmap]
+
+
+class Blind(Oracle):
+    def forward(self, image: Tensor) -> list[Tensor]:
+        return [F.avg_pool2d(image, 4) * torch.nan]
+
+
+def refiner(
+    body: nn.Module | None = None, config: RefineConfig = REPLACE, flip: bool = True, **info: object
+) -> Refiner:
+    values = {"task": SinglePersonTask(DOTS, config), "tag_size": 0, "input_size": 128, **info}
+    return Refiner(Network(body or Oracle(), 3, 0).eval(), tiny_info(**values), DOTS, flip=flip)  # type: ignore[arg-type]
+
+
+def picture(xy: Array = TRUTH, sigma: float = 4.0) -> Array:
+    """``(160, 200, 3)`` uint8: a dot of each colour."""
+    dots = draw_gaussians(xy - 0.5, np.ones(xy.shape[:2], bool), (160, 200), sigma)
+    return np.rint(dots.transpose(1, 2, 0) * 255).astype(np.uint8)
+
+
+def people(keypoints: Array) -> Instances:
+    n = len(keypoints)
+    score = np.linspace(0.9, 0.5, n).astype(np.float32)
+    tag = np.arange(n, dtype=np.float32)[:, None]
+    return Instances(score, np.full(n, 7), tag, keypoints.astype(np.float32), (160, 200), DOTS)
+
+
+def scored(xy: Array, *score: float) -> Array:
+    return np.concatenate([xy, np.broadcast_to(score, xy.shape[:2])[..., None]], axis=2)
+
+
+# --- looking
+
+
+@pytest.mark.parametrize("scales", [(1.0,), (1.0, 0.5), (2.0, 1.0, 0.75)])
+@pytest.mark.parametrize("flip", [False, True])
+def test_what_the_crop_shows_comes_back_to_the_image(scales: tuple[float, ...], flip: bool) -> None:
+    """Small and large, off centre and beyond the border: half a map pixel would be 1 to 4 pixels of the image."""
+    squares = np.array([[40.0, 40, 100, 100], [60, 50, 91, 91], [-60, -50, 230, 230]])
+    found = refiner(flip=flip, scales=scales).look(picture(), squares)
+    assert found.shape == (3, 3, 3)
+    for person in found:
+        assert person[:, :2] == pytest.approx(TRUTH[0], abs=0.05 if scales == (1.0,) else 0.6)  # maps are interpolated
+        assert (person[:, 2] > 0.4).all()
+
+
+def test_nobody_and_many() -> None:
+    look = refiner(flip=False).look
+    assert look(picture(), np.zeros((0, 4))).shape == (0, 3, 3)
+    squares = np.array([[40.0 + i % 7, 40, 100, 100] for i in range(70)])  # more than one batch
+    found = look(picture(), squares)
+    assert found[-1] == pytest.approx(look(picture(), squares[-1:])[0], abs=1e-6)
+
+
+def test_what_lies_outside_of_the_image_is_not_found() -> None:
+    found = refiner(Constant(), flip=False).look(picture(), np.array([[-40.0, 40, 60, 60], [10, 40, 60, 60]]))
+    assert found[0, :, 2].tolist() == [0, 0, 0]  # the middle of the first crop is at x = -10
+    assert found[1, :, :2] == pytest.approx(np.array([[40.0, 70]] * 3), abs=1.5)
+    assert (found[1, :, 2] == 1).all()
+
+
+def test_a_mirrored_picture_gives_the_mirrored_answer() -> None:
+    """With the mirror averaged, any network is blind to the side; left and right change places."""
+    info = tiny_info(task=SinglePersonTask(FIGURE), tag_size=0)
+    one = Refiner(tiny_network(info), info, FIGURE)
+    image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    found = one.look(image, np.array([[20.0, 10, 64, 64]]))[0]
+    mirrored = one.look(np.ascontiguousarray(image[:, ::-1]), np.array([[128.0 - 84, 10, 64, 64]]))[0]
+    mirrored[:, 0] = 128 - mirrored[:, 0]
+    assert mirrored[FIGURE.flip_index] == pytest.approx(found, abs=1e-3)
+    other = Refiner(one.network, info, FIGURE, flip=False).look(image, np.array([[20.0, 10, 64, 64]]))[0]
+    assert not np.allclose(other, found, atol=1e-3)
+
+
+def test_a_person_is_refined_and_stays_the_same_person() -> None:
+    """Moved by some pixels, one keypoint missing, and a second person whom the crop does not show."""
+    rough = scored(TRUTH + np.array([[4.0, -3], [-3, 4], [0, 0]]), 0.5, 0.4, 0.0)
+    rough[0, 2] = 0
+    elsewhere = scored(TRUTH * 0.3 + np.array([1.0, 100]), 0.5, 0.5, 0.5)
+    before = people(np.concatenate([rough, elsewhere]))
+    after = refiner()(before, picture())
+    assert after.keypoints[0, :, :2] == pytest.approx(TRUTH[0], abs=0.35)
+    assert np.array_equal(after.keypoints[1], before.keypoints[1])
+    for name in ("score", "tag", "class_id"):
+        assert np.array_equal(getattr(after, name), getattr(before, name))
+    counted = changes(before, after)
+    assert counted == Changes(people=2, left=1, keypoints=5, moved=2, filled=1)
+    assert str(counted) == "2 of 5 keypoints moved, 1 filled, 1 of 2 people left as they were"
+    assert counted + counted == Changes(4, 2, 10, 4, 2)
+
+
+def test_nobody_found_nobody_refined() -> None:
+    nobody = people(np.zeros((0, 3, 3)))
+    assert refiner()(nobody, picture()) is nobody
+    assert changes(nobody, nobody) == Changes()
+
+
+def test_networks_that_cannot_refine() -> None:
+    with pytest.raises(ValueError, match="refined by a model of the task single-person, not pose"):
+        Refiner(Network(Oracle(), 3, 0), tiny_info(), FIGURE)
+    with pytest.raises(ValueError, match=r"other keypoints \(red, green, blue\) cannot refine a figure"):
+        Refiner(Network(Oracle(), 3, 0), tiny_info(task=SinglePersonTask(DOTS)), FIGURE)
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        refiner(Blind())(people(scored(TRUTH, 0.5)), picture())
+
+
+# --- believing
+
+
+def slowly(old: Array, new: Array, size: Array, config: RefineConfig) -> Array:
+    """The rule as one would say it, a keypoint at a time."""
+    result = old.copy()
+    for n, (before, after) in enumerate(zip(old, new, strict=True)):
+        found = [k for k in range(len(before)) if before[k, 2] > 0]
+        near = [k for k in found if np.hypot(*(before[k, :2] - after[k, :2])) < config.distance * size[n]]
+        if len(near) >= config.agree * len(found):
+            for k, keypoint in enumerate(after):
+                if keypoint[2] >= config.threshold:
+                    result[n, k] = keypoint
+    return result
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=60, deadline=None)
+def test_the_rule_is_what_it_says(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    old = rng.random((4, 6, 3)) * [50, 50, 1]
+    old[rng.random((4, 6)) < 0.3] = 0
+    new = rng.random((4, 6, 3)) * [50, 50, 1]
+    close = rng.random((4, 6)) < rng.random()
+    new[close, :2] = old[close, :2] + rng.normal(0, 2, (int(close.sum()), 2))
+    size = rng.uniform(20, 60, 4)
+    config = RefineConfig(threshold=0.3, distance=0.1, agree=float(rng.random()))
+    assert np.array_equal(believe(old, new, size, config), slowly(old, new, size, config))
+
+
+@pytest.mark.parametrize(("agreeing", "believed"), [(3, False), (4, True)])
+def test_a_fifth_must_agree(agreeing: int, believed: bool) -> None:
+    """Of 17 keypoints, 4 are more than a fifth; the size of the person says what is near."""
+    old = np.concatenate([np.random.default_rng(0).random((1, 17, 2)) * 100, np.ones((1, 17, 1))], axis=2)
+    new = old + np.array([11.0, 0, 0])
+    new[0, :agreeing] -= np.array([2.0, 0, 0])
+    config = RefineConfig(distance=0.1, agree=0.2)
+    assert np.array_equal(believe(old, new, np.array([100.0]), config), new if believed else old)
+
+
+# --- predictor and commands
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> SourceConfig:
+    return tiny_data(tmp_path_factory.mktemp("refine"), images=2, size=(96, 128), people=(1, 2))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tiny_model(tmp_path_factory.mktemp("refine") / "pose.safetensors", backbone="mobilenet_v2", input_size=96)
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> str:
+    config = RefineConfig(threshold=1e-6, agree=0)  # believe everything, even of random weights
+    path = tmp_path_factory.mktemp("refine") / "single.safetensors"
+    return tiny_model(path, task=SinglePersonTask(FIGURE, config), tag_size=0)
+
+
+def test_a_predictor_refines_what_it_found(model: str, second: str, source: SourceConfig) -> None:
+    image = sorted(Path(source.images).iterdir())[0]
+    plain, refined = load(model)(image), load(model, refine=second)(image)
+    assert len(plain) == len(refined) > 0
+    assert np.array_equal(plain.score, refined.score)
+    assert np.array_equal(plain.tag, refined.tag)
+    assert changes(plain, refined).left < len(plain)
+    assert np.array_equal(load(model, refine=second).with_decode(top_k=30)(image).keypoints, refined.keypoints)
+
+
+def test_evaluation_counts_what_changed(
+    model: str, second: str, source: SourceConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["--annotations", str(source.annotations), "--images", source.images, "--model", model]
+    numbers, results = tmp_path / "numbers.json", tmp_path / "results.json"
+    assert main(["evaluate", *files, "--refine", second, "--json", str(numbers), "--results", str(results)]) == 0
+    printed = capsys.readouterr().out.splitlines()[-1]
+    document = json.loads(numbers.read_text())
+    counted = Changes(**document["refined"])
+    assert printed == f"refined by {second}: {counted}"
+    assert document["settings"]["refine"] == second
+    assert counted.people == len(json.loads(results.read_text()))
+    assert counted.moved + counted.filled > 0
+    assert main(["evaluate", *files, "--json", str(numbers), "--results", str(tmp_path / "plain.json")]) == 0
+    assert "refined" not in json.loads(numbers.read_text())
+    assert (tmp_path / "plain.json").read_bytes() != results.read_bytes()
+
+
+def test_prediction_by_command(model: str, second: str, source: SourceConfig, tmp_path: Path) -> None:
+    command = ["predict", source.images, "--model", model, "--min_score", "0", "--show", "nothing", "--output"]
+    assert main([*command, str(tmp_path / "a")]) == main([*command, str(tmp_path / "b"), "--refine", second]) == 0
+    plain, refined = (json.loads((tmp_path / name / "predictions.json").read_text())["annotations"] for name in "ab")
+    assert [row["score"] for row in plain] == [row["score"] for row in refined]
+    assert [row["keypoints"] for row in plain] != [row["keypoints"] for row in refined]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--refine", "{model}"], "refine: people are refined by a model of the task single-person, not pose"),
+        (["--refine", "nothing"], "refine: model 'nothing' is neither a shipped model"),
+        (["--model", "{second}", "--refine", "{second}"], "only a model of the task pose can be refined"),
+        (["--model", "{second}", "--show", "tags"], "finds a single person and has no tags to show"),
+    ],
+)
+def test_mistakes_get_one_line(
+    options: list[str],
+    message: str,
+    model: str,
+    second: str,
+    source: SourceConfig,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = [option.format(model=model, second=second) for option in options]
+    assert main(["predict", source.images, "--model", model, "--output", str(tmp_path), *given]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_broken_weights_are_named_with_their_image(
+    model: str, source: SourceConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = load(model)
+    info = tiny_info(task=SinglePersonTask(FIGURE), tag_size=0)
+    network = tiny_network(info)
+    with torch.no_grad():
+        next(network.parameters()).fill_(torch.nan)
+    broken = Predictor(predictor.network, predictor.info, refiner=Refiner(network, info, FIGURE))
+    image = sorted(Path(source.images).iterdir())[0]
+    with pytest.raises(ValueError, match=f"{image.name}: the network's output holds NaN"):
+        broken(image)
+
+
+def test_the_models_of_a_person_can_be_evaluated_as_crops_only(
+    second: str, source: SourceConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["--annotations", str(source.annotations), "--images", source.images]
+    assert main(["evaluate", *files, "--model", second]) == 1
+    assert "a model of the task single-person does not find the people of an image" in capsys.readouterr().err
