@@ -16,7 +16,7 @@ from associative_embedding.checkpoint import ModelInfo, load_model
 from associative_embedding.device import choose_device
 from associative_embedding.geometry import ImageGeometry, letterbox, warp
 from associative_embedding.image_io import read_image
-from associative_embedding.models.network import Network
+from associative_embedding.models.network import Network, final_maps
 from associative_embedding.tasks.task import Decoded
 from associative_embedding.types import Array, Instances, Maps
 
@@ -130,9 +130,9 @@ class Predictor:
         long_side = max(self.network.multiple, round(self.input_size * scale))
         geometry = letterbox(size, long_side, multiple=self.network.multiple, stride=self.network.stride)
         x = torch.from_numpy(warp(image, geometry)).permute(2, 0, 1)[None].to(self.device)
-        maps = self.network(x)[-1]
+        maps = final_maps(self.network(x))
         if self.flip:
-            maps = merge_mirror(maps, self.network(x.flip(-1))[-1], self.task.flip_index)
+            maps = merge_mirror(maps, final_maps(self.network(x.flip(-1))), self.task.flip_index)
         return maps, geometry
 
 

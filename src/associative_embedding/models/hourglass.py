@@ -67,16 +67,14 @@ class StackedHourglass(nn.Module):
         extra_outputs: channels after the tags that no loss sees but the next stack does (34 in the published code).
         stem: channels of the stem's layers before the last one, which has ``widths[0]``. The first has stride 2, the
             second is followed by a pooling, so there are at least two.
+        mean, std: what an image in 0..255 is normalised with, per RGB channel; as published only scaled to 0..1.
 
     Attributes:
         stride: image pixels per pixel of the output.
         multiple: both sides of an image must be multiples of it.
-        mean, std: what an image in 0..255 is normalised with, per RGB channel: here only scaled to 0..1.
     """
 
     stride = 4
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (255.0, 255.0, 255.0)
 
     def __init__(
         self,
@@ -88,8 +86,11 @@ class StackedHourglass(nn.Module):
         batch_norm: bool = False,
         extra_outputs: int = 0,
         stem: Sequence[int] = (64, 128, 128),
+        mean: Sequence[float] = (0.0, 0.0, 0.0),
+        std: Sequence[float] = (255.0, 255.0, 255.0),
     ) -> None:
         super().__init__()
+        self.mean, self.std = tuple(mean), tuple(std)
         if stacks < 1 or heatmaps < 1 or min(tag_channels, extra_outputs) < 0:
             raise ValueError(
                 "need at least one stack and one heatmap, and no negative number of outputs, not "
