@@ -81,6 +81,15 @@ def test_a_description_without_scales_has_one() -> None:
     assert ModelInfo.from_json(json.dumps(values)).scales == (1.0,)
 
 
+@pytest.mark.parametrize("setting", ["tag_distance", "matching", "assignment"])
+def test_a_description_without_a_later_decode_setting_has_its_default(setting: str) -> None:
+    values = json.loads(tiny_info().to_json())
+    del values["decode"][setting]
+    assert ModelInfo.from_json(json.dumps(values)) == tiny_info()
+    with pytest.raises(ValueError, match=f"decode.{setting} must be one of"):
+        ModelInfo.from_json(json.dumps(values | {"decode": values["decode"] | {setting: "x"}}))
+
+
 def test_weights_of_another_shape_start_anew(file: Path) -> None:
     network = tiny_network(tiny_info(tag_size=1), seed=5)
     before = {name: value.clone() for name, value in network.state_dict().items()}

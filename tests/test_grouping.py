@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.grouping import _match, group_sequentially, match_weight, tag_distance
+from associative_embedding.config import DecodeConfig
+from associative_embedding.grouping import (
+    ASSIGNMENT,
+    MATCHING,
+    Matching,
+    greedy_assignment,
+    group_sequentially,
+    match,
+    tag_distance,
+)
 from associative_embedding.types import Array, Detections
 
 
@@ -55,37 +65,108 @@ def test_tag_distance_is_the_root_mean_square() -> None:
     assert tag_distance(np.zeros((0, 1, 2)), np.zeros((1, 5, 2))).shape == (0, 5)
 
 
-def test_match_weight() -> None:
+def test_tag_distance_l2_is_the_euclidean() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(3, 1, 4)), rng.normal(size=(1, 5, 4))
+    np.testing.assert_allclose(tag_distance(a, b, "l2"), np.linalg.norm(a - b, axis=-1))
+    np.testing.assert_array_equal(tag_distance(a[..., :1], b[..., :1], "l2"), tag_distance(a[..., :1], b[..., :1]))
+
+
+def test_match_weights() -> None:
     distance, score = np.array([[0.0, 0.5, 1.0, 7.0]]), np.array([0.6])
-    np.testing.assert_allclose(match_weight(distance, score, 1.0), [[1.6, 0.8, 0, 0]])
-    np.testing.assert_allclose(match_weight(distance, score, 2.0), [[1.6, 1.2, 0.8, 0]])
+    np.testing.assert_allclose(MATCHING["product"](distance, score, 1.0), [[1.6, 0.8, 0, 0]])
+    np.testing.assert_allclose(MATCHING["product"](distance, score, 2.0), [[1.6, 1.2, 0.8, 0]])
+    np.testing.assert_allclose(MATCHING["nearest"](distance, score, 2.0), [[1, 0.75, 0.5, 0]])
+    np.testing.assert_allclose(MATCHING["rounded"](distance, score, 2.0), [[0.6, 0.6, -99.4, -699.4]])
 
 
-def best_total(weight: Array) -> float:
-    """Over every way to give each row one column or none, no column twice."""
+def test_the_settings_are_the_rules() -> None:
+    hints = get_type_hints(DecodeConfig)
+    assert set(get_args(hints["matching"])) == set(MATCHING)
+    assert set(get_args(hints["assignment"])) == set(ASSIGNMENT)
+
+
+def best_total(weight: Array, *, all_pairs: bool) -> float:
+    """Over every way to give each row one column or none, no column twice; `all_pairs`: only the fullest ways."""
     rows, columns = weight.shape
-    best = 0.0
+    best = -np.inf
     for choice in product(range(-1, columns), repeat=rows):
         used = [c for c in choice if c >= 0]
-        if len(set(used)) == len(used):
+        if len(set(used)) == len(used) and (len(used) == min(rows, columns) or not all_pairs):
             best = max(best, sum(weight[r, c] for r, c in enumerate(choice) if c >= 0))
     return best
 
 
-@given(m=st.integers(1, 4), groups=st.integers(0, 4), dimension=st.integers(1, 2), seed=st.integers(0, 9999))
-@settings(max_examples=80, deadline=None)
-def test_match_is_the_optimum(m: int, groups: int, dimension: int, seed: int) -> None:
+@given(
+    matching=st.sampled_from(sorted(MATCHING)),
+    m=st.integers(1, 4),
+    groups=st.integers(0, 4),
+    dimension=st.integers(1, 2),
+    seed=st.integers(0, 9999),
+)
+@settings(max_examples=100, deadline=None)
+def test_match_is_the_optimum(matching: Matching, m: int, groups: int, dimension: int, seed: int) -> None:
+    """The published rule gives every detection a person as long as there are some, and only then asks how near."""
     rng = np.random.default_rng(seed)
     tags, group_tags = rng.normal(size=(m, dimension)), rng.normal(size=(groups, dimension))
-    scores = rng.random(m)
-    joined = _match(tags, scores, group_tags, 1.0)
+    distance = tag_distance(tags[:, None], group_tags[None])
+    weight = MATCHING[matching](distance, rng.random(m), 1.0)
+    joined = match(distance, weight, 1.0)
     taken = joined[joined >= 0]
     assert len(set(taken.tolist())) == len(taken)
-    distance = tag_distance(tags[:, None], group_tags[None])
-    weight = match_weight(distance, scores, 1.0)
     rows = np.flatnonzero(joined >= 0)
     assert (distance[rows, joined[rows]] < 1.0).all()
-    np.testing.assert_allclose(weight[rows, joined[rows]].sum(), best_total(weight))
+    if matching == "rounded":
+        everybody = match(distance, weight, np.inf)
+        rows = np.flatnonzero(everybody >= 0)
+        near = distance[rows, everybody[rows]] < 1.0
+        np.testing.assert_array_equal(joined[rows], np.where(near, everybody[rows], -1))
+        joined = everybody
+    best = best_total(weight, all_pairs=matching == "rounded")
+    np.testing.assert_allclose(weight[rows, joined[rows]].sum(), best)
+
+
+@given(m=st.integers(1, 6), groups=st.integers(0, 6), seed=st.integers(0, 9999))
+@settings(max_examples=60, deadline=None)
+def test_greedy_takes_the_best_pair_first(m: int, groups: int, seed: int) -> None:
+    weight = np.random.default_rng(seed).permutation(m * groups).reshape(m, groups) / 7 - 1
+    pairs: list[tuple[int, int]] = []
+    for row, column in sorted(np.ndindex(m, groups), key=lambda pair: -weight[pair]):
+        if all(row != r and column != c for r, c in pairs):
+            pairs.append((row, column))
+    rows, columns = greedy_assignment(weight)
+    assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == pairs
+
+
+def test_greedy_and_optimal_part_where_the_best_pair_is_dear() -> None:
+    """Tags 0 and 1; the detection at 0.45 is a little nearer to the first, but then nobody is left for the other."""
+    detections = build([0, 0, 1, 1], [0.0, 1.0, 0.45, -0.5], np.array([0.9, 0.9, 0.8, 0.8]))
+    optimal = group_sequentially(detections, tag_threshold=1.0)
+    greedy = group_sequentially(detections, tag_threshold=1.0, assignment="greedy")
+    assert optimal.group.tolist() == [0, 1, 1, 0]
+    assert greedy.group.tolist() == [0, 1, 0, 2]
+
+
+def test_the_published_cost_lets_the_score_decide_below_a_half() -> None:
+    detections = build([0, 1, 1], [0.0, 0.05, 0.45], np.array([0.9, 0.3, 0.8]))
+    assert group_sequentially(detections, tag_threshold=1.0).group.tolist() == [0, 0, 1]
+    assert group_sequentially(detections, tag_threshold=1.0, matching="rounded").group.tolist() == [0, 1, 0]
+
+
+def test_the_published_cost_gives_up_a_good_match_for_two_bad_ones() -> None:
+    """It places every detection with somebody before it asks for the threshold: 0.45 + 3.3 rounds to 3, 1.45 + 1.4 to
+    2, so the detection at 0.45 leaves the person at 0, and both detections are too far from whom they are given to.
+    """
+    detections = build([0, 0, 1, 1], [0.0, 1.9, 0.45, -1.4], np.array([0.9, 0.8, 0.7, 0.6]))
+    assert group_sequentially(detections, tag_threshold=1.0).group.tolist() == [0, 1, 0, 2]
+    published = group_sequentially(detections, tag_threshold=1.0, matching="rounded")
+    assert published.group.tolist() == [0, 1, 2, 3]
+
+
+def test_the_l2_threshold_is_stricter_with_more_dimensions() -> None:
+    detections = build([0, 1], [[0.0, 0.0], [0.8, 0.8]])
+    assert group_sequentially(detections, tag_threshold=1.0).group.tolist() == [0, 0]
+    assert group_sequentially(detections, tag_threshold=1.0, norm="l2").group.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("people", [1, 2, 40, 200])

@@ -160,7 +160,13 @@ def test_a_signal_to_the_group_spares_the_workers() -> None:
     """SIGTERM to the process group killed the loaders, and with them the trainer before it could save."""
     found = next(
         batches(
-            stream_of(Mixture(drawn(1))), lambda sample, rng: os.getpgrp(), list, batch=2, start_step=0, steps=1, workers=1
+            stream_of(Mixture(drawn(1))),
+            lambda sample, rng: os.getpgrp(),
+            list,
+            batch=2,
+            start_step=0,
+            steps=1,
+            workers=1,
         )
     )
     assert set(found).isdisjoint({os.getpgrp()})

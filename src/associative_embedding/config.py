@@ -60,7 +60,11 @@ class DecodeConfig:
         threshold: heatmap value from which a peak is a detection.
         nms: window of the maximum filter, map pixels (odd).
         top_k: detections of one keypoint type at most.
-        tag_threshold: root mean square tag distance up to which a detection may join a group.
+        tag_threshold: tag distance up to which a detection may join a group.
+        tag_distance: over the tag's dimensions, their root mean square difference, or the Euclidean distance "l2".
+        matching: how tag distance and score weigh when detections join groups, a key of `grouping.MATCHING` ("rounded":
+            as published).
+        assignment: the "optimal" one, or "greedy", the best pair first.
         fill: look for the keypoints a person lacks, at its tag.
         fill_threshold: heatmap value from which a filled-in keypoint is taken.
         score: person score = mean keypoint score over "all" K types (missing ones count 0, as published), over those
@@ -74,6 +78,9 @@ class DecodeConfig:
     nms: int = 5
     top_k: int = 30
     tag_threshold: float = 1.0
+    tag_distance: Literal["rms", "l2"] = "rms"
+    matching: Literal["product", "nearest", "rounded"] = "product"
+    assignment: Literal["optimal", "greedy"] = "optimal"
     fill: bool = True
     fill_threshold: float = 0.05
     score: Literal["all", "found", "shrunk"] = "all"

@@ -6,41 +6,99 @@ step, tracking calls a frame a step.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from associative_embedding.types import Array, Detections, Groups
 
+Norm = Literal["rms", "l2"]
+Matching = Literal["product", "nearest", "rounded"]
+Assignment = Literal["optimal", "greedy"]
 
-def tag_distance(a: Array, b: Array) -> Array:
-    """Root mean square difference over the tag dimension, ``(..., D)`` and ``(..., D)`` -> ``(...)``.
 
-    The mean, not the sum, so that a threshold keeps its meaning with mirror and scales.
+def tag_distance(a: Array, b: Array, norm: Norm = "rms") -> Array:
+    """Distance over the tag dimension, ``(..., D)`` and ``(..., D)`` -> ``(...)``.
+
+    Args:
+        norm: "rms", the root mean square difference, so that a threshold keeps its meaning with mirror and scales (the
+            official code's); or "l2", the Euclidean distance (HigherHRNet's and mmpose's), sqrt(D) times as much.
     """
     difference = a - b
     squares = np.einsum("...d,...d->...", difference, difference)  # many times faster than a mean over a short axis
-    return np.asarray(np.sqrt(squares / difference.shape[-1]))
+    return np.asarray(np.sqrt(squares / difference.shape[-1] if norm == "rms" else squares))
 
 
-def match_weight(distance: Array, score: Array, threshold: float) -> Array:
-    """How much a match is worth, ``(m, G)``: positive below the threshold, 0 = no match.
+def product(distance: Array, score: Array, threshold: float) -> Array:
+    """Nearness and score both count all the way; 0 from the threshold on.
 
     The paper (section 3.3): "a maximum matching where the weighting is determined by both the tag distance and the
-    detection score". Published code minimises round(distance) * 100 - score, in which all distances below a half are
-    equal; here nearness and score both count all the way.
+    detection score".
     """
-    return np.asarray(np.maximum(0.0, 1.0 - distance / threshold) * (1.0 + score[:, None]))
+    return nearest(distance, score, threshold) * (1.0 + score[:, None])
 
 
-def group_sequentially(detections: Detections, *, tag_threshold: float) -> Groups:
+def nearest(distance: Array, score: Array, threshold: float) -> Array:
+    """Tags alone; 0 from the threshold on."""
+    return np.asarray(np.maximum(0.0, 1.0 - distance / threshold))
+
+
+def rounded(distance: Array, score: Array, threshold: float) -> Array:
+    """Published code's: minus round(distance) * 100 - score, so that among distances below a half the score decides.
+
+    It knows no threshold: a near match is given up where that makes the sum of far ones smaller.
+    """
+    return np.asarray(score[:, None] - 100.0 * np.round(distance))
+
+
+# what it is worth that a detection joins a group: (m, G) distances, (m,) scores, tag threshold -> (m, G)
+MATCHING: dict[Matching, Callable[[Array, Array, float], Array]] = {
+    "product": product,
+    "nearest": nearest,
+    "rounded": rounded,
+}
+
+
+def greedy_assignment(weight: Array) -> tuple[Array, Array]:
+    """min(m, G) pairs of a row and a column, the greatest weight first; no row and no column twice."""
+    free, rows, columns = weight.astype(np.float64), [], []
+    for _ in range(min(weight.shape)):
+        row, column = np.unravel_index(free.argmax(), weight.shape)
+        free[row], free[:, column] = -np.inf, -np.inf
+        rows.append(row)
+        columns.append(column)
+    return np.array(rows, dtype=np.int64), np.array(columns, dtype=np.int64)
+
+
+# who joins whom: (m, G) weights -> rows and columns of min(m, G) pairs
+ASSIGNMENT: dict[Assignment, Callable[[Array], tuple[Array, Array]]] = {
+    "optimal": partial(linear_sum_assignment, maximize=True),
+    "greedy": greedy_assignment,
+}
+
+
+def group_sequentially(
+    detections: Detections,
+    *,
+    tag_threshold: float,
+    norm: Norm = "rms",
+    matching: Matching = "product",
+    assignment: Assignment = "optimal",
+) -> Groups:
     """Visit the steps in ascending order; each group takes at most one detection of a step (paper, section 3.3).
 
     A detection may join a group if their tag distance is below `tag_threshold`; who joins whom maximises the sum of
-    `match_weight`. A detection that joins none starts a new group. The tag of a group is the mean over its detections.
+    weights. A detection that joins none starts a new group. The tag of a group is the mean over its detections.
 
     Args:
         detections: M detections.
-        tag_threshold: root mean square tag distance.
+        tag_threshold: tag distance from which a detection and a group do not belong together.
+        norm: of the tag distance, see `tag_distance`.
+        matching: how distance and score weigh, a key of `MATCHING`.
+        assignment: "optimal" for the greatest sum of weights, "greedy" for the best pair first.
 
     Raises:
         ValueError: for a tag or score that is NaN or infinite.
@@ -54,7 +112,8 @@ def group_sequentially(detections: Detections, *, tag_threshold: float) -> Group
     groups = 0
     for rows in _rows_by_step(detections):
         tags, scores = detections.tag[rows], detections.score[rows]
-        joined = _match(tags, scores, tag_sum[:groups] / size[:groups, None], tag_threshold)
+        distance = tag_distance(tags[:, None], tag_sum[:groups] / size[:groups, None], norm)
+        joined = match(distance, MATCHING[matching](distance, scores, tag_threshold), tag_threshold, assignment)
         new = joined < 0
         joined[new] = groups + np.arange(int(new.sum()))
         groups += int(new.sum())
@@ -72,13 +131,16 @@ def _rows_by_step(detections: Detections) -> list[Array]:
     return np.split(order, first[1:]) if len(order) else []
 
 
-def _match(tags: Array, scores: Array, group_tags: Array, threshold: float) -> Array:
-    """The group each detection joins, ``(m,)`` int64, -1 = none."""
-    joined = np.full(len(tags), -1, dtype=np.int64)
-    if len(group_tags):
-        distance = tag_distance(tags[:, None], group_tags[None])
-        weight = match_weight(distance, scores, threshold)
-        rows, columns = linear_sum_assignment(weight, maximize=True)
-        good = weight[rows, columns] > 0
-        joined[rows[good]] = columns[good]
+def match(distance: Array, weight: Array, threshold: float, assignment: Assignment = "optimal") -> Array:
+    """The group each of m detections joins, ``(m,)`` int64, -1 = none.
+
+    Args:
+        distance, weight: ``(m, G)``.
+        threshold: distance from which a pair does not count.
+        assignment: a key of `ASSIGNMENT`.
+    """
+    joined = np.full(len(distance), -1, dtype=np.int64)
+    rows, columns = ASSIGNMENT[assignment](weight)
+    near = distance[rows, columns] < threshold
+    joined[rows[near]] = columns[near]
     return joined

@@ -13,7 +13,7 @@ import torch
 from associative_embedding.config import DecodeConfig
 from associative_embedding.detect import detect, subpixel
 from associative_embedding.geometry import ImageGeometry
-from associative_embedding.grouping import group_sequentially, tag_distance
+from associative_embedding.grouping import Norm, group_sequentially, tag_distance
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.tasks.pose_target import encode_pose
 from associative_embedding.tasks.target import ImageTarget
@@ -84,7 +84,14 @@ class PoseTask:
         return detect(maps.heatmap[0], maps.tag[0], threshold=c.threshold, nms=c.nms, top_k=c.top_k, step=step)
 
     def group(self, detections: Detections) -> Groups:
-        return group_sequentially(detections, tag_threshold=self.decode_config.tag_threshold)
+        c = self.decode_config
+        return group_sequentially(
+            detections,
+            tag_threshold=c.tag_threshold,
+            norm=c.tag_distance,
+            matching=c.matching,
+            assignment=c.assignment,
+        )
 
     def decode(self, maps: Maps, geometry: ImageGeometry) -> Instances:
         """People from the maps of one image (batch 1), best first; keypoints in image pixels.
@@ -108,7 +115,7 @@ class PoseTask:
         keypoints, tag = keypoints[group], groups.tag[group]
         score = person_score(keypoints, c.score)  # before filling: what was detected, not what was hoped for
         if c.fill and len(keypoints):
-            keypoints = fill_missing(keypoints, tag, maps, c.fill_threshold, c.tag_threshold)
+            keypoints = fill_missing(keypoints, tag, maps, c.fill_threshold, c.tag_threshold, c.tag_distance)
         found = keypoints[:, :, 2] > 0
         keypoints[:, :, :2] = np.where(found[..., None], geometry.to_image(keypoints[:, :, :2]), 0)
         keep = distinct(keypoints, score, self.skeleton.sigmas, c.duplicate_oks)
@@ -149,7 +156,9 @@ def person_score(keypoints: Array, rule: str) -> Array:
 
 
 @torch.no_grad()
-def fill_missing(keypoints: Array, tag: Array, maps: Maps, fill_threshold: float, tag_threshold: float) -> Array:
+def fill_missing(
+    keypoints: Array, tag: Array, maps: Maps, fill_threshold: float, tag_threshold: float, norm: Norm = "rms"
+) -> Array:
     """Keypoints that a person lacks, taken where the heatmap is highest among the pixels that carry its tag.
 
     Published decoders scan every pixel of every type for every person (seconds an image); here only the pixels above
@@ -160,7 +169,8 @@ def fill_missing(keypoints: Array, tag: Array, maps: Maps, fill_threshold: float
         tag: ``(G, D)``.
         maps: of this image (batch 1).
         fill_threshold: lowest heatmap value.
-        tag_threshold: root mean square tag distance, from which a pixel is somebody else's.
+        tag_threshold: tag distance from which a pixel is somebody else's.
+        norm: of the tag distance, see `tag_distance`.
     """
     missing = keypoints[:, :, 2] == 0
     kinds = np.flatnonzero(missing.any(axis=0))
@@ -175,7 +185,7 @@ def fill_missing(keypoints: Array, tag: Array, maps: Maps, fill_threshold: float
     first = np.searchsorted(host[:, 0], np.arange(len(kinds) + 1))  # row of each type's first pixel
     tag = tag.astype(np.float32)
     found = [
-        _best_pixels(missing[:, k], tag, host, slice(start, end), tag_threshold)
+        _best_pixels(missing[:, k], tag, host, slice(start, end), tag_threshold, norm)
         for k, (start, end) in zip(kinds, pairwise(first), strict=True)
     ]
     person, row = np.concatenate(found, axis=1)
@@ -186,7 +196,7 @@ def fill_missing(keypoints: Array, tag: Array, maps: Maps, fill_threshold: float
     return filled
 
 
-def _best_pixels(missing: Array, tag: Array, table: Array, rows: slice, tag_threshold: float) -> Array:
+def _best_pixels(missing: Array, tag: Array, table: Array, rows: slice, tag_threshold: float, norm: Norm) -> Array:
     """``(2, P)`` int64: the people who lack a keypoint and find it, and the row of the highest pixel with their tag.
 
     Args:
@@ -198,7 +208,7 @@ def _best_pixels(missing: Array, tag: Array, table: Array, rows: slice, tag_thre
     people = np.flatnonzero(missing)
     if rows.start == rows.stop:
         return np.empty((2, 0), dtype=np.int64)
-    near = tag_distance(tag[people, None], table[None, rows, 2:]) < tag_threshold  # (P, pixels)
+    near = tag_distance(tag[people, None], table[None, rows, 2:], norm) < tag_threshold  # (P, pixels)
     best = np.where(near, table[rows, 1], 0).argmax(axis=1)
     return np.stack([people, rows.start + best])[:, near.any(axis=1)]
 
