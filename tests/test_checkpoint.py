@@ -81,7 +81,7 @@ def test_a_description_without_scales_has_one() -> None:
     assert ModelInfo.from_json(json.dumps(values)).scales == (1.0,)
 
 
-@pytest.mark.parametrize("setting", ["tag_distance", "matching", "assignment"])
+@pytest.mark.parametrize("setting", ["tag_distance", "matching", "assignment", "fill_rule"])
 def test_a_description_without_a_later_decode_setting_has_its_default(setting: str) -> None:
     values = json.loads(tiny_info().to_json())
     del values["decode"][setting]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from scipy.optimize import linear_sum_assignment
 from associative_embedding.config import DecodeConfig
 from associative_embedding.detect import subpixel
 from associative_embedding.geometry import ImageGeometry, letterbox
+from associative_embedding.grouping import Norm
 from associative_embedding.skeleton import COCO_17, MPII_16, Skeleton
-from associative_embedding.tasks.pose import PoseTask, assemble, distinct, fill_missing, person_score
+from associative_embedding.tasks.pose import PoseTask, assemble, distinct, person_score
+from associative_embedding.tasks.pose_fill import FILLING, FillRule, fill_missing
 from associative_embedding.tasks.pose_target import draw_gaussians, encode_pose, tag_index
 from associative_embedding.tasks.target import collate, join_samples
 from associative_embedding.types import Array, Detections, Groups, Instances, Maps, Sample
@@ -159,19 +162,24 @@ def test_a_faint_keypoint_is_filled_from_the_right_person() -> None:
     assert dim.keypoints[1, 2, 2] == 0
 
 
-def naive_fill(keypoints: Array, tag: Array, maps: Maps, fill_threshold: float, tag_threshold: float) -> Array:
+def naive_fill(
+    keypoints: Array, tag: Array, maps: Maps, fill_threshold: float, tag_threshold: float, norm: Norm, rule: FillRule
+) -> Array:
     heatmap, tags = maps.heatmap[0].numpy(), maps.tag[0].numpy()
     filled = keypoints.copy()
     for n, k in np.ndindex(*keypoints.shape[:2]):
         if keypoints[n, k, 2]:
             continue
-        best = 0.0
+        best = -np.inf
         for y, x in np.ndindex(*heatmap.shape[1:]):
-            near = np.sqrt(np.mean((tags[k, :, y, x] - tag[n]) ** 2)) < tag_threshold
-            if near and heatmap[k, y, x] >= fill_threshold and heatmap[k, y, x] > best:
-                best = float(heatmap[k, y, x])
+            squares = (tags[k, :, y, x] - tag[n]) ** 2
+            distance = np.sqrt(squares.mean() if norm == "rms" else squares.sum())
+            value = float(heatmap[k, y, x]) - (np.round(distance) if rule == "rounded" else 0)
+            allowed = distance < tag_threshold or rule == "rounded"
+            if allowed and heatmap[k, y, x] >= fill_threshold and value > best:
+                best = value
                 place = (torch.tensor([v]) for v in (k, y, x))
-                filled[n, k] = [*subpixel(maps.heatmap[0], *place)[0].tolist(), min(best, 1)]
+                filled[n, k] = [*subpixel(maps.heatmap[0], *place)[0].tolist(), min(float(heatmap[k, y, x]), 1)]
     return filled
 
 
@@ -180,10 +188,14 @@ def naive_fill(keypoints: Array, tag: Array, maps: Maps, fill_threshold: float, 
     kinds=st.integers(1, 4),
     dimension=st.integers(1, 2),
     lowest=st.sampled_from([0.05, 0.6, 0.99, 2.0]),
+    norm=st.sampled_from(["rms", "l2"]),
+    rule=st.sampled_from(sorted(FILLING)),
     seed=st.integers(0, 9999),
 )
-@settings(max_examples=30, deadline=None)
-def test_filling_is_a_loop_over_everything(people: int, kinds: int, dimension: int, lowest: float, seed: int) -> None:
+@settings(max_examples=50, deadline=None)
+def test_filling_is_a_loop_over_everything(
+    people: int, kinds: int, dimension: int, lowest: float, norm: Norm, rule: FillRule, seed: int
+) -> None:
     generator = torch.Generator().manual_seed(seed)
     maps = Maps(
         torch.rand(1, kinds, 7, 9, generator=generator) * 1.2,
@@ -192,8 +204,12 @@ def test_filling_is_a_loop_over_everything(people: int, kinds: int, dimension: i
     rng = np.random.default_rng(seed)
     keypoints = rng.uniform(0.1, 1, (people, kinds, 3)) * (rng.random((people, kinds, 1)) < 0.5)
     tag = rng.normal(size=(people, dimension))
-    ours = fill_missing(keypoints, tag, maps, lowest, 0.8)
-    np.testing.assert_allclose(ours, naive_fill(keypoints, tag, maps, lowest, 0.8), atol=1e-5)
+    ours = fill_missing(keypoints, tag, maps, lowest, 0.8, norm=norm, rule=rule)
+    np.testing.assert_allclose(ours, naive_fill(keypoints, tag, maps, lowest, 0.8, norm, rule), atol=1e-5)
+
+
+def test_the_fill_settings_are_the_rules() -> None:
+    assert set(get_args(get_type_hints(DecodeConfig)["fill_rule"])) == set(FILLING)
 
 
 def test_a_keypoint_on_two_people_is_filled_for_both() -> None:

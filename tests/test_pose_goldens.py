@@ -1,7 +1,7 @@
-"""Decoding against published decoders on their own seeded maps (peers.md sections 1.6, 5.3 and 6).
+"""Decoding as we would have it against published decoders on their own seeded maps (peers.md 1.6, 5.3 and 6).
 
-The goldens' x, y are map indices + 0.5, that is continuous map coordinates; with an image as large as the map ours are
-the same. They move a quarter pixel towards the higher neighbour where we take the top of the parabola: up to 0.35 px.
+With default settings; with an author's settings see test_published_decoders.py. The goldens move a quarter pixel
+towards the higher neighbour where we take the top of the parabola: up to 0.35 px.
 """
 
 from __future__ import annotations
@@ -13,26 +13,13 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from associative_embedding.config import DecodeConfig
 from associative_embedding.geometry import letterbox
 from associative_embedding.skeleton import COCO_17
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.types import Array, Maps
+from published import CASES, decode, load
 
 NEAR = 0.75  # map pixels
-CASES = ["n0", "n1", "n3", "n5", "n30", "n6_missing"]
-
-
-def load(shared: Path, case: str) -> dict[str, Array]:
-    return dict(np.load(shared / f"reference/goldens/decode_{case}.npz"))
-
-
-def decode(golden: dict[str, Array], **settings: object) -> Array:
-    heatmap = torch.from_numpy(golden["det"].astype(np.float32))
-    tag = torch.from_numpy(golden["tag"].astype(np.float32)).permute(0, 3, 1, 2)
-    height, width = heatmap.shape[1:]
-    geometry = letterbox((height, width), max(height, width), multiple=1, stride=1)
-    return PoseTask(COCO_17, DecodeConfig(**settings)).decode(Maps(heatmap[None], tag[None]), geometry).keypoints  # type: ignore[arg-type]
 
 
 def compare(ours: Array, theirs: Array) -> dict[str, int]:
@@ -56,7 +43,7 @@ def compare(ours: Array, theirs: Array) -> dict[str, int]:
 def test_detected_keypoints_of_easy_cases(shared: Path, case: str, author: str) -> None:
     """Every detection joins the same person, without filling (0.29 has no such output: its detections are hhr's)."""
     golden = load(shared, case)
-    ours = decode(golden, fill=False)
+    ours = decode(golden, fill=False).keypoints
     theirs = golden["hhr_norefine" if author == "mm029" else f"{author}_norefine"]
     assert len(ours) == len(theirs) == len(golden[author]) == len(golden["gt"])
     expected = int((theirs[:, :, 2] > 0).sum())
@@ -67,7 +54,7 @@ def test_detected_keypoints_of_thirty_people(shared: Path) -> None:
     """All 424 as HigherHRNet. pose-ae-train stops matching once it has 30 people (its `ignore_too_much`), so most of
     its people keep only their first keypoints until it fills them in."""
     golden = load(shared, "n30")
-    ours = decode(golden, fill=False)
+    ours = decode(golden, fill=False).keypoints
     assert len(ours) == 30
     assert compare(ours, golden["hhr_norefine"]) == {"same": 424, "elsewhere": 0, "ours": 0, "theirs": 0}
     official = compare(ours, golden["ae_train_norefine"])
@@ -82,7 +69,7 @@ def test_detected_keypoints_of_people_with_many_missing(shared: Path) -> None:
     threshold, so the cheapest total sacrifices a good match. Ours leaves detections out. The next test: ours are right.
     """
     golden = load(shared, "n6_missing")
-    ours = decode(golden, fill=False, duplicate_oks=1.0)
+    ours = decode(golden, fill=False, duplicate_oks=1.0).keypoints
     official = compare(ours, golden["ae_train_norefine"])
     assert len(ours) == len(golden["ae_train_norefine"]) == 7
     assert official == {"same": 44, "elsewhere": 2, "ours": 0, "theirs": 0}
@@ -96,7 +83,7 @@ def test_detected_keypoints_are_the_true_ones(shared: Path, case: str) -> None:
     """
     golden = load(shared, case)
     truth = golden["gt"] + np.array([0.5, 0.5, 0], np.float32)
-    ours = decode(golden, fill=False, min_keypoints=2)
+    ours = decode(golden, fill=False, min_keypoints=2).keypoints
     assert len(ours) == len(truth)
     result = compare(ours, truth)
     labelled = int((truth[:, :, 2] > 0).sum())
@@ -118,7 +105,7 @@ def test_with_filling(shared: Path, case: str, author: str) -> None:
       noise detection is a person of its own, which they keep and we, once it is filled, drop as a double.
     """
     golden = load(shared, case)
-    ours, theirs = decode(golden), golden[author]
+    ours, theirs = decode(golden).keypoints, golden[author]
     assert len(ours) == len(golden["gt"])
     assert (len(theirs) == len(ours)) == (case != "n6_missing")
     result = compare(ours, theirs)
@@ -135,4 +122,4 @@ def test_half_precision_maps_decode_alike(shared: Path) -> None:
     maps = Maps(torch.from_numpy(golden["det"])[None], torch.from_numpy(golden["tag"]).permute(0, 3, 1, 2)[None])
     geometry = letterbox((128, 128), 128, multiple=1, stride=1)
     half = PoseTask(COCO_17).decode(maps, geometry).keypoints
-    np.testing.assert_allclose(half, decode(golden), atol=1e-3)
+    np.testing.assert_allclose(half, decode(golden).keypoints, atol=1e-3)

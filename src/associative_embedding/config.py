@@ -67,6 +67,8 @@ class DecodeConfig:
         assignment: the "optimal" one, or "greedy", the best pair first.
         fill: look for the keypoints a person lacks, at its tag.
         fill_threshold: heatmap value from which a filled-in keypoint is taken.
+        fill_rule: "near" takes the highest value within the tag threshold, "rounded" the greatest value -
+            round(distance), however far (as published).
         score: person score = mean keypoint score over "all" K types (missing ones count 0, as published), over those
             "found", or "shrunk": over those found and two more of score 0.
         min_keypoints: people with fewer detected keypoints are dropped.
@@ -83,6 +85,7 @@ class DecodeConfig:
     assignment: Literal["optimal", "greedy"] = "optimal"
     fill: bool = True
     fill_threshold: float = 0.05
+    fill_rule: Literal["near", "rounded"] = "near"
     score: Literal["all", "found", "shrunk"] = "all"
     min_keypoints: int = 1
     min_score: float = 0.0

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
 
 from associative_embedding.config import DecodeConfig
-from associative_embedding.detect import detect, subpixel
+from associative_embedding.detect import detect
 from associative_embedding.geometry import ImageGeometry
-from associative_embedding.grouping import Norm, group_sequentially, tag_distance
+from associative_embedding.grouping import group_sequentially
 from associative_embedding.skeleton import Skeleton
+from associative_embedding.tasks.pose_fill import fill_missing
 from associative_embedding.tasks.pose_target import encode_pose
 from associative_embedding.tasks.target import ImageTarget
 from associative_embedding.tasks.task import Decoded, check_maps
@@ -115,7 +114,9 @@ class PoseTask:
         keypoints, tag = keypoints[group], groups.tag[group]
         score = person_score(keypoints, c.score)  # before filling: what was detected, not what was hoped for
         if c.fill and len(keypoints):
-            keypoints = fill_missing(keypoints, tag, maps, c.fill_threshold, c.tag_threshold, c.tag_distance)
+            keypoints = fill_missing(
+                keypoints, tag, maps, c.fill_threshold, c.tag_threshold, norm=c.tag_distance, rule=c.fill_rule
+            )
         found = keypoints[:, :, 2] > 0
         keypoints[:, :, :2] = np.where(found[..., None], geometry.to_image(keypoints[:, :, :2]), 0)
         keep = distinct(keypoints, score, self.skeleton.sigmas, c.duplicate_oks)
@@ -153,64 +154,6 @@ def person_score(keypoints: Array, rule: str) -> Array:
         rule
     ]
     return np.asarray(score.sum(axis=1) / count)
-
-
-@torch.no_grad()
-def fill_missing(
-    keypoints: Array, tag: Array, maps: Maps, fill_threshold: float, tag_threshold: float, norm: Norm = "rms"
-) -> Array:
-    """Keypoints that a person lacks, taken where the heatmap is highest among the pixels that carry its tag.
-
-    Published decoders scan every pixel of every type for every person (seconds an image); here only the pixels above
-    `fill_threshold` of the types that somebody lacks are read, all people at once, at the map's own resolution.
-
-    Args:
-        keypoints: ``(G, K, 3)`` x, y on the map, score (0 = missing).
-        tag: ``(G, D)``.
-        maps: of this image (batch 1).
-        fill_threshold: lowest heatmap value.
-        tag_threshold: tag distance from which a pixel is somebody else's.
-        norm: of the tag distance, see `tag_distance`.
-    """
-    missing = keypoints[:, :, 2] == 0
-    kinds = np.flatnonzero(missing.any(axis=0))
-    if not len(kinds):
-        return keypoints.copy()
-    heatmap = maps.heatmap[0]
-    lacked = torch.from_numpy(kinds).to(heatmap.device)
-    order, y, x = (heatmap[lacked] >= fill_threshold).nonzero(as_tuple=True)
-    channel = lacked[order]
-    table = torch.cat([order[:, None], heatmap[channel, y, x, None], maps.tag[0, channel, :, y, x]], dim=1)
-    host = table.float().cpu().numpy()
-    first = np.searchsorted(host[:, 0], np.arange(len(kinds) + 1))  # row of each type's first pixel
-    tag = tag.astype(np.float32)
-    found = [
-        _best_pixels(missing[:, k], tag, host, slice(start, end), tag_threshold, norm)
-        for k, (start, end) in zip(kinds, pairwise(first), strict=True)
-    ]
-    person, row = np.concatenate(found, axis=1)
-    chosen = torch.from_numpy(row).to(heatmap.device)
-    xy = subpixel(heatmap, channel[chosen], y[chosen], x[chosen]).cpu().numpy()
-    filled = keypoints.copy()
-    filled[person, kinds[host[row, 0].astype(np.int64)]] = np.concatenate([xy, host[row, 1:2].clip(0, 1)], axis=1)
-    return filled
-
-
-def _best_pixels(missing: Array, tag: Array, table: Array, rows: slice, tag_threshold: float, norm: Norm) -> Array:
-    """``(2, P)`` int64: the people who lack a keypoint and find it, and the row of the highest pixel with their tag.
-
-    Args:
-        missing: ``(G,)`` bool.
-        tag: ``(G, D)``.
-        table: ``(pixels, 2 + D)`` number of the type, heatmap value, tag.
-        rows: of the keypoint's type.
-    """
-    people = np.flatnonzero(missing)
-    if rows.start == rows.stop:
-        return np.empty((2, 0), dtype=np.int64)
-    near = tag_distance(tag[people, None], table[None, rows, 2:], norm) < tag_threshold  # (P, pixels)
-    best = np.where(near, table[rows, 1], 0).argmax(axis=1)
-    return np.stack([people, rows.start + best])[:, near.any(axis=1)]
 
 
 def distinct(keypoints: Array, score: Array, sigmas: Array, threshold: float) -> Array:

@@ -1,0 +1,34 @@
+"""Maps and people of published decoders (reference/goldens/decode_*.npz), and ours on the same maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from associative_embedding.config import DecodeConfig
+from associative_embedding.geometry import letterbox
+from associative_embedding.skeleton import COCO_17
+from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.types import Array, Instances, Maps
+
+CASES = ["n0", "n1", "n3", "n5", "n30", "n6_missing"]  # so many people; n3 is not square; n6 has D = 2
+
+
+def load(shared: Path, case: str) -> dict[str, Array]:
+    return dict(np.load(shared / f"reference/goldens/decode_{case}.npz"))
+
+
+def read_maps(golden: dict[str, Array]) -> Maps:
+    heatmap = torch.from_numpy(golden["det"].astype(np.float32))
+    tag = torch.from_numpy(golden["tag"].astype(np.float32)).permute(0, 3, 1, 2)
+    return Maps(heatmap[None], tag[None])
+
+
+def decode(golden: dict[str, Array], **settings: Any) -> Instances:
+    """With an image as large as the map: continuous map coordinates."""
+    height, width = golden["det"].shape[1:]
+    geometry = letterbox((height, width), max(height, width), multiple=1, stride=1)
+    return PoseTask(COCO_17, DecodeConfig(**settings)).decode(read_maps(golden), geometry)
