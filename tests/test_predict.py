@@ -25,8 +25,9 @@ import associative_embedding as ae
 from associative_embedding import run_predict
 from associative_embedding.cli import main
 from associative_embedding.draw import MIN_KEYPOINT_SCORE
+from associative_embedding.geometry import ImageGeometry, letterbox, warp
 from associative_embedding.image_io import read_image
-from associative_embedding.predict import Predictor, merge_mirror
+from associative_embedding.predict import Predictor, merge_mirror, resample
 from associative_embedding.types import Array, Maps
 from tiny import FIGURE, tiny_info, tiny_model, tiny_network
 
@@ -176,6 +177,76 @@ def test_tags_are_stacked(scales: tuple[float, ...], flip: bool, size: int) -> N
     assert run(photo()).tag.shape[1] == size
 
 
+def test_tags_of_some_scales() -> None:
+    """The official code's way: heatmaps of all scales, tags of scale 1 alone, brought to the largest map."""
+    every = predictor(scales=(2, 1, 0.5), flip=True).maps(photo())[0]
+    run = predictor(scales=(2, 1, 0.5), flip=True, tag_scales=(1,))
+    some = run.maps(photo())[0]
+    assert torch.equal(some.heatmap, every.heatmap)
+    assert torch.equal(some.tag, every.tag[:, :, 4:8])  # of 2 scales x (tag, mirror) x 2 before it: 4
+    assert run.with_decode(nms=3).tag_scales == (1,)
+
+
+def sample_by_loops(value: Array, source: ImageGeometry, target: ImageGeometry) -> Array:
+    """``(C, h, w)`` of one view at the places of another's pixels: the mean of four neighbours by nearness."""
+    height, width = value.shape[1:]
+    out = np.zeros((len(value), *target.map_size))
+    for y, x in np.ndindex(*target.map_size):
+        # through the image, whose only change between the two views is its scale
+        sx, sy = (np.array([x, y]) + 0.5) * target.stride / target.scale * source.scale / source.stride - 0.5
+        sx, sy = min(max(sx, 0), width - 1), min(max(sy, 0), height - 1)
+        left, top = int(sx), int(sy)
+        for row, down in ((top, 1 - (sy - top)), (min(top + 1, height - 1), sy - top)):
+            for column, right in ((left, 1 - (sx - left)), (min(left + 1, width - 1), sx - left)):
+                out[:, y, x] += down * right * value[:, row, column]
+    return out
+
+
+@pytest.mark.parametrize("sizes", [(64, 128), (96, 64), (100, 33)])
+def test_resampling_is_a_loop_over_pixels(sizes: tuple[int, int]) -> None:
+    source, target = (letterbox((70, 100), size, multiple=32, stride=4) for size in sizes)
+    generator = torch.Generator().manual_seed(0)
+    maps = Maps(
+        torch.rand(1, 3, *source.map_size, generator=generator),
+        torch.rand(1, 3, 2, *source.map_size, generator=generator),
+    )
+    ours = resample(maps, source, target)
+    np.testing.assert_allclose(ours.heatmap[0], sample_by_loops(maps.heatmap[0].numpy(), source, target), atol=1e-5)
+    tag = sample_by_loops(maps.tag[0].flatten(0, 1).numpy(), source, target)
+    np.testing.assert_allclose(ours.tag[0].flatten(0, 1), tag, atol=1e-5)
+
+
+def test_whole_pictures_are_resized_as_published() -> None:
+    """Without padding, resampling is the bilinear resize (pixel centres) of published code."""
+    source, target = (letterbox((64, 96), size, multiple=32, stride=4) for size in (96, 192))
+    heatmap = torch.rand(1, 2, *source.map_size, generator=torch.Generator().manual_seed(0))
+    theirs = torch.nn.functional.interpolate(heatmap, target.map_size, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(resample(Maps(heatmap, heatmap[:, :, None]), source, target).heatmap, theirs)
+
+
+@torch.no_grad()
+def test_scales_and_mirror_are_a_loop() -> None:
+    """The whole of test time: every view and its mirror image, left and right exchanged, all at the largest map."""
+    image = photo(70, 100)
+    run = predictor(scales=(1, 1.5), flip=True)
+    views = [letterbox((70, 100), long_side, multiple=32, stride=run.network.stride) for long_side in (144, 96)]
+    heatmaps, tags = [], []
+    for geometry in views:
+        for mirror in (False, True):
+            x = warp(image, geometry)
+            x = np.ascontiguousarray(x[:, ::-1]) if mirror else x
+            maps = run.network(torch.from_numpy(x).permute(2, 0, 1)[None])[-1]
+            for values, into in ((maps.heatmap[0, :, None], heatmaps), (maps.tag[0], tags)):
+                value = values.numpy()  # (C, 1 or D, h, w)
+                if mirror:
+                    value = np.stack([value[k, :, :, ::-1] for k in FIGURE.flip_index])
+                into.append(np.stack([sample_by_loops(v, geometry, views[0]) for v in value]))
+    merged, geometry = run.maps(image)
+    assert geometry.input_size == views[0].input_size
+    np.testing.assert_allclose(merged.heatmap[0], np.mean(heatmaps, axis=0)[:, 0], atol=1e-5)
+    np.testing.assert_allclose(merged.tag[0], np.concatenate(tags, axis=1), atol=1e-4)
+
+
 def test_a_model_has_scales_of_its_own() -> None:
     info = tiny_info("mobilenet_v2", scales=(0.5, 1.0))
     network = tiny_network(info)
@@ -206,7 +277,8 @@ def test_scales_are_aligned() -> None:
 
 
 @pytest.mark.parametrize("options", [{"scales": ()}, {"scales": (1, 1)}, {"scales": (0,)}, {"scales": (float("nan"),)},
-                                     {"input_size": 8}, {"input_size": 0}, {"scales": (100,)}])  # fmt: skip
+                                     {"input_size": 8}, {"input_size": 0}, {"scales": (100,)},
+                                     {"tag_scales": (2.0,)}, {"tag_scales": ()}])  # fmt: skip
 def test_bad_sizes_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"scales must be|is not within 32"):
         predictor(**options)

@@ -34,6 +34,8 @@ class Predictor:
         scales: of the input, for test-time averaging; heatmaps are averaged at the largest, tags stacked; None = the
             model's own.
         flip: also run the mirror image.
+        tag_scales: those of the scales whose tags are stacked; None = all, as in the paper (section 3.3). The official
+            code and HigherHRNet take them from scale 1 alone.
     """
 
     def __init__(
@@ -44,18 +46,22 @@ class Predictor:
         input_size: int | None = None,
         scales: Sequence[float] | None = None,
         flip: bool = False,
+        tag_scales: Sequence[float] | None = None,
     ):
         self.network, self.info = network, info
         self.task = info.task
         self.input_size = info.input_size if input_size is None else input_size
         self.scales = tuple(sorted(info.scales if scales is None else scales, reverse=True))
         self.flip = flip
+        self.tag_scales = self.scales if tag_scales is None else tuple(tag_scales)
         if not self.scales or min(self.scales) <= 0 or len(set(self.scales)) != len(self.scales):
             raise ValueError(f"scales must be positive, each once, not {', '.join(map(str, self.scales))}")
         if not 32 <= self.input_size * min(self.scales) <= self.input_size * max(self.scales) <= MAX_INPUT_SIDE:
             raise ValueError(
                 f"input size {self.input_size} with scales {self.scales} is not within 32..{MAX_INPUT_SIDE} pixels"
             )
+        if not self.tag_scales or not set(self.tag_scales) <= set(self.scales):
+            raise ValueError(f"tag_scales must be some of the scales {self.scales}, not {self.tag_scales}")
 
     def with_decode(self, **settings: Any) -> Predictor:
         """A copy with other decode settings (see `config.DecodeConfig`).
@@ -73,7 +79,14 @@ class Predictor:
             given = ", ".join(f"{name}: {value!r}" for name, value in settings.items())
             raise ValueError(f"decode settings {given}: a value is of the wrong type ({error})") from None
         info = replace(self.info, task=replace(self.task, decode_config=decode))  # type: ignore[type-var]
-        return Predictor(self.network, info, input_size=self.input_size, scales=self.scales, flip=self.flip)
+        return Predictor(
+            self.network,
+            info,
+            input_size=self.input_size,
+            scales=self.scales,
+            flip=self.flip,
+            tag_scales=self.tag_scales,
+        )
 
     @property
     def device(self) -> torch.device:
@@ -119,10 +132,11 @@ class Predictor:
         views = [self._view(image, scale) for scale in self.scales]
         reference = views[0][1]
         heatmaps, tags = [], []
-        for maps, geometry in views:
+        for scale, (maps, geometry) in zip(self.scales, views, strict=True):
             maps = maps if geometry is reference else resample(maps, geometry, reference)
             heatmaps.append(maps.heatmap)
-            tags.append(maps.tag)
+            if scale in self.tag_scales:
+                tags.append(maps.tag)
         return Maps(torch.stack(heatmaps).mean(dim=0), torch.cat(tags, dim=2)), reference
 
     def _view(self, image: Array, scale: float) -> tuple[Maps, ImageGeometry]:
@@ -180,16 +194,17 @@ def load(
     input_size: int | None = None,
     scales: Sequence[float] | None = None,
     flip: bool = False,
+    tag_scales: Sequence[float] | None = None,
 ) -> Predictor:
     """A ready predictor.
 
     Args:
         model: name of a shipped model, or the path of a model file.
         device: ``cpu``, ``cuda``, ``cuda:1`` ..., or ``auto`` = a GPU if there is one.
-        input_size, scales, flip: see `Predictor`.
+        input_size, scales, flip, tag_scales: see `Predictor`.
 
     Raises:
         ValueError: for a model or device that is not there, or a model that cannot be read.
     """
     network, info = load_model(model_path(model), choose_device(device))
-    return Predictor(network, info, input_size=input_size, scales=scales, flip=flip)
+    return Predictor(network, info, input_size=input_size, scales=scales, flip=flip, tag_scales=tag_scales)
