@@ -21,7 +21,7 @@ LAYERS = [
     "models data metrics draw strokes image_io coco_json download output movenet",
     "tasks",
     "checkpoint optimisation interrupt journal training_state training_data recipe_file "
-    "train evaluate predict run_predict convert",
+    "train evaluate predict run_predict foreign convert",
     "cli __main__",
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules.split()}

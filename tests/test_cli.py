@@ -161,7 +161,10 @@ def test_a_missing_recipe_or_a_folder_gets_one_line(tmp_path: Path, capfd: pytes
         (["evaluate", "--images", "b"], "the following arguments are required: annotations"),
         (["evaluate", "--annotations", "a", "--images", "b", "--decode", "{x: 1"], "decode: must be dict, not '{x: 1'"),
         (["convert", "x"], "the following arguments are required: from"),
-        (["convert", "x", "--from", "y"], "from: must be one of 'movenet', 'efficientnet-lite0', not 'y'"),
+        (
+            ["convert", "x", "--from", "y"],
+            "from: must be one of 'pose-ae', 'higherhrnet', 'mmpose', 'movenet', 'efficientnet-lite0', not 'y'",
+        ),
         (["data", "synthetic", "x", "y"], "unexpected argument 'y'"),
     ],
 )

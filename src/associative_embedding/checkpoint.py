@@ -12,7 +12,7 @@ import pickle
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors
 import safetensors.torch
@@ -36,8 +36,11 @@ class ModelInfo:
     Attributes:
         backbone, tag_size, options: of the network (see `models.zoo.build_network`).
         task: what the maps mean, and the decode settings that suit the weights.
-        input_size: long side of the network's input at which it works best, pixels.
+        input_size: side of the network's input at which it works best, pixels.
         scales: of the input size, averaged when predicting; see `predict.Predictor`.
+        resize: the image's side that becomes the input size, "long" or "short" (as HigherHRNet).
+        enlarge: how many times larger maps are made (bilinear) before they are decoded, as HigherHRNet does; a divisor
+            of the network's stride.
         notes: free text for people, e.g. steps trained.
     """
 
@@ -48,6 +51,8 @@ class ModelInfo:
     tag_size: int = 1
     options: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
+    resize: Literal["long", "short"] = "long"
+    enlarge: int = 1
 
     def build(self) -> Network:
         """The network with fresh weights."""
@@ -81,12 +86,14 @@ def check_values(values: dict[str, Any]) -> None:
     Raises:
         ValueError: for a value of another type than `ModelInfo` says.
     """
-    for key in ("input_size", "tag_size"):
+    for key in ("input_size", "tag_size", "enlarge"):
         if type(values.get(key, 1)) is not int or values.get(key, 1) < 1:
             raise ValueError(f"{key} must be a positive integer, not {values[key]!r}")
     scales = values.get("scales", [1.0])
     if not isinstance(scales, list) or not scales or not all(type(s) in (int, float) and 0 < s < 100 for s in scales):
         raise ValueError(f"scales must be a list of positive numbers, not {scales!r}")
+    if values.get("resize", "long") not in ("long", "short"):
+        raise ValueError(f"resize must be 'long' or 'short', not {values['resize']!r}")
     for key, kind, what in (("backbone", str, "a text"), ("options", dict, "a mapping"), ("notes", dict, "a mapping")):
         if not isinstance(values.get(key, kind()), kind):
             raise ValueError(f"{key} must be {what}, not {values[key]!r}")

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from associative_embedding.checkpoint import ModelInfo, load_model
 from associative_embedding.device import choose_device
-from associative_embedding.geometry import ImageGeometry, letterbox, warp
+from associative_embedding.geometry import ImageGeometry, letterbox, long_side, warp
 from associative_embedding.image_io import read_image
-from associative_embedding.models.network import Network, final_maps
+from associative_embedding.models.network import Network, enlarge, final_maps
 from associative_embedding.tasks.task import Decoded
 from associative_embedding.types import Array, Instances, Maps
 
@@ -30,7 +30,7 @@ class Predictor:
     Args:
         network: in eval mode.
         info: what the model file says.
-        input_size: long side of the network's input, pixels; None = the model's own.
+        input_size: side of the network's input, pixels (`ModelInfo.resize` says which); None = the model's own.
         scales: of the input, for test-time averaging; heatmaps are averaged at the largest, tags stacked; None = the
             model's own.
         flip: also run the mirror image.
@@ -60,6 +60,8 @@ class Predictor:
             raise ValueError(
                 f"input size {self.input_size} with scales {self.scales} is not within 32..{MAX_INPUT_SIDE} pixels"
             )
+        if self.network.stride % info.enlarge:
+            raise ValueError(f"maps of stride {self.network.stride} cannot be enlarged {info.enlarge} times")
         if not self.tag_scales or not set(self.tag_scales) <= set(self.scales):
             raise ValueError(f"tag_scales must be some of the scales {self.scales}, not {self.tag_scales}")
 
@@ -128,7 +130,10 @@ class Predictor:
 
     @torch.inference_mode()
     def maps(self, image: Array) -> tuple[Maps, ImageGeometry]:
-        """The merged maps of one image ``(H, W, 3)`` uint8 RGB, batch 1, and their geometry (the largest scale's)."""
+        """The merged maps of one image ``(H, W, 3)`` uint8 RGB, batch 1, and their geometry (the largest scale's).
+
+        They are as large as the model wants them decoded (`ModelInfo.enlarge`).
+        """
         views = [self._view(image, scale) for scale in self.scales]
         reference = views[0][1]
         heatmaps, tags = [], []
@@ -137,12 +142,15 @@ class Predictor:
             heatmaps.append(maps.heatmap)
             if scale in self.tag_scales:
                 tags.append(maps.tag)
-        return Maps(torch.stack(heatmaps).mean(dim=0), torch.cat(tags, dim=2)), reference
+        merged = Maps(torch.stack(heatmaps).mean(dim=0), torch.cat(tags, dim=2))
+        factor = self.info.enlarge
+        return enlarge(merged, factor), replace(reference, stride=reference.stride // factor)
 
     def _view(self, image: Array, scale: float) -> tuple[Maps, ImageGeometry]:
         size = (image.shape[0], image.shape[1])
-        long_side = max(self.network.multiple, round(self.input_size * scale))
-        geometry = letterbox(size, long_side, multiple=self.network.multiple, stride=self.network.stride)
+        side = max(self.network.multiple, round(self.input_size * scale))
+        longest = min(MAX_INPUT_SIDE, long_side(size, side, self.info.resize))
+        geometry = letterbox(size, longest, multiple=self.network.multiple, stride=self.network.stride)
         x = torch.from_numpy(warp(image, geometry)).permute(2, 0, 1)[None].to(self.device)
         maps = final_maps(self.network(x))
         if self.flip:
