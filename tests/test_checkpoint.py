@@ -68,17 +68,21 @@ def test_the_description_comes_back_whole() -> None:
         scales=(1.0, 0.5),
         tag_size=4,
         options={"widths": [8, 8]},
+        resize="short",
+        enlarge=2,
         notes={"steps": 3, "data": "drawn"},
     )
     assert ModelInfo.from_json(info.to_json()) == info
     assert info.task.skeleton.flip_pairs == (("wingL", "wingR"),)
 
 
-def test_a_description_without_scales_has_one() -> None:
+def test_a_description_without_scales_has_one_and_so_on() -> None:
     """Files of before there were any."""
     values = json.loads(tiny_info().to_json())
-    del values["scales"]
-    assert ModelInfo.from_json(json.dumps(values)).scales == (1.0,)
+    for name in ("scales", "resize", "enlarge"):
+        del values[name]
+    info = ModelInfo.from_json(json.dumps(values))
+    assert (info.scales, info.resize, info.enlarge) == ((1.0,), "long", 1)
 
 
 @pytest.mark.parametrize("setting", ["tag_distance", "matching", "assignment", "fill_rule"])
@@ -150,6 +154,8 @@ def changed(**values: Any) -> str:
         (lambda f: with_description(f, changed(input_size="big")), "input_size must be a positive integer, not 'big'"),
         (lambda f: with_description(f, changed(input_size=0)), "input_size must be a positive integer, not 0"),
         (lambda f: with_description(f, changed(tag_size=True)), "tag_size must be a positive integer, not True"),
+        (lambda f: with_description(f, changed(enlarge=0)), "enlarge must be a positive integer, not 0"),
+        (lambda f: with_description(f, changed(resize="wide")), "resize must be 'long' or 'short', not 'wide'"),
         (lambda f: with_description(f, changed(scales=["a"])), "scales must be a list of positive numbers"),
         (lambda f: with_description(f, changed(scales=1)), "scales must be a list of positive numbers"),
         (lambda f: with_description(f, changed(scales=[0])), "scales must be a list of positive numbers"),

@@ -164,7 +164,10 @@ EVALUATE = ["evaluate", "--annotations", "a", "--images", "b"]
         (["evaluate", "--images", "b"], "the following arguments are required: annotations"),
         (["evaluate", "--annotations", "a", "--images", "b", "--decode", "{x: 1"], "decode: must be dict, not '{x: 1'"),
         (["convert", "x"], "the following arguments are required: from"),
-        (["convert", "x", "--from", "y"], "from: must be one of 'movenet', 'efficientnet-lite0', not 'y'"),
+        (
+            ["convert", "x", "--from", "y"],
+            "from: must be one of 'pose-ae', 'higherhrnet', 'mmpose', 'movenet', 'efficientnet-lite0', not 'y'",
+        ),
         ([*EVALUATE, "--protocol", "x"], "protocol: must be one of 'coco', 'crowd"),
         ([*EVALUATE, "--groups", "g.mat"], "groups belong to --protocol mpii, not coco"),
         ([*EVALUATE, "--ablation", "--truth-detections"], "ablation and truth_detections are two experiments"),

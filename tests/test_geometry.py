@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.geometry import ImageGeometry, centred, letterbox, round_up, warp
+from associative_embedding.geometry import ImageGeometry, centred, letterbox, long_side, round_up, warp
 from associative_embedding.types import Array
 
 side = st.integers(1, 5000)
@@ -151,6 +151,26 @@ def test_published_affine_matrices(shared: Path) -> None:
         ours = centred((1, 1), size, stride=4, scale=res / (200 * scale), centre=(cx, cy), rotation=rotation)
         np.testing.assert_allclose(ours.matrix, a[:2], atol=1e-9)
         np.testing.assert_allclose(ours.matrix, b[:2], atol=1e-9)
+
+
+def test_published_sizes_of_the_short_side(shared: Path) -> None:
+    """HigherHRNet at scale 1: the same scale and input size. It pads around the image, we to the right and below; and
+    it cuts a part of a pixel off rather than add 64."""
+    golden = np.load(shared / "reference" / "goldens" / "geometry.npz")
+    rows = [row for row in zip(golden["ms_in"], golden["ms_out"], strict=True) if row[0][3] == row[0][4] == 1]
+    assert len(rows) > 8
+    for (height, width, side, _, _), (input_width, input_height, _, _, span, _) in rows:
+        size = (int(height), int(width))
+        geometry = letterbox(size, long_side(size, side, "short"), multiple=64, stride=4)
+        longest = max(size) * geometry.scale
+        beyond = 64 if 0 < longest % 64 < 1 else 0
+        assert sorted(geometry.input_size) == sorted([side, max(input_height, input_width) + beyond])
+        assert geometry.scale == pytest.approx(input_width / (200 * span))
+
+
+def test_the_long_side_of_a_short_one() -> None:
+    assert long_side((30, 60), 40, "long") == long_side((60, 30), 40, "long") == 40
+    assert long_side((30, 60), 40, "short") == long_side((60, 30), 40, "short") == 80
 
 
 def test_published_back_projection(shared: Path) -> None:

@@ -7,13 +7,24 @@ from typing import Any
 import pytest
 import torch
 
-from associative_embedding.models.network import Network
+from associative_embedding.models.network import Network, final_maps
 from associative_embedding.models.pyramid import Pyramid
 from associative_embedding.models.zoo import BACKBONES, build_network
 from tiny import FIGURE, HOURGLASS, tiny_info, tiny_network
 
-OPTIONS: dict[str, dict[str, Any]] = {"hourglass": HOURGLASS}
-OUTPUTS = {"hourglass": 2}
+BODIES = {
+    "EfficientNetLite0": "efficientnet_lite0",
+    "HRNet": "hrnet_w32",
+    "HigherHRNet": "higherhrnet_w32",
+    "MobileNetV2": "mobilenet_v2",
+    "StackedHourglass": "hourglass",
+}
+NARROW = {"width": 4}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "hourglass": HOURGLASS,
+    **{name: NARROW for name in BACKBONES if "hrnet" in name},
+}
+OUTPUTS = {"hourglass": [(4, 3), (4, 3)], "higherhrnet_w32": [(4, 3), (2, 0)]}  # stride and tag size of each
 K = len(FIGURE)
 
 
@@ -28,18 +39,18 @@ def picture(height: int, width: int, batch: int = 1) -> torch.Tensor:
     return torch.randint(0, 256, (batch, 3, height, width), dtype=torch.uint8, generator=generator)
 
 
-def name_of(network: Network) -> str:
-    return {"StackedHourglass": "hourglass"}.get(type(network.body).__name__, "pyramid")
-
-
 @torch.inference_mode()
 def test_shapes_of_a_picture_that_is_not_square(network: Network) -> None:
     height, width = 2 * network.multiple, 3 * network.multiple
     outputs = network(picture(height, width, batch=2))
-    assert len(outputs) == OUTPUTS.get(name_of(network), 1)
-    for maps in outputs:
-        assert maps.heatmap.shape == (2, K, height // network.stride, width // network.stride)
-        assert maps.tag.shape == (2, K, 3, height // network.stride, width // network.stride)
+    backbone, *_ = description(network)
+    for maps, (stride, tag_size) in zip(outputs, OUTPUTS.get(backbone, [(4, 3)]), strict=True):
+        assert maps.heatmap.shape == (2, K, height // stride, width // stride)
+        assert maps.tag.shape == (2, K, tag_size, height // stride, width // stride)
+        assert stride in network.strides
+    maps = final_maps(outputs)
+    assert maps.heatmap.shape == (2, K, height // network.stride, width // network.stride)
+    assert maps.tag.shape == (2, K, 3, height // network.stride, width // network.stride)
 
 
 def test_sides_that_are_no_multiple_are_refused(network: Network) -> None:
@@ -51,9 +62,9 @@ def test_sides_that_are_no_multiple_are_refused(network: Network) -> None:
 @torch.inference_mode()
 def test_uint8_float_and_memory_layout_do_not_matter(network: Network) -> None:
     image = picture(network.multiple, 2 * network.multiple)
-    expected = network(image)[-1]
+    expected = final_maps(network(image))
     for other in (image.float(), image.contiguous(memory_format=torch.channels_last)):
-        maps = network(other)[-1]
+        maps = final_maps(network(other))
         assert torch.equal(maps.heatmap, expected.heatmap)
         assert torch.equal(maps.tag, expected.tag)
 
@@ -61,24 +72,23 @@ def test_uint8_float_and_memory_layout_do_not_matter(network: Network) -> None:
 @torch.inference_mode()
 def test_channels_last_weights_compute_the_same(network: Network) -> None:
     image = picture(network.multiple, network.multiple)
-    expected = network(image)[-1]
+    expected = final_maps(network(image))
     other = build_network(*description(network)).eval()
     other.load_state_dict(network.state_dict())
     other.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    torch.testing.assert_close(other(image)[-1].heatmap, expected.heatmap, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(other(image)[-1].tag, expected.tag, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(final_maps(other(image)).heatmap, expected.heatmap, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(final_maps(other(image)).tag, expected.tag, rtol=1e-3, atol=1e-4)
 
 
 def description(network: Network) -> tuple[str, int, int, dict[str, Any]]:
-    encoder = type(getattr(network.body, "encoder", None)).__name__
-    backbone = {"MobileNetV2": "mobilenet_v2", "EfficientNetLite0": "efficientnet_lite0"}.get(encoder, "hourglass")
+    backbone = BODIES[type(getattr(network.body, "encoder", network.body)).__name__]
     return backbone, K, 3, OPTIONS.get(backbone, {})
 
 
 @torch.inference_mode()
 def test_an_image_does_not_depend_on_its_neighbours_in_the_batch(network: Network) -> None:
     images = picture(network.multiple, network.multiple, batch=3)
-    together, alone = network(images)[-1], network(images[1:2])[-1]
+    together, alone = final_maps(network(images)), final_maps(network(images[1:2]))
     torch.testing.assert_close(together.heatmap[1:2], alone.heatmap, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(together.tag[1:2], alone.tag, rtol=1e-3, atol=1e-4)
 
@@ -100,7 +110,7 @@ def test_position_tags_move_with_the_picture(backbone: str) -> None:
     image = torch.full((1, 3, 320, 384), 127.0)
     image[..., 128:160, 128:160] = picture(32, 32).float()
     moved = torch.roll(image, (32, 64), dims=(-2, -1))
-    before, after = network(image)[-1].tag, network(moved)[-1].tag
+    before, after = final_maps(network(image)).tag, network(moved)[-1].tag
     there, here = after[..., 40:48, 48:56], before[..., 32:40, 32:40]
     torch.testing.assert_close(there[:, :, 0], here[:, :, 0] + 2, rtol=1e-3, atol=1e-3)  # x, 64 pixels
     torch.testing.assert_close(there[:, :, 1], here[:, :, 1] + 1, rtol=1e-3, atol=1e-3)  # y, 32 pixels
@@ -127,7 +137,7 @@ def test_a_pyramid_network_is_silent_at_first() -> None:
 @pytest.mark.parametrize(
     ("backbone", "tag_size", "options", "message"),
     [
-        ("resnet", 1, {}, "unknown backbone 'resnet'; known are efficientnet_lite0, hourglass, mobilenet_v2"),
+        ("resnet", 1, {}, "unknown backbone 'resnet'; known are efficientnet_lite0, higherhrnet_w32, .*mobilenet_v2"),
         ("mobilenet_v2", 1, {"stacks": 2}, "backbone mobilenet_v2 has no option 'stacks'"),
         ("mobilenet_v2", 1, {"position": 2}, "cannot hold 2 position dimensions"),
         ("mobilenet_v2", 2, {"position": 1}, "position must be 0 or 2"),
@@ -141,6 +151,9 @@ def test_a_pyramid_network_is_silent_at_first() -> None:
         ("mobilenet_v2", 1, {"position_unit": "far"}, "cannot have the options {'position_unit': 'far'}"),
         ("hourglass", 1, {"widths": [8]}, "two or more"),
         ("hourglass", 1, {"widths": 8}, "hourglass cannot have the options {'widths': 8}"),
+        ("hrnet_w32", 1, {"width": 0}, "width must be at least 1, not 0"),
+        ("higherhrnet_w48", 1, {"mean": [0.5]}, "higherhrnet_w48 cannot have the options"),
+        ("hrnet_w32", 1, {"std": [1, 1, 0], "width": 4}, r"std must be three positive numbers, not \(1, 1, 0\)"),
     ],
 )
 def test_bad_options_are_named(backbone: str, tag_size: int, options: dict[str, Any], message: str) -> None:

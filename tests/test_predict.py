@@ -177,6 +177,35 @@ def test_tags_are_stacked(scales: tuple[float, ...], flip: bool, size: int) -> N
     assert run(photo()).tag.shape[1] == size
 
 
+@pytest.mark.parametrize("size", [(64, 96), (96, 64), (2, 640)])
+def test_a_model_may_state_the_short_side(size: tuple[int, int]) -> None:
+    info = tiny_info("mobilenet_v2", resize="short", input_size=96)
+    _, geometry = Predictor(tiny_network(info), info).maps(photo(*size))
+    assert geometry.scale == pytest.approx(min(96 / min(size), 4096 / max(size)))
+
+
+def test_a_model_may_want_its_maps_enlarged() -> None:
+    """The maps are the plain ones as OpenCV resizes them, and places in the image stay."""
+    info = tiny_info("mobilenet_v2", input_size=96)
+    network, plain = tiny_network(info), predictor()
+    large = Predictor(network, replace(info, enlarge=4), scales=(1.0, 0.5), flip=True)
+    assert large.maps(photo())[0].tag.shape[2:] == (8, 64, 96)
+    maps, geometry = Predictor(network, replace(info, enlarge=4)).maps(photo())
+    coarse, reference = plain.maps(photo())
+    assert geometry.stride == 1
+    assert maps.heatmap.shape[-2:] == geometry.map_size
+    for ours, theirs in ((maps.heatmap[0, 1], coarse.heatmap[0, 1]), (maps.tag[0, 2, 1], coarse.tag[0, 2, 1])):
+        np.testing.assert_allclose(ours, cv2.resize(theirs.numpy(), ours.shape[::-1]), atol=1e-4)
+    xy = np.array([[10.0, 20.0]])
+    np.testing.assert_allclose(geometry.to_image(geometry.to_map(xy)), reference.to_image(reference.to_map(xy)))
+
+
+def test_maps_cannot_be_enlarged_to_half_pixels() -> None:
+    info = tiny_info("mobilenet_v2", enlarge=3)
+    with pytest.raises(ValueError, match="maps of stride 4 cannot be enlarged 3 times"):
+        Predictor(tiny_network(info), info)
+
+
 def test_tags_of_some_scales() -> None:
     """The official code's way: heatmaps of all scales, tags of scale 1 alone, brought to the largest map."""
     every = predictor(scales=(2, 1, 0.5), flip=True).maps(photo())[0]

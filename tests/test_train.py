@@ -54,7 +54,7 @@ def batch() -> tuple[list[Maps], Target]:
 def test_the_loss_is_the_mean_over_outputs_and_batch() -> None:
     outputs, target = batch()
     config = LossConfig(heatmap_weight=3, pull=0.5, push=0.25)
-    total, terms = criterion(outputs, target, config, step=0)
+    total, terms = criterion(outputs, [target], config, step=0)
     heatmap = sum(mse_loss(m.heatmap, target.heatmap, target.valid).mean() for m in outputs) / 2
     pull, push = (sum(tag_loss(m.tag, target.samples)[i].mean() for m in outputs) / 2 for i in (0, 1))
     assert terms["heatmap"] == pytest.approx(float(heatmap))
@@ -63,10 +63,23 @@ def test_the_loss_is_the_mean_over_outputs_and_batch() -> None:
     assert total == pytest.approx(float(3 * heatmap + 0.5 * pull + 0.25 * push))
 
 
+def test_every_output_has_the_target_of_its_size() -> None:
+    """A second output of twice the size without tags, as HigherHRNet has."""
+    (coarse, _), target = batch()
+    fine = Maps(torch.rand(2, 3, 8, 8), torch.rand(2, 3, 0, 8, 8))
+    large = replace(target, heatmap=torch.rand(2, 3, 8, 8), valid=torch.ones(2, 3, 8, 8))
+    _, terms = criterion([coarse, fine], [large, target], LossConfig(), step=0)
+    heatmap = [mse_loss(m.heatmap, t.heatmap, t.valid).mean() for m, t in ((coarse, target), (fine, large))]
+    pull, push = (value.mean() for value in tag_loss(coarse.tag, target.samples))
+    assert terms["heatmap"] == pytest.approx(float(sum(heatmap) / 2))
+    assert terms["pull"] == pytest.approx(float(pull))
+    assert terms["push"] == pytest.approx(float(push))
+
+
 def test_every_output_is_taught() -> None:
     outputs, target = batch()
     leaves = [Maps(m.heatmap.requires_grad_(), m.tag.requires_grad_()) for m in outputs]
-    criterion(leaves, target, LossConfig(pull=1, push=1), step=0)[0].backward()
+    criterion(leaves, [target], LossConfig(pull=1, push=1), step=0)[0].backward()
     assert all(bool((m.heatmap.grad.abs().sum() > 0) & (m.tag.grad.abs().sum() > 0)) for m in leaves)
 
 
@@ -74,18 +87,18 @@ def test_masked_pixels_do_not_count() -> None:
     outputs, target = batch()
     outputs = [Maps(m.heatmap.requires_grad_(), m.tag) for m in outputs]
     target.valid[:, 1] = 0
-    criterion(outputs, target, LossConfig(), step=0)[0].backward()
+    criterion(outputs, [target], LossConfig(), step=0)[0].backward()
     assert (outputs[0].heatmap.grad[:, 1] == 0).all()
     assert (outputs[0].heatmap.grad[:, 0] != 0).all()
 
 
 def test_focal_and_pull_warmup_are_settings_that_work() -> None:
     outputs, target = batch()
-    _, terms = criterion(outputs, target, LossConfig(heatmap="focal"), step=0)
+    _, terms = criterion(outputs, [target], LossConfig(heatmap="focal"), step=0)
     expected = sum(focal_loss(m.heatmap, target.heatmap, target.valid).mean() for m in outputs) / 2
     assert terms["heatmap"] == pytest.approx(float(expected))
     config = LossConfig(heatmap_weight=0, push=0, pull=1, pull_warmup=10)
-    totals = [float(criterion(outputs, target, config, step)[0]) for step in (0, 5, 10, 20)]
+    totals = [float(criterion(outputs, [target], config, step)[0]) for step in (0, 5, 10, 20)]
     assert totals == pytest.approx([0, totals[2] / 2, totals[2], totals[2]])
     assert totals[2] > 0
 
@@ -103,6 +116,7 @@ def test_learning_rate_warms_up_and_follows_its_schedule() -> None:
     assert cosine == pytest.approx([0.55, 0.1])
     steps = replace(config, schedule="step", drops=(20, 40), warmup=0)
     assert [learning_rate(steps, s) for s in (19, 20, 40)] == pytest.approx([1, 0.1, 0.01])
+    assert [learning_rate(replace(steps, drop_factor=0.5), s) for s in (19, 20, 40)] == [1, 0.5, 0.25]
 
 
 def body() -> nn.Module:

@@ -12,7 +12,7 @@ import pickle
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors
 import safetensors.torch
@@ -36,9 +36,12 @@ class ModelInfo:
     Attributes:
         backbone, tag_size, options: of the network (see `models.zoo.build_network`).
         task: what the maps mean, and the decode settings that suit the weights.
-        input_size: long side of the network's input at which it works best, pixels.
+        input_size: side of the network's input at which it works best, pixels.
         scales: of the input size, used together when predicting; see `predict.Predictor`.
         zoom: input pixels per image pixel at which it works best; 0 = images are fitted into `input_size`.
+        resize: the image's side that becomes the input size, "long" or "short" (as HigherHRNet).
+        enlarge: how many times larger maps are made (bilinear) before they are decoded, as HigherHRNet does; a divisor
+            of the network's stride.
         notes: free text for people, e.g. steps trained.
     """
 
@@ -50,6 +53,8 @@ class ModelInfo:
     tag_size: int = 1
     options: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
+    resize: Literal["long", "short"] = "long"
+    enlarge: int = 1
 
     def build(self) -> Network:
         """The network with fresh weights."""
@@ -86,7 +91,7 @@ def check_values(values: dict[str, Any], task: str) -> None:
     Raises:
         ValueError: for a value of another type than `ModelInfo` says.
     """
-    for key, least in (("input_size", 1), ("tag_size", 0 if task == "single-person" else 1)):
+    for key, least in (("input_size", 1), ("enlarge", 1), ("tag_size", 0 if task == "single-person" else 1)):
         if type(values.get(key, 1)) is not int or values.get(key, 1) < least:
             raise ValueError(f"{key} must be a positive integer{' or 0' * (not least)}, not {values[key]!r}")
     scales = values.get("scales", [1.0])
@@ -95,6 +100,8 @@ def check_values(values: dict[str, Any], task: str) -> None:
     zoom = values.get("zoom", 0.0)
     if type(zoom) not in (int, float) or not 0 <= zoom < 100:
         raise ValueError(f"zoom must be a number of at least 0, not {zoom!r}")
+    if values.get("resize", "long") not in ("long", "short"):
+        raise ValueError(f"resize must be 'long' or 'short', not {values['resize']!r}")
     for key, kind, what in (("backbone", str, "a text"), ("options", dict, "a mapping"), ("notes", dict, "a mapping")):
         if not isinstance(values.get(key, kind()), kind):
             raise ValueError(f"{key} must be {what}, not {values[key]!r}")

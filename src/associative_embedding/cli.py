@@ -160,7 +160,7 @@ def build_parser() -> ArgumentParser:
 def add_model_options(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", type=str, default="person", help="name of a shipped model, or a model file")
-    add("--input_size", "--input-size", type=int, default=None, help="long side of the network's input, pixels")
+    add("--input_size", "--input-size", type=int, default=None, help="side of the network's input, pixels")
     add("--scales", type=float, nargs="+", default=None, help="input scales to average (default: the model's)")
     add("--flip", action="store_true", help="also run the mirror image")
     add("--refine", type=str, default=None, help="single-person model that looks at everybody a second time")
@@ -215,9 +215,11 @@ def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
 
 def build_convert(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
-    add("file", type=str, help="movenet-lightning.json, or efficientnet-lite0's .pth")
-    add("--from", type=Literal["movenet", "efficientnet-lite0"], required=True, help="whose weights they are")
+    sources = Literal["pose-ae", "higherhrnet", "mmpose", "movenet", "efficientnet-lite0"]
+    add("file", type=str, help="a checkpoint (.pth, .pth.tar), or movenet-lightning.json")
+    add("--from", type=sources, required=True, help="whose weights they are; the last two are encoders to start from")
     add("--output", type=str, default=None, help="default: FILE's name in this folder, .safetensors")
+    add("--skeleton", type=str, default=None, help="of a checkpoint (default: coco-17, or crowdpose-14 for 14 types)")
     return parser
 
 
@@ -319,7 +321,7 @@ def run_evaluate(options: Namespace) -> int:
 def run_convert(options: Namespace) -> int:
     from associative_embedding.convert import convert
 
-    print(convert(options.file, options["from"], options.output))
+    print(convert(options.file, options["from"], options.output, skeleton=options.skeleton))
     return 0
 
 

@@ -374,8 +374,8 @@ class TrainConfig:
         lr: highest learning rate.
         lr_factors: parameter-name prefix -> factor on `lr` (the longest matching prefix counts).
         weight_decay: of AdamW; plain Adam has none.
-        schedule: "cosine" to `lr * lr_end`, or "step": times 0.1 at every step in `drops`, or "constant".
-        drops: for "step".
+        schedule: "cosine" to `lr * lr_end`, or "step": times `drop_factor` at every step in `drops`, or "constant".
+        drops, drop_factor: for "step".
         lr_end: last learning rate of "cosine", as a share.
         warmup: steps of linear rise.
         clip: highest gradient norm (0 = none).
@@ -396,6 +396,7 @@ class TrainConfig:
     weight_decay: float = 1e-4
     schedule: Literal["cosine", "step", "constant"] = "cosine"
     drops: tuple[int, ...] = ()
+    drop_factor: float = 0.1
     lr_end: float = 0.01
     warmup: int = 100
     clip: float = 0.0
@@ -411,7 +412,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         counts = ("warmup", "seed", "log_every", "save_every", "validate_every", "keep")
-        ranges = {"steps": ONE_OR_MORE, "batch": ONE_OR_MORE, "lr": POSITIVE, "lr_end": SHARE, "ema": BELOW_ONE}
+        ranges = {"steps": ONE_OR_MORE, "batch": ONE_OR_MORE, "lr": POSITIVE, "ema": BELOW_ONE}
+        ranges |= dict.fromkeys(("drop_factor", "lr_end"), SHARE)
         check("train.", self, ranges | dict.fromkeys((*counts, "weight_decay", "clip"), NOT_NEGATIVE))
         for prefix, factor in self.lr_factors.items():
             if not (fits(factor, float) and 0 <= factor < math.inf):

@@ -1,4 +1,4 @@
-"""``ae convert``: other projects' weights to a safetensors file that a recipe's ``network.start`` reads."""
+"""``ae convert``: other projects' weights to a model file, or those of an encoder to one for ``network.start``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 import safetensors.torch
 from torch import Tensor
 
-from associative_embedding.checkpoint import read_torch
+from associative_embedding.checkpoint import read_torch, save_model
+from associative_embedding.foreign import PROJECTS, load_foreign
 from associative_embedding.models.efficientnet_lite import load_imagenet_weights
 from associative_embedding.movenet import movenet_state
 from associative_embedding.output import atomic_write
@@ -26,18 +27,19 @@ def efficientnet_lite0_state(path: str | Path) -> dict[str, Tensor]:
     return {f"encoder.{name}": value for name, value in load_imagenet_weights(state).items()}
 
 
-SOURCES: dict[str, Callable[[str | Path], dict[str, Tensor]]] = {
+ENCODERS: dict[str, Callable[[str | Path], dict[str, Tensor]]] = {
     "movenet": movenet_state,
     "efficientnet-lite0": efficientnet_lite0_state,
 }
 
 
-def convert(path: str, source: str, output: str | None = None) -> Path:
+def convert(path: str, source: str, output: str | None = None, *, skeleton: str | None = None) -> Path:
     """Convert a weights file.
 
     Args:
-        source: a key of `SOURCES`.
+        source: a key of `ENCODERS` or of `foreign.PROJECTS`.
         output: default: the file's name with ``.safetensors``, in the current folder.
+        skeleton: of a project's model, see `foreign.load_foreign`.
 
     Returns:
         the file written.
@@ -45,11 +47,16 @@ def convert(path: str, source: str, output: str | None = None) -> Path:
     Raises:
         ValueError: for a file that is missing or not what it should be.
     """
-    if source not in SOURCES:
-        raise ValueError(f"cannot convert from {source!r}; known are {', '.join(SOURCES)}")
+    if source not in ENCODERS | PROJECTS:
+        raise ValueError(f"cannot convert from {source!r}; known are {', '.join([*ENCODERS, *PROJECTS])}")
+    if skeleton and source in ENCODERS:
+        raise ValueError(f"{source} is an encoder and has no skeleton; leave it out")
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such file")
-    target = Path(output) if output else Path(path).with_suffix(".safetensors").name
-    state = {name: value.contiguous() for name, value in SOURCES[source](path).items()}
-    atomic_write(target, safetensors.torch.save(state))
-    return Path(target)
+    target = Path(output or Path(path).with_suffix(".safetensors").name)
+    if source in PROJECTS:
+        save_model(target, *load_foreign(path, source, skeleton))
+    else:
+        state = {name: value.contiguous() for name, value in ENCODERS[source](path).items()}
+        atomic_write(target, safetensors.torch.save(state))
+    return target

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -63,7 +64,12 @@ def round_up(value: float, multiple: int) -> int:
     return max(1, math.ceil(round(value, 6) / multiple)) * multiple
 
 
-def letterbox(image_size: tuple[int, int], long_side: int, *, multiple: int, stride: int) -> ImageGeometry:
+def long_side(image_size: tuple[int, int], side: float, resize: Literal["long", "short"]) -> float:
+    """The long side of an image (H, W) whose long or short side becomes `side` pixels."""
+    return side if resize == "long" else side * max(image_size) / min(image_size)
+
+
+def letterbox(image_size: tuple[int, int], long_side: float, *, multiple: int, stride: int) -> ImageGeometry:
     """The whole image, its long side scaled to `long_side`, padded right and below to a multiple.
 
     Args:

@@ -17,7 +17,7 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     if config.schedule == "constant":
         return config.lr * rise
     if config.schedule == "step":
-        return float(config.lr * rise * 0.1 ** sum(step >= drop for drop in config.drops))
+        return float(config.lr * rise * config.drop_factor ** sum(step >= drop for drop in config.drops))
     progress = min(1.0, step / config.steps)
     return config.lr * rise * (config.lr_end + (1 - config.lr_end) * 0.5 * (1 + math.cos(math.pi * progress)))
 

@@ -11,9 +11,9 @@ import torch
 
 from associative_embedding.checkpoint import ModelInfo, load_model
 from associative_embedding.device import choose_device
-from associative_embedding.geometry import ImageGeometry, letterbox, warp
+from associative_embedding.geometry import ImageGeometry, letterbox, long_side, warp
 from associative_embedding.image_io import read_image
-from associative_embedding.models.network import Network
+from associative_embedding.models.network import Network, enlarge, final_maps
 from associative_embedding.refine import Refiner
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.tasks.task import Decoded
@@ -33,7 +33,8 @@ class Predictor:
     Args:
         network: in eval mode.
         info: what the model file says.
-        input_size: long side of the network's input, or side of a tile if there is a zoom, pixels; None = the model's.
+        input_size: side of the network's input (`ModelInfo.resize` says which), or of a tile if there is a zoom;
+            pixels; None = the model's own.
         scales: of the input, to be seen at several sizes; what becomes of them is the task's; None = the model's own.
         flip: also run the mirror image.
         zoom: input pixels per image pixel, for images of any size; 0 = every image is fitted into the input size;
@@ -70,6 +71,8 @@ class Predictor:
             raise ValueError(
                 f"input size {self.input_size} with scales {self.scales} is not within 32..{MAX_INPUT_SIDE} pixels"
             )
+        if self.network.stride % info.enlarge:
+            raise ValueError(f"maps of stride {self.network.stride} cannot be enlarged {info.enlarge} times")
         if not self.tag_scales or not set(self.tag_scales) <= set(self.scales):
             raise ValueError(f"tag_scales must be some of the scales {self.scales}, not {self.tag_scales}")
 
@@ -148,7 +151,8 @@ class Predictor:
 
     def _decode(self, image: Array, name: str) -> tuple[Decoded, View]:
         try:
-            decoded, view = self.task.decode_views(self.views(image))
+            views = self.views(image) if self.info.enlarge == 1 else [self.maps(image)]
+            decoded, view = self.task.decode_views(views)
             found = self.refine(decoded.instances, image)
         except ValueError as error:
             raise ValueError(f"{name or 'image'}: {error}") from None
@@ -163,8 +167,13 @@ class Predictor:
         return (self(source) for source in sources)
 
     def maps(self, image: Array) -> View:
-        """The merged maps of one image ``(H, W, 3)`` uint8 RGB, batch 1, and their geometry (the largest scale's)."""
-        return merge_views(self.views(image))
+        """The merged maps of one image ``(H, W, 3)`` uint8 RGB, batch 1, and their geometry (the largest scale's).
+
+        They are as large as the model wants them decoded (`ModelInfo.enlarge`).
+        """
+        merged, geometry = merge_views(self.views(image))
+        factor = self.info.enlarge
+        return enlarge(merged, factor), replace(geometry, stride=geometry.stride // factor)
 
     @torch.inference_mode()
     def views(self, image: Array) -> list[View]:
@@ -173,13 +182,16 @@ class Predictor:
 
     def _view(self, image: Array, scale: float) -> View:
         size = (image.shape[0], image.shape[1])
-        side = self.zoom * max(size) if self.zoom else self.input_size
-        long_side = max(self.network.multiple, round(side * scale))
-        geometry = letterbox(size, long_side, multiple=self.network.multiple, stride=self.network.stride)
+        if self.zoom:
+            longest = max(self.network.multiple, round(self.zoom * max(size) * scale))
+        else:
+            side = max(self.network.multiple, round(self.input_size * scale))
+            longest = min(MAX_INPUT_SIDE, long_side(size, side, self.info.resize))
+        geometry = letterbox(size, longest, multiple=self.network.multiple, stride=self.network.stride)
         x = torch.from_numpy(warp(image, geometry)).permute(2, 0, 1)[None].to(self.device)
-        maps = self.network(x)[-1]
+        maps = final_maps(self.network(x))
         if self.flip:
-            maps = merge_mirror(maps, self.network(x.flip(-1))[-1], self.task.flip_index)
+            maps = merge_mirror(maps, final_maps(self.network(x.flip(-1))), self.task.flip_index)
         return maps if scale in self.tag_scales else Maps(maps.heatmap, maps.tag[:, :, :0]), geometry
 
 

@@ -39,7 +39,7 @@ from associative_embedding.training_state import TrainingState, build_state, loa
 from associative_embedding.types import Maps, Target
 
 Validate = Callable[[Network, ModelInfo], Log]
-Batch = tuple[Tensor, Target]
+Batch = tuple[Tensor, list[Target]]
 
 
 def train(recipe: Recipe, *, validate: Validate | None = None) -> Path:
@@ -70,15 +70,16 @@ def train(recipe: Recipe, *, validate: Validate | None = None) -> Path:
         model: nn.Module = nn.parallel.DistributedDataParallel(state.network) if world > 1 else state.network
 
         interrupt, meter = Interrupt(), Meter()
-        batches = build_batches(stream, task, recipe, start_step=state.step, rank=rank, world=world)
+        strides = state.network.strides
+        batches = build_batches(stream, task, recipe, strides=strides, start_step=state.step, rank=rank, world=world)
         bar = tqdm(total=config.steps, initial=state.step, disable=rank > 0 or None, desc=run.output.name, unit="step")
         if bar.disable and rank == 0:
             print(f"ae: {run.output.name}: {config.steps - state.step} steps, see {run.journal.path}", file=sys.stderr)
         with interrupt.listening(), bar:
-            for image, target in saving(batches, run):
+            for image, targets in saving(batches, run):
                 set_learning_rate(state.optimizer, learning_rate(config, state.step))
                 outputs = forward(model, image.to(device, non_blocking=True), amp=state.scaler.is_enabled())
-                loss, terms = criterion(outputs, target.to(device), recipe.loss, state.step)
+                loss, terms = criterion(outputs, [t.to(device) for t in targets], recipe.loss, state.step)
                 update(state, loss, config)
                 meter.add(len(image), {"loss": loss, **terms})
                 bar.update()
@@ -108,18 +109,27 @@ def forward(model: nn.Module, image: Tensor, *, amp: bool) -> list[Maps]:
     return [Maps(maps.heatmap.float(), maps.tag.float()) for maps in outputs]
 
 
-def criterion(outputs: list[Maps], target: Target, config: LossConfig, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-    """Heatmap loss + tag loss, averaged over the outputs and the batch (paper, sections 3.3 and 4.1).
+def criterion(
+    outputs: list[Maps], targets: list[Target], config: LossConfig, step: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Heatmap loss + tag loss, each averaged over the outputs that have it and the batch (paper, sections 3.3 and 4.1).
+
+    Args:
+        targets: one for each size of the outputs' maps.
 
     Returns:
         the scalar to minimise, and its unweighted terms.
     """
-    terms: dict[str, Tensor] = {}
+    of_size = {target.heatmap.shape[-2:]: target for target in targets}
+    values: dict[str, list[Tensor]] = {"heatmap": [], "pull": [], "push": []}
     for maps in outputs:
-        heatmap = heatmap_loss(maps.heatmap, target, config)
-        pull, push = grouping_loss(maps.tag, target, config)
-        for name, value in (("heatmap", heatmap), ("pull", pull), ("push", push)):
-            terms[name] = terms.get(name, torch.zeros((), device=value.device)) + value.mean() / len(outputs)
+        target = of_size[maps.heatmap.shape[-2:]]
+        values["heatmap"].append(heatmap_loss(maps.heatmap, target, config).mean())
+        if maps.tag.shape[2]:
+            pull, push = grouping_loss(maps.tag, target, config)
+            values["pull"].append(pull.mean())
+            values["push"].append(push.mean())
+    terms = {name: torch.stack(losses).mean() for name, losses in values.items()}
     warm = min(1.0, step / config.pull_warmup) if config.pull_warmup else 1.0
     total = config.heatmap_weight * terms["heatmap"] + config.pull * warm * terms["pull"] + config.push * terms["push"]
     return total, terms

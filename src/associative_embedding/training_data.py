@@ -155,24 +155,41 @@ class Encode:
     """Sample -> the arrays of one row of a batch; a class so that loader processes can be sent it."""
 
     task: Task
-    stride: int
+    strides: tuple[int, ...]
 
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> tuple[Array, ImageTarget]:
-        return sample.image, self.task.encode(sample, stride=self.stride, rng=rng)
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> tuple[Array, list[ImageTarget]]:
+        return sample.image, [self.task.encode(sample, stride=stride, rng=rng) for stride in self.strides]
+
+
+def collate_strides(rows: Sequence[tuple[Array, list[ImageTarget]]]) -> tuple[torch.Tensor, list[Target]]:
+    """A batch of images and, for each stride, their targets; see `tasks.target.collate`."""
+    images, targets = zip(*rows, strict=True)
+    batches = [collate(list(zip(images, column, strict=True))) for column in zip(*targets, strict=True)]
+    return batches[0][0], [target for _, target in batches]
 
 
 def build_batches(
-    stream: TrainingStream, task: Task, recipe: Recipe, *, start_step: int, rank: int, world: int
-) -> Iterator[tuple[torch.Tensor, Target]]:
+    stream: TrainingStream,
+    task: Task,
+    recipe: Recipe,
+    *,
+    strides: tuple[int, ...],
+    start_step: int,
+    rank: int,
+    world: int,
+) -> Iterator[tuple[torch.Tensor, list[Target]]]:
     """Batches of the steps from `start_step` to the recipe's last.
+
+    Args:
+        strides: of the network's outputs; a batch has a target for each.
 
     Raises:
         ValueError: for a sample that cannot be read.
     """
     stored = batches(
         stream,
-        Encode(task, stream.stride),
-        collate,
+        Encode(task, strides),
+        collate_strides,
         batch=recipe.train.batch,
         start_step=start_step,
         steps=recipe.train.steps - start_step,

@@ -116,7 +116,7 @@ class Maps:
 
     Attributes:
         heatmap: ``(B, C, h, w)`` detection scores.
-        tag: ``(B, C, D, h, w)`` tags.
+        tag: ``(B, C, D, h, w)`` tags; D = 0 in an output that has none.
     """
 
     heatmap: torch.Tensor

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from associative_embedding.models.weights import check_weights
+
 
 class Stage(NamedTuple):
     """Blocks of one shape; only the first of them has the stride."""
@@ -163,22 +165,12 @@ def load_imagenet_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ValueError: weights are missing, left over or of another shape; the message names them.
     """
-    ours = {_our_name(name): (name, tensor) for name, tensor in state.items() if not name.startswith(_CLASSIFIER)}
+    names = {_our_name(name): name for name in state if not name.startswith(_CLASSIFIER)}
+    found = {ours: state[name] for ours, name in names.items()}
     with torch.device("meta"):
         expected = EfficientNetLite0().state_dict()
-    faults = {
-        "missing": [name for name in expected if name not in ours],
-        "left over": [name for key, (name, _) in ours.items() if key not in expected],
-        "another shape": [
-            f"{name} {tuple(tensor.shape)}, not {tuple(expected[key].shape)}"
-            for key, (name, tensor) in ours.items()
-            if key in expected and tensor.shape != expected[key].shape
-        ],
-    }
-    if any(faults.values()):
-        found = "; ".join(f"{fault}: {_list_briefly(names)}" for fault, names in faults.items() if names)
-        raise ValueError(f"these are not the published EfficientNet-Lite0 weights: {found}")
-    return {key: tensor for key, (_, tensor) in ours.items()}
+    check_weights(found, expected, "the published EfficientNet-Lite0 weights", names)
+    return found
 
 
 def _our_name(name: str) -> str:
@@ -189,8 +181,3 @@ def _our_name(name: str) -> str:
         case [layer, leaf] if layer in _PUBLISHED_LAYERS:
             return f"{_PUBLISHED_LAYERS[layer]}.{leaf}"
     return name
-
-
-def _list_briefly(names: list[str], most: int = 4) -> str:
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -6,7 +6,6 @@ held on the way down. Layers are single 3 x 3 convolutions and the width grows a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -67,16 +66,14 @@ class StackedHourglass(nn.Module):
         extra_outputs: channels after the tags that no loss sees but the next stack does (34 in the published code).
         stem: channels of the stem's layers before the last one, which has ``widths[0]``. The first has stride 2, the
             second is followed by a pooling, so there are at least two.
+        mean, std: what an image in 0..255 is normalised with, per RGB channel; as published only scaled to 0..1.
 
     Attributes:
         stride: image pixels per pixel of the output.
         multiple: both sides of an image must be multiples of it.
-        mean, std: what an image in 0..255 is normalised with, per RGB channel: here only scaled to 0..1.
     """
 
     stride = 4
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (255.0, 255.0, 255.0)
 
     def __init__(
         self,
@@ -88,8 +85,11 @@ class StackedHourglass(nn.Module):
         batch_norm: bool = False,
         extra_outputs: int = 0,
         stem: Sequence[int] = (64, 128, 128),
+        mean: Sequence[float] = (0.0, 0.0, 0.0),
+        std: Sequence[float] = (255.0, 255.0, 255.0),
     ) -> None:
         super().__init__()
+        self.mean, self.std = tuple(mean), tuple(std)
         if stacks < 1 or heatmaps < 1 or min(tag_channels, extra_outputs) < 0:
             raise ValueError(
                 "need at least one stack and one heatmap, and no negative number of outputs, not "
@@ -142,32 +142,3 @@ def build_stem(widths: Sequence[int], batch_norm: bool) -> nn.Sequential:
     layers += [ConvReLU(inputs, outputs, batch_norm=batch_norm) for inputs, outputs in pairwise(widths)]
     layers.insert(2, nn.MaxPool2d(2))
     return nn.Sequential(*layers)
-
-
-_OFFICIAL_BLOCKS = (
-    (r"pre\.", "stem."),
-    (r"features\.(\d+)\.0\.", r"hourglasses.\1."),
-    (r"features\.(\d+)\.1\.", r"refine.\1.0."),
-    (r"features\.(\d+)\.2\.", r"refine.\1.1."),
-    (r"outs\.(\d+)\.conv\.", r"outputs.\1."),
-    (r"merge_features\.(\d+)\.conv\.conv\.", r"merge_features.\1."),
-    (r"merge_preds\.(\d+)\.conv\.conv\.", r"merge_outputs.\1."),
-)
-_OFFICIAL_LAYERS = {"up1": "skip", "low1": "down", "low2": "inner", "low3": "up", "bn": "norm"}
-
-
-def name_from_official(name: str) -> str:
-    """The name in ``StackedHourglass.state_dict()`` of a tensor of the paper's published code (pose-ae-train).
-
-    Its checkpoints put ``model.module.`` before every name, which may be there or not. ``name_from_official(
-    "model.module.features.3.0.low2.up1.conv.bias")`` is ``"hourglasses.3.inner.skip.conv.bias"``.
-
-    Raises:
-        ValueError: the published network has no tensor of that name.
-    """
-    official = name.removeprefix("model.").removeprefix("module.")
-    for pattern, block in _OFFICIAL_BLOCKS:
-        if match := re.match(pattern, official):
-            rest = official[match.end() :].split(".")
-            return match.expand(block) + ".".join(_OFFICIAL_LAYERS.get(part, part) for part in rest)
-    raise ValueError(f"{name!r} is not a tensor of the published stacked hourglass (pose-ae-train)")

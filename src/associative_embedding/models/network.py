@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from associative_embedding.types import Maps
 
@@ -13,7 +16,8 @@ class Network(nn.Module):
 
     Args:
         body: normalised ``(B, 3, H, W)`` -> list of raw ``(B, C + C D [+ unused], H / stride, W / stride)``, one per
-            supervised output; states `stride`, `multiple` (both input sides must be multiples of it), `mean`, `std`.
+            supervised output; states `stride` (of the last), `multiple` (both input sides must be multiples of it),
+            `mean`, `std`, and `strides` if there are several. An output of C channels has heatmaps only.
         channels: C, heatmap channels.
         tag_size: D, tag dimension.
     """
@@ -26,9 +30,12 @@ class Network(nn.Module):
         self.body = body
         self.channels, self.tag_size = channels, tag_size
         self.stride: int = body.stride  # type: ignore[assignment]
+        self.strides: tuple[int, ...] = getattr(body, "strides", (self.stride,))
         self.multiple: int = body.multiple  # type: ignore[assignment]
         self.register_buffer("mean", torch.tensor(body.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(body.std).view(1, 3, 1, 1), persistent=False)
+        if not min(body.std) > 0:  # type: ignore[type-var, arg-type]
+            raise ValueError(f"std must be three positive numbers, not {body.std}")
 
     def forward(self, image: Tensor) -> list[Maps]:
         """
@@ -36,7 +43,7 @@ class Network(nn.Module):
             image: ``(B, 3, H, W)`` RGB in 0..255, uint8 or float.
 
         Returns:
-            one `Maps` per supervised output, the last one the best.
+            one `Maps` per supervised output; `final_maps` makes the ones of the image of them.
         """
         height, width = image.shape[-2:]
         if height % self.multiple or width % self.multiple:
@@ -45,6 +52,31 @@ class Network(nn.Module):
         return [self._split(raw) for raw in self.body(normal.contiguous(memory_format=torch.channels_last))]
 
     def _split(self, raw: Tensor) -> Maps:
-        c, d = self.channels, self.tag_size
-        tag = raw[:, c : c + c * d]
-        return Maps(raw[:, :c], tag.reshape(len(raw), c, d, *raw.shape[-2:]))
+        c = self.channels
+        tag = raw[:, c : c + c * self.tag_size]
+        return Maps(raw[:, :c], tag.reshape(len(raw), c, tag.shape[1] // c, *raw.shape[-2:]))
+
+
+def final_maps(outputs: Sequence[Maps]) -> Maps:
+    """The maps that are decoded: the last output, as every one is better than those before it.
+
+    If it has heatmaps only, they are averaged with those of the output before, enlarged to their size, and so are that
+    one's tags (HigherHRNet's "heatmap aggregation").
+    """
+    last = outputs[-1]
+    if last.tag.shape[2]:
+        return last
+    before = enlarge(outputs[-2], last.heatmap.shape[-1] // outputs[-2].heatmap.shape[-1])
+    return Maps((before.heatmap + last.heatmap) / 2, before.tag)
+
+
+def enlarge(maps: Maps, factor: int) -> Maps:
+    """Maps of `factor` times the height and width, bilinear between the centres of pixels."""
+    if factor == 1:
+        return maps
+
+    def resize(value: Tensor) -> Tensor:
+        return F.interpolate(value, scale_factor=float(factor), mode="bilinear", align_corners=False)
+
+    tag = resize(maps.tag.flatten(1, 2))
+    return Maps(resize(maps.heatmap), tag.reshape(*maps.tag.shape[:3], *tag.shape[-2:]))

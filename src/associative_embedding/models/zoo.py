@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from torch import nn
 
 from associative_embedding.models.efficientnet_lite import EfficientNetLite0
 from associative_embedding.models.hourglass import StackedHourglass
+from associative_embedding.models.hrnet import HigherHRNet, HRNet
 from associative_embedding.models.mobilenet_v2 import MobileNetV2
 from associative_embedding.models.network import Network
 from associative_embedding.models.pyramid import PyramidNetwork
@@ -18,7 +20,11 @@ from associative_embedding.models.pyramid import PyramidNetwork
 # name -> the body, which takes the options, and the encoder that it is put on, if any
 BACKBONES: dict[str, tuple[Callable[..., nn.Module], *tuple[Callable[[], nn.Module], ...]]] = {
     "efficientnet_lite0": (PyramidNetwork, EfficientNetLite0),
+    "higherhrnet_w32": (partial(HigherHRNet, width=32),),
+    "higherhrnet_w48": (partial(HigherHRNet, width=48),),
     "hourglass": (StackedHourglass,),
+    "hrnet_w32": (partial(HRNet, width=32),),
+    "hrnet_w48": (partial(HRNet, width=48),),
     "mobilenet_v2": (PyramidNetwork, MobileNetV2),
 }
 

@@ -1,0 +1,154 @@
+"""Checkpoints of other projects -> models of this one, with the settings that their authors decode with.
+
+What a model file cannot say and so differs: keypoints come from the top of a parabola, not from a quarter pixel towards
+the higher neighbour; filled-in keypoints keep their heatmap value as score (pose-ae-train writes 1); images are padded
+to the right and below, to the network's multiple, not around to a multiple of 64; the 31st person is a person.
+Published figures are with the mirror image, ``--flip``. Weights that were trained with unbiased coordinates (mmpose's
+"udp") cannot be told from others; their keypoints come out up to half a map pixel off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from associative_embedding.checkpoint import ModelInfo, read_torch
+from associative_embedding.config import DecodeConfig
+from associative_embedding.models.hourglass import StackedHourglass
+from associative_embedding.models.hourglass_names import MMPOSE, POSE_AE, fold_batch_norms, hourglass_options, our_name
+from associative_embedding.models.hrnet import IMAGENET_MEAN, IMAGENET_STD, HigherHRNet, HRNet
+from associative_embedding.models.network import Network
+from associative_embedding.models.weights import check_weights
+from associative_embedding.skeleton import COCO_17, CROWDPOSE_14, Skeleton, load_skeleton
+from associative_embedding.tasks.pose import PoseTask
+
+State = dict[str, Tensor]
+
+HRNET_DECODE = DecodeConfig(
+    threshold=0.1,
+    nms=5,
+    tag_distance="l2",
+    matching="rounded",
+    fill_rule="rounded",
+    fill_threshold=1e-3,  # theirs is 0: what is lower is noise, and there are many such pixels
+    score="all",
+    duplicate_oks=1.0,
+)
+POSE_AE_DECODE = replace(HRNET_DECODE, nms=3, tag_distance="rms")
+INPUT_SIZE = 512
+SKELETONS = {len(skeleton): skeleton for skeleton in (COCO_17, CROWDPOSE_14)}
+
+
+def pose_ae(state: State, skeleton: Skeleton | None) -> tuple[State, ModelInfo]:
+    """pose-ae-train, the paper's code: of its 68 outputs the first 34 were trained. Long side 512, maps at stride 4."""
+    state = {our_name(name, POSE_AE): value for name, value in state.items()}
+    options = hourglass_options(state)
+    task = PoseTask(skeleton or COCO_17, POSE_AE_DECODE)
+    options["extra_outputs"] = len(state["outputs.0.weight"]) - 2 * task.channels
+    return state, ModelInfo("hourglass", task, INPUT_SIZE, options=options)
+
+
+def higherhrnet(state: State, skeleton: Skeleton | None) -> tuple[State, ModelInfo]:
+    """HigherHRNet, or without its second output HRNet: short side 512, maps enlarged to the input's size."""
+    higher = "final_layers.1.weight" in state
+    width = state["final_layers.0.weight"].shape[1]
+    keypoints = len(state["final_layers.1.weight"]) if higher else len(state["final_layers.0.weight"]) / 2
+    task = PoseTask(skeleton or skeleton_of(keypoints), HRNET_DECODE)
+    backbone = f"{'higher' if higher else ''}hrnet_w{48 if width == 48 else 32}"
+    stride = HigherHRNet.stride if higher else HRNet.stride
+    options = {} if width in (32, 48) else {"width": width}
+    return state, ModelInfo(backbone, task, INPUT_SIZE, options=options, resize="short", enlarge=stride)
+
+
+def mmpose(state: State, skeleton: Skeleton | None) -> tuple[State, ModelInfo]:
+    """mmpose 0.x: HourglassAENet, or HRNet with a simple or a higher resolution head. Settings as HigherHRNet's.
+
+    Names are read from its source (version 0.29), not from a checkpoint.
+    """
+    parts = r"^(backbone|keypoint_head|head)\."
+    state = {re.sub(parts, "", name).replace("final_layer.", "final_layers.0."): value for name, value in state.items()}
+    if "out_convs.0.conv.weight" not in state:
+        return higherhrnet(state, skeleton)
+    state = {our_name(name, MMPOSE): value for name, value in fold_batch_norms(state).items()}
+    task = PoseTask(skeleton or skeleton_of(len(state["outputs.0.weight"]) / 2), HRNET_DECODE)
+    options = hourglass_options(state) | {"mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)}
+    stride = StackedHourglass.stride
+    return state, ModelInfo("hourglass", task, INPUT_SIZE, options=options, resize="short", enlarge=stride)
+
+
+PROJECTS: dict[str, Callable[[State, Skeleton | None], tuple[State, ModelInfo]]] = {
+    "pose-ae": pose_ae,
+    "higherhrnet": higherhrnet,
+    "mmpose": mmpose,
+}
+
+
+def skeleton_of(keypoints: float) -> Skeleton:
+    """COCO's or CrowdPose's, by the number of keypoint types.
+
+    Raises:
+        ValueError: for another number.
+    """
+    if keypoints not in SKELETONS:
+        raise ValueError(f"{keypoints:g} keypoint types are neither COCO's nor CrowdPose's: name the skeleton")
+    return SKELETONS[int(keypoints)]
+
+
+def read_checkpoint(path: str | Path) -> State:
+    """The tensors of a checkpoint: bare, or its ``state_dict``; names without what wrappers put before them.
+
+    Raises:
+        ValueError: when it cannot be read safely or holds something else.
+    """
+    content = read_torch(path)
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"{path}: neither a state_dict of tensors nor a checkpoint that holds one")
+    # DataParallel's, pose-ae-train's trainer's, and HigherHRNet's half-precision wrapper's
+    return {re.sub(r"^((module|model|1)\.)+", "", str(name)): value for name, value in state.items()}
+
+
+def load_foreign(path: str | Path, project: str, skeleton: str | None = None) -> tuple[Network, ModelInfo]:
+    """A checkpoint of a project as a network of ours, and what a model file says of it.
+
+    Args:
+        project: a key of `PROJECTS`.
+        skeleton: of the keypoints, see `skeleton.load_skeleton`; None = COCO's with 17, CrowdPose's with 14 types.
+            (AI Challenger has 14 too.)
+
+    Raises:
+        ValueError: when the file cannot be read safely, or is not such a network.
+    """
+    given = load_skeleton(skeleton) if skeleton else None
+    state = read_checkpoint(path)
+    try:
+        state, info = PROJECTS[project](state, given)
+        network = info.build()
+        fill(network, state, f"the weights of a network of {project}")
+    except KeyError as error:
+        raise ValueError(f"{path}: not a checkpoint of {project}: it has no {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    except (IndexError, RuntimeError, TypeError) as error:
+        detail = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{path}: not a checkpoint of {project}: a tensor is of a shape that it never has ({detail})"
+        ) from None
+    return network, replace(info, notes={"converted_from": project})
+
+
+def fill(network: Network, state: State, what: str) -> None:
+    """Load the weights of a body. Counters of batches, which old files lack, may be missing.
+
+    Raises:
+        ValueError: for anything else that is missing, left over or of another shape.
+    """
+    expected: dict[str, Any] = network.body.state_dict()
+    counters = {name: value for name, value in expected.items() if name.endswith("num_batches_tracked")}
+    check_weights(counters | state, expected, what)
+    network.body.load_state_dict(counters | state)

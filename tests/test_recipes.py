@@ -1,0 +1,95 @@
+"""The shipped recipes: all can be read, and the paper's train, at a size that a test can afford."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from associative_embedding.cli import build_recipe, main, parse
+from associative_embedding.config import Recipe
+from associative_embedding.data.synthetic import write_synthetic_dataset
+from associative_embedding.models.zoo import build_network
+from associative_embedding.optimisation import learning_rate
+from associative_embedding.predict import load
+from associative_embedding.skeleton import load_skeleton
+from conftest import ROOT
+from test_train import log_of
+
+PAPER = {"paper-coco": (17, 138_832_776), "paper-mpii": (16, 138_829_184)}  # keypoint types, parameters
+
+
+def read(name: str, *overrides: str) -> Recipe:
+    """As ``ae train`` reads it."""
+    return build_recipe(parse(["train", str(ROOT / "recipes" / f"{name}.yaml"), *overrides])["train"])
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_shipped_recipe_can_be_read(path: Path) -> None:
+    recipe = read(path.stem)
+    assert recipe.data.sources
+    assert not any(Path(source.images).is_absolute() for source in recipe.data.sources)
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_a_paper_recipe_says_what_the_paper_does(name: str) -> None:
+    recipe = read(name)
+    keypoints, parameters = PAPER[name]
+    assert len(load_skeleton(recipe.data.skeleton)) == keypoints
+    with torch.device("meta"):
+        network = build_network("hourglass", keypoints, recipe.network.tag_size, recipe.network.options)
+        assert len(network(torch.empty(1, 3, 512, 512))) == 4
+        assert network(torch.empty(1, 3, 512, 512))[-1].heatmap.shape == (1, keypoints, 128, 128)
+    assert sum(p.numel() for p in network.parameters()) == parameters
+    assert (recipe.train.batch, recipe.train.optimizer, recipe.data.input_size, recipe.data.sigma) == (
+        32,
+        "adam",
+        512,
+        2,
+    )
+    assert [learning_rate(recipe.train, step) for step in (0, 99_999)] == [2e-4, 2e-4]
+    assert learning_rate(recipe.train, 100_000) == pytest.approx(1e-5, rel=1e-12)
+    assert (recipe.loss.heatmap, recipe.loss.pull, recipe.loss.push) == ("mse", 1e-3, 1e-3)
+
+
+def test_the_printed_widths_can_be_said() -> None:
+    recipe = read("paper-coco", "--network.options", '{"stacks": 4, "widths": [256, 386, 512, 768]}')
+    with torch.device("meta"):
+        network = build_network("hourglass", 17, 1, recipe.network.options)
+    assert network.multiple == 32
+    assert network.body.hourglasses[3].inner.inner.down.conv.weight.shape == (768, 512, 3, 3)
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_a_paper_recipe_trains(name: str, tmp_path: Path) -> None:
+    """It starts, logs, validates, saves, and goes on where it stopped; only sizes, paths and steps are others."""
+    skeleton = load_skeleton(read(name).data.skeleton)
+    annotations = write_synthetic_dataset(tmp_path / "data", skeleton, 6, size=(64, 64))
+    source = {"annotations": str(annotations), "images": str(tmp_path / "data" / "images"), "held_out": 0}
+    sources = json.dumps([source])
+    overrides = {
+        "output": str(tmp_path / "run"),
+        "network.options": '{"stacks": 4, "widths": [4, 4, 4, 4, 4], "stem": [4, 4, 4]}',
+        "data.sources": sources,
+        "data.validation": sources,
+        "data.input_size": "64",
+        "data.validation_size": "64",
+        "data.workers": "0",
+        "train.batch": "2",
+        "train.log_every": "1",
+        "train.validate_every": "2",
+        "train.device": "cpu",
+    }
+    arguments = ["train", str(ROOT / "recipes" / f"{name}.yaml")]
+    arguments += [f"--{key}={value}" for key, value in overrides.items()]
+    assert main([*arguments, "--train.steps=2"]) == 0
+    assert (tmp_path / "run" / "state.pt").is_file()
+    assert main([*arguments, "--train.steps=4"]) == 0
+    events = [(row["event"], row["step"]) for row in log_of(tmp_path / "run")]
+    first = [("start", 0), ("train", 1), ("train", 2), ("validation", 2)]
+    assert events == [*first, ("start", 2), ("train", 3), ("train", 4), ("validation", 4)]
+    predictor = load(tmp_path / "run" / "model.safetensors")
+    assert predictor.task.skeleton == skeleton
+    assert len(predictor.network.body.outputs) == 4
