@@ -27,8 +27,9 @@ from associative_embedding.cli import main
 from associative_embedding.draw import MIN_KEYPOINT_SCORE
 from associative_embedding.geometry import ImageGeometry, letterbox, warp
 from associative_embedding.image_io import read_image
-from associative_embedding.predict import Predictor, merge_mirror, resample
+from associative_embedding.predict import Predictor
 from associative_embedding.types import Array, Maps
+from associative_embedding.views import merge_mirror, resample
 from tiny import FIGURE, tiny_info, tiny_model, tiny_network
 
 

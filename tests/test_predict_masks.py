@@ -29,6 +29,7 @@ from associative_embedding.predict import Predictor
 from associative_embedding.rle import decode_runs
 from associative_embedding.tasks.task import Decoded
 from associative_embedding.types import Array, Detections, Groups, Instances, Maps
+from associative_embedding.views import View
 from tiny import tiny_info, tiny_model
 
 SIZE = (64, 96)
@@ -48,6 +49,9 @@ class BlobTask:
     @property
     def flip_index(self) -> Array:
         return np.arange(2)
+
+    def decode_views(self, views: list[View]) -> tuple[Decoded, View]:
+        return self.decode_groups(*views[0]), views[0]
 
     def decode_groups(self, maps: Maps, geometry: ImageGeometry) -> Decoded:
         labels = np.zeros(maps.heatmap.shape[1:], np.int64)

@@ -15,6 +15,7 @@ from associative_embedding.config import Recipe
 from associative_embedding.crop_accuracy import build_crop_validation
 from associative_embedding.data.coco import CocoKeypoints, held_out
 from associative_embedding.geometry import ImageGeometry
+from associative_embedding.mask_accuracy import build_mask_validation
 from associative_embedding.metrics.coco_eval import Metrics
 from associative_embedding.metrics.grouping import RightGrouping, right_grouping
 from associative_embedding.models.network import Network
@@ -187,6 +188,8 @@ def build_validation(recipe: Recipe) -> Callable[[Network, ModelInfo], dict[str,
     """
     if recipe.task == "single-person":
         return build_crop_validation(recipe)
+    if recipe.task == "segmentation":
+        return build_mask_validation(recipe)
     if not recipe.data.validation:
         return None
     skeleton = load_skeleton(recipe.data.skeleton)

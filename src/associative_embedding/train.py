@@ -129,7 +129,8 @@ def criterion(
             pull, push = grouping_loss(maps.tag, target, config)
             values["pull"].append(pull.mean())
             values["push"].append(push.mean())
-    terms = {name: torch.stack(losses).mean() for name, losses in values.items()}
+    nothing = torch.zeros((), device=outputs[0].heatmap.device)  # of a network without tags
+    terms = {name: torch.stack(losses).mean() if losses else nothing for name, losses in values.items()}
     warm = min(1.0, step / config.pull_warmup) if config.pull_warmup else 1.0
     total = config.heatmap_weight * terms["heatmap"] + config.pull * warm * terms["pull"] + config.push * terms["push"]
     return total, terms
@@ -267,11 +268,12 @@ class Run:
         return f"{kept}Lower train.lr, set train.clip, or look at the data"
 
 
+SHORT = ("AP", "keypoints_grouped_right", "people_grouped_right", "OKS", "PCK", "dsb_ap50", "dsb_map", "pq")
+
+
 def in_short(numbers: Log) -> str:
     """AP and the rates of right grouping, or OKS and PCK, as far as they are known."""
-    names = [
-        name for name in ("AP", "keypoints_grouped_right", "people_grouped_right", "OKS", "PCK") if name in numbers
-    ]
+    names = [name for name in SHORT if name in numbers]
     return ", ".join(f"{name} {numbers[name] if numbers[name] is None else f'{numbers[name]:.3f}'}" for name in names)
 
 

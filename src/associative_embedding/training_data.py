@@ -14,11 +14,12 @@ from associative_embedding.config import DataConfig, Recipe, RefineConfig, Sourc
 from associative_embedding.data.coco import CocoKeypoints, held_out
 from associative_embedding.data.coco_masks import CocoMasks, class_names
 from associative_embedding.data.images import ImageFolder
-from associative_embedding.data.loader import Mixture, TrainingStream, batches
+from associative_embedding.data.loader import Mixture, Samples, TrainingStream, batches
 from associative_embedding.data.people import PersonCrops
 from associative_embedding.data.voc import VOC_CLASSES, VocMasks
 from associative_embedding.skeleton import Skeleton, load_skeleton
 from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.tasks.segmentation import SegmentationTask
 from associative_embedding.tasks.single_pose import SinglePersonTask
 from associative_embedding.tasks.target import ImageTarget, collate
 from associative_embedding.tasks.task import Task
@@ -116,13 +117,26 @@ def open_people(source: SourceConfig, images: CocoKeypoints, config: RefineConfi
 def build_task(recipe: Recipe) -> Task:
     """
     Raises:
-        ValueError: when the skeleton cannot be read.
+        ValueError: when the skeleton or the classes cannot be read.
     """
     data = recipe.data
+    if recipe.task == "segmentation":
+        masks = recipe.masks
+        classes = masks.classes or (source_classes(data.sources[0]) if data.sources else [])
+        return SegmentationTask(tuple(classes), recipe.mask_decode, masks.samples, masks.object_size)
     skeleton = load_skeleton(data.skeleton)
     if recipe.task == "single-person":
         return SinglePersonTask(skeleton, recipe.refine, sigma=data.sigma, sigma_growth=data.sigma_growth)
     return PoseTask(skeleton, recipe.decode, sigma=data.sigma, sigma_growth=data.sigma_growth)
+
+
+def open_samples(source: SourceConfig, task: Task) -> Samples:
+    """What a task learns of one source, without its held-out share."""
+    if isinstance(task, SegmentationTask):
+        return open_masks(source, task.classes, part="train")
+    assert isinstance(task, (PoseTask, SinglePersonTask))
+    images = open_source(source, task.skeleton, part="train")
+    return open_people(source, images, task.decode_config) if isinstance(task, SinglePersonTask) else images
 
 
 def build_stream(data: DataConfig, task: Task, *, stride: int, seed: int) -> TrainingStream:
@@ -132,12 +146,10 @@ def build_stream(data: DataConfig, task: Task, *, stride: int, seed: int) -> Tra
     """
     if not data.sources:
         raise ValueError("data.sources is empty: a recipe needs at least one source to train on")
-    assert isinstance(task, (PoseTask, SinglePersonTask))
-    mixtures = []
-    for source in data.sources:
-        images = open_source(source, task.skeleton, part="train")
-        samples = open_people(source, images, task.decode_config) if isinstance(task, SinglePersonTask) else images
-        mixtures.append(Mixture(samples, weight=source.weight, mosaic=source.mosaic, overlap=source.overlap))
+    mixtures = [
+        Mixture(open_samples(source, task), weight=source.weight, mosaic=source.mosaic, overlap=source.overlap)
+        for source in data.sources
+    ]
     size = (data.input_size, data.input_size)
     return TrainingStream(
         mixtures,
@@ -145,7 +157,7 @@ def build_stream(data: DataConfig, task: Task, *, stride: int, seed: int) -> Tra
         input_size=size,
         stride=stride,
         flip_index=task.flip_index,
-        edges=task.skeleton.edge_index,
+        edges=task.skeleton.edge_index if isinstance(task, PoseTask) else np.zeros((0, 2), np.int64),
         seed=seed,
     )
 
