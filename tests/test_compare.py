@@ -142,7 +142,7 @@ def tagged(source: SourceConfig, spread: float, truth_detections: bool) -> Any:
             return sample
 
     trial.data.__class__ = Watched
-    return evaluate_trial(predictor, trial, truth_detections=truth_detections)
+    return evaluate_trial(predictor, trial, truth_detections=truth_detections)[0]
 
 
 def test_true_detections_with_right_tags_are_perfect(source: SourceConfig) -> None:

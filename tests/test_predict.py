@@ -436,14 +436,14 @@ def test_a_url(model: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFi
 def test_interrupted_what_was_computed_is_kept(
     model: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    original = Predictor.explain
+    original = Predictor.__call__
 
-    def interrupting(self: Predictor, source: Any) -> Any:
+    def interrupting(self: Predictor, source: Any, **options: Any) -> Any:
         if "turned" in str(source):
             signal.raise_signal(signal.SIGINT)
-        return original(self, source)
+        return original(self, source, **options)
 
-    monkeypatch.setattr(Predictor, "explain", interrupting)
+    monkeypatch.setattr(Predictor, "__call__", interrupting)
     assert predict(model, tmp_path / "out", folder) == 130
     results = tmp_path / "out" / "predictions.json"
     assert capfd.readouterr().err == f"ae: interrupted; 2 of 3 images are in {results}\n"
@@ -517,8 +517,8 @@ def test_nobody_shown_is_no_group() -> None:
 def test_tags_are_shown_of_the_same_run_of_the_network(
     model: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen, original = [], Predictor.maps
-    monkeypatch.setattr(Predictor, "maps", lambda self, image: (seen.append(1), original(self, image))[1])
+    seen, original = [], Predictor.views
+    monkeypatch.setattr(Predictor, "views", lambda self, image: (seen.append(1), original(self, image))[1])
     assert predict(model, tmp_path / "out", folder / "a.jpg", "--show", "tags") == 0
     assert len(seen) == 1
 

@@ -17,7 +17,7 @@ from associative_embedding.geometry import ImageGeometry, warp
 from associative_embedding.image_io import ImageError, find_images
 from associative_embedding.masks import Masks
 from associative_embedding.output import ResultsWriter, annotated_name, labels_name, say, write_image, write_labels
-from associative_embedding.predict import load
+from associative_embedding.predict import Predictor, load
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.tasks.task import Decoded, Task
 from associative_embedding.types import Array, Groups, Instances, Maps
@@ -75,16 +75,12 @@ def predict_sources(
         with ResultsWriter(results, categories=predictor.task.categories) as writer:
             for path in tqdm(paths, desc="predict", unit="image", disable=None if len(paths) > 1 else True):
                 try:
-                    decoded, maps, geometry = predictor.explain(path)
-                    decoded = select(decoded, decoded.instances.score >= lowest)
-                    found = decoded.instances
+                    found, tags = look(predictor, path, lowest, tags=show == "tags")
                     written = save_labels(found, path, output, kind)
                     writer.add(found)
                     count, done = count + len(found), done + 1
                     if show != "nothing":
-                        pictures = [found.draw(scores=scores)]
-                        if show == "tags":
-                            pictures += tag_pictures(decoded, maps, geometry)
+                        pictures = [found.draw(scores=scores), *tags]
                         written = [annotated_name(path, output), *written]
                         write_image(written[0], stack(pictures))
                     if written:
@@ -98,6 +94,16 @@ def predict_sources(
     if done:
         say(f"{count} found in {done} of {len(paths)} images -> {results}")
     return 1 if failures else 0
+
+
+def look(predictor: Predictor, source: str, lowest: float, *, tags: bool) -> tuple[Instances, list[Array]]:
+    """What was found in one image from a score on and, if asked for, the pictures of its tags."""
+    if not tags:
+        found = predictor(source)
+        return found[found.score >= lowest], []
+    decoded, maps, geometry = predictor.explain(source)
+    decoded = select(decoded, decoded.instances.score >= lowest)
+    return decoded.instances, tag_pictures(decoded, maps, geometry)
 
 
 def labels_kind(task: Task, asked: str | None) -> str:
