@@ -68,7 +68,7 @@ def higherhrnet(state: State, skeleton: Skeleton | None) -> tuple[State, ModelIn
 def mmpose(state: State, skeleton: Skeleton | None) -> tuple[State, ModelInfo]:
     """mmpose 0.x: HourglassAENet, or HRNet with a simple or a higher resolution head. Settings as HigherHRNet's.
 
-    Names are read from its source (version 0.29), not from a checkpoint.
+    Names are read from its source (0.x, the exact version is not certain), not from a checkpoint.
     """
     parts = r"^(backbone|keypoint_head|head)\."
     state = {re.sub(parts, "", name).replace("final_layer.", "final_layers.0."): value for name, value in state.items()}

@@ -30,6 +30,8 @@ def mse_loss(heatmap: Tensor, target: Tensor, valid: Tensor, *, foreground: floa
 def cross_entropy_loss(heatmap: Tensor, target: Tensor, valid: Tensor, *, foreground: float = 1.0) -> Tensor:
     """Binary cross entropy of probabilities with soft targets, averaged over C h w as `mse_loss` is, ``(B,)``.
 
+    Outside of [1e-4, 1 - 1e-4] there is no gradient: it is for networks that end in a sigmoid (`PyramidNetwork`).
+
     Args:
         heatmap, target: ``(B, C, h, w)`` in [0, 1].
         valid: ``(B, C, h, w)``, 1 where it counts.

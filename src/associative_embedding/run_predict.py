@@ -186,8 +186,9 @@ def shown_groups(decoded: Decoded) -> Groups:
     """The groups numbered as the instances are, so that each has one colour in all pictures; the others dropped."""
     groups, found = decoded.groups, decoded.instances
     instance = np.full(len(groups) + 1, -1)  # the last one for detections that have no group: index -1
-    instance[decoded.group] = np.arange(len(found))
-    return Groups(group=instance[groups.group], tag=groups.tag[decoded.group], score=groups.score[decoded.group])
+    known = np.flatnonzero(decoded.group >= 0)  # -1: found in another view than the one that is shown
+    instance[decoded.group[known]] = known
+    return Groups(group=instance[groups.group], tag=found.tag, score=found.score)
 
 
 def stack(pictures: Sequence[Array]) -> Array:

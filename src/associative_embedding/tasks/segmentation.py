@@ -114,8 +114,9 @@ class SegmentationTask:
             return self.decode_groups(*merged), merged
         found = [self.decode_groups(maps, geometry) for maps, geometry in views]
         proposals = concatenate([part.instances for part in found])
-        kept = proposals[suppress(proposals, self.decode_config.nms_iou)]
-        return replace(found[0], instances=kept, group=np.full(len(kept), -1)), views[0]
+        kept = suppress(proposals, self.decode_config.nms_iou)
+        others = np.full(len(proposals) - len(found[0].group), -1)
+        return replace(found[0], instances=proposals[kept], group=np.append(found[0].group, others)[kept]), views[0]
 
     def _decode_class(self, c: int, heatmap: Array, tag: Array, geometry: ImageGeometry) -> Decoded:
         """The objects of class number c, from its ``(h, w)`` heatmap and ``(D, h, w)`` tags."""

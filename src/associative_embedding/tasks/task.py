@@ -20,7 +20,7 @@ class Decoded:
 
     Attributes:
         instances: N people or objects.
-        group: ``(N,)`` int64, the group of each.
+        group: ``(N,)`` int64, the group of each, -1 = found in another view than the one the detections are of.
         detections: M peaks or foreground pixels; xy on the map.
         channel: ``(M,)`` int64, the keypoint type or class of each detection.
         groups: of the detections, also those that became no instance.
