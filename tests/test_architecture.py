@@ -21,8 +21,8 @@ LAYERS = [
     "models data metrics strokes draw draw_masks draw_tags image_io coco_json matlab download output movenet",
     "tasks",
     "checkpoint optimisation interrupt journal training_state training_data recipe_file "
-    "train evaluate trial compare truth protocols predict refine crop_accuracy mask_accuracy run_predict foreign "
-    "convert",
+    "train evaluate trial compare truth protocols predict refine crop_accuracy mask_accuracy mask_trial "
+    "run_predict run_evaluate foreign convert",
     "cli cli_data __main__",
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules.split()}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from associative_embedding import output, trial
+from associative_embedding import output, run_evaluate, trial
 from associative_embedding.cli import main
 from associative_embedding.config import SourceConfig
 from associative_embedding.data.coco import CocoKeypoints
@@ -205,7 +205,7 @@ def test_the_table_is_printed_even_if_nothing_can_be_written(
     def full(path: Any, document: Any) -> None:
         raise OSError(f"cannot write {path}: No space left on device")
 
-    monkeypatch.setattr(trial, "write_json", full)
+    monkeypatch.setattr(run_evaluate, "write_json", full)
     assert run(model, source, "--json", tmp_path / "out.json") == 1
     assert "AP50" in capsys.readouterr().out
 

@@ -163,6 +163,7 @@ def add_model_options(parser: ArgumentParser) -> None:
     add("--input_size", "--input-size", type=int, default=None, help="side of the network's input, pixels")
     add("--scales", type=float, nargs="+", default=None, help="input scales to average (default: the model's)")
     add("--flip", action="store_true", help="also run the mirror image")
+    add("--zoom", type=float, default=None, help="input pixels per image pixel, of models that see tiles; 0 = no tiles")
     add("--refine", type=str, default=None, help="single-person model that looks at everybody a second time")
     add("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1 ...")
 
@@ -199,9 +200,11 @@ def build_train(parser: ArgumentParser) -> ArgumentParser:
 def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
     add_model_options(parser)
-    add("--annotations", type=str, required=True, help="COCO json with the truth")
-    add("--images", type=str, required=True, help="folder of its images")
-    add("--protocol", type=Literal["coco", "crowdpose", "mpii"], default="coco", help="by whose rules to score")
+    add("--annotations", type=str, required=True, help="COCO json with the truth, or for masks a VOC tree")
+    add("--images", type=str, default=None, help="folder of its images (default: JPEGImages of a VOC tree)")
+    add("--split", type=str, default="", help="image set of a VOC tree, such as val")
+    rules = Literal["coco", "crowdpose", "mpii", "voc"]
+    add("--protocol", type=rules, default=None, help="by whose rules to score (default: coco, voc for a VOC tree)")
     add("--groups", type=str, default=None, help="mpii_groups_v12.mat (default: all people of an image are one group)")
     add("--ablation", action="store_true", help="a table: one scale, and several with the mirror image")
     add("--truth_detections", "--truth-detections", action="store_true", help="a table: also group true detections")
@@ -245,6 +248,7 @@ def run_predict(options: Namespace) -> int:
         input_size=options.input_size,
         scales=options.scales,
         flip=options.flip,
+        zoom=options.zoom,
         refine=options.refine,
         device=options.device,
         min_score=options.min_score,
@@ -291,9 +295,12 @@ def run_evaluate(options: Namespace) -> int:
     if options.results and (options.ablation or options.truth_detections):
         raise UsageError("results are of one evaluation, an experiment is of several: leave --results out")
     if options.groups and options.protocol != "mpii":
-        raise UsageError(f"groups belong to --protocol mpii, not {options.protocol}")
+        raise UsageError(f"groups belong to --protocol mpii, not {options.protocol or 'coco'}")
+    experiment = options.ablation or options.truth_detections
+    if experiment and (options.images is None or options.split or options.zoom is not None):
+        raise UsageError("ablation and truth_detections are for poses: they need --images, and no --split or --zoom")
     from associative_embedding.compare import compare_files
-    from associative_embedding.trial import evaluate_files
+    from associative_embedding.run_evaluate import evaluate_files
 
     settings = {
         "model": options.model,
@@ -311,10 +318,10 @@ def run_evaluate(options: Namespace) -> int:
         "protocol": options.protocol,
         "groups": options.groups,
     }
-    if options.ablation or options.truth_detections:
+    if experiment:
         compare_files("ablation" if options.ablation else "truth_detections", **settings)
     else:
-        evaluate_files(**settings, results_path=options.results)
+        evaluate_files(**settings, split=options.split, zoom=options.zoom, results_path=options.results)
     return 0
 
 

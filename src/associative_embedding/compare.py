@@ -81,7 +81,7 @@ def compare_files(
     limit: int = 0,
     json_path: str | None = None,
     decode: dict[str, Any] | None = None,
-    protocol: str = "coco",
+    protocol: str | None = None,
     groups: str | None = None,
     refine: str | None = None,
 ) -> dict[str, Metrics]:
@@ -90,15 +90,15 @@ def compare_files(
     Args:
         experiment: "ablation" or "truth_detections".
         refine: model file of the refinement, see `ablation`.
-        others: see `trial.evaluate_files`.
+        others: see `run_evaluate.evaluate_files`.
 
     Returns:
         the metrics of each row.
 
     Raises:
-        ValueError, OSError: as `trial.evaluate_files`.
+        ValueError, OSError: as `run_evaluate.evaluate_files`.
     """
-    rules = build_protocol(protocol, groups)
+    rules = build_protocol(protocol or "coco", groups)
     first = load(model, device=device, input_size=input_size, scales=scales, flip=flip)
     trial = open_trial(
         annotations, images, pose_task(first).skeleton, held_out_share=held_out_share, limit=limit, protocol=rules
@@ -119,7 +119,7 @@ def compare_files(
             settings[variant.name]["refined"] = asdict(changed)
         say("\n".join([*([] if len(rows) > 1 else markdown_head(metrics)), markdown_row(variant.name, metrics, rules)]))
     if json_path:
-        document = {"model": model, "held_out": held_out_share, "protocol": protocol, "settings": settings}
+        document = {"model": model, "held_out": held_out_share, "protocol": protocol or "coco", "settings": settings}
         write_json(json_path, {"metrics": rows, **document})
     return rows
 

@@ -181,7 +181,7 @@ def evaluate_samples(
 
 
 def build_validation(recipe: Recipe) -> Callable[[Network, ModelInfo], dict[str, Any]] | None:
-    """What the trainer calls to validate on ``data.validation``, as `evaluate_files` would; None without any.
+    """What the trainer calls to validate on ``data.validation``, as ``ae evaluate`` would; None without any.
 
     Raises:
         ValueError: when its files cannot be read, or no image is left.

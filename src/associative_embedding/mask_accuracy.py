@@ -9,10 +9,10 @@ from tqdm import tqdm
 
 from associative_embedding.checkpoint import ModelInfo
 from associative_embedding.config import Recipe
-from associative_embedding.masks import Masks
 from associative_embedding.metrics.cells import CellScores, cell_scores
 from associative_embedding.models.network import Network
 from associative_embedding.predict import Predictor
+from associative_embedding.tiles import masks_of
 from associative_embedding.training_data import build_task, open_masks
 from associative_embedding.types import Sample
 
@@ -50,7 +50,5 @@ def build_mask_validation(recipe: Recipe) -> Callable[[Network, ModelInfo], dict
 
 def score_sample(predictor: Predictor, sample: Sample) -> CellScores:
     """How well the objects of one image are found."""
-    found = predictor(sample.image, keep_image=False).masks
-    truth = sample.masks
-    empty = Masks.empty((sample.image.shape[0], sample.image.shape[1]))
-    return cell_scores(truth if truth is not None else empty, found if found is not None else empty, sample.ignore)
+    found = predictor(sample.image, keep_image=False)
+    return cell_scores(masks_of(sample), masks_of(found), sample.ignore)

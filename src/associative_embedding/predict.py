@@ -63,6 +63,8 @@ class Predictor:
         self.zoom = info.zoom if zoom is None else zoom
         if not 0 <= self.zoom <= MAX_ZOOM:
             raise ValueError(f"zoom must be in [0, {MAX_ZOOM}], not {self.zoom}")
+        if self.zoom and not info.task.finds_masks:
+            raise ValueError("only objects with masks are found tile by tile: leave out the zoom")
         self.tag_scales = self.scales if tag_scales is None else tuple(tag_scales)
         self.flip, self.refiner = flip, refiner
         if not self.scales or min(self.scales) <= 0 or len(set(self.scales)) != len(self.scales):

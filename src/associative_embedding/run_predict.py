@@ -32,6 +32,7 @@ def predict_sources(
     input_size: int | None = None,
     scales: Sequence[float] | None = None,
     flip: bool = False,
+    zoom: float | None = None,
     refine: str | None = None,
     device: str = "auto",
     min_score: float | None = None,
@@ -43,7 +44,7 @@ def predict_sources(
     """
     Args:
         sources: files, folders, patterns, URLs (see `image_io.find_images`).
-        model, input_size, scales, flip, refine, device: see `predict.load`.
+        model, input_size, scales, flip, zoom, refine, device: see `predict.load`.
         output: folder of the annotated pictures and label images.
         json_path: results file, by default ``predictions.json`` in that folder.
         min_score: lowest score, by default the task's `shown_score`. Pictures show the keypoints from
@@ -64,7 +65,7 @@ def predict_sources(
     paths, failures = expand(sources, recursive)
     if not paths:
         return 1  # and the results of an earlier run stay
-    predictor = load(model, device=device, input_size=input_size, scales=scales, flip=flip, refine=refine)
+    predictor = load(model, device=device, input_size=input_size, scales=scales, flip=flip, zoom=zoom, refine=refine)
     kind = labels_kind(predictor.task, labels)
     if show == "tags" and not predictor.info.tag_size:
         raise ValueError(f"model {model} finds a single person and has no tags to show")

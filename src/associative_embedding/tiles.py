@@ -13,7 +13,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from associative_embedding.masks import Masks, tight
-from associative_embedding.types import Array, Instances
+from associative_embedding.types import Array, Instances, Sample
 
 Window = tuple[slice, slice]  # rows, columns
 SAME = 0.5  # IoU, where two tiles overlap, from which two objects are one
@@ -115,10 +115,11 @@ def meetings(a: Instances, b: Instances, strip: Window | None) -> Array:
     return np.column_stack([rows, iou[rows[:, 0], rows[:, 1]] > SAME]).astype(np.int64)
 
 
-def masks_of(instances: Instances) -> Masks:
-    if instances.masks is None:
-        raise ValueError("tiles are for objects with masks")
-    return instances.masks
+def masks_of(objects: Instances | Sample) -> Masks:
+    """The masks of what was found, or of a truth."""
+    if objects.masks is None:
+        raise ValueError("these objects have no masks")
+    return objects.masks
 
 
 def concatenate(parts: Sequence[Instances]) -> Instances:

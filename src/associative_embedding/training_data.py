@@ -42,6 +42,13 @@ def open_source(source: SourceConfig, skeleton: Skeleton, *, part: str) -> CocoK
     return take_part(data, source, part, "no image has a labelled person")
 
 
+def mask_images(path: str, images: str | None, classes: Sequence[str], split: str) -> CocoMasks | VocMasks:
+    """All images of a COCO json, or of an image set of a VOC tree, without holding their files in memory."""
+    if is_voc(path):
+        return VocMasks(path, split, classes, images=images, cache=False)
+    return CocoMasks(path, images or "", classes, cache=False)
+
+
 def open_masks(source: SourceConfig, classes: Sequence[str], *, part: str) -> CocoMasks | VocMasks:
     """The same of a source of masks.
 
@@ -49,10 +56,8 @@ def open_masks(source: SourceConfig, classes: Sequence[str], *, part: str) -> Co
         classes: C names of what is taught.
     """
     path = check_mask_source(source)
-    if is_voc(path):
-        voc = VocMasks(path, source.split, classes, images=source.images, cache=False)
-        return take_part(voc, source, part, "the image set is empty")
-    return take_part(CocoMasks(path, source.images, classes, cache=False), source, part, "there is none")
+    none = "the image set is empty" if is_voc(path) else "there is none"
+    return take_part(mask_images(path, source.images, classes, source.split), source, part, none)
 
 
 def source_classes(source: SourceConfig) -> list[str]:

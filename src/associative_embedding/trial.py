@@ -1,25 +1,29 @@
-"""``ae evaluate``: a model tried on the images of a COCO json, the official numbers printed and written."""
+"""``ae evaluate`` of a model that finds people: on a COCO json, the official numbers."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from associative_embedding.data.coco import CocoKeypoints, held_out
-from associative_embedding.evaluate import all_numbers, coco_results, look, look_again, pose_task
+from associative_embedding.data.images import ImageFolder
+from associative_embedding.evaluate import all_numbers, coco_results, look, look_again
 from associative_embedding.metrics.coco_eval import Metrics
 from associative_embedding.metrics.grouping import RightGrouping
-from associative_embedding.output import Periodic, check_writable, say, write_json
-from associative_embedding.predict import Predictor, load
-from associative_embedding.protocols import PROTOCOLS, Protocol, build_protocol
+from associative_embedding.output import Periodic, write_json
+from associative_embedding.predict import Predictor
+from associative_embedding.protocols import PROTOCOLS, Protocol
 from associative_embedding.refine import Changes
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.truth import truth_for
 from associative_embedding.types import Array
+
+D = TypeVar("D", bound=ImageFolder[Any])
 
 
 @dataclass(frozen=True)
@@ -67,16 +71,26 @@ def open_trial(
     Raises:
         ValueError: for a truth that cannot be used, or no image.
     """
+    data = CocoKeypoints(annotations, images, skeleton, people_only=False, cache=False)
+    data = choose(data, held_out_share, limit, annotations)
+    truth = truth_for(annotations, skeleton, set(data.image_ids), protocol=protocol)
+    return Trial(data, *truth, protocol, annotations)
+
+
+def choose(data: D, held_out_share: float, limit: int, name: str) -> D:
+    """The held-out images, and the first of them; see `open_trial`. Messages call them `name`.
+
+    Raises:
+        ValueError: for a share or limit out of range, or no image.
+    """
     if not 0 <= held_out_share <= 1 or limit < 0:
         raise ValueError(f"the held-out share must be in [0, 1] and the limit 0 or more, not {held_out_share}, {limit}")
-    data = CocoKeypoints(annotations, images, skeleton, people_only=False, cache=False)
     if held_out_share:
         data = data.select(lambda image_id: held_out(image_id, held_out_share))
     chosen = set(data.image_ids[: limit or len(data)])
     if not chosen:
-        raise ValueError(f"{annotations}: no image to evaluate on")
-    truth = truth_for(annotations, skeleton, chosen, protocol=protocol)
-    return Trial(data.select(chosen.__contains__), *truth, protocol, annotations)
+        raise ValueError(f"{name}: no image to evaluate on")
+    return data.select(chosen.__contains__)
 
 
 def evaluate_trial(
@@ -98,9 +112,8 @@ def evaluate_trial(
         KeyboardInterrupt: the results so far are kept.
     """
     results: list[dict[str, Any]] = []
-    grouping, changed, done = RightGrouping(), Changes(), 0
-    save = Periodic(lambda: write_json(results_path, results) if results_path else None)
-    try:
+    grouping, changed = RightGrouping(), Changes()
+    with keeping(results, results_path, len(trial.data)) as done:
         for i in tqdm(range(len(trial.data)), disable=None, desc="evaluate", unit="image"):
             sample = trial.data[i]
             instances, counts = look(predictor, sample, truth_detections)
@@ -109,74 +122,36 @@ def evaluate_trial(
                 changed += here
             results += coco_results([(sample.image_id, instances)], category_id=trial.category_id, order=trial.order)
             grouping += counts
-            done += 1
-            save()
+            done()
         metrics = all_numbers(trial.truth, results, grouping, trial.name, trial.protocol)
         announce(metrics)
-        return metrics, changed
-    except KeyboardInterrupt:
-        kept = f"are in {results_path}" if results_path and done else "were done"
-        kept += "" if results_path else "; --results would have kept them"
-        raise KeyboardInterrupt(f"interrupted; {done} of {len(trial.data)} images {kept}") from None
-    finally:  # what was computed is kept, whatever comes in between
-        if done:
-            save.now()
+    return metrics, changed
 
 
-def evaluate_files(
-    *,
-    model: str,
-    annotations: str,
-    images: str,
-    input_size: int | None = None,
-    scales: Sequence[float] | None = None,
-    flip: bool = False,
-    refine: str | None = None,
-    device: str = "auto",
-    held_out_share: float = 0.0,
-    limit: int = 0,
-    json_path: str | None = None,
-    results_path: str | None = None,
-    decode: dict[str, Any] | None = None,
-    protocol: str = "coco",
-    groups: str | None = None,
-) -> Metrics:
-    """``ae evaluate``: the official numbers of a model on a COCO json, printed, and written where asked.
-
-    The truth's keypoints are matched with the model's by name: types that only one of the two has do not count.
-
-    Args:
-        held_out_share, limit: see `open_trial`.
-        refine: single-person model, see `predict.load`; what it changed is counted.
-        decode: settings that replace the model's.
-        protocol, groups: see `protocols.build_protocol`.
-
-    Returns:
-        the metrics.
+@contextmanager
+def keeping(results: list[dict[str, Any]], path: str | None, total: int) -> Iterator[Callable[[], None]]:
+    """Gives a function to call after each of `total` images; the results so far are written to `path` now and then.
 
     Raises:
-        ValueError: for a model, truth or image that cannot be used.
-        OSError: for a file that cannot be written, before any image is read.
-        KeyboardInterrupt: the results so far are kept.
+        KeyboardInterrupt: saying what was kept.
     """
-    rules = build_protocol(protocol, groups)
-    predictor = load(model, device=device, input_size=input_size, scales=scales, flip=flip, refine=refine)
-    predictor = predictor.with_decode(**{str(key): value for key, value in (decode or {}).items()})
-    skeleton = pose_task(predictor).skeleton
-    trial = open_trial(annotations, images, skeleton, held_out_share=held_out_share, limit=limit, protocol=rules)
-    for path in (results_path, json_path):
-        if path:
-            check_writable(path)
-    metrics, changed = evaluate_trial(
-        predictor, trial, results_path=results_path, announce=lambda numbers: say(report(trial, numbers))
-    )
-    if refine:
-        say(f"refined by {refine}: {changed}")
-    if json_path:
-        settings = {"held_out": held_out_share, "protocol": protocol, "refine": refine, **describe(predictor, trial)}
-        refined = {"refined": dataclasses.asdict(changed)} if refine else {}
-        write_json(json_path, {"metrics": metrics, **refined, "model": model, "settings": settings})
-    return metrics
+    count = 0
+    save = Periodic(lambda: write_json(path, results) if path else None)
+
+    def done() -> None:
+        nonlocal count
+        count += 1
+        save()
+
+    try:
+        yield done
+    except KeyboardInterrupt:
+        kept = f"are in {path}" if path and count else "were done"
+        kept += "" if path else "; --results would have kept them"
+        raise KeyboardInterrupt(f"interrupted; {count} of {total} images {kept}") from None
+    finally:  # what was computed is kept, whatever comes in between
+        if count:
+            save.now()
 
 
 def report(trial: Trial, metrics: Metrics) -> str:

@@ -1,0 +1,175 @@
+"""``ae evaluate`` of models that find masks, on a COCO json and on a VOC tree."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from associative_embedding import mask_trial
+from associative_embedding.cli import main
+from associative_embedding.mask_trial import MaskTrial, evaluate_mask_trial, open_mask_trial
+from associative_embedding.metrics.coco_masks import MASK_METRICS, evaluate_masks
+from associative_embedding.predict import Predictor
+from associative_embedding.tasks.segmentation import SegmentationTask
+from associative_embedding.types import Instances
+from test_data_masks import box_mask, compressed, document, plain, polygon, thing, write
+from test_data_voc import tree
+from tiny import tiny_info, tiny_model, tiny_network
+
+CELLS = ("dsb_ap50", "dsb_map", "aji", "pq", "sq", "rq", "precision50", "recall50")
+CLASSES = ("tree", "cow", "cat")  # the truth has no cow; its dog is unknown to the model
+
+
+class Known(Predictor):
+    """Finds the truth of a trial, in the classes of the model, and whatever it is told to invent."""
+
+    def __init__(self, trial: MaskTrial, classes: tuple[str, ...], invent: int = 0) -> None:
+        info = tiny_info(task=SegmentationTask(classes))
+        super().__init__(tiny_network(info), info)
+        self.samples = [trial.data[i] for i in range(len(trial.data))]
+        self.invent = invent
+
+    def __call__(self, source: Any, *, keep_image: bool = True) -> Instances:
+        sample = next(s for s in self.samples if np.array_equal(s.image, source))
+        assert sample.masks is not None
+        assert sample.class_id is not None
+        more = self.invent if len(sample.masks) else 0
+        rows = np.append(np.arange(len(sample.masks)), np.zeros(more, int))
+        classes = np.append(sample.class_id, np.full(more, CLASSES.index("cow")))
+        n = len(rows)
+        return Instances(
+            score=np.linspace(1, 0.5, n).astype(np.float32),
+            class_id=classes + 1,
+            tag=np.zeros((n, 1), np.float32),
+            keypoints=np.zeros((n, 0, 3), np.float32),
+            image_size=sample.masks.size,
+            skeleton=None,
+            masks=sample.masks[rows],
+        )
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> tuple[str, str]:
+    """Two trees and a cat, a dog, a crowd of trees, a tree with a box alone, and an image without objects."""
+    rows = [
+        thing(1, compressed(box_mask(1, 1, 8, 7)), 6),
+        thing(2, [polygon(12, 2, 6, 9)], 6),
+        thing(3, plain(box_mask(2, 12, 9, 6))),
+        thing(4, compressed(box_mask(20, 12, 5, 5)), 9),
+        thing(5, plain(box_mask(25, 1, 9, 9)), 6, iscrowd=1),
+        {**thing(6, None, 6), "bbox": [14, 14, 4, 4]},
+    ]
+    return write(tmp_path, document(*rows))
+
+
+def test_the_truth_itself_is_perfect(coco: tuple[str, str]) -> None:
+    trial = open_mask_trial(*coco, CLASSES)
+    metrics = evaluate_mask_trial(Known(trial, CLASSES), trial)
+    assert tuple(metrics) == (*MASK_METRICS, *CELLS)
+    assert [metrics[key] for key in ("AP", "AR100", "dsb_map", "aji", "pq")] == [1, 1, 1, 1, 1]
+    assert trial.classes == {6: "tree", 4: "cat"}
+    assert trial.unknown == ["dog"]
+
+
+def test_what_is_found_of_a_class_that_the_truth_lacks_does_not_count(coco: tuple[str, str]) -> None:
+    trial = open_mask_trial(*coco, CLASSES)
+    assert evaluate_mask_trial(Known(trial, CLASSES, invent=3), trial)["dsb_map"] == 1
+
+
+def test_classes_of_another_order_are_matched_by_name(coco: tuple[str, str]) -> None:
+    """A model that calls trees cats and cats trees is wrong everywhere, though its masks are right."""
+    trial = open_mask_trial(*coco, CLASSES)
+    swapped = replace(trial, category=trial.category[::-1])
+    assert trial.category.tolist() == [6, -1, 4]
+    metrics = evaluate_mask_trial(Known(trial, CLASSES), swapped)
+    # sample classes go through the same table, so only the COCO truth tells that they were swapped
+    assert metrics["AP"] == 0
+    assert metrics["dsb_map"] == 1
+
+
+def test_a_voc_tree_is_scored_by_its_protocol(tmp_path: Path) -> None:
+    classes = ("person", "cat", "unicorn")
+    trial = open_mask_trial(str(tree(tmp_path)), None, classes, split="train")
+    metrics = evaluate_mask_trial(Known(trial, classes), trial)
+    assert (metrics["mAP50"], metrics["mAP70"], metrics["AP50 person"], metrics["dsb_map"]) == (1, 1, 1, 1)
+    assert len(trial.data) == 2
+    assert "AP70 cat" in mask_trial.report(trial, metrics)
+
+
+def test_a_coco_json_may_be_scored_by_the_rules_of_voc(coco: tuple[str, str]) -> None:
+    trial = open_mask_trial(*coco, CLASSES, protocol="voc")
+    metrics = evaluate_mask_trial(Known(trial, CLASSES), trial)
+    assert (metrics["mAP50"], metrics["AP70 tree"]) == (1, 1)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A network whose every pixel is a tree."""
+    task = SegmentationTask(("tree", "cat"))
+    values = {"task": task, "tag_size": 2, "input_size": 64}
+    return tiny_model(tmp_path_factory.mktemp("model") / "m.safetensors", backbone="mobilenet_v2", **values)
+
+
+def test_the_command_prints_and_writes_the_numbers(
+    model: str, coco: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["--annotations", coco[0], "--images", coco[1]]
+    outputs = ["--json", str(tmp_path / "n.json"), "--results", str(tmp_path / "r.json")]
+    settings = ["--zoom", "2", "--decode", "{threshold: 0.1, regions: false}"]
+    assert main(["evaluate", "--model", model, *files, *outputs, *settings]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "the model has no dog: they do not count"
+    assert shown[1].split() == list(MASK_METRICS)
+    assert shown[3].split() == list(CELLS)
+    written = json.loads((tmp_path / "n.json").read_text())
+    assert (written["settings"]["zoom"], written["settings"]["decode"]["regions"]) == (2.0, False)
+    results = json.loads((tmp_path / "r.json").read_text())
+    assert {row["category_id"] for row in results} <= {4, 6}
+    assert results
+    truth = open_mask_trial(*coco, ("tree", "cat")).truth
+    assert truth is not None
+    again = evaluate_masks(truth, results)
+    assert again == {key: written["metrics"][key] for key in MASK_METRICS}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--protocol", "mpii"], "the protocol mpii is for poses"),
+        (["--split", "val"], "split is of VOC trees"),
+        (["--limit", "-1"], "the limit 0 or more"),
+        (["--zoom", "-2"], "zoom must be in"),
+        (["--refine", "single-person"], "only a model of the task pose can be refined"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(
+    model: str, coco: tuple[str, str], capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(["evaluate", "--model", model, "--annotations", coco[0], "--images", coco[1], *arguments]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_trees_and_folders(tmp_path: Path, coco: tuple[str, str]) -> None:
+    root = str(tree(tmp_path / "voc"))
+    with pytest.raises(ValueError, match="scored by the protocol voc, not coco"):
+        open_mask_trial(root, None, ("cat",), split="val", protocol="coco")
+    with pytest.raises(ValueError, match="a VOC tree needs a split"):
+        open_mask_trial(root, None, ("cat",))
+    with pytest.raises(ValueError, match="--images, the folder of its images, is missing"):
+        open_mask_trial(coco[0], None, CLASSES)
+    with pytest.raises(ValueError, match="no category name in common"):
+        open_mask_trial(*coco, ("unicorn",))
+
+
+def test_poses_are_not_found_tile_by_tile(
+    coco: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    person = tiny_model(tmp_path / "p.safetensors")
+    assert main(["predict", coco[1], "--model", person, "--zoom", "1", "--output", str(tmp_path / "o")]) == 1
+    assert "only objects with masks" in capsys.readouterr().err
