@@ -61,22 +61,21 @@ def rules(task: PoseTask, dimensions: int) -> list[Rule]:
     """The first is the model's own."""
     threshold = task.decode_config.tag_threshold
     rounded, l2, greedy = {"matching": "rounded"}, {"tag_distance": "l2"}, {"assignment": "greedy"}
-    strength = {"matching": "strength"}
+    product = {"matching": "product"}
     same = {"tag_threshold": threshold * dimensions**0.5}  # the Euclidean distance is so much greater
     return [
         Rule("the model's own"),
-        Rule("product", {"matching": "product"}),
-        Rule("strength", strength),
+        Rule("product", product),
         Rule("tags alone", {"matching": "nearest"}),
         Rule("published cost", rounded),
         Rule("published cost, L2, threshold 1", {**rounded, **l2, "tag_threshold": 1.0}),
         Rule("published cost, L2, threshold as great", {**rounded, **l2, **same}),
         Rule("L2, threshold unchanged", l2),
         Rule("greedy", greedy),
-        Rule("greedy, strength", {**greedy, **strength}),
+        Rule("greedy, product", {**greedy, **product}),
         Rule("greedy, published cost", {**greedy, **rounded}),
         *(Rule(f"threshold x {f:g}", {"tag_threshold": f * threshold}) for f in FACTORS),
-        *(Rule(f"strength, threshold x {f:g}", {**strength, "tag_threshold": f * threshold}) for f in (0.7, 1.4)),
+        *(Rule(f"product, threshold x {f:g}", {**product, "tag_threshold": f * threshold}) for f in (0.7, 1.4)),
         *(Rule(f"order: {name}", order=order) for name, order in ORDERS.items()),
     ]
 

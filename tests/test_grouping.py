@@ -89,11 +89,11 @@ def test_strength_weighs_detection_and_group() -> None:
 def test_a_strong_group_is_not_robbed_by_a_doubtful_one() -> None:
     """The person at 0 has two keypoints; a weak second peak at 0.3 is nearer to the third, by a hair."""
     detections = build([0, 1, 1, 2], [0.0, 0.0, 0.3, 0.16], np.array([0.9, 0.9, 0.1, 0.8]))
-    assert group_sequentially(detections, tag_threshold=1.0).group.tolist() == [0, 0, 1, 1]
-    strong = group_sequentially(detections, tag_threshold=1.0, matching="strength")
-    assert strong.group.tolist() == [0, 0, 1, 0]
+    robbed = group_sequentially(detections, tag_threshold=1.0, matching="product")
+    assert robbed.group.tolist() == [0, 0, 1, 1]
+    assert group_sequentially(detections, tag_threshold=1.0).group.tolist() == [0, 0, 1, 0]
     far = build([0, 1, 1, 2], [0.0, 0.0, 1.1, 0.99], np.array([0.9, 0.9, 0.1, 0.8]))
-    assert group_sequentially(far, tag_threshold=1.0, matching="strength").group.tolist() == [0, 0, 1, 1]
+    assert group_sequentially(far, tag_threshold=1.0).group.tolist() == [0, 0, 1, 1]
 
 
 def test_the_settings_are_the_rules() -> None:
@@ -165,7 +165,7 @@ def test_greedy_and_optimal_part_where_the_best_pair_is_dear() -> None:
 
 def test_the_published_cost_lets_the_score_decide_below_a_half() -> None:
     detections = build([0, 1, 1], [0.0, 0.05, 0.45], np.array([0.9, 0.3, 0.8]))
-    assert group_sequentially(detections, tag_threshold=1.0).group.tolist() == [0, 0, 1]
+    assert group_sequentially(detections, tag_threshold=1.0, matching="product").group.tolist() == [0, 0, 1]
     assert group_sequentially(detections, tag_threshold=1.0, matching="rounded").group.tolist() == [0, 1, 0]
 
 

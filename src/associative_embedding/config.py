@@ -81,7 +81,7 @@ class DecodeConfig:
     top_k: int = 30
     tag_threshold: float = 1.0
     tag_distance: Literal["rms", "l2"] = "rms"
-    matching: Literal["product", "nearest", "rounded", "strength"] = "product"
+    matching: Literal["product", "nearest", "rounded", "strength"] = "strength"
     assignment: Literal["optimal", "greedy"] = "optimal"
     fill: bool = True
     fill_threshold: float = 0.05
@@ -220,7 +220,7 @@ class SourceConfig:
         complete: every person of an image is labelled. If not, only the labelled people's surroundings are taught.
         mosaic: probability that several samples are tiled into one.
         overlap: probability that a person of another sample is pasted over this one.
-        rename: source keypoint name -> target keypoint name.
+        rename: source keypoint name -> target keypoint name; for masks category name -> class.
         held_out: share of the images, chosen by image id, that training leaves to validation.
         cache: hold the encoded files in memory.
         split: the image set of a VOC tree, such as "train"; of nothing else.

@@ -97,7 +97,7 @@ def group_sequentially(
     *,
     tag_threshold: float,
     norm: Norm = "rms",
-    matching: Matching = "product",
+    matching: Matching = "strength",
     assignment: Assignment = "optimal",
 ) -> Groups:
     """Visit the steps in ascending order; each group takes at most one detection of a step (paper, section 3.3).
