@@ -125,6 +125,16 @@ def test_classes_are_matched_by_name(tmp_path: Path) -> None:
         CocoMasks(*paths, ["cat", "cat"])
 
 
+def test_categories_may_have_other_names_in_the_file(tmp_path: Path) -> None:
+    paths = write(tmp_path, document())
+    data = CocoMasks(*paths, ("tiger", "tree"), rename={"cat": "tiger"})
+    assert data.category_ids == {"tiger": 4, "tree": 6}
+    class_id = data[0].class_id
+    assert class_id is not None
+    assert class_id.tolist() == [0]
+    assert class_names(paths[0], {"cat": "tiger"}) == ["tiger", "tree", "dog"]
+
+
 def test_crowds_and_boxes_without_masks_are_ignored(tmp_path: Path) -> None:
     content = document(
         thing(1, compressed(box_mask(5, 6, 7, 8))),
@@ -336,8 +346,9 @@ def test_open_masks_holds_out_and_caches(shared: Path) -> None:
     [
         ({"mosaic": 0.5}, r"a\.json: mosaic and overlap are for keypoints"),
         ({"overlap": 0.5}, r"a\.json: mosaic and overlap are for keypoints"),
-        ({"rename": {"a": "b"}}, r"a\.json: rename and complete are for keypoints"),
-        ({"complete": False}, r"a\.json: rename and complete are for keypoints"),
+        ({"rename": {"ca": "tree"}}, r"a\.json: rename of ca, but the file has no such category"),
+        ({"rename": {"cat": "tree"}}, r"'name' 'tree' occurs twice"),
+        ({"complete": False}, r"a\.json: complete is for keypoints"),
         ({"annotations": None}, "masks need annotations"),
         ({"held_out": 0.999999}, r"a\.json: no image to train on is left, held_out: 0\.999999 takes all 2"),
     ],

@@ -11,11 +11,14 @@ import torch
 from associative_embedding.cli import build_recipe, main, parse
 from associative_embedding.config import Recipe
 from associative_embedding.data.synthetic import write_synthetic_dataset
+from associative_embedding.data.voc import VOC_CLASSES
 from associative_embedding.models.zoo import build_network
 from associative_embedding.optimisation import learning_rate
 from associative_embedding.predict import load
 from associative_embedding.skeleton import load_skeleton
 from conftest import ROOT
+from test_data_masks import document, write
+from test_data_voc import tree
 from test_train import log_of
 
 PAPER = {"paper-coco": (17, 138_832_776), "paper-mpii": (16, 138_829_184)}  # keypoint types, parameters
@@ -93,3 +96,76 @@ def test_a_paper_recipe_trains(name: str, tmp_path: Path) -> None:
     predictor = load(tmp_path / "run" / "model.safetensors")
     assert predictor.task.skeleton == skeleton
     assert len(predictor.network.body.outputs) == 4
+
+
+VOC_RECIPES = ("paper-voc-coco", "paper-voc")
+
+
+@pytest.mark.parametrize("name", VOC_RECIPES)
+def test_a_recipe_of_masks_says_what_the_paper_does(name: str) -> None:
+    recipe = read(name)
+    assert tuple(recipe.masks.classes) == VOC_CLASSES
+    with torch.device("meta"):
+        network = build_network("hourglass", 20, recipe.network.tag_size, recipe.network.options)
+        maps = network(torch.empty(1, 3, 256, 256))[-1]
+    assert (maps.heatmap.shape, maps.tag.shape) == ((1, 20, 64, 64), (1, 20, 1, 64, 64))
+    assert (recipe.loss.pull, recipe.loss.push, recipe.loss.tags, recipe.loss.pull_reduction) == (
+        1e-4,
+        1e-4,
+        "pixels",
+        "sum",
+    )
+    assert (recipe.data.input_size, recipe.data.validation_scales, recipe.mask_decode.scales) == (
+        256,
+        (0.5, 1.0, 1.5),
+        "proposals",
+    )
+    assert (recipe.mask_decode.regions, recipe.mask_decode.shifts, recipe.loss.near) == (False, 0, 0)
+
+
+def test_masks_are_taught_on_coco_then_on_voc(tmp_path: Path) -> None:
+    """Both stages start, log, validate, save and go on; the second starts from all that the first learned."""
+    (tmp_path / "coco").mkdir()
+    annotations, images = write(tmp_path / "coco", document())
+    voc = str(tree(tmp_path / "voc"))
+    small = {
+        "network.options": '{"stacks": 2, "widths": [4, 4, 4], "stem": [4, 4, 4]}',
+        "data.input_size": "64",
+        "data.validation_size": "64",
+        "data.workers": "0",
+        "masks.object_size": "[1, 64]",
+        "train.batch": "2",
+        "train.log_every": "1",
+        "train.validate_every": "2",
+        "train.device": "cpu",
+    }
+    of_stage = {
+        "paper-voc-coco": ([{"annotations": annotations, "images": images, "rename": {"tree": "train"}}], {}),
+        "paper-voc": (
+            [{"annotations": voc, "images": f"{voc}/JPEGImages", "split": "train"}],
+            {"network.start": str(tmp_path / "paper-voc-coco" / "model.safetensors")},
+        ),
+    }
+    for name in VOC_RECIPES:
+        sources, changes = of_stage[name]
+        overrides = {
+            **small,
+            **changes,
+            "output": str(tmp_path / name),
+            "data.sources": json.dumps(sources),
+            "data.validation": json.dumps(sources),
+        }
+        arguments = ["train", str(ROOT / "recipes" / f"{name}.yaml")]
+        arguments += [f"--{key}={value}" for key, value in overrides.items()]
+        assert main([*arguments, "--train.steps=2"]) == 0
+        assert main([*arguments, "--train.steps=4"]) == 0
+        log = log_of(tmp_path / name)
+        events = [(row["event"], row["step"]) for row in log]
+        first = [("start", 0), ("train", 1), ("train", 2), ("validation", 2)]
+        assert events == [*first, ("start", 2), ("train", 3), ("train", 4), ("validation", 4)]
+    assert log[0]["fresh"] == 0
+    model = str(tmp_path / "paper-voc" / "model.safetensors")
+    numbers = tmp_path / "numbers.json"
+    files = ["--annotations", voc, "--split", "val", "--json", str(numbers)]
+    assert main(["evaluate", "--model", model, *files]) == 0
+    assert {"mAP50", "mAP70"} <= json.loads(numbers.read_text())["metrics"].keys()

@@ -47,8 +47,8 @@ def evaluate_files(
         refine: single-person model, see `predict.load`; what it changed is counted.
         held_out_share, limit: see `trial.open_trial`.
         decode: settings that replace the model's.
-        protocol: of poses "coco" (None), "crowdpose" or "mpii", see `protocols.build_protocol`; of masks "coco" or "voc",
-            None = the one of the truth's format.
+        protocol: of poses "coco" (None), "crowdpose" or "mpii", see `protocols.build_protocol`; of masks "coco" or
+            "voc", None = the one of the truth's format.
         groups: see `protocols.build_protocol`.
 
     Returns:

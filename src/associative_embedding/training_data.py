@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,11 +42,13 @@ def open_source(source: SourceConfig, skeleton: Skeleton, *, part: str) -> CocoK
     return take_part(data, source, part, "no image has a labelled person")
 
 
-def mask_images(path: str, images: str | None, classes: Sequence[str], split: str) -> CocoMasks | VocMasks:
+def mask_images(
+    path: str, images: str | None, classes: Sequence[str], split: str, rename: Mapping[str, str] | None = None
+) -> CocoMasks | VocMasks:
     """All images of a COCO json, or of an image set of a VOC tree, without holding their files in memory."""
     if is_voc(path):
         return VocMasks(path, split, classes, images=images, cache=False)
-    return CocoMasks(path, images or "", classes, cache=False)
+    return CocoMasks(path, images or "", classes, rename=rename, cache=False)
 
 
 def open_masks(source: SourceConfig, classes: Sequence[str], *, part: str) -> CocoMasks | VocMasks:
@@ -57,7 +59,7 @@ def open_masks(source: SourceConfig, classes: Sequence[str], *, part: str) -> Co
     """
     path = check_mask_source(source)
     none = "the image set is empty" if is_voc(path) else "there is none"
-    return take_part(mask_images(path, source.images, classes, source.split), source, part, none)
+    return take_part(mask_images(path, source.images, classes, source.split, source.rename), source, part, none)
 
 
 def source_classes(source: SourceConfig) -> list[str]:
@@ -67,7 +69,7 @@ def source_classes(source: SourceConfig) -> list[str]:
         ValueError: for annotations that cannot be read.
     """
     path = check_mask_source(source)
-    return list(VOC_CLASSES) if is_voc(path) else class_names(path)
+    return list(VOC_CLASSES) if is_voc(path) else class_names(path, source.rename)
 
 
 def is_voc(annotations: str) -> bool:
@@ -88,8 +90,10 @@ def check_mask_source(source: SourceConfig) -> str:
         raise ValueError(f"{source.annotations}: split is of VOC trees, but this is no folder with SegmentationObject")
     if source.mosaic or source.overlap:
         raise ValueError(f"{source.annotations}: mosaic and overlap are for keypoints, not for masks: set both to 0")
-    if source.rename or not source.complete:
-        raise ValueError(f"{source.annotations}: rename and complete are for keypoints, not for masks: leave them out")
+    if not source.complete:
+        raise ValueError(f"{source.annotations}: complete is for keypoints, not for masks: leave it out")
+    if source.rename and is_voc(source.annotations):
+        raise ValueError(f"{source.annotations}: rename is for COCO jsons; a VOC tree's classes have their names")
     return source.annotations
 
 

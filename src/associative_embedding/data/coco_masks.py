@@ -51,6 +51,7 @@ class CocoMasks(ImageFolder[MaskRecord]):
         annotations: a COCO json.
         images: the folder that each ``file_name`` is relative to.
         classes: C names of what is taught.
+        rename: category name in the file -> class, where they differ (``{"couch": "sofa"}``).
         image_ids: read these only; None = all.
         cache: hold the encoded files in memory (see `cached`).
         objects_only: leave out images without an object.
@@ -69,6 +70,7 @@ class CocoMasks(ImageFolder[MaskRecord]):
         images: str,
         classes: Sequence[str],
         *,
+        rename: Mapping[str, str] | None = None,
         image_ids: Container[int] | None = None,
         cache: bool = True,
         objects_only: bool = False,
@@ -76,7 +78,7 @@ class CocoMasks(ImageFolder[MaskRecord]):
         check_folder(images)
         self.source = annotations
         document = read_coco(annotations)
-        known = ids_by_name(annotations, document)
+        known = ids_by_name(annotations, document, rename or {})
         check_classes(annotations, classes, known)
         self.category_ids = {name: known[name] for name in classes if name in known}
         self.labelled = np.array([name in known for name in classes])
@@ -106,30 +108,35 @@ class CocoMasks(ImageFolder[MaskRecord]):
         )
 
 
-def category_ids(annotations: str) -> dict[str, int]:
+def category_ids(annotations: str, rename: Mapping[str, str] | None = None) -> dict[str, int]:
     """Category name -> id, in the order of the ids.
 
     Raises:
-        ValueError: for a file that is not COCO, or categories that share a name.
+        ValueError: for a file that is not COCO, categories that share a name, or a renamed one that is not there.
     """
-    return ids_by_name(annotations, read_coco(annotations))
+    return ids_by_name(annotations, read_coco(annotations), rename or {})
 
 
-def class_names(annotations: str) -> list[str]:
+def class_names(annotations: str, rename: Mapping[str, str] | None = None) -> list[str]:
     """The names of the categories in the order of their ids."""
-    return list(category_ids(annotations))
+    return list(category_ids(annotations, rename))
 
 
-def ids_by_name(path: str, document: Mapping[str, Any]) -> dict[str, int]:
+def ids_by_name(path: str, document: Mapping[str, Any], rename: Mapping[str, str]) -> dict[str, int]:
     """See `category_ids`."""
     ids: dict[str, int] = {}
+    seen: set[str] = set()
     for category in document["categories"]:
         number, name = int_id(category, f"{path}: category"), category.get("name")
         if not isinstance(name, str) or not name:
             raise ValueError(f"{path}: category {number}: 'name' must be a text, not {name!r}")
+        seen.add(name)
+        name = rename.get(name, name)
         if name in ids or number in ids.values():
             raise ValueError(f"{path}: category {number}: 'id' or 'name' {name!r} occurs twice")
         ids[name] = number
+    if unknown := sorted(set(rename) - seen):
+        raise ValueError(f"{path}: rename of {', '.join(unknown)}, but the file has no such category")
     return dict(sorted(ids.items(), key=lambda item: item[1]))
 
 
