@@ -220,6 +220,20 @@ def test_padding_stays_black_and_grey_is_grey() -> None:
     assert not np.array_equal(vary_colours(image, rng, replace(PLAIN, blur=1)), image)
 
 
+def test_inverted_images_are_the_negative_with_black_padding() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (32, 64, 3), dtype=np.uint8)
+    sample = Sample(image, np.zeros((0, 1, 3), np.float32), np.zeros(0, np.float32), np.ones(1, bool))
+    seen = [
+        augment(sample, np.random.default_rng(0), replace(PLAIN, invert=share), (64, 64), 4, np.arange(1))[0].image
+        for share in (0.0, 1.0)
+    ]
+    inside = np.zeros((64, 64), bool)
+    inside[16:48] = True
+    assert np.array_equal(seen[1][inside], 255 - seen[0][inside])
+    assert not seen[0][~inside].any()
+    assert not seen[1][~inside].any()
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -232,6 +246,7 @@ def test_padding_stays_black_and_grey_is_grey() -> None:
         {"mirror": 1.1},
         {"grey": -0.1},
         {"blur": 2},
+        {"invert": 2},
     ],
 )
 def test_settings_out_of_range(values: dict[str, object]) -> None:

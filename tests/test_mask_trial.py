@@ -14,7 +14,7 @@ from associative_embedding import mask_trial
 from associative_embedding.cli import main
 from associative_embedding.mask_trial import MaskTrial, evaluate_mask_trial, open_mask_trial
 from associative_embedding.metrics.coco_masks import MASK_METRICS, evaluate_masks
-from associative_embedding.predict import Predictor
+from associative_embedding.predict import Predictor, load
 from associative_embedding.tasks.segmentation import SegmentationTask
 from associative_embedding.types import Instances
 from test_data_masks import box_mask, compressed, document, plain, polygon, thing, write
@@ -173,3 +173,14 @@ def test_poses_are_not_found_tile_by_tile(
     person = tiny_model(tmp_path / "p.safetensors")
     assert main(["predict", coco[1], "--model", person, "--zoom", "1", "--output", str(tmp_path / "o")]) == 1
     assert "only objects with masks" in capsys.readouterr().err
+
+
+def test_the_shipped_model_finds_nuclei_in_real_images(shared: Path) -> None:
+    """Twelve images that it was not trained on, by the rule of the 2018 Data Science Bowl."""
+    folder = shared / "data/segmentation/dsb2018"
+    trial = open_mask_trial(
+        str(folder / "annotations.json"), str(folder / "images"), ("nucleus",), held_out_share=0.1, limit=12
+    )
+    metrics = evaluate_mask_trial(load("nuclei"), trial)
+    assert metrics["dsb_ap50"] is not None
+    assert metrics["dsb_ap50"] > 0.75

@@ -111,7 +111,6 @@ class MaskDecodeConfig:
         bandwidth: root mean square tag distance that two objects' tags lie apart at least.
         regions: pixels share an object only inside of one connected region, and an object is one connected region.
             Otherwise tags alone decide (the paper's).
-        shifts: mean-shift steps from a mode of the tag histogram to the identifier (0 = the histogram's, the paper's).
         min_weight: a mode needs so much foreground (map pixels times their heat) around it.
         min_size: connected regions with fewer image pixels are dropped.
         min_score: objects with a lower score are dropped.
@@ -123,7 +122,6 @@ class MaskDecodeConfig:
     threshold: float = 0.5
     bandwidth: float = 0.5
     regions: bool = True
-    shifts: int = 0
     min_weight: float = 2.0
     min_size: int = 10
     min_score: float = 0.0
@@ -134,7 +132,6 @@ class MaskDecodeConfig:
         ranges: dict[str, Range] = {
             "threshold": POSITIVE,
             "bandwidth": POSITIVE,
-            "shifts": NOT_NEGATIVE,
             "min_weight": NOT_NEGATIVE,
             "min_size": NOT_NEGATIVE,
             "min_score": SHARE,
@@ -254,6 +251,8 @@ class Augment:
             quarter of it, in radians, of hue.
         grey: probability of no colour at all.
         blur: probability of a slight blur.
+        invert: probability of the negative. Stained cells are dark on bright, fluorescent ones bright on dark: each
+            kind then teaches the other.
     """
 
     rotation: float = 30.0
@@ -263,6 +262,7 @@ class Augment:
     colour: float = 0.4
     grey: float = 0.05
     blur: float = 0.05
+    invert: float = 0.0
 
     def __post_init__(self) -> None:
         check("augment: ", self, {})
@@ -270,7 +270,7 @@ class Augment:
             raise ValueError(f"augment: scale must be 0 < low <= high, not {self.scale}")
         if self.rotation < 0 or self.shift < 0 or not 0 <= self.colour < 1:
             raise ValueError("augment: rotation and shift must not be negative and colour must lie in [0, 1)")
-        for name in ("mirror", "grey", "blur"):
+        for name in ("mirror", "grey", "blur", "invert"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"augment: {name} is a probability, not {getattr(self, name)}")
 

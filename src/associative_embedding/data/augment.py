@@ -105,6 +105,8 @@ def augment(
         rotation=rng.uniform(-settings.rotation, settings.rotation),
         mirror=mirror,
     )
+    if rng.random() < settings.invert:  # before the view, whose padding is black and stays so
+        sample = replace(sample, image=cv2.bitwise_not(sample.image))
     seen = view(sample, geometry, flip_index if mirror else None)
     return replace(seen, image=vary_colours(seen.image, rng, settings)), geometry
 

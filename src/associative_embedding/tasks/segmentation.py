@@ -134,7 +134,6 @@ class SegmentationTask:
             bandwidth=config.bandwidth,
             region=connected_region(foreground)[y, x] if config.regions else None,
             min_weight=config.min_weight,
-            shifts=config.shifts,
         )
         labels = np.zeros(heatmap.shape, np.int32)
         labels[y, x] = groups.group + 1
