@@ -134,6 +134,15 @@ def test_a_large_image_is_seen_in_tiles(model: Path, large: tuple[np.ndarray, Ma
         predictor.explain(image)
 
 
+def test_a_tile_is_all_that_the_network_sees_however_large_the_image(model: Path) -> None:
+    predictor = load(model)
+    seen: list[tuple[int, ...]] = []
+    predictor.network.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape)))
+    predictor(np.zeros((300, 900, 3), np.uint8))
+    assert len(seen) > 50
+    assert set(seen) == {(1, 3, SIDE, SIDE)}
+
+
 @pytest.mark.parametrize("scales", ["proposals", "stacked"])
 def test_several_sizes_and_the_mirror(model: Path, large: tuple[np.ndarray, Masks], scales: str) -> None:
     image, truth = large
