@@ -16,13 +16,14 @@ import associative_embedding as package
 SOURCE = Path(package.__file__).parent
 NAME = package.__name__
 LAYERS = [
-    "version errors types skeleton geometry masks rle config device",
-    "losses detect grouping modes views tiles",
-    "models data metrics strokes draw draw_masks draw_tags image_io coco_json matlab download output movenet",
+    "version errors types skeleton geometry masks rle config device ahead",
+    "losses detect grouping modes linking smoothing views tiles",
+    "models data metrics strokes draw draw_masks draw_tags image_io "
+    "coco_json matlab download output movenet video_io video_results window",
     "tasks",
     "checkpoint optimisation interrupt journal training_state training_data recipe_file "
-    "train evaluate trial compare truth protocols predict refine crop_accuracy mask_accuracy mask_trial "
-    "run_predict run_evaluate foreign convert",
+    "train evaluate trial compare truth protocols predict refine crop_accuracy mask_accuracy mask_trial track_trial "
+    "run_predict run_video run_evaluate foreign convert",
     "cli cli_data __main__",
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules.split()}

@@ -27,6 +27,7 @@ def build_synthetic(parser: ArgumentParser) -> ArgumentParser:
     add("--size", type=int, default=256, help="side of the images, pixels")
     add("--people", type=int, nargs=2, default=[1, 3], help="fewest and most in an image")
     add("--seed", type=int, default=0)
+    add("--frames", type=int, default=0, help="draw videos of so many frames, as many as --images, of moving figures")
     return parser
 
 
@@ -39,9 +40,18 @@ def build_mpii(parser: ArgumentParser) -> ArgumentParser:
     return parser
 
 
+def build_split(parser: ArgumentParser) -> ArgumentParser:
+    add = parser.add_argument
+    add("annotations", type=str, help="a COCO json")
+    add("--output", type=str, required=True, help="folder of train.json and test.json")
+    add("--last", type=float, required=True, help="share of the images, from the end on, that goes to test.json")
+    return parser
+
+
 DATA_BUILDERS: dict[str, tuple[Callable[[ArgumentParser], ArgumentParser], str]] = {
     "synthetic": (build_synthetic, "draw figures"),
     "mpii": (build_mpii, "MPII Human Pose's annotation to a COCO json"),
+    "split": (build_split, "a COCO json of a video into its beginning and its end"),
 }
 
 
@@ -50,17 +60,16 @@ def run_data(options: Namespace) -> int:
 
 
 def run_synthetic(options: Namespace) -> int:
+    from associative_embedding.data.moving import write_moving_dataset
     from associative_embedding.data.synthetic import write_synthetic_dataset
     from associative_embedding.skeleton import load_skeleton
 
-    path = write_synthetic_dataset(
-        options.folder,
-        load_skeleton(options.skeleton),
-        images=options.images,
-        seed=options.seed,
-        size=(options.size, options.size),
-        people=tuple(options.people),
-    )
+    settings = {"seed": options.seed, "size": (options.size, options.size), "people": tuple(options.people)}
+    skeleton = load_skeleton(options.skeleton)
+    if options.frames:
+        path = write_moving_dataset(options.folder, skeleton, options.images, options.frames, **settings)
+    else:
+        path = write_synthetic_dataset(options.folder, skeleton, options.images, **settings)
     print(path)
     return 0
 
@@ -72,4 +81,15 @@ def run_mpii(options: Namespace) -> int:
     return 0
 
 
-DATA_COMMANDS: dict[str, Callable[[Any], int]] = {"synthetic": run_synthetic, "mpii": run_mpii}
+def run_split(options: Namespace) -> int:
+    from associative_embedding.data.split import write_split
+
+    print(*write_split(options.annotations, options.output, options.last), sep="\n")
+    return 0
+
+
+DATA_COMMANDS: dict[str, Callable[[Any], int]] = {
+    "synthetic": run_synthetic,
+    "mpii": run_mpii,
+    "split": run_split,
+}

@@ -103,6 +103,37 @@ class DecodeConfig:
 
 
 @dataclass(frozen=True)
+class LinkConfig:
+    """Instances of frames -> tracks. Travels with a model of the task "tracking"; others take the defaults.
+
+    Attributes:
+        by: what says that two instances are one: their "tags", where they should be at constant velocity ("motion"), or
+            "both".
+        tag_threshold: root mean square tag distance from which they are not.
+        max_distance: distance from where a track should be, in sizes of an object, from which they are not.
+        max_gap: a track may be unseen for so many frames and be found again near its place.
+        memory: and for so many by its tag alone; after that it is forgotten, and a new track begins.
+        min_frames: an instance has no track id before it was seen in so many frames.
+        start_score: lowest score of an instance that begins a track.
+    """
+
+    by: Literal["both", "tags", "motion"] = "both"
+    tag_threshold: float = 1.0
+    max_distance: float = 1.0
+    max_gap: int = 15
+    memory: int = 90
+    min_frames: int = 2
+    start_score: float = 0.2
+
+    def __post_init__(self) -> None:
+        ranges: dict[str, Range] = {"min_frames": ONE_OR_MORE, "start_score": SHARE}
+        numbers = dict.fromkeys(("tag_threshold", "max_distance"), POSITIVE)
+        check("link.", self, ranges | numbers | dict.fromkeys(("max_gap", "memory"), NOT_NEGATIVE))
+        if self.memory < self.max_gap:
+            raise ValueError(f"link.memory must be at least max_gap = {self.max_gap}, not {self.memory}")
+
+
+@dataclass(frozen=True)
 class MaskDecodeConfig:
     """Maps -> objects. Travels with the model, as the best values depend on it.
 
@@ -292,6 +323,7 @@ class DataConfig:
         zoom: input pixels per image pixel: images keep their scale, and large ones are seen in tiles of
             `validation_size` (0 = the whole image is fitted into that).
         validation_scales: of that size, over which is averaged, and the model's default afterwards.
+        reach: of the task "tracking": frames of a video that are compared lie at most so many apart.
     """
 
     sources: list[SourceConfig] = field(default_factory=list)
@@ -306,9 +338,11 @@ class DataConfig:
     zoom: float = 0.0
     validation_scales: tuple[float, ...] = (1.0,)
     augment: Augment = field(default_factory=Augment)
+    reach: int = 30
 
     def __post_init__(self) -> None:
         ranges: dict[str, Range] = {
+            "reach": ONE_OR_MORE,
             "input_size": ("a positive multiple of 32", lambda v: v > 0 and v % 32 == 0),
             "validation_size": ("within 32..4096", lambda v: 32 <= v <= 4096),
             "sigma": POSITIVE,
@@ -426,19 +460,21 @@ class Recipe:
 
     Attributes:
         output: its folder.
-        task: "pose" (everybody in an image), "single-person" (the one that a crop shows, to refine what was found) or
-            "segmentation".
-        decode: settings of a "pose" model.
+        task: "pose" (everybody in an image), "single-person" (the one that a crop shows, to refine what was found),
+            "segmentation", or "tracking" (as pose, of videos: everybody keeps their tag).
+        decode: settings of a "pose" or "tracking" model.
+        link: of a "tracking" model.
         masks, mask_decode: of a "segmentation" model.
         refine: settings of a "single-person" model.
     """
 
     output: str = "runs/run"
-    task: Literal["pose", "segmentation", "single-person"] = "pose"
+    task: Literal["pose", "segmentation", "single-person", "tracking"] = "pose"
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
+    link: LinkConfig = field(default_factory=LinkConfig)
     masks: MaskConfig = field(default_factory=MaskConfig)
     mask_decode: MaskDecodeConfig = field(default_factory=MaskDecodeConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)

@@ -6,11 +6,12 @@ Every picture is ``(H, W, 3)`` uint8 RGB. Each shape has a dark rim, so that it 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
 
-from associative_embedding.draw_masks import draw_masks
+from associative_embedding.draw_masks import COLOURS, draw_masks
 from associative_embedding.skeleton import Skeleton, split_side
 from associative_embedding.strokes import (
     RIM,
@@ -28,6 +29,7 @@ from associative_embedding.strokes import (
 from associative_embedding.types import Array, Instances
 
 SIDE_COLOURS: dict[str, Colour] = {"l": (0, 229, 255), "r": (255, 145, 0), "": WHITE}  # left, right, middle
+GREY = 150  # of an instance that has no track yet
 MIN_KEYPOINT_SCORE = 0.1  # of a keypoint in pictures: those that decoding fills in below it are guesses, not shown
 
 
@@ -38,12 +40,14 @@ def draw_instances(
     scores: bool = False,
     threshold: float = MIN_KEYPOINT_SCORE,
     boxes: bool = False,
+    trails: Mapping[int, Array] | None = None,
 ) -> Array:
     """The image with the skeletons or masks over it; the best instance lies on top.
 
     Limbs have the colour of their instance; keypoints are cyan on the left, orange on the right and white in the
     middle. Widths follow the size of the instance, within bounds of the size of the image. Of masks, see
-    `draw_masks.draw_masks`.
+    `draw_masks.draw_masks`. Instances with a track id have its colour and number, in every frame the same; those that
+    have none yet are grey.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB of ``instances.image_size``.
@@ -51,6 +55,7 @@ def draw_instances(
             where it fits.
         threshold: keypoints with a lower score, in [0, 1], are not drawn, nor are their limbs. Nothing to masks.
         boxes: draw the box around the drawn keypoints or the mask.
+        trails: track id -> ``(n, 2)`` where it was, oldest first, in image pixels; drawn below.
 
     Raises:
         ValueError: for an image of another shape, type or size, or a threshold outside of [0, 1].
@@ -61,26 +66,49 @@ def draw_instances(
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold must be in [0, 1], not {threshold}")
     canvas = image.copy()
+    for number, points in (trails or {}).items():
+        draw_trail(canvas, points, to_colour(track_colours(np.array([number]))[0]))
+    texts = _texts(instances, scores)
     if instances.masks is not None:
-        texts = [_text(instances, i) for i in range(len(instances))] if scores else []
-        draw_masks(canvas, instances.masks, texts=texts, boxes=boxes)
+        colours = None if instances.track_id is None else track_colours(instances.track_id)
+        draw_masks(canvas, instances.masks, texts=texts, boxes=boxes, colours=colours)
     elif instances.skeleton is not None:
-        _draw_skeletons(canvas, instances, instances.skeleton, scores=scores, threshold=threshold, boxes=boxes)
+        _draw_skeletons(canvas, instances, instances.skeleton, texts=texts, threshold=threshold, boxes=boxes)
     return canvas
 
 
-def _text(instances: Instances, i: int) -> str:
-    score = f"{instances.score[i]:.2f}"
-    if len(instances.class_names) < 2:
-        return score
-    class_id = int(instances.class_id[i])
-    return f"{instances.class_names.get(class_id, class_id)} {score}"
+def _texts(instances: Instances, scores: bool) -> list[str]:
+    """What is written beside each instance: its track, its class where there are several, its score."""
+    texts = []
+    for i in range(len(instances)):
+        words = []
+        if instances.track_id is not None and instances.track_id[i] >= 0:
+            words.append(f"#{instances.track_id[i]}")
+        if scores and instances.masks is not None and len(instances.class_names) > 1:
+            class_id = int(instances.class_id[i])
+            words.append(str(instances.class_names.get(class_id, class_id)))
+        texts.append(" ".join([*words, f"{instances.score[i]:.2f}"] if scores else words))
+    return texts
+
+
+def track_colours(track_id: Array) -> Array:
+    """``(N, 3)`` uint8 RGB: of each track its own, grey for -1."""
+    colours = palette(COLOURS)[(track_id - 1) % COLOURS]
+    return np.where((track_id >= 0)[:, None], colours, np.uint8(GREY))
+
+
+def draw_trail(canvas: Array, points: Array, colour: Colour) -> None:
+    """The way of a track, fading towards the past; drawn upon the picture."""
+    width = max(0.7, 0.0012 * math.sqrt(canvas.shape[0] * canvas.shape[1]))
+    for i in range(len(points) - 1):
+        share = (i + 1) / len(points)
+        draw_line(canvas, points[i], points[i + 1], width * (0.4 + 0.6 * share), colour)
 
 
 def _draw_skeletons(
-    canvas: Array, instances: Instances, skeleton: Skeleton, *, scores: bool, threshold: float, boxes: bool
+    canvas: Array, instances: Instances, skeleton: Skeleton, *, texts: list[str], threshold: float, boxes: bool
 ) -> None:
-    colours = palette(len(instances))
+    colours = palette(len(instances)) if instances.track_id is None else track_colours(instances.track_id)
     labels = []
     for i in reversed(range(len(instances))):
         keypoints = np.asarray(instances.keypoints[i], dtype=np.float64)
@@ -94,8 +122,8 @@ def _draw_skeletons(
         if boxes:
             draw_box(canvas, low - 2.5 * radius, high + 2.5 * radius, radius * 0.7, colour)
         _draw_skeleton(canvas, xy, shown, skeleton, radius, colour)
-        if scores:
-            labels.append((f"{instances.score[i]:.2f}", low - 2.5 * radius, colour))
+        if texts[i]:
+            labels.append((texts[i], low - 2.5 * radius, colour))
     plates: list[Plate] = []
     for text, corner, colour in reversed(labels):  # after all people, so that no limb hides a number
         draw_label(canvas, text, corner, colour, plates)

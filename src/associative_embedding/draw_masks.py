@@ -29,7 +29,9 @@ OVERVIEW = 1024  # pixels of the long side at which neighbours are looked for
 CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
-def draw_masks(canvas: Array, masks: Masks, *, texts: Sequence[str] = (), boxes: bool = False) -> None:
+def draw_masks(
+    canvas: Array, masks: Masks, *, texts: Sequence[str] = (), boxes: bool = False, colours: Array | None = None
+) -> None:
     """Draw regions upon a picture, the first on top.
 
     The outline is the region's own border, a pixel wide in pictures of up to about 700 pixels a side; a dark seam
@@ -40,8 +42,9 @@ def draw_masks(canvas: Array, masks: Masks, *, texts: Sequence[str] = (), boxes:
         masks: N regions.
         texts: N texts, or none. Each is written into its region if that is large enough and the place is free.
         boxes: draw the box around each region.
+        colours: ``(N, 3)`` uint8 RGB; by default such that neighbours differ.
     """
-    colours = mask_colours(masks)
+    colours = mask_colours(masks) if colours is None else colours
     width = max(1, round(math.sqrt(masks.size[0] * masks.size[1]) / 500))
     for i in reversed(range(len(masks))):
         if masks.crops[i].any():
@@ -51,7 +54,8 @@ def draw_masks(canvas: Array, masks: Masks, *, texts: Sequence[str] = (), boxes:
             draw_box(canvas, np.array([x, y]), np.array([x + w, y + h]), 0.5 * width, to_colour(colour))
     taken: list[Plate] = []
     for i, text in enumerate(texts):
-        _write_inside(canvas, text, masks.corners[i], masks.crops[i], to_colour(colours[i]), taken)
+        if text:
+            _write_inside(canvas, text, masks.corners[i], masks.crops[i], to_colour(colours[i]), taken)
 
 
 def _draw_mask(canvas: Array, corner: Array, crop: Array, colour: Colour, width: int) -> None:

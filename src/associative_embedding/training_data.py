@@ -13,6 +13,7 @@ import torch
 from associative_embedding.config import DataConfig, Recipe, RefineConfig, SourceConfig
 from associative_embedding.data.coco import CocoKeypoints, held_out
 from associative_embedding.data.coco_masks import CocoMasks, class_names
+from associative_embedding.data.frames import FramePairs
 from associative_embedding.data.images import ImageFolder
 from associative_embedding.data.loader import Mixture, Samples, TrainingStream, batches
 from associative_embedding.data.people import PersonCrops
@@ -23,9 +24,11 @@ from associative_embedding.tasks.segmentation import SegmentationTask
 from associative_embedding.tasks.single_pose import SinglePersonTask
 from associative_embedding.tasks.target import ImageTarget, collate
 from associative_embedding.tasks.task import Task
+from associative_embedding.tasks.tracking import TrackingTask
 from associative_embedding.types import Array, Sample, Target
 
 D = TypeVar("D", bound=ImageFolder[Any])
+Row = tuple[Array, list[ImageTarget]]  # an image, and what it teaches at each stride
 
 
 def open_source(source: SourceConfig, skeleton: Skeleton, *, part: str) -> CocoKeypoints:
@@ -123,6 +126,17 @@ def open_people(source: SourceConfig, images: CocoKeypoints, config: RefineConfi
     return people
 
 
+def open_pairs(source: SourceConfig, images: CocoKeypoints, reach: int) -> FramePairs:
+    """The pairs of frames of a source.
+
+    Raises:
+        ValueError: when it has no track ids, or frames are to be composed.
+    """
+    if source.mosaic or source.overlap:
+        raise ValueError(f"{source.annotations}: mosaic and overlap are for the task pose, leave them out for tracking")
+    return FramePairs(images, reach)
+
+
 def build_task(recipe: Recipe) -> Task:
     """
     Raises:
@@ -136,6 +150,15 @@ def build_task(recipe: Recipe) -> Task:
     skeleton = load_skeleton(data.skeleton)
     if recipe.task == "single-person":
         return SinglePersonTask(skeleton, recipe.refine, sigma=data.sigma, sigma_growth=data.sigma_growth)
+    if recipe.task == "tracking":
+        return TrackingTask(
+            skeleton,
+            recipe.decode,
+            sigma=data.sigma,
+            sigma_growth=data.sigma_growth,
+            link=recipe.link,
+            reach=data.reach,
+        )
     return PoseTask(skeleton, recipe.decode, sigma=data.sigma, sigma_growth=data.sigma_growth)
 
 
@@ -145,7 +168,9 @@ def open_samples(source: SourceConfig, task: Task) -> Samples:
         return open_masks(source, task.classes, part="train")
     assert isinstance(task, (PoseTask, SinglePersonTask))
     images = open_source(source, task.skeleton, part="train")
-    return open_people(source, images, task.decode_config) if isinstance(task, SinglePersonTask) else images
+    if isinstance(task, SinglePersonTask):
+        return open_people(source, images, task.decode_config)
+    return open_pairs(source, images, task.reach) if isinstance(task, TrackingTask) else images
 
 
 def build_stream(data: DataConfig, task: Task, *, stride: int, seed: int) -> TrainingStream:
@@ -173,19 +198,21 @@ def build_stream(data: DataConfig, task: Task, *, stride: int, seed: int) -> Tra
 
 @dataclass(frozen=True)
 class Encode:
-    """Sample -> the arrays of one row of a batch; a class so that loader processes can be sent it."""
+    """Sample -> a row of a batch for each of its frames; a class so that loader processes can be sent it."""
 
     task: Task
     strides: tuple[int, ...]
 
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> tuple[Array, list[ImageTarget]]:
-        return sample.image, [self.task.encode(sample, stride=stride, rng=rng) for stride in self.strides]
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> list[Row]:
+        frames = [sample] if sample.later is None else [sample, sample.later]
+        return [(f.image, [self.task.encode(f, stride=s, rng=rng) for s in self.strides]) for f in frames]
 
 
-def collate_strides(rows: Sequence[tuple[Array, list[ImageTarget]]]) -> tuple[torch.Tensor, list[Target]]:
-    """A batch of images and, for each stride, their targets; see `tasks.target.collate`."""
-    images, targets = zip(*rows, strict=True)
-    batches = [collate(list(zip(images, column, strict=True))) for column in zip(*targets, strict=True)]
+def collate_strides(scenes: Sequence[list[Row]]) -> tuple[torch.Tensor, list[Target]]:
+    """A batch of images, the frames of a video one after the other, and for each stride their targets."""
+    images, targets = zip(*(row for scene in scenes for row in scene), strict=True)
+    frames = len(scenes[0])
+    batches = [collate(list(zip(images, column, strict=True)), frames) for column in zip(*targets, strict=True)]
     return batches[0][0], [target for _, target in batches]
 
 

@@ -40,6 +40,8 @@ class Sample:
         masks: the N regions, or None.
         class_id: ``(N,)`` int64 in ``[0, C)``, or None where masks is.
         focus: ``(4,)`` box x, y, width, height that training views are made around, or None: the whole image.
+        track_id: ``(N,)`` int64: instances of one video that have the same one are the same; or None.
+        later: another frame of the same video, whose tags are compared with this one's; or None.
     """
 
     image: Array
@@ -52,6 +54,8 @@ class Sample:
     masks: Masks | None = None
     class_id: Array | None = None
     focus: Array | None = None
+    track_id: Array | None = None
+    later: Sample | None = None
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
@@ -73,8 +77,9 @@ class TagSamples:
 
     Attributes:
         batch, channel, y, x: ``(M,)`` int64 index into ``(B, C, h, w)``.
-        group: ``(M,)`` int64 in ``[0, G)``, unique over the whole batch; a group lies in one batch element.
-        groups: ``(G,)`` int64, the batch element of each group.
+        group: ``(M,)`` int64 in ``[0, G)``, unique over the whole batch; a group lies in one batch element, or a track
+            in the frames of one video, which follow each other in the batch.
+        groups: ``(G,)`` int64, the batch element (of a track, that of the first frame) of each group.
     """
 
     batch: torch.Tensor
@@ -181,6 +186,7 @@ class Instances:
         image: the ``(H, W, 3)`` uint8 RGB picture it was found in, kept for ``draw()``; or None.
         source: file name or URL.
         masks: the N regions, or None.
+        track_id: ``(N,)`` int64, in a video: those with the same one are the same; -1 = not known (yet). Or None.
         class_names: category id -> name, of all that could have been found; the skeleton's name where it is empty.
     """
 
@@ -193,6 +199,7 @@ class Instances:
     image: Array | None = field(default=None, repr=False, compare=False)
     source: str = ""
     masks: Masks | None = field(default=None, compare=False)
+    track_id: Array | None = None
     class_names: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -201,6 +208,8 @@ class Instances:
             raise ValueError(f"keypoints must be (N, K, 3) = ({n}, {k}, 3), not {self.keypoints.shape}")
         if len(self.class_id) != n or len(self.tag) != n:
             raise ValueError(f"score, class_id and tag must have the same length {n}")
+        if self.track_id is not None and len(self.track_id) != n:
+            raise ValueError(f"track_id must have the length {n}, not {len(self.track_id)}")
         if self.masks is not None and (len(self.masks) != n or self.masks.size != tuple(self.image_size)):
             raise ValueError(f"masks must be {n} of an image of {self.image_size}, not {self.masks}")
 
@@ -219,6 +228,7 @@ class Instances:
             tag=self.tag[index],
             keypoints=self.keypoints[index],
             masks=None if self.masks is None else self.masks[index],
+            track_id=None if self.track_id is None else self.track_id[index],
         )
 
     def __iter__(self) -> Iterator[Instances]:
@@ -269,6 +279,7 @@ class Instances:
                 "bbox": [round(float(v), 2) for v in box],
                 "area": area,
                 "iscrowd": 0,
+                **({} if self.track_id is None else {"track_id": int(self.track_id[i])}),
             }
             for i, (box, shape, area) in enumerate(zip(self.xywh, self._shapes(), self._areas(), strict=True))
         ]

@@ -42,7 +42,7 @@ def view(sample: Sample, geometry: ImageGeometry, flip_index: Array | None = Non
 
 
 def view_people(sample: Sample, geometry: ImageGeometry, flip_index: Array | None) -> dict[str, Any]:
-    """The `keypoints` and `area` of the people that can be seen; see `view`."""
+    """The `keypoints`, `area` and `track_id` of the people that can be seen; see `view`."""
     keypoints = sample.keypoints if flip_index is None else sample.keypoints[:, flip_index]
     keypoints = keypoints.astype(np.float32)
     keypoints[..., :2] = geometry.to_input(keypoints[..., :2])
@@ -50,7 +50,11 @@ def view_people(sample: Sample, geometry: ImageGeometry, flip_index: Array | Non
     x, y = keypoints[..., 0], keypoints[..., 1]
     keypoints[..., 2] *= (x >= 0) & (y >= 0) & (x < width) & (y < height)
     seen = (keypoints[..., 2] > 0).any(axis=1)
-    return {"keypoints": keypoints[seen], "area": (sample.area[seen] * geometry.scale**2).astype(np.float32)}
+    return {
+        "keypoints": keypoints[seen],
+        "area": (sample.area[seen] * geometry.scale**2).astype(np.float32),
+        "track_id": None if sample.track_id is None else sample.track_id[seen],
+    }
 
 
 def view_regions(sample: Sample, geometry: ImageGeometry) -> dict[str, Any]:
@@ -105,10 +109,17 @@ def augment(
         rotation=rng.uniform(-settings.rotation, settings.rotation),
         mirror=mirror,
     )
-    if rng.random() < settings.invert:  # before the view, whose padding is black and stays so
-        sample = replace(sample, image=cv2.bitwise_not(sample.image))
-    seen = view(sample, geometry, flip_index if mirror else None)
-    return replace(seen, image=vary_colours(seen.image, rng, settings)), geometry
+    inverted = rng.random() < settings.invert
+
+    def seen(frame: Sample) -> Sample:
+        if inverted:  # before the view, whose padding is black and stays so
+            frame = replace(frame, image=cv2.bitwise_not(frame.image))
+        part = view(frame, geometry, flip_index if mirror else None)
+        return replace(part, image=vary_colours(part.image, rng, settings))
+
+    # both frames of a pair in one view, as a camera at rest sees them, but each in colours of its own
+    later = None if sample.later is None else seen(sample.later)
+    return replace(seen(replace(sample, later=None)), later=later), geometry
 
 
 def vary_colours(image: Array, rng: np.random.Generator, settings: Augment) -> Array:

@@ -80,6 +80,7 @@ class CocoKeypoints(ImageFolder[Record]):
             ignore=ignore_mask(record, size, self.complete),
             image_id=record.image_id,
             file_name=record.file_name,
+            track_id=None if record.track_id is None else record.track_id.copy(),
         )
 
 

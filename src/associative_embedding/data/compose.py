@@ -34,6 +34,8 @@ def people_box(keypoints: Array) -> Array | None:
 def check_same_labels(samples: Sequence[Sample]) -> None:
     if not samples:
         raise ValueError("an image of several samples needs at least one")
+    if any(s.later is not None for s in samples):
+        raise ValueError("mosaic and overlap are for single images, not for frames of a video: set both to 0")
     if any(s.masks is not None for s in samples):
         raise ValueError("mosaic and overlap are for samples with keypoints, not with masks: set both to 0")
     if any(not np.array_equal(s.labelled, samples[0].labelled) for s in samples):
@@ -94,6 +96,7 @@ def mosaic(samples: Sequence[Sample], rng: np.random.Generator, size: tuple[int,
         area=np.concatenate(area),
         ignore=ignore,
         focus=None,
+        track_id=None,
     )
 
 
@@ -178,6 +181,7 @@ def overlap(above: Sample, below: Sample, rng: np.random.Generator, edges: Array
         keypoints=keypoints[seen],
         area=area[seen],
         ignore=np.where(mask > 0, ignored(pasted), ignored(below)),
+        track_id=None,
     )
 
 

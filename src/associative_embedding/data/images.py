@@ -54,7 +54,7 @@ class ImageFolder(Generic[R]):
     """
 
     def __init__(self, images: str, records: Iterable[R], source: str, *, cache: bool) -> None:
-        self.folder = Path(images)
+        self.folder, self.source = Path(images), source
         self.records = list(records)
         for record in self.records:
             check_image_path(self.folder, record, source)

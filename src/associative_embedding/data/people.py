@@ -48,6 +48,7 @@ class PersonCrops:
             keypoints=keypoints[None],
             area=sample.area[person, None],
             ignore=None,
+            track_id=None,
             focus=crop_squares(xywh[None], margin=self.margin, min_size=self.min_size)[0],
         )
 

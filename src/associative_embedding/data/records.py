@@ -16,12 +16,17 @@ from associative_embedding.types import Array
 
 @dataclass(frozen=True)
 class Record(ImageRecord):
-    """What is known of one image. Regions are a box xywh, a list of polygons or a run-length encoded mask."""
+    """What is known of one image. Regions are a box xywh, a list of polygons or a run-length encoded mask.
+
+    People have track ids when all of the image do.
+    """
 
     keypoints: Array
     area: Array
     boxes_xywh: Array
     unlabelled: tuple[Any, ...] = ()
+    track_id: Array | None = None
+    video_id: int = 0
 
     @property
     def annotated(self) -> bool:
@@ -115,7 +120,7 @@ def read_record(
     path: str, image: dict[str, Any], annotations: Sequence[dict[str, Any]], maps: Mapping[int, Array], k: int
 ) -> Record:
     file_name, size = name_and_size(path, image)
-    people: list[tuple[Array, float, Array]] = []
+    people: list[tuple[Array, float, Array, int | None]] = []
     unlabelled: list[Any] = []
     for annotation in annotations:
         where = f"{path}: annotation {annotation.get('id')!r}"
@@ -134,7 +139,10 @@ def read_record(
         mapped[index[index >= 0]] = source[index >= 0]
         box = box_of(annotation, source, where)
         if (mapped[:, 2] > 0).any():  # else only keypoints are labelled that the skeleton does not know
-            people.append((mapped, area_of(annotation, box, where), box))
+            people.append((mapped, area_of(annotation, box, where), box, track_of(annotation, where)))
+    tracks = [p[3] for p in people]
+    if None not in tracks and len(set(tracks)) < len(tracks):
+        raise ValueError(f"{path}: image {image['id']}: two annotations have the same 'track_id'")
     return Record(
         image_id=image["id"],
         file_name=file_name,
@@ -143,7 +151,14 @@ def read_record(
         area=np.array([p[1] for p in people], np.float32),
         boxes_xywh=np.array([p[2] for p in people]).reshape(-1, 4),
         unlabelled=tuple(unlabelled),
+        track_id=None if None in tracks else np.array(tracks, np.int64),
+        video_id=int_id(image, f"{path}: image {image['id']}", "video_id") if "video_id" in image else 0,
     )
+
+
+def track_of(annotation: dict[str, Any], where: str) -> int | None:
+    """The number of its track, if it states one."""
+    return None if annotation.get("track_id") is None else int_id(annotation, where, "track_id")
 
 
 def check_flags(annotation: dict[str, Any], where: str) -> None:

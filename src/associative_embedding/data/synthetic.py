@@ -6,6 +6,7 @@ import json
 import math
 import zlib
 from collections import deque
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -194,29 +195,42 @@ def synthetic_sample(
         centre = rng.uniform(0.25, 0.75, 2) * (size[1], size[0])
         keypoints[n, :, :2] = pose(rng, rest, tree) * half + centre
         draw_figure(image, owner, n, keypoints[n, :, :2], skeleton.edge_index, palette)
+    return figures_sample(image, owner, keypoints, image_id=image_id)
+
+
+def figures_sample(
+    image: Array, owner: Array, keypoints: Array, *, image_id: int, track_id: Array | None = None
+) -> Sample:
+    """The annotated image of drawn figures, without those of which nothing is inside.
+
+    Args:
+        owner: ``(H, W)`` int32, the row of the figure that each pixel shows, -1 = none.
+        keypoints: ``(N, K, 3)``, of which x and y are known.
+        track_id: ``(N,)``, or None.
+    """
+    height, width = image.shape[:2]
     keypoints[..., 2] = 2
-    keypoints = hide_outside(keypoints, size)
-    x, y = (
-        np.clip(keypoints[..., 0], 0, size[1] - 1).astype(int),
-        np.clip(keypoints[..., 1], 0, size[0] - 1).astype(int),
-    )
-    keypoints[..., 2] -= (keypoints[..., 2] > 0) & (owner[y, x] > np.arange(count)[:, None])
-    extent = np.ptp(keypoints[..., :2], axis=1) if count else np.zeros((0, 2), np.float32)
+    keypoints = hide_outside(keypoints, (height, width))
+    x, y = (np.clip(keypoints[..., i], 0, side - 1).astype(int) for i, side in enumerate((width, height)))
+    keypoints[..., 2] -= (keypoints[..., 2] > 0) & (owner[y, x] > np.arange(len(keypoints))[:, None])
+    extent = np.ptp(keypoints[..., :2], axis=1) if len(keypoints) else np.zeros((0, 2), np.float32)
     seen = (keypoints[..., 2] > 0).any(axis=1)
     return Sample(
         image=image,
         keypoints=keypoints[seen],
         area=np.maximum(AREA_OF_BOX * extent.prod(axis=1), 1).astype(np.float32)[seen],
-        labelled=np.ones(len(rest), bool),
+        labelled=np.ones(keypoints.shape[1], bool),
         image_id=image_id,
         file_name=f"{image_id:06d}.jpg",
+        track_id=None if track_id is None else track_id[seen],
     )
 
 
 def to_annotations(sample: Sample, first_id: int) -> list[dict[str, object]]:
     """The COCO annotations of a sample; keypoints that are not labelled become 0, 0, 0."""
     annotations: list[dict[str, object]] = []
-    for keypoints, area in zip(sample.keypoints, sample.area, strict=True):
+    tracks = [{}] * len(sample.area) if sample.track_id is None else [{"track_id": int(t)} for t in sample.track_id]
+    for keypoints, area, track in zip(sample.keypoints, sample.area, tracks, strict=True):
         found = keypoints[:, 2] > 0
         low, high = keypoints[found, :2].min(axis=0), keypoints[found, :2].max(axis=0)
         annotations.append(
@@ -229,6 +243,7 @@ def to_annotations(sample: Sample, first_id: int) -> list[dict[str, object]]:
                 "bbox": [round(float(v), 3) for v in (*low, *(high - low))],
                 "area": round(float(area), 3),
                 "iscrowd": 0,
+                **track,
             }
         )
     return annotations
@@ -257,17 +272,31 @@ def write_synthetic_dataset(
             f"synthetic data: images={images} must be at least 1, seed={seed} at least 0, the sides of size={size} "
             f"within 16..8192 and people={people} 0 <= low <= high <= 100"
         )
-    root = Path(folder)
-    (root / "images").mkdir(parents=True, exist_ok=True)
+    samples = (
+        synthetic_sample(np.random.default_rng((seed, number)), skeleton, size, people, sided=sided, image_id=number)
+        for number in range(1, images + 1)
+    )
+    return write_samples(Path(folder), samples, skeleton)
+
+
+def write_samples(folder: Path, samples: Iterable[Sample], skeleton: Skeleton, frames: int = 0) -> Path:
+    """Write samples and their annotations; the path of the json.
+
+    Args:
+        frames: so many that follow each other are one video (0 = there are none).
+    """
+    (folder / "images").mkdir(parents=True, exist_ok=True)
     entries: list[dict[str, object]] = []
     annotations: list[dict[str, object]] = []
-    for number in range(1, images + 1):
-        rng = np.random.default_rng((seed, number))
-        sample = synthetic_sample(rng, skeleton, size, people, sided=sided, image_id=number)
-        path = root / "images" / sample.file_name
+    for i, sample in enumerate(samples):
+        path = folder / "images" / sample.file_name
         path.write_bytes(cv2.imencode(".jpg", sample.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes())
-        entries.append({"id": number, "file_name": sample.file_name, "height": size[0], "width": size[1]})
+        height, width = sample.image.shape[:2]
+        video = {"video_id": i // frames, "frame": i % frames} if frames else {}
+        entries.append(
+            {"id": sample.image_id, "file_name": sample.file_name, "height": height, "width": width, **video}
+        )
         annotations += to_annotations(sample, len(annotations) + 1)
     document = {"images": entries, "annotations": annotations, "categories": [skeleton.to_category()]}
-    (root / "annotations.json").write_text(json.dumps(document), encoding="utf-8")
-    return root / "annotations.json"
+    (folder / "annotations.json").write_text(json.dumps(document), encoding="utf-8")
+    return folder / "annotations.json"

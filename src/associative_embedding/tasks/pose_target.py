@@ -13,7 +13,7 @@ CUT = 4.0  # Gaussians are drawn out to so many sigma, where they are 3e-4
 def encode_pose(sample: Sample, *, stride: int, sigma: float, sigma_growth: float = 0.0) -> ImageTarget:
     """
     Args:
-        sample: in input pixels (augmented); its image is the network's input.
+        sample: in input pixels (augmented); its image is the network's input. Its groups are people, or their tracks.
         stride: input pixels per map pixel.
         sigma: of the Gaussians, in map pixels.
         sigma_growth: large people get wider Gaussians, as OKS asks less precision of them: this share of the square
@@ -28,7 +28,10 @@ def encode_pose(sample: Sample, *, stride: int, sigma: float, sigma_growth: floa
     if sample.ignore is not None:
         # a labelled keypoint is taught even where it lies inside an ignored region
         valid = valid & (~mostly(sample.ignore, size) | (heatmap > 0.1))
-    return ImageTarget(heatmap, valid, tag_index(xy, visible, size))
+    index = tag_index(xy, visible, size)
+    if sample.track_id is not None:
+        index[:, 3] = sample.track_id[index[:, 3]]
+    return ImageTarget(heatmap, valid, index)
 
 
 def draw_gaussians(xy: Array, visible: Array, size: tuple[int, int], sigmas: Array | float) -> Array:

@@ -19,7 +19,7 @@ class ImageTarget:
     Attributes:
         heatmap: ``(C, h, w)`` float32 in [0, 1].
         valid: ``(C, h, w)`` bool, where the heatmap loss counts.
-        index: ``(M, 4)`` int64 channel, y, x, group of each tag sample.
+        index: ``(M, 4)`` int64 channel, y, x, group of each tag sample; groups of frames of one video are tracks.
     """
 
     heatmap: Array
@@ -37,22 +37,29 @@ def mostly(mask: Array, size: tuple[int, int]) -> Array:
     return np.asarray(share_of(mask, size) >= 0.5)
 
 
-def collate(rows: Sequence[tuple[Array, ImageTarget]]) -> tuple[torch.Tensor, Target]:
-    """A batch of images ``(H, W, 3)`` uint8 and their targets: ``(B, 3, H, W)`` uint8 and a `Target`."""
+def collate(rows: Sequence[tuple[Array, ImageTarget]], frames: int = 1) -> tuple[torch.Tensor, Target]:
+    """A batch of images ``(H, W, 3)`` uint8 and their targets: ``(B, 3, H, W)`` uint8 and a `Target`.
+
+    Args:
+        frames: so many rows that follow each other are frames of one video, and their groups tracks.
+    """
     images, targets = zip(*rows, strict=True)
     image = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
     heatmap = torch.from_numpy(np.stack([t.heatmap for t in targets]))
     valid = torch.from_numpy(np.stack([t.valid for t in targets]).astype(np.float32))
-    return image, Target(heatmap, valid, join_samples([t.index for t in targets]))
+    return image, Target(heatmap, valid, join_samples([t.index for t in targets], frames))
 
 
-def join_samples(indices: Sequence[Array]) -> TagSamples:
-    """Tag samples of several images, with groups renumbered 0, 1, 2 ... through the batch."""
+def join_samples(indices: Sequence[Array], frames: int = 1) -> TagSamples:
+    """Tag samples of several images, with groups renumbered 0, 1, 2 ... through the batch; see `collate`."""
     rows, groups = [], []
     first = 0
-    for image, index in enumerate(indices):
+    for image in range(0, len(indices), frames):
+        video = indices[image : image + frames]
+        frame = np.repeat(np.arange(image, image + len(video)), [len(index) for index in video])
+        index = np.concatenate(video)
         people, number = np.unique(index[:, 3], return_inverse=True)
-        rows.append(np.column_stack([np.full(len(index), image), index[:, :3], number.reshape(-1) + first]))
+        rows.append(np.column_stack([frame, index[:, :3], number.reshape(-1) + first]))
         groups.append(np.full(len(people), image, dtype=np.int64))
         first += len(people)
     batch, channel, y, x, group = torch.from_numpy(np.concatenate(rows).astype(np.int64).T.copy()).unbind(0)
