@@ -71,14 +71,30 @@ def test_a_stream_is_lazy_and_in_order(model: str) -> None:
     taken = []
 
     def sources() -> Iterator[Array]:
-        for seed in range(3):
+        for seed in range(30):
             taken.append(seed)
             yield photo(seed=seed)
 
-    stream = ae.load(model).stream(sources())
+    run = ae.load(model)
+    stream = run.stream(sources())
     first = next(stream)
-    assert taken == [0]
-    assert len([first, *stream]) == 3
+    assert len(taken) <= 8  # a few are read ahead, however many there are
+    found = [first, *stream]
+    assert len(found) == 30
+    for seed in (0, 13, 29):
+        np.testing.assert_array_equal(found[seed].keypoints, run(photo(seed=seed)).keypoints)
+
+
+def test_a_stream_stops_at_the_first_fault_and_can_be_left_early(model: str) -> None:
+    stream = ae.load(model).stream([photo(), "nothing.jpg", photo()])
+    next(stream)
+    with pytest.raises(ValueError, match="No such file"):
+        next(stream)
+    before = threading.active_count()
+    left = ae.load(model).stream(photo(seed=seed) for seed in range(100))
+    next(left)
+    left.close()  # type: ignore[attr-defined]
+    assert threading.active_count() <= before
 
 
 def test_any_kind_of_source_gives_the_same_people(tmp_path: Path) -> None:

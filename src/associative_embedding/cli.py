@@ -170,7 +170,8 @@ def add_model_options(parser: ArgumentParser) -> None:
 
 def build_predict(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
-    add("sources", nargs="+", type=str, metavar="SOURCE", help="file, folder, 'glob*.jpg' or URL; before --scales")
+    text = "image, folder, 'glob*.jpg' or URL; video file, stream or camera's number; before --scales"
+    add("sources", nargs="+", type=str, metavar="SOURCE", help=text)
     add_model_options(parser)
     add("--output", type=str, default="output", help="folder of annotated pictures")
     add("--json", type=str, default=None, help="results file (default: OUTPUT/predictions.json)")
@@ -184,7 +185,22 @@ def build_predict(parser: ArgumentParser) -> ArgumentParser:
     add("--scores", action="store_true", help="write each score, and the class of several, into the picture")
     add("--labels", type=Literal["tif", "png", "none"], default=None, help="label images of masks (default: tif)")
     add("--recursive", action="store_true", help="also look into subfolders")
+    add_video_options(parser)
     return parser
+
+
+def add_video_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--track", action="store_true", help="link the frames: every instance keeps its number; a folder is one video")
+    add("--link", type=dict, default=None, help="settings of --track that replace the model's, '{by: motion}'")
+    add("--smooth", type=float, default=None, help="steady the keypoints of tracks: Hz, 1 is calm, 5 quick")
+    add("--every", type=int, default=1, help="look at every so many-th frame of a video")
+    add("--start", type=float, default=0.0, help="of a video: seconds")
+    add("--end", type=float, default=None, help="of a video: seconds")
+    add("--fps", type=float, default=None, help="of a folder of frames (default: 30)")
+    kinds = Literal["mp4", "jsonl", "csv", "mot"]
+    add("--formats", type=kinds, nargs="+", default=None, help="what to write of a video (default: mp4 jsonl)")
+    add("--window", action="store_true", help="show a video while it is made")
 
 
 def build_train(parser: ArgumentParser) -> ArgumentParser:
@@ -208,6 +224,8 @@ def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
     add("--groups", type=str, default=None, help="mpii_groups_v12.mat (default: all people of an image are one group)")
     add("--ablation", action="store_true", help="a table: one scale, and several with the mirror image")
     add("--truth_detections", "--truth-detections", action="store_true", help="a table: also group true detections")
+    add("--track", action="store_true", help="of a video whose annotations have track_id: link its frames, three ways")
+    add("--link", type=dict, default=None, help="settings of --track that replace the model's, '{max_gap: 30}'")
     add("--held_out", "--held-out", type=float, default=0.0, help="only this share, by image id, as in a recipe")
     add("--limit", type=int, default=0, help="only the first so many images (0 = all)")
     add("--json", type=str, default=None, help="write metrics, model and settings here")
@@ -238,6 +256,8 @@ BUILDERS: dict[str, Callable[[ArgumentParser], ArgumentParser]] = {
 def run_predict(options: Namespace) -> int:
     if options.min_score is not None and not 0 <= options.min_score <= 1:
         raise UsageError(f"min_score must be in [0, 1], not {options.min_score}")
+    if is_of_video(options):
+        return run_predict_video(options)
     from associative_embedding.run_predict import predict_sources
 
     return predict_sources(
@@ -256,6 +276,73 @@ def run_predict(options: Namespace) -> int:
         scores=options.scores,
         labels=options.labels,
         recursive=options.recursive,
+    )
+
+
+VIDEO_OPTIONS = ("link", "smooth", "every", "start", "end", "fps", "formats", "window")
+IMAGE_OPTIONS = ("json", "labels", "recursive")  # have no meaning for a video
+
+
+def is_of_video(options: Namespace) -> bool:
+    """Whether videos are asked for.
+
+    Raises:
+        UsageError: for videos and images at once, or options of the one for the other.
+    """
+    from associative_embedding.video_io import is_video
+
+    videos = [options.track or is_video(source) for source in options.sources]
+    if any(videos) != all(videos):
+        raise UsageError("images and videos at once: run ae predict for each")
+    wrong = IMAGE_OPTIONS if any(videos) else VIDEO_OPTIONS
+    defaults = build_predict(new_parser()).get_defaults()
+    for name in wrong:
+        if options[name] != defaults[name]:
+            why = "not of videos" if any(videos) else "of videos, or of a folder of frames with --track"
+            raise UsageError(f"--{name} is {why}")
+    if any(videos) and options.show == "tags":
+        raise UsageError("--show tags is of images, not of videos")
+    return any(videos)
+
+
+def new_parser() -> ArgumentParser:
+    from jsonargparse import ArgumentParser
+
+    return ArgumentParser(exit_on_error=False)
+
+
+def run_predict_video(options: Namespace) -> int:
+    if options.smooth is not None and not options.track:
+        raise UsageError("--smooth is of tracks: add --track")
+    if options.link is not None and not options.track:
+        raise UsageError("--link is of tracks: add --track")
+    from associative_embedding.run_video import predict_videos
+    from associative_embedding.video_io import Part
+
+    try:
+        part = Part(options.start, options.end, options.every)
+    except ValueError as error:
+        raise UsageError(error) from None
+    formats = options.formats or (["jsonl"] if options.show == "nothing" else ["mp4", "jsonl"])
+    return predict_videos(
+        options.sources,
+        model=options.model,
+        output=options.output,
+        part=part,
+        track=options.track,
+        link=options.link or {},
+        smooth=options.smooth,
+        formats=formats,
+        fps=options.fps,
+        window=options.window,
+        input_size=options.input_size,
+        scales=options.scales,
+        flip=options.flip,
+        zoom=options.zoom,
+        refine=options.refine,
+        device=options.device,
+        min_score=options.min_score,
+        scores=options.scores,
     )
 
 
@@ -296,6 +383,8 @@ def run_evaluate(options: Namespace) -> int:
         raise UsageError("results are of one evaluation, an experiment is of several: leave --results out")
     if options.groups and options.protocol != "mpii":
         raise UsageError(f"groups belong to --protocol mpii, not {options.protocol or 'coco'}")
+    if options.track or options.link is not None:
+        return run_evaluate_tracks(options)
     experiment = options.ablation or options.truth_detections
     if experiment and (options.images is None or options.split or options.zoom is not None):
         raise UsageError("ablation and truth_detections are for poses: they need --images, and no --split or --zoom")
@@ -322,6 +411,33 @@ def run_evaluate(options: Namespace) -> int:
         compare_files("ablation" if options.ablation else "truth_detections", **settings)
     else:
         evaluate_files(**settings, split=options.split, zoom=options.zoom, results_path=options.results)
+    return 0
+
+
+def run_evaluate_tracks(options: Namespace) -> int:
+    from associative_embedding.track_trial import evaluate_tracks
+
+    if not options.track:
+        raise UsageError("--link is of tracks: add --track")
+    if options.images is None:
+        raise UsageError("--track needs --images, the folder of the frames")
+    wrong = ("split", "protocol", "groups", "ablation", "truth_detections", "held_out", "results", "zoom")
+    if given := [name for name in wrong if options[name]]:
+        raise UsageError(f"--{given[0]} has no meaning with --track")
+    evaluate_tracks(
+        model=options.model,
+        annotations=options.annotations,
+        images=options.images,
+        link=options.link,
+        limit=options.limit,
+        json_path=options.json,
+        decode=options.decode or {},
+        input_size=options.input_size,
+        scales=options.scales,
+        flip=options.flip,
+        refine=options.refine,
+        device=options.device,
+    )
     return 0
 
 

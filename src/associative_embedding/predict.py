@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from associative_embedding.ahead import ahead
 from associative_embedding.checkpoint import ModelInfo, load_model
 from associative_embedding.device import choose_device
 from associative_embedding.geometry import ImageGeometry, letterbox, long_side, warp
@@ -121,16 +122,8 @@ class Predictor:
         Raises:
             ValueError: when the image cannot be read, or the network's output is not finite.
         """
-        image = read_image(source)
-        name = name_of(source)
-        tile = self.tile(image)
-        if tile is None:
-            found = self._decode(image, name)[0].instances
-        else:
-            size = (image.shape[0], image.shape[1])
-            places = windows(size, tile, round(OVERLAP * tile))
-            parts = ((place, self._decode(image[place], name)[0].instances) for place in places)
-            found = stitch(parts, size, round(MARGIN * tile))
+        image, name = read_image(source), name_of(source)
+        found = self._find(image, name, self._look(image, name))
         return replace(found, image=image if keep_image else None, source=name)
 
     def explain(self, source: Any) -> tuple[Decoded, Maps, ImageGeometry]:
@@ -143,7 +136,7 @@ class Predictor:
         name = name_of(source)
         if (tile := self.tile(image)) is not None:
             raise ValueError(f"{name or 'image'}: larger than a tile of {tile} pixels, so its tags cannot be shown")
-        decoded, (maps, geometry) = self._decode(image, name)
+        decoded, (maps, geometry) = self._decode(image, name, self._look(image, name) or [])
         return replace(decoded, instances=replace(decoded.instances, image=image, source=name)), maps, geometry
 
     def tile(self, image: Array) -> int | None:
@@ -151,9 +144,26 @@ class Predictor:
         side = int(self.input_size / self.zoom) if self.zoom else 0
         return side if side and max(image.shape[:2]) > side else None
 
-    def _decode(self, image: Array, name: str) -> tuple[Decoded, View]:
+    def _look(self, image: Array, name: str) -> list[View] | None:
+        """What the network says of an image, or None: it takes several tiles, each of which must wait for its turn."""
+        if self.tile(image) is not None:
+            return None
         try:
-            views = self.views(image) if self.info.enlarge == 1 else [self.maps(image)]
+            return self.views(image) if self.info.enlarge == 1 else [self.maps(image)]
+        except ValueError as error:
+            raise ValueError(f"{name or 'image'}: {error}") from None
+
+    def _find(self, image: Array, name: str, views: list[View] | None) -> Instances:
+        """What was found in one image, by what `_look` gave."""
+        if views is not None:
+            return self._decode(image, name, views)[0].instances
+        size, tile = (image.shape[0], image.shape[1]), self.tile(image) or 0
+        places = windows(size, tile, round(OVERLAP * tile))
+        parts = ((place, self._find(image[place], name, self._look(image[place], name))) for place in places)
+        return stitch(parts, size, round(MARGIN * tile))
+
+    def _decode(self, image: Array, name: str, views: Sequence[View]) -> tuple[Decoded, View]:
+        try:
             decoded, view = self.task.decode_views(views)
             found = self.refine(decoded.instances, image)
         except ValueError as error:
@@ -164,9 +174,18 @@ class Predictor:
         """The people of one image ``(H, W, 3)`` uint8 RGB after the refiner's second look, if there is one."""
         return self.refiner(found, image) if self.refiner else found
 
-    def stream(self, sources: Iterable[Any]) -> Iterator[Instances]:
-        """One image after another, lazily; memory does not grow."""
-        return (self(source) for source in sources)
+    def stream(self, sources: Iterable[Any], *, keep_image: bool = True) -> Iterator[Instances]:
+        """One image after another, in order; memory does not grow.
+
+        One thread reads the next images and one runs the network on them, while this one groups what was seen before.
+
+        Raises:
+            ValueError: as a call, in place of the first image that has a fault.
+        """
+        images = ahead((read_image(source), name_of(source)) for source in sources)
+        seen = ahead((image, name, self._look(image, name)) for image, name in images)
+        for image, name, views in seen:
+            yield replace(self._find(image, name, views), image=image if keep_image else None, source=name)
 
     def maps(self, image: Array) -> View:
         """The merged maps of one image ``(H, W, 3)`` uint8 RGB, batch 1, and their geometry (the largest scale's).

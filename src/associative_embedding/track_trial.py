@@ -1,0 +1,170 @@
+"""``ae evaluate --track``: who is who in a video, by tags, by motion and by both, against the true tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from associative_embedding.config import LinkConfig
+from associative_embedding.data.coco import CocoKeypoints
+from associative_embedding.evaluate import pose_task
+from associative_embedding.linking import Tracker
+from associative_embedding.metrics.coco_eval import Metrics
+from associative_embedding.metrics.oks import format_table, oks
+from associative_embedding.metrics.tracks import THRESHOLD, TrackFrame, clear, hota, idf1, keypoint_clear
+from associative_embedding.output import check_writable, say, write_json
+from associative_embedding.predict import Predictor, load
+from associative_embedding.tasks.tracking import link_config
+from associative_embedding.types import Array, Instances, Sample
+
+LINKERS: tuple[Literal["tags", "motion", "both"], ...] = ("tags", "motion", "both")
+SHARE = 0.1  # of an object's size, within which a keypoint counts as found in the MOTA of keypoints
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A frame: its truth (without an image that would fill the memory), and what was found in it."""
+
+    number: int
+    video: int
+    truth: Sample
+    found: Instances
+
+
+def evaluate_tracks(
+    *,
+    model: str,
+    annotations: str,
+    images: str,
+    link: Mapping[str, Any] | None = None,
+    limit: int = 0,
+    json_path: str | None = None,
+    decode: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Metrics:
+    """Print a table, a row a linker; the frames are looked at once.
+
+    Frames follow each other in the order of the file; ``video_id`` of its images parts videos.
+
+    Args:
+        annotations: a COCO json whose annotations have a ``track_id``.
+        link: settings of `LinkConfig` that replace the model's; ``by`` is what the table varies.
+        limit: only the first so many frames (0 = all).
+        decode: decode settings that replace the model's.
+        options: see `predict.load`.
+
+    Returns:
+        the numbers of the row that the model (or `link`) chooses, and of the keypoints whatever the linker.
+
+    Raises:
+        ValueError: for a truth without tracks, or a model that finds no keypoints.
+        OSError: for a json that cannot be written, before any image is read.
+    """
+    predictor = load(model, **options).with_decode(**dict(decode or {}))
+    config = link_config(predictor.task, link or {})
+    data = CocoKeypoints(annotations, images, pose_task(predictor).skeleton, people_only=False, cache=False)
+    if not any(record.track_id is not None and len(record.track_id) for record in data.records):
+        raise ValueError(f"{annotations}: no annotation has a 'track_id', so there are no tracks to compare with")
+    if json_path:
+        check_writable(json_path)
+    frames = look_at_all(predictor, data, limit, config.start_score)
+    rows = {by: track_numbers(frames, replace(config, by=by)) for by in LINKERS}
+    shown = keypoint_numbers(frames)
+    for by, numbers in rows.items():
+        say(f"linked by {by}:\n{format_table(numbers)}")
+    say(format_table(shown))
+    metrics = {**rows[config.by], **shown}
+    if json_path:
+        settings = {"annotations": annotations, "frames": len(frames), "link": vars(config), "model": model}
+        write_json(json_path, {"metrics": metrics, "linkers": rows, "settings": settings})
+    return metrics
+
+
+def look_at_all(predictor: Predictor, data: CocoKeypoints, limit: int, min_score: float) -> list[Seen]:
+    """What is found in the first frames, from a score on."""
+    count = min(limit or len(data), len(data))
+    kept = []
+    for i in tqdm(range(count), desc="evaluate", unit="frame", disable=None):
+        sample = data[i]
+        found = predictor(sample.image, keep_image=False)
+        truth = replace(sample, image=sample.image[:0], ignore=None)
+        kept.append(Seen(i, data.records[i].video_id, truth, found[found.score >= min_score]))
+    return kept
+
+
+def track_numbers(frames: Sequence[Seen], config: LinkConfig) -> Metrics:
+    """HOTA with its two halves, MOTA, IDF1 and switches by OKS; MOTA of keypoints, the mean over their types."""
+    linked = link_all(frames, config)
+    tracked = [track_frame(frame.truth, found) for frame, found in zip(frames, linked, strict=True)]
+    counts = clear(tracked)
+    parts = [keypoint_frame(frame.truth, found) for frame, found in zip(frames, linked, strict=True)]
+    of_keypoints = [count.mota for count in keypoint_clear(parts, SHARE) if count.matches + count.misses]
+    return {
+        **hota(tracked),
+        "MOTA": counts.mota,
+        "IDF1": idf1(tracked),
+        "switches": float(counts.switches),
+        "keypoint_MOTA": float(np.mean(of_keypoints)) if of_keypoints else None,
+    }
+
+
+def link_all(frames: Sequence[Seen], config: LinkConfig) -> list[Instances]:
+    """The instances that have a track, with ids that no two videos share."""
+    linked, tracker, video, first = [], Tracker(config), None, 0
+    for frame in frames:
+        if frame.video != video:
+            first += tracker.count
+            tracker, video = Tracker(config), frame.video
+        found = tracker(frame.found, frame.number)
+        track_id = np.asarray(found.track_id)
+        numbered = track_id > 0
+        linked.append(replace(found[numbered], track_id=track_id[numbered] + first))
+    return linked
+
+
+def track_frame(truth: Sample, found: Instances) -> TrackFrame:
+    """Both sides' ids and their OKS."""
+    assert found.skeleton is not None
+    similarity = oks(found.keypoints, truth.keypoints, truth.area, found.skeleton.sigmas).T
+    return TrackFrame(true_ids(truth), np.asarray(found.track_id), similarity)
+
+
+def keypoint_frame(truth: Sample, found: Instances) -> tuple[Array, Array, Array, Array, Array]:
+    size = np.sqrt(truth.area)
+    return true_ids(truth), truth.keypoints, size, np.asarray(found.track_id), found.keypoints
+
+
+def true_ids(truth: Sample) -> Array:
+    """
+    Raises:
+        ValueError: when an annotation of the frame has none.
+    """
+    if truth.track_id is None:
+        raise ValueError(f"{truth.file_name}: an annotation has no 'track_id'")
+    return truth.track_id
+
+
+def keypoint_numbers(frames: Sequence[Seen]) -> Metrics:
+    """Of instances that are found (OKS of at least 0.5): mean OKS, and the distance of their keypoints in pixels."""
+    similar, apart = [], []
+    total = 0
+    for frame in frames:
+        truth, found = frame.truth, frame.found
+        assert found.skeleton is not None
+        total += len(truth.keypoints)
+        similarity = oks(found.keypoints, truth.keypoints, truth.area, found.skeleton.sigmas)
+        for n in range(len(truth.keypoints)):
+            if len(found) and (best := int(similarity[:, n].argmax())) >= 0 and similarity[best, n] >= THRESHOLD:
+                both = (truth.keypoints[n, :, 2] > 0) & (found.keypoints[best, :, 2] > 0)
+                similar.append(similarity[best, n])
+                apart += np.linalg.norm((truth.keypoints[n] - found.keypoints[best])[both, :2], axis=1).tolist()
+    return {
+        "found": len(similar) / max(1, total),
+        "OKS": float(np.mean(similar)) if similar else None,
+        "pixels_mean": float(np.mean(apart)) if apart else None,
+        "pixels_median": float(np.median(apart)) if apart else None,
+    }
