@@ -305,7 +305,7 @@ def test_scales_are_aligned() -> None:
 
     class Mirror(torch.nn.Module):
         stride, multiple, tag_size = 4, 32, 1
-        mean = torch.zeros(1)
+        device, gives_peaks = torch.device("cpu"), False
 
         def forward(self, x: torch.Tensor) -> list[Maps]:
             small = torch.nn.functional.avg_pool2d(x.float() / 255, 4)

@@ -1,4 +1,4 @@
-"""The command ``ae``: train, evaluate, predict, convert, data.
+"""The command ``ae``: train, evaluate, predict, export, convert, data.
 
 A mistake of the user's gets one line on the error output and exit status 2 (usage) or 1 (bad input); never a traceback.
 """
@@ -148,6 +148,7 @@ def build_parser() -> ArgumentParser:
         ("predict", "find people or objects in images"),
         ("train", "train by a recipe (YAML): ae train RECIPE.yaml [--setting value ...]; the same command resumes"),
         ("evaluate", "official metrics of a model on a COCO json"),
+        ("export", "a model's network for ONNX Runtime or OpenVINO, two or three times as fast on a CPU"),
         ("convert", "other projects' weights to a file to start from"),
         ("data", "make a data set: of drawn figures, or of MPII's annotation"),
     ):
@@ -244,10 +245,20 @@ def build_convert(parser: ArgumentParser) -> ArgumentParser:
     return parser
 
 
+def build_export(parser: ArgumentParser) -> ArgumentParser:
+    add = parser.add_argument
+    add("model", type=str, help="name of a shipped model, or a model file")
+    add("--format", type=Literal["onnx", "openvino"], default="onnx")
+    add("--output", type=str, default=None, help="file to write (default: the model's name in this folder)")
+    add("--with_peaks", "--with-peaks", action="store_true", help="look for peaks inside the graph; poses, one size")
+    return parser
+
+
 BUILDERS: dict[str, Callable[[ArgumentParser], ArgumentParser]] = {
     "predict": build_predict,
     "train": build_train,
     "evaluate": build_evaluate,
+    "export": build_export,
     "convert": build_convert,
     "data": build_data,
 }
@@ -441,6 +452,15 @@ def run_evaluate_tracks(options: Namespace) -> int:
     return 0
 
 
+def run_export(options: Namespace) -> int:
+    from associative_embedding.export import export_model
+    from associative_embedding.predict import model_path
+
+    files = export_model(model_path(options.model), options.output, options.format, with_peaks=options.with_peaks)
+    print(*files, sep="\n")
+    return 0
+
+
 def run_convert(options: Namespace) -> int:
     from associative_embedding.convert import convert
 
@@ -452,6 +472,7 @@ COMMANDS: dict[str, Callable[[Any], int]] = {
     "predict": run_predict,
     "train": run_train,
     "evaluate": run_evaluate,
+    "export": run_export,
     "convert": run_convert,
     "data": run_data,
 }

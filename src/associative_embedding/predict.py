@@ -12,6 +12,7 @@ import torch
 from associative_embedding.ahead import ahead
 from associative_embedding.checkpoint import ModelInfo, load_model
 from associative_embedding.device import choose_device
+from associative_embedding.exported import ExportedNetwork, is_exported, load_exported
 from associative_embedding.geometry import ImageGeometry, letterbox, long_side, warp
 from associative_embedding.image_io import read_image
 from associative_embedding.models.network import Network, enlarge, final_maps
@@ -19,9 +20,10 @@ from associative_embedding.refine import Refiner
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.tasks.task import Decoded
 from associative_embedding.tiles import stitch, windows
-from associative_embedding.types import Array, Instances, Maps
+from associative_embedding.types import Array, Instances, Maps, Peaks
 from associative_embedding.views import View, merge_mirror, merge_views
 
+Seen = list[View] | tuple[Peaks, ImageGeometry] | None
 WEIGHTS = Path(__file__).parent / "weights"
 MAX_INPUT_SIDE = 4096
 MAX_ZOOM = 16.0
@@ -47,7 +49,7 @@ class Predictor:
 
     def __init__(
         self,
-        network: Network,
+        network: Network | ExportedNetwork,
         info: ModelInfo,
         *,
         input_size: int | None = None,
@@ -76,6 +78,8 @@ class Predictor:
             )
         if self.network.stride % info.enlarge:
             raise ValueError(f"maps of stride {self.network.stride} cannot be enlarged {info.enlarge} times")
+        if network.gives_peaks and (len(self.scales) > 1 or flip or info.enlarge > 1 or self.zoom):
+            raise ValueError("a model exported with peaks sees one size (--scales 1) and no mirror: export it without")
         if not self.tag_scales or not set(self.tag_scales) <= set(self.scales):
             raise ValueError(f"tag_scales must be some of the scales {self.scales}, not {self.tag_scales}")
 
@@ -108,7 +112,7 @@ class Predictor:
 
     @property
     def device(self) -> torch.device:
-        return self.network.mean.device
+        return self.network.device
 
     def __call__(self, source: Any, *, keep_image: bool = True) -> Instances:
         """People or objects in one image: a path, URL, bytes, ``(H, W[, 3 or 4])`` array (RGB) or PIL image.
@@ -136,7 +140,10 @@ class Predictor:
         name = name_of(source)
         if (tile := self.tile(image)) is not None:
             raise ValueError(f"{name or 'image'}: larger than a tile of {tile} pixels, so its tags cannot be shown")
-        decoded, (maps, geometry) = self._decode(image, name, self._look(image, name) or [])
+        seen = self._look(image, name)
+        if not isinstance(seen, list):
+            raise ValueError("a model exported with peaks has no maps of tags to show")
+        decoded, (maps, geometry) = self._decode(image, name, seen)
         return replace(decoded, instances=replace(decoded.instances, image=image, source=name)), maps, geometry
 
     def tile(self, image: Array) -> int | None:
@@ -144,19 +151,33 @@ class Predictor:
         side = int(self.input_size / self.zoom) if self.zoom else 0
         return side if side and max(image.shape[:2]) > side else None
 
-    def _look(self, image: Array, name: str) -> list[View] | None:
-        """What the network says of an image, or None: it takes several tiles, each of which must wait for its turn."""
+    def _look(self, image: Array, name: str) -> Seen:
+        """What the network says of an image: its maps or peaks; None: it takes several tiles, one by one."""
         if self.tile(image) is not None:
             return None
+        if self.network.gives_peaks:
+            return self._peaks(image)
         try:
             return self.views(image) if self.info.enlarge == 1 else [self.maps(image)]
         except ValueError as error:
             raise ValueError(f"{name or 'image'}: {error}") from None
 
-    def _find(self, image: Array, name: str, views: list[View] | None) -> Instances:
+    def _peaks(self, image: Array) -> tuple[Peaks, ImageGeometry]:
+        x, geometry = self._input(image, self.scales[0])
+        found = self.network(x)
+        assert isinstance(found, Peaks)
+        return found, geometry
+
+    def _find(self, image: Array, name: str, seen: Seen) -> Instances:
         """What was found in one image, by what `_look` gave."""
-        if views is not None:
-            return self._decode(image, name, views)[0].instances
+        if isinstance(seen, list):
+            return self._decode(image, name, seen)[0].instances
+        if seen is not None:
+            assert isinstance(self.task, PoseTask)
+            try:
+                return self.refine(self.task.decode_peaks(*seen).instances, image)
+            except ValueError as error:
+                raise ValueError(f"{name or 'image'}: {error}") from None
         size, tile = (image.shape[0], image.shape[1]), self.tile(image) or 0
         places = windows(size, tile, round(OVERLAP * tile))
         parts = ((place, self._find(image[place], name, self._look(image[place], name))) for place in places)
@@ -201,7 +222,8 @@ class Predictor:
         """The maps of one image ``(H, W, 3)`` uint8 RGB, batch 1, and their geometry at each scale, largest first."""
         return [self._view(image, scale) for scale in self.scales]
 
-    def _view(self, image: Array, scale: float) -> View:
+    def _input(self, image: Array, scale: float) -> tuple[torch.Tensor, ImageGeometry]:
+        """An image as the network's input at a scale, batch 1."""
         size = (image.shape[0], image.shape[1])
         if self.zoom:
             longest = max(self.network.multiple, round(self.zoom * max(size) * scale))
@@ -209,11 +231,20 @@ class Predictor:
             side = max(self.network.multiple, round(self.input_size * scale))
             longest = min(MAX_INPUT_SIDE, long_side(size, side, self.info.resize))
         geometry = letterbox(size, longest, multiple=self.network.multiple, stride=self.network.stride)
-        x = torch.from_numpy(warp(image, geometry)).permute(2, 0, 1)[None].to(self.device)
-        maps = final_maps(self.network(x))
+        return torch.from_numpy(warp(image, geometry)).permute(2, 0, 1)[None].to(self.device), geometry
+
+    def _view(self, image: Array, scale: float) -> View:
+        x, geometry = self._input(image, scale)
+        maps = self._maps_of(x)
         if self.flip:
-            maps = merge_mirror(maps, final_maps(self.network(x.flip(-1))), self.task.flip_index)
+            maps = merge_mirror(maps, self._maps_of(x.flip(-1)), self.task.flip_index)
         return maps if scale in self.tag_scales else Maps(maps.heatmap, maps.tag[:, :, :0]), geometry
+
+    def _maps_of(self, x: torch.Tensor) -> Maps:
+        outputs = self.network(x)
+        if isinstance(outputs, Peaks):
+            raise ValueError("a model exported with peaks has no maps")
+        return final_maps(outputs)
 
 
 def name_of(source: Any) -> str:
@@ -249,7 +280,7 @@ def load(
     """A ready predictor.
 
     Args:
-        model: name of a shipped model, or the path of a model file.
+        model: name of a shipped model, or the path of a model file, also of one that ``ae export`` wrote.
         device: ``cpu``, ``cuda``, ``cuda:1`` ..., or ``auto`` = a GPU if there is one.
         input_size, scales, flip, zoom, tag_scales: see `Predictor`.
         refine: name or path of a single-person model that looks at everybody found a second time.
@@ -258,7 +289,8 @@ def load(
         ValueError: for a model or device that is not there, a model that cannot be read, or one that cannot refine.
     """
     device = choose_device(device)
-    network, info = load_model(model_path(model), device)
+    path = model_path(model)
+    network, info = load_exported(path, device) if is_exported(path) else load_model(path, device)
     refiner = load_refiner(refine, info, device) if refine else None
     return Predictor(
         network,

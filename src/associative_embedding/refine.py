@@ -48,7 +48,7 @@ class Refiner:
             raise ValueError(f"a single-person model of other keypoints ({names}) cannot refine a {skeleton.name}")
         self.network, self.flip = network, flip
         self.skeleton, self.config = skeleton, info.task.decode_config
-        self.flip_index = torch.as_tensor(info.task.flip_index, device=network.mean.device)
+        self.flip_index = torch.as_tensor(info.task.flip_index, device=network.device)
         sizes = {round_up(info.input_size * scale, network.multiple) for scale in info.scales}
         self.sizes = sorted(sizes, reverse=True)
 
@@ -97,7 +97,7 @@ class Refiner:
 
     def _heatmap(self, crops: Array) -> Tensor:
         """``(N, K, h, w)`` of crops ``(N, H, W, 3)`` uint8."""
-        x = torch.from_numpy(crops).permute(0, 3, 1, 2).to(self.network.mean.device)
+        x = torch.from_numpy(crops).permute(0, 3, 1, 2).to(self.network.device)
         heatmap: Tensor = self.network(x)[-1].heatmap
         if self.flip:
             mirrored: Tensor = self.network(x.flip(-1))[-1].heatmap

@@ -132,6 +132,21 @@ class Maps:
 
 
 @dataclass(frozen=True)
+class Peaks:
+    """What is left of `Maps` when the network itself looks for peaks.
+
+    Attributes:
+        table: ``(B, P, 6 + D)`` float32, see `detect.peak_table`.
+        total: ``(B,)`` the sum of all maps: not finite where one of their values is not.
+        size: (C, h, w) of the maps.
+    """
+
+    table: torch.Tensor
+    total: torch.Tensor
+    size: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
 class Detections:
     """Scored, tagged places that may belong together.
 

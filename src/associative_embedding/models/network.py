@@ -24,6 +24,7 @@ class Network(nn.Module):
 
     mean: Tensor
     std: Tensor
+    gives_peaks = False  # but maps
 
     def __init__(self, body: nn.Module, channels: int, tag_size: int):
         super().__init__()
@@ -51,10 +52,14 @@ class Network(nn.Module):
         normal = (image.to(self.mean.dtype) - self.mean) / self.std
         return [self._split(raw) for raw in self.body(normal.contiguous(memory_format=torch.channels_last))]
 
+    @property
+    def device(self) -> torch.device:
+        return self.mean.device
+
     def _split(self, raw: Tensor) -> Maps:
         c = self.channels
         tag = raw[:, c : c + c * self.tag_size]
-        return Maps(raw[:, :c], tag.reshape(len(raw), c, tag.shape[1] // c, *raw.shape[-2:]))
+        return Maps(raw[:, :c], tag.reshape(raw.shape[0], c, tag.shape[1] // c, *raw.shape[-2:]))
 
 
 def final_maps(outputs: Sequence[Maps]) -> Maps:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from associative_embedding.config import DecodeConfig
-from associative_embedding.detect import detect
+from associative_embedding.detect import SCORE, detect, to_detections
 from associative_embedding.geometry import ImageGeometry
 from associative_embedding.grouping import group_sequentially
 from associative_embedding.skeleton import Skeleton
@@ -17,7 +17,7 @@ from associative_embedding.tasks.pose_fill import fill_missing
 from associative_embedding.tasks.pose_target import encode_pose
 from associative_embedding.tasks.target import ImageTarget
 from associative_embedding.tasks.task import Decoded, check_maps
-from associative_embedding.types import Array, Detections, Groups, Instances, Maps, Sample
+from associative_embedding.types import Array, Detections, Groups, Instances, Maps, Peaks, Sample
 from associative_embedding.views import View, merge_views
 
 SHOWN_SCORE = 0.2  # of a person in results and pictures
@@ -89,9 +89,7 @@ class PoseTask:
         """
         check_maps(maps, self.channels)
         c = self.decode_config
-        step = np.empty(self.channels, dtype=np.int64)
-        step[self.skeleton.group_index] = np.arange(self.channels)
-        return detect(maps.heatmap[0], maps.tag[0], threshold=c.threshold, nms=c.nms, top_k=c.top_k, step=step)
+        return detect(maps.heatmap[0], maps.tag[0], threshold=c.threshold, nms=c.nms, top_k=c.top_k, step=self.step)
 
     def group(self, detections: Detections) -> Groups:
         c = self.decode_config
@@ -128,12 +126,34 @@ class PoseTask:
         """
         return self.people(*self.detect(maps), maps, geometry)
 
-    def people(self, detections: Detections, channel: Array, maps: Maps, geometry: ImageGeometry) -> Decoded:
+    def decode_peaks(self, peaks: Peaks, geometry: ImageGeometry) -> Decoded:
+        """As `decode_groups`, of a network that gives peaks (of one image): no missing keypoint is filled in.
+
+        Raises:
+            ValueError: for maps that held NaN or infinity.
+        """
+        c = self.decode_config
+        table = peaks.table[0].double().cpu().numpy()
+        if not (np.isfinite(table).all() and bool(peaks.total.isfinite().all())):
+            raise ValueError("the network's output holds NaN or infinity")
+        found = to_detections(
+            table[table[:, SCORE] >= c.threshold], peaks.size, nms=c.nms, top_k=c.top_k, step=self.step
+        )
+        return self.people(*found, None, geometry)
+
+    @property
+    def step(self) -> Array:
+        """``(C,)`` int64: the place of each keypoint type in the order of grouping."""
+        step = np.empty(self.channels, dtype=np.int64)
+        step[self.skeleton.group_index] = np.arange(self.channels)
+        return step
+
+    def people(self, detections: Detections, channel: Array, maps: Maps | None, geometry: ImageGeometry) -> Decoded:
         """The people that detections make, which need not be those of the maps.
 
         Args:
             channel: ``(M,)`` the keypoint type of each detection.
-            maps: where missing keypoints are looked for.
+            maps: where missing keypoints are looked for; None = nowhere.
         """
         c = self.decode_config
         groups = self.group(detections)
@@ -141,7 +161,7 @@ class PoseTask:
         group = np.flatnonzero((keypoints[:, :, 2] > 0).sum(axis=1) >= c.min_keypoints)
         keypoints, tag = keypoints[group], groups.tag[group]
         score = person_score(keypoints, c.score)  # before filling: what was detected, not what was hoped for
-        if c.fill and len(keypoints):
+        if c.fill and maps is not None and len(keypoints):
             keypoints = fill_missing(
                 keypoints, tag, maps, c.fill_threshold, c.tag_threshold, norm=c.tag_distance, rule=c.fill_rule
             )

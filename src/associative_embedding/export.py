@@ -1,0 +1,173 @@
+"""``ae export``: a model's network as an ONNX graph or for OpenVINO, with all that its user must know in the file."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import tempfile
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from associative_embedding.checkpoint import KEY, ModelInfo, load_model
+from associative_embedding.detect import peak_table
+from associative_embedding.exported import SHAPE
+from associative_embedding.models.network import Network, final_maps
+from associative_embedding.output import atomic_write, write_json
+from associative_embedding.tasks.pose import PoseTask
+
+Format = Literal["onnx", "openvino"]
+TILES = 4  # multiples of the network's smallest input in the example that is traced
+
+
+class MapsGraph(nn.Module):
+    """Image -> heatmap ``(B, C, h, w)`` and tag ``(B, C, D, h, w)`` that are decoded."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        maps = final_maps(self.network(image))
+        return maps.heatmap, maps.tag
+
+
+class PeaksGraph(MapsGraph):
+    """Image -> table of peaks ``(B, C top_k, 6 + D)`` and the sum of the maps ``(B,)``; see `detect.peak_table`."""
+
+    def __init__(self, network: Network, nms: int, top_k: int) -> None:
+        super().__init__(network)
+        self.nms, self.top_k = nms, top_k
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        heatmap, tag = super().forward(image)
+        total = heatmap.flatten(1).sum(dim=1) + tag.flatten(1).sum(dim=1)
+        return peak_table(heatmap, tag, nms=self.nms, top_k=self.top_k), total
+
+
+def export_model(model: Path, target: str | None, form: Format, *, with_peaks: bool = False) -> list[Path]:
+    """Write the exported network and a sidecar ``.json`` with what it means.
+
+    The graph takes ``image``, ``(B, 3, H, W)`` uint8 RGB of any batch and size (multiples of the network's own), and
+    normalises it itself.
+
+    Args:
+        model: a model file.
+        target: file to write; None = the model's name in this folder.
+        form: "onnx" gives ``.onnx``, "openvino" ``.xml`` and ``.bin``.
+        with_peaks: maximum filter, top k and tag look-up are part of the graph, for poses.
+
+    Returns:
+        the files written.
+
+    Raises:
+        ValueError: for a model that cannot be exported so, or a missing extra.
+        OSError: when it cannot be written.
+    """
+    need("onnx", "onnx")
+    need("onnxscript", "onnx")
+    converter = need("openvino", "openvino") if form == "openvino" else None
+    network, info = load_model(model)
+    if not info.tag_size:
+        raise ValueError(f"{model}: a model that refines people (task {info.task.name}) is not exported")
+    if with_peaks and (not isinstance(info.task, PoseTask) or info.enlarge > 1):
+        raise ValueError(f"{model}: peaks are of poses at the maps' own size; leave --with-peaks out")
+    suffix = ".xml" if form == "openvino" else ".onnx"
+    path = Path(target or model.with_suffix(suffix).name)
+    if path.suffix.lower() != suffix:
+        raise ValueError(f"{path}: the format {form} is written to a file that ends in {suffix}")
+    notes = describe(network, info, with_peaks)
+    program = to_onnx(graph_of(network, info, with_peaks), network, info, with_peaks)
+    with tempfile.TemporaryDirectory() as folder:
+        onnx_file = Path(folder) / "model.onnx"
+        program.save(str(onnx_file))
+        files = (
+            write_onnx(onnx_file, path, notes)
+            if converter is None
+            else write_openvino(converter, onnx_file, path, notes)
+        )
+    sidecar = path.with_suffix(".json")
+    write_json(sidecar, {key: json.loads(text) for key, text in notes.items()})
+    return [*files, sidecar]
+
+
+def graph_of(network: Network, info: ModelInfo, with_peaks: bool) -> MapsGraph:
+    if not with_peaks:
+        return MapsGraph(network)
+    assert isinstance(info.task, PoseTask)
+    config = info.task.decode_config
+    return PeaksGraph(network, config.nms, config.top_k)
+
+
+def describe(network: Network, info: ModelInfo, with_peaks: bool) -> dict[str, str]:
+    """Skeleton or classes, decode settings, input size and normalisation (inside the graph), as json texts."""
+    shape = {
+        "stride": network.stride,
+        "multiple": network.multiple,
+        "peaks": with_peaks,
+        "input": "image (B, 3, H, W) uint8 RGB; the graph normalises",
+    }
+    return {KEY: info.to_json(), SHAPE: json.dumps(shape)}
+
+
+def to_onnx(graph: MapsGraph, network: Network, info: ModelInfo, with_peaks: bool) -> Any:
+    """The graph as torch's ONNX program, for any batch and size."""
+    side = TILES * network.multiple
+    example = torch.zeros(2, 3, side, side + network.multiple, dtype=torch.uint8)
+    sizes = {0: torch.export.Dim("batch"), 2: network.multiple * torch.export.Dim("rows", min=1)}
+    sizes[3] = network.multiple * torch.export.Dim("columns", min=1)
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it names every library that it does not find
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.onnx.export(
+                graph.eval(),
+                (example,),
+                dynamo=True,
+                input_names=["image"],
+                output_names=["peaks", "total"] if with_peaks else ["heatmap", "tag"],
+                dynamic_shapes={"image": sizes},
+                verbose=False,
+            )
+    finally:
+        logger.setLevel(level)
+
+
+def write_onnx(source: Path, path: Path, notes: dict[str, str]) -> list[Path]:
+    onnx = need("onnx", "onnx")
+    document = onnx.load(str(source))
+    for key, text in notes.items():
+        entry = document.metadata_props.add()
+        entry.key, entry.value = key, text
+    atomic_write(path, document.SerializeToString())
+    return [path]
+
+
+def write_openvino(converter: ModuleType, source: Path, path: Path, notes: dict[str, str]) -> list[Path]:
+    model = converter.convert_model(str(source))
+    for key, text in notes.items():
+        model.set_rt_info(text, key)
+    made = source.with_name("openvino.xml")
+    converter.save_model(model, str(made), compress_to_fp16=False)
+    weights = path.with_suffix(".bin")
+    atomic_write(weights, made.with_suffix(".bin").read_bytes())
+    atomic_write(path, made.read_bytes())
+    return [path, weights]
+
+
+def need(module: str, extra: str) -> ModuleType:
+    """
+    Raises:
+        ValueError: naming the extra, when it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise ValueError(f"exporting needs {module}: pip install 'associative-embedding[{extra}]'") from None

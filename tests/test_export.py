@@ -1,0 +1,191 @@
+"""Exported networks give what the network gives, and are run by the same code all around."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from associative_embedding import load
+from associative_embedding.checkpoint import load_model
+from associative_embedding.cli import main
+from associative_embedding.config import DecodeConfig, MaskDecodeConfig
+from associative_embedding.detect import SCORE, detect, peak_table, to_detections
+from associative_embedding.exported import ExportedNetwork, load_exported
+from associative_embedding.models.network import final_maps
+from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.tasks.segmentation import SegmentationTask
+from associative_embedding.types import Peaks
+from tiny import FIGURE, TINY_DECODE, tiny_model
+
+SIZES = [(1, 64, 96), (3, 96, 64)]
+POSITION = {"backbone": "mobilenet_v2", "tag_size": 2, "options": {"position": 2}}
+
+
+def image_of(batch: int, height: int, width: int) -> torch.Tensor:
+    rng = np.random.default_rng(height)
+    return torch.from_numpy(rng.integers(0, 256, (batch, 3, height, width), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_table_of_peaks_holds_what_detect_finds(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    heatmap = torch.rand(2, 3, 9, 14, generator=generator)
+    heatmap[0, 0] = 0.5  # all equal: a plateau
+    heatmap[1, 2] = 0
+    tag = torch.randn(2, 3, 2, 9, 14, generator=generator)
+    step = np.arange(3)
+    table = peak_table(heatmap, tag, nms=3, top_k=126)
+    assert table.shape == (2, 3 * 126, 8)
+    for b in range(2):
+        expected, channel = detect(heatmap[b], tag[b], threshold=0.1, nms=3, top_k=5, step=step)
+        rows = table[b].double().numpy()
+        found, its = to_detections(rows[rows[:, SCORE] >= 0.1], (3, 9, 14), nms=3, top_k=5, step=step)
+        np.testing.assert_array_equal(its, channel)
+        for name in ("score", "xy", "tag", "step"):
+            np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of poses, exported with and without peaks; one with a position in its tags; one of masks."""
+    pytest.importorskip("onnxscript", reason="needs the extra [onnx]")
+    pytest.importorskip("onnxruntime", reason="needs the extra [onnx]")
+    folder = tmp_path_factory.mktemp("export")
+    poses = {"task": PoseTask(FIGURE, replace(TINY_DECODE, nms=3, top_k=6)), "input_size": 96}
+    tiny_model(folder / "poses.safetensors", **poses)
+    tiny_model(folder / "masks.safetensors", task=SegmentationTask(("a", "b"), MaskDecodeConfig(threshold=0.1)))
+    tiny_model(folder / "position.safetensors", **{**poses, **POSITION})
+    chosen: list[tuple[str, list[str]]] = [("poses", []), ("masks", []), ("position", []), ("poses", ["--with-peaks"])]
+    for name, options in chosen:
+        target = folder / f"{name}{'-peaks' if options else ''}.onnx"
+        assert main(["export", str(folder / f"{name}.safetensors"), "--output", str(target), *options]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("name", ["poses", "masks", "position"])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_graph_gives_the_networks_maps(name: str, size: tuple[int, int, int], folder: Path) -> None:
+    network, info = load_model(folder / f"{name}.safetensors")
+    exported, described = load_exported(folder / f"{name}.onnx", torch.device("cpu"))
+    assert described == info
+    with torch.inference_mode():
+        expected = final_maps(network(image_of(*size)))
+    found = exported(image_of(*size))
+    assert isinstance(found, list)
+    np.testing.assert_allclose(found[0].heatmap, expected.heatmap, atol=1e-3)
+    np.testing.assert_allclose(found[0].tag, expected.tag, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_graph_with_peaks_gives_the_networks_peaks(size: tuple[int, int, int], folder: Path) -> None:
+    network, _ = load_model(folder / "poses.safetensors")
+    exported, _ = load_exported(folder / "poses-peaks.onnx", torch.device("cpu"))
+    with torch.inference_mode():
+        maps = final_maps(network(image_of(*size)))
+    found = exported(image_of(*size))
+    assert isinstance(found, Peaks)
+    assert found.size == tuple(maps.heatmap.shape[1:])
+    expected = peak_table(maps.heatmap, maps.tag, nms=3, top_k=6)
+    np.testing.assert_allclose(found.table[..., SCORE], expected[..., SCORE], atol=1e-3)
+    assert found.table.numel() * 4 < 20_000  # a few kilobytes
+
+
+def test_the_same_people_come_out(folder: Path) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8)
+    expected = load(folder / "poses.safetensors")(photo)
+    assert len(expected)
+    found = load(folder / "poses.onnx")(photo)
+    np.testing.assert_allclose(found.keypoints, expected.keypoints, atol=0.05)
+    unfilled = load(folder / "poses.safetensors").with_decode(fill=False)(photo)
+    peaks = load(folder / "poses-peaks.onnx")(photo)
+    np.testing.assert_allclose(peaks.keypoints, unfilled.keypoints, atol=0.05)
+    masks = load(folder / "masks.safetensors")(photo), load(folder / "masks.onnx")(photo)
+    assert masks[0].masks is not None
+    assert masks[1].masks is not None
+    assert np.mean(masks[0].masks.labels() != masks[1].masks.labels()) < 0.01
+
+
+def test_the_command_predicts_with_it(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((64, 64, 3), 90, np.uint8))
+    command = ["predict", str(tmp_path / "a.png"), "--output", str(tmp_path / "out"), "--model"]
+    assert main([*command, str(folder / "poses.onnx"), "--scales", "1", "0.5", "--flip"]) == 0
+    assert main([*command, str(folder / "poses-peaks.onnx")]) == 0
+    assert main([*command, str(folder / "poses-peaks.onnx"), "--flip"]) == 1
+    assert main([*command, str(folder / "poses-peaks.onnx"), "--show", "tags"]) == 1
+    assert "exported with peaks" in capsys.readouterr().err
+    sidecar = json.loads((folder / "poses.json").read_text())
+    assert sidecar["associative_embedding"]["skeleton"]["keypoints"] == list(FIGURE.keypoints)
+    assert sidecar["network"]["stride"] == 4
+
+
+def test_the_same_through_openvino(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="needs the extra [openvino]")
+    target = tmp_path / "poses.xml"
+    source = str(folder / "poses.safetensors")
+    assert main(["export", source, "--format", "openvino", "--output", str(target)]) == 0
+    exported, info = load_exported(target, torch.device("cpu"))
+    assert info == load_model(folder / "poses.safetensors")[1]
+    reference, _ = load_exported(folder / "poses.onnx", torch.device("cpu"))
+    for size in SIZES:
+        found, expected = exported(image_of(*size)), reference(image_of(*size))
+        assert isinstance(found, list)
+        assert isinstance(expected, list)
+        np.testing.assert_allclose(found[0].heatmap, expected[0].heatmap, atol=1e-3)
+        np.testing.assert_allclose(found[0].tag, expected[0].tag, atol=1e-3)
+    (tmp_path / "broken.xml").write_text("<no/>")
+    with pytest.raises(ValueError, match=r"broken\.xml: not a readable OpenVINO model"):
+        load_exported(tmp_path / "broken.xml", torch.device("cpu"))
+
+
+def test_values_that_are_not_finite_are_an_error() -> None:
+    def broken(image: Any) -> list[Any]:
+        return [np.zeros((1, 5, 10), np.float32), np.array([np.nan], np.float32)]
+
+    network = ExportedNetwork(broken, stride=4, multiple=32, channels=5, gives_peaks=True, device=torch.device("cpu"))
+    peaks = network(image_of(1, 32, 32))
+    assert isinstance(peaks, Peaks)
+    from associative_embedding.geometry import letterbox
+
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        PoseTask(FIGURE, DecodeConfig()).decode_peaks(peaks, letterbox((32, 32), 32, multiple=32, stride=4))
+
+
+def test_what_cannot_be_exported_or_read(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "text.onnx").write_text("no graph")
+    masks = str(folder / "masks.safetensors")
+    for command, message in (
+        (["export", masks, "--with-peaks", "--output", str(tmp_path / "a.onnx")], "leave --with-peaks out"),
+        (["export", masks, "--output", str(tmp_path / "a.bin")], "ends in .onnx"),
+        (["export", "single-person"], "is not exported"),
+        (["export", "nobody"], "neither a shipped model"),
+        (["predict", "x.jpg", "--model", str(tmp_path / "text.onnx")], ""),
+    ):
+        assert main(command) == 1
+        assert message in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"text\.onnx: not a readable ONNX file"):
+        load(tmp_path / "text.onnx")
+    with pytest.raises(ValueError, match="neither a shipped model"):
+        load(tmp_path / "missing.onnx")
+    import onnx
+
+    other = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            [onnx.helper.make_node("Identity", ["a"], ["b"])],
+            "g",
+            [onnx.helper.make_tensor_value_info("a", 1, [1])],
+            [onnx.helper.make_tensor_value_info("b", 1, [1])],
+        ),
+        opset_imports=[onnx.helper.make_opsetid("", 18)],
+        ir_version=9,
+    )
+    (tmp_path / "other.onnx").write_bytes(other.SerializeToString())
+    with pytest.raises(ValueError, match="not a model that ae export wrote"):
+        load(tmp_path / "other.onnx")
