@@ -86,7 +86,7 @@ class Colours(torch.nn.Module):
     """A network whose maps are the red and the green of the picture; the tag is the place."""
 
     stride, multiple, tag_size = 4, 32, 1
-    mean = torch.zeros(1)
+    device, gives_peaks = torch.device("cpu"), False
 
     def forward(self, x: torch.Tensor) -> list[Maps]:
         heatmap = torch.nn.functional.avg_pool2d(x[:, :2].float() / 255, 4)
