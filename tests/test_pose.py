@@ -354,8 +354,11 @@ def test_encode_mirrors(seed: int, stride: int, name: str) -> None:
     np.testing.assert_array_equal(twice.index, plain.index)
     np.testing.assert_allclose(once.heatmap, plain.heatmap[skeleton.flip_index, :, ::-1], atol=1e-5)
     channel, y, x, person = plain.index.T
-    back = np.stack([skeleton.flip_index[channel], y, 59 - x, person], axis=1)
-    assert sorted(map(tuple, back.tolist())) == sorted(map(tuple, once.index.tolist()))
+    back = np.stack([skeleton.flip_index[channel], person, y, 59 - x], axis=1)
+    there = once.index[:, [0, 3, 1, 2]]
+    back, there = (rows[np.lexsort(rows.T[1::-1])] for rows in (back, there))
+    np.testing.assert_array_equal(back[:, :3], there[:, :3])
+    assert np.abs(back[:, 3] - there[:, 3]).max(initial=0) <= 1  # halfway between two pixels, rounding picks one
 
 
 def test_a_keypoint_off_the_map_gives_no_tag_sample() -> None:

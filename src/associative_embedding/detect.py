@@ -39,7 +39,8 @@ def detect(
     Raises:
         ValueError: for maps with NaN or infinity.
     """
-    channel, y, x = ((heatmap >= threshold) & (heatmap == window_maximum(heatmap, nms))).nonzero(as_tuple=True)
+    is_peak = (heatmap >= threshold) & (heatmap == window_maximum(heatmap, nms))
+    channel, y, x = unflatten(flat_places(is_peak), heatmap.shape)
     place = torch.stack([channel, y, x], dim=1).float()  # exact: all below 2^24
     score, xy = heatmap[channel, y, x, None].float(), subpixel(heatmap, channel, y, x)
     table = torch.cat([place, score, xy, tag[channel, :, y, x].float()], dim=1)
@@ -100,12 +101,29 @@ def peak_table(heatmap: Tensor, tag: Tensor, *, nms: int, top_k: int) -> Tensor:
     return torch.cat([torch.stack([c.float() for c in columns], dim=3), values.float()], dim=3).flatten(1, 2)
 
 
+def flat_places(mask: Tensor) -> Tensor:
+    """Flat indices of the true elements, in order; on a CPU by numpy, which is faster."""
+    if mask.device.type != "cpu":
+        return mask.flatten().nonzero()[:, 0]
+    return torch.from_numpy(np.flatnonzero(mask.numpy()))
+
+
+def unflatten(index: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    """Channel, y and x of flat indices of ``(C, h, w)``."""
+    row = torch.div(index, size[2], rounding_mode="floor")
+    channel = torch.div(row, size[1], rounding_mode="floor")
+    return channel, row - channel * size[1], index - row * size[2]
+
+
 def window_maximum(heatmap: Tensor, window: int) -> Tensor:
     """The highest value of the odd square window around each pixel, ``(C, h, w)``; what lies outside does not count.
 
-    Columns, then rows, by shifted views: on a CPU many times faster than `max_pool2d`.
+    On a CPU by OpenCV; elsewhere columns, then rows, by shifted views (`max_pool2d` takes many times as long).
     """
     height, width = heatmap.shape[-2:]
+    if heatmap.device.type == "cpu" and heatmap.dtype == torch.float32:
+        kernel = np.ones((window, window), np.uint8)
+        return torch.from_numpy(np.stack([cv2.dilate(channel, kernel) for channel in heatmap.numpy()]))
     reach = window // 2
     padded = F.pad(heatmap, (reach, reach, reach, reach), value=-torch.inf)
     for dim, size in ((-1, width), (-2, height)):
@@ -158,16 +176,13 @@ def subpixel(heatmap: Tensor, channel: Tensor, y: Tensor, x: Tensor) -> Tensor:
     Never moves by more than half a pixel; not at all where the logarithms are not concave or a side is under 3 pixels.
     """
     height, width = heatmap.shape[-2:]
-
-    def at(yy: Tensor, xx: Tensor) -> Tensor:
-        return heatmap[channel, yy, xx].float().clamp(min=1e-6).log()
-
-    def top(place: Tensor, middle: Tensor, low: Tensor, mid: Tensor, high: Tensor) -> Tensor:
-        curvature = 2 * mid - low - high
-        move = middle - place + (high - low) / (2 * curvature.clamp(min=1e-6))
-        return place + torch.where(curvature > 1e-6, move.clamp(-0.5, 0.5), 0.0)
-
-    cx, cy = x.clamp(1, max(1, width - 2)), y.clamp(1, max(1, height - 2))
-    to_x = top(x, cx, at(y, cx - 1), at(y, cx), at(y, cx + 1)) if width > 2 else x.float()
-    to_y = top(y, cy, at(cy - 1, x), at(cy, x), at(cy + 1, x)) if height > 2 else y.float()
-    return torch.stack([to_x, to_y], dim=1)
+    place = torch.stack([x, y], dim=1)
+    size, step = place.new_tensor([width, height]), place.new_tensor([1, width])
+    middle = torch.minimum(place.clamp(min=1), (size - 2).clamp(min=1))
+    centre = ((channel * height + y) * width + x)[:, None] + (middle - place) * step
+    index = centre[:, :, None] + step[:, None] * place.new_tensor([-1, 0, 1])  # (M, 2, 3), of the flat heatmap
+    value = heatmap.reshape(-1)[index.clamp(0, heatmap.numel() - 1)].float().clamp(min=1e-6).log()
+    low, mid, high = value.unbind(dim=2)
+    curvature = 2 * mid - low - high
+    move = middle - place + (high - low) / (2 * curvature.clamp(min=1e-6))
+    return place + torch.where((curvature > 1e-6) & (size > 2), move.clamp(-0.5, 0.5), 0.0)

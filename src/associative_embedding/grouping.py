@@ -28,6 +28,8 @@ def tag_distance(a: Array, b: Array, norm: Norm = "rms") -> Array:
             official code's); or "l2", the Euclidean distance (HigherHRNet's and mmpose's), sqrt(D) times as much.
     """
     difference = a - b
+    if difference.shape[-1] == 1:
+        return np.asarray(np.abs(difference[..., 0]))
     squares = np.einsum("...d,...d->...", difference, difference)  # many times faster than a mean over a short axis
     return np.asarray(np.sqrt(squares / difference.shape[-1] if norm == "rms" else squares))
 

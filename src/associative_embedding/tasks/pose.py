@@ -124,6 +124,9 @@ class PoseTask:
         Raises:
             ValueError: see `detect`.
         """
+        maps = Maps(
+            maps.heatmap.contiguous(), maps.tag.contiguous()
+        )  # networks give channels last: slow to read by channel
         return self.people(*self.detect(maps), maps, geometry)
 
     def decode_peaks(self, peaks: Peaks, geometry: ImageGeometry) -> Decoded:
@@ -217,25 +220,39 @@ def distinct(keypoints: Array, score: Array, sigmas: Array, threshold: float) ->
     if threshold >= 1 or len(order) < 2:
         return order
     found = keypoints[:, :, 2] > 0
-    x, y = keypoints[:, :, 0], keypoints[:, :, 1]
-    both = found[:, None] & found  # (G, G, K)
-    squared = np.square(x[:, None] - x) + np.square(y[:, None] - y)
-    area = _box_area(keypoints)
-    scale = 2 * np.square(2 * sigmas) * np.maximum(area[:, None], area)[..., None]
-    common, size = both.sum(axis=2), found.sum(axis=1)
-    oks = (np.exp(-squared / scale) * both).sum(axis=2) / np.maximum(1, common)
+    low, high = _corners(keypoints)
+    area = np.maximum(1.0, (high - low).prod(axis=1))
+    size = found.sum(axis=1)
+    # a double has a keypoint so near that its own term of the OKS reaches the threshold: most pairs are far beyond that
+    reach = np.sqrt(8 * np.square(sigmas).max() * np.log(1 / threshold) * area)
+    a, b = _near(low - reach[:, None], high + reach[:, None])
+    x, y, seen = (np.ascontiguousarray(part.T) for part in (*np.moveaxis(keypoints[:, :, :2], 2, 0), found))
+    both = (seen[:, a] & seen[:, b]).astype(np.float32)  # (K, pairs): long rows, short sums
+    squared = np.square((x[:, a] - x[:, b]).astype(np.float32)) + np.square((y[:, a] - y[:, b]).astype(np.float32))
+    scale = -1 / (8 * np.square(sigmas)).astype(np.float32)[:, None] / np.maximum(area[a], area[b]).astype(np.float32)
+    common = both.sum(axis=0)
+    oks = (np.exp(squared * scale) * both).sum(axis=0) / np.maximum(1, common)
     # a person of which the other has less than half is not its double
-    double = (oks >= threshold) & (common >= 0.5 * np.minimum(size[:, None], size))
-    keep: list[int] = []
-    for i in order:
-        if not double[i, keep].any():
-            keep.append(int(i))
-    return np.array(keep, dtype=np.int64)
+    close = (oks >= threshold) & (common >= 0.5 * np.minimum(size[a], size[b]))
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    keep = np.ones(len(order), bool)
+    better, worse = np.sort([rank[a[close]], rank[b[close]]], axis=0)
+    for i, j in sorted(zip(better.tolist(), worse.tolist(), strict=True)):
+        keep[j] &= not keep[i]  # all that could drop i come before: it is settled
+    return order[keep]
 
 
-def _box_area(keypoints: Array) -> Array:
-    """``(G,)`` square pixels of the box around the found keypoints, at least 1."""
+def _corners(keypoints: Array) -> tuple[Array, Array]:
+    """``(G, 2)`` each, of the boxes around the found keypoints."""
     found = keypoints[:, :, 2:] > 0
     low = np.where(found, keypoints[:, :, :2], np.inf).min(axis=1)
     high = np.where(found, keypoints[:, :, :2], -np.inf).max(axis=1)
-    return np.asarray(np.maximum(1.0, (high - low).prod(axis=1)))
+    return low, high
+
+
+def _near(low: Array, high: Array) -> tuple[Array, Array]:
+    """The pairs a < b of people whose boxes, of corners ``(G, 2)`` each, meet."""
+    meet = ((low[:, None] <= high) & (low <= high[:, None])).all(axis=2)
+    a, b = np.nonzero(np.triu(meet, 1))
+    return a, b
