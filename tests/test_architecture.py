@@ -23,7 +23,7 @@ LAYERS = [
     "tasks",
     "checkpoint exported export optimisation interrupt journal training_state training_data recipe_file "
     "train evaluate trial compare truth protocols predict refine crop_accuracy mask_accuracy mask_trial track_trial "
-    "run_predict run_video run_evaluate foreign convert",
+    "run_predict run_video run_evaluate server foreign convert",
     "cli cli_data __main__",
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules.split()}

@@ -77,6 +77,8 @@ def parse(arguments: list[str]) -> Namespace:
     """
     from jsonargparse import ArgumentError
 
+    if not arguments:
+        raise UsageError(f"which command? one of {','.join(BUILDERS)}")
     if arguments[:1] == ["train"]:
         arguments = ["train", *spell_recipe(arguments[1:])]
     try:
@@ -149,6 +151,7 @@ def build_parser() -> ArgumentParser:
         ("train", "train by a recipe (YAML): ae train RECIPE.yaml [--setting value ...]; the same command resumes"),
         ("evaluate", "official metrics of a model on a COCO json"),
         ("export", "a model's network for ONNX Runtime or OpenVINO, two or three times as fast on a CPU"),
+        ("serve", "an HTTP service, and a page to try a model in the browser"),
         ("convert", "other projects' weights to a file to start from"),
         ("data", "make a data set: of drawn figures, or of MPII's annotation"),
     ):
@@ -254,11 +257,27 @@ def build_export(parser: ArgumentParser) -> ArgumentParser:
     return parser
 
 
+def build_serve(parser: ArgumentParser) -> ArgumentParser:
+    add = parser.add_argument
+    add_model_options(parser)
+    add("--host", type=str, default="127.0.0.1", help="address to listen at; 0.0.0.0 = every one of this machine")
+    add("--port", type=int, default=8000)
+    add("--queue", type=int, default=64, help="requests that wait at most; the next one gets status 429")
+    add("--batch", type=int, default=None, help="images that are looked at together at most (default: 1, on a GPU 8)")
+    add("--max_bytes", "--max-bytes", type=int, default=20 * 2**20, help="of an image file")
+    add("--max_pixels", "--max-pixels", type=int, default=40_000_000, help="of an image")
+    add("--timeout", type=float, default=30.0, help="seconds that a request may take")
+    add("--urls", action="store_true", help="images may be named by URL; only public addresses are read")
+    add("--private_urls", "--private-urls", action="store_true", help="also addresses of this machine and its network")
+    return parser
+
+
 BUILDERS: dict[str, Callable[[ArgumentParser], ArgumentParser]] = {
     "predict": build_predict,
     "train": build_train,
     "evaluate": build_evaluate,
     "export": build_export,
+    "serve": build_serve,
     "convert": build_convert,
     "data": build_data,
 }
@@ -461,6 +480,29 @@ def run_export(options: Namespace) -> int:
     return 0
 
 
+def run_serve(options: Namespace) -> int:
+    from associative_embedding.predict import load
+
+    try:
+        from associative_embedding.server import Limits, serve
+    except ImportError as error:
+        raise ValueError(f"ae serve needs {error.name}: pip install 'associative-embedding[serve]'") from None
+
+    model = ("input_size", "scales", "flip", "zoom", "refine", "device")
+    names = ("queue", "max_bytes", "max_pixels", "timeout", "urls", "private_urls")
+    limits = {name: options[name] for name in names}
+    try:
+        Limits(**limits, batch=1 if options.batch is None else options.batch)  # before the model is read
+    except ValueError as error:
+        raise UsageError(error) from None
+    predictor = load(options.model, **{name: options[name] for name in model})
+    # on a CPU one by one is as fast to a quarter, and batches of many sizes leave the memory in pieces
+    batch = options.batch or (8 if predictor.device.type == "cuda" else 1)
+    print(f"ae: http://{options.host}:{options.port} (Ctrl-C stops)", file=sys.stderr)
+    serve(predictor, Limits(**limits, batch=batch), options.host, options.port)
+    return 0
+
+
 def run_convert(options: Namespace) -> int:
     from associative_embedding.convert import convert
 
@@ -473,6 +515,7 @@ COMMANDS: dict[str, Callable[[Any], int]] = {
     "train": run_train,
     "evaluate": run_evaluate,
     "export": run_export,
+    "serve": run_serve,
     "convert": run_convert,
     "data": run_data,
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import ipaddress
+import socket
 import string
 import threading
 import time
@@ -15,12 +17,14 @@ from typing import Any
 from associative_embedding.version import VERSION
 
 
-def download(url: str, *, timeout: float, max_bytes: int) -> bytes:
+def download(url: str, *, timeout: float, max_bytes: int, public_only: bool = False) -> bytes:
     """The bytes behind an http or https URL; a redirect may lead to nothing else.
 
     Args:
         timeout: seconds for everything: name look-up, connection, redirects and the last byte.
         max_bytes: the download stops there.
+        public_only: refuse addresses that only this machine or its network can reach, also after a redirect or when a
+            name's look-up changes its answer: the address itself is connected to. Proxies are not used.
 
     Raises:
         OSError: one line, the reason without the URL.
@@ -32,7 +36,7 @@ def download(url: str, *, timeout: float, max_bytes: int) -> bytes:
 
     def work() -> None:
         try:
-            result.append(_fetch(url, deadline, max_bytes))
+            result.append(_fetch(url, deadline, max_bytes, public_only))
         except Exception as error:
             result.append(error)
 
@@ -46,12 +50,53 @@ def download(url: str, *, timeout: float, max_bytes: int) -> bytes:
     raise OSError(_reason(answer, timeout))
 
 
-def _fetch(url: str, deadline: float, max_bytes: int) -> bytes:
+class PublicConnection(http.client.HTTPConnection):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._create_connection = connect_public
+
+
+class PublicTlsConnection(http.client.HTTPSConnection):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._create_connection = connect_public
+
+
+class PublicHandler(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> Any:
+        return self.do_open(PublicConnection, request)  # type: ignore[arg-type]
+
+
+class PublicTlsHandler(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> Any:
+        return self.do_open(PublicTlsConnection, request)  # type: ignore[arg-type]
+
+
+def connect_public(address: tuple[str, int], timeout: Any = None, source: Any = None) -> socket.socket:
+    """A connection to the first address of a host; all of them must be public.
+
+    Raises:
+        OSError: when one is not.
+    """
+    found = socket.getaddrinfo(address[0], address[1], type=socket.SOCK_STREAM)
+    for *_, place in found:
+        number = ipaddress.ip_address(str(place[0]).partition("%")[0])
+        number = getattr(number, "ipv4_mapped", None) or number
+        if not number.is_global or number.is_multicast:
+            raise OSError("is at an address that is not public")
+    place = found[0][4]
+    return socket.create_connection((str(place[0]), int(place[1])), timeout)
+
+
+def _fetch(url: str, deadline: float, max_bytes: int, public_only: bool) -> bytes:
     opener = urllib.request.OpenerDirector()  # build_opener() would also follow a redirect to ftp
-    handlers: tuple[Callable[[], Any], ...] = (
+    ways: tuple[Callable[[], Any], ...] = (
         urllib.request.ProxyHandler,
         urllib.request.HTTPHandler,
         urllib.request.HTTPSHandler,
+    )
+    handlers: tuple[Callable[[], Any], ...] = (
+        *((PublicHandler, PublicTlsHandler) if public_only else ways),
         urllib.request.HTTPDefaultErrorHandler,
         urllib.request.HTTPRedirectHandler,
         urllib.request.HTTPErrorProcessor,

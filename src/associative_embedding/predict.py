@@ -151,6 +151,30 @@ class Predictor:
         side = int(self.input_size / self.zoom) if self.zoom else 0
         return side if side and max(image.shape[:2]) > side else None
 
+    def find(self, image: Array, seen: Seen) -> Instances:
+        """What was found in an image ``(H, W, 3)`` uint8 RGB, by what `look_at_all` gave; keeps no image.
+
+        Raises:
+            ValueError: when the network's output is not finite.
+        """
+        return self._find(image, "", seen)
+
+    @torch.inference_mode()
+    def look_at_all(self, images: Sequence[Array]) -> list[Seen]:
+        """What the network says of several images ``(H, W, 3)`` uint8 RGB; those of one input size make one batch."""
+        whole = [i for i, image in enumerate(images) if self.tile(image) is None]
+        if self.network.gives_peaks or self.info.enlarge != 1:
+            return [self._look(image, "") for image in images]
+        views: dict[int, list[View]] = {i: [] for i in whole}
+        for scale in self.scales:
+            inputs = {i: self._input(images[i], scale) for i in whole}
+            for shape in {x.shape for x, _ in inputs.values()}:
+                rows = [i for i in whole if inputs[i][0].shape == shape]
+                maps = self._seen_at(torch.cat([inputs[i][0] for i in rows]), scale)
+                for n, i in enumerate(rows):
+                    views[i].append((maps[n : n + 1], inputs[i][1]))
+        return [views.get(i) for i in range(len(images))]
+
     def _look(self, image: Array, name: str) -> Seen:
         """What the network says of an image: its maps or peaks; None: it takes several tiles, one by one."""
         if self.tile(image) is not None:
@@ -235,10 +259,14 @@ class Predictor:
 
     def _view(self, image: Array, scale: float) -> View:
         x, geometry = self._input(image, scale)
+        return self._seen_at(x, scale), geometry
+
+    def _seen_at(self, x: torch.Tensor, scale: float) -> Maps:
+        """The maps of a batch of inputs of one scale, merged with those of the mirror image if there is to be one."""
         maps = self._maps_of(x)
         if self.flip:
             maps = merge_mirror(maps, self._maps_of(x.flip(-1)), self.task.flip_index)
-        return maps if scale in self.tag_scales else Maps(maps.heatmap, maps.tag[:, :, :0]), geometry
+        return maps if scale in self.tag_scales else Maps(maps.heatmap, maps.tag[:, :, :0])
 
     def _maps_of(self, x: torch.Tensor) -> Maps:
         outputs = self.network(x)

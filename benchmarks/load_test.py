@@ -1,0 +1,87 @@
+"""`python benchmarks/load_test.py`: `ae serve` under load on loopback, beside the bare model.
+
+Requests a second, latencies, and the memory of the server's process from its first hundred requests to its last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import httpx
+import numpy as np
+
+from associative_embedding.predict import load
+
+
+def photos(count: int) -> list[bytes]:
+    """Jpegs of 640 x 480, all different: the server keeps what it saw of the last few."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (count, 12, 16, 3), dtype=np.uint8)
+    return [cv2.imencode(".jpg", cv2.resize(image, (640, 480)))[1].tobytes() for image in coarse]
+
+
+def megabytes(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="person")
+    parser.add_argument("--requests", type=int, default=300)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--input_size", type=int, default=512)
+    parser.add_argument("--port", type=int, default=8123)
+    options = parser.parse_args()
+    images = photos(options.requests)
+
+    model = load(options.model, input_size=options.input_size, scales=[1])
+    arrays = [cv2.imdecode(np.frombuffer(image, np.uint8), 1) for image in images[:40]]
+    start = time.perf_counter()
+    for array in arrays:
+        model(array, keep_image=False)
+    bare = len(arrays) / (time.perf_counter() - start)
+
+    command = [sys.executable, "-m", "associative_embedding", "serve", "--model", options.model]
+    command += ["--port", str(options.port), "--input_size", str(options.input_size), "--scales", "1"]
+    command += ["--batch", str(options.batch)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
+        url = f"http://127.0.0.1:{options.port}"
+        while True:
+            try:
+                httpx.get(f"{url}/health")
+                break
+            except httpx.TransportError:
+                time.sleep(0.2)
+        memory: list[float] = []
+
+        def post(image: bytes) -> tuple[int, float]:
+            before = time.perf_counter()
+            status = httpx.post(f"{url}/predict", content=image, timeout=120).status_code
+            memory.append(megabytes(server.pid))
+            return status, time.perf_counter() - before
+
+        start = time.perf_counter()
+        with ThreadPoolExecutor(options.clients) as pool:
+            answers = list(pool.map(post, images))
+        rate = len(images) / (time.perf_counter() - start)
+        server.terminate()
+    seconds = sorted(time_ for _, time_ in answers)
+    print(f"statuses {sorted({status for status, _ in answers})}, {options.clients} clients, {len(images)} requests")
+    print(f"bare model {bare:.2f} images/s, server {rate:.2f} requests/s ({100 * rate / bare:.0f} %)")
+    print(f"median {1e3 * statistics.median(seconds):.0f} ms, p95 {1e3 * seconds[int(0.95 * len(seconds))]:.0f} ms")
+    first, last = statistics.median(memory[:100]), statistics.median(memory[-100:])
+    print(f"memory {first:.0f} MB in the first hundred, {last:.0f} MB in the last, {max(memory):.0f} MB at most")
+
+
+if __name__ == "__main__":
+    main()

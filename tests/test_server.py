@@ -1,0 +1,347 @@
+"""The HTTP service on loopback, and its page in a real browser."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from associative_embedding.cli import main
+from associative_embedding.download import connect_public, download
+from associative_embedding.masks import Masks
+from associative_embedding.predict import Predictor, load
+from associative_embedding.types import Array, Instances
+from tiny import TINY_DECODE, tiny_info, tiny_network
+
+pytest.importorskip("fastapi", reason="needs the extra [serve]")
+pytest.importorskip("httpx", reason="needs httpx")
+
+import httpx
+import uvicorn
+
+from associative_embedding.server import Limits, Worker, create_app
+
+
+def photo(seed: int = 0, size: tuple[int, int] = (64, 96)) -> Array:
+    return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+
+
+def png(image: Array) -> bytes:
+    return cv2.imencode(".png", image[:, :, ::-1])[1].tobytes()
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    from associative_embedding.tasks.pose import PoseTask
+    from tiny import FIGURE
+
+    info = tiny_info(task=PoseTask(FIGURE, TINY_DECODE))
+    return Predictor(tiny_network(info), info)
+
+
+class Running:
+    """A server on a free port of loopback, in a thread."""
+
+    def __init__(self, predictor: Predictor, limits: Limits) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        config = uvicorn.Config(create_app(predictor, limits), port=port, log_level="error")
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+
+    def __enter__(self) -> Running:
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.server.should_exit = True
+        self.thread.join(10)
+
+
+LIMITS = Limits(queue=64, max_bytes=200_000, max_pixels=40_000, timeout=20)
+
+
+@pytest.fixture(scope="module")
+def url(predictor: Predictor) -> Iterator[str]:
+    with Running(predictor, LIMITS) as running:
+        yield running.url
+
+
+def test_an_image_in_every_way_gives_what_the_predictor_finds(url: str, predictor: Predictor) -> None:
+    image = photo()
+    expected = predictor(image)
+    plain = httpx.post(f"{url}/predict?min_score=0", content=png(image), headers={"Content-Type": "image/png"})
+    form = httpx.post(f"{url}/predict?min_score=0", files={"file": ("a.png", png(image))})
+    assert plain.status_code == form.status_code == 200
+    assert plain.json()["annotations"] == form.json()["annotations"]
+    rows = plain.json()["annotations"]
+    assert len(rows) == len(expected) > 0
+    np.testing.assert_allclose([r["keypoints"] for r in rows], expected.keypoints.reshape(len(rows), -1), atol=1e-3)
+    np.testing.assert_allclose([r["tag"] for r in rows], expected.tag, atol=1e-3)
+    few = httpx.post(f"{url}/predict?min_score=0&threshold=0.9", content=png(image)).json()
+    assert len(few["annotations"]) < len(rows)
+
+
+def test_a_picture_comes_back(url: str) -> None:
+    answer = httpx.post(f"{url}/predict?format=picture&min_score=0", content=png(photo()))
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert cv2.imdecode(np.frombuffer(answer.content, np.uint8), 1).shape == (64, 96, 3)
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "status", "message"),
+    [
+        ("", b"no image", 422, "the image"),
+        ("", b"", 422, "holds no image"),
+        ("", bytes(300_000), 413, "more than 200000 bytes"),
+        ("", png(np.zeros((300, 300, 3), np.uint8)), 422, "pixels"),
+        ("?treshold=1", png(photo()), 422, "unknown setting treshold"),
+        ("?threshold=nan", png(photo()), 422, "threshold must be a number"),
+        ("?threshold=-1", png(photo()), 422, "threshold"),
+        ("?format=exe", png(photo()), 422, "unknown setting format"),
+    ],
+)
+def test_what_cannot_be_used_is_said(url: str, query: str, body: bytes, status: int, message: str) -> None:
+    answer = httpx.post(f"{url}/predict{query}", content=body)
+    assert answer.status_code == status
+    assert message in answer.json()["detail"]
+    assert "\n" not in answer.json()["detail"]
+
+
+def test_broken_forms_and_forbidden_urls(url: str) -> None:
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert httpx.post(f"{url}/predict", content=b"--x\r\nnonsense", headers=kind).status_code == 422
+    assert httpx.post(f"{url}/predict", files={"other": b"x"}).status_code == 422
+    refused = httpx.post(f"{url}/predict", json={"url": "http://example.com/a.png"})
+    assert refused.status_code == 422
+    assert "not allowed here" in refused.json()["detail"]
+
+
+def test_health_numbers_and_the_description_of_the_interface(url: str) -> None:
+    health = httpx.get(f"{url}/health").json()
+    assert health["status"] == "ok"
+    assert health["categories"][0]["name"] == "figure"
+    assert "threshold" in health["settings"]
+    numbers = httpx.get(f"{url}/metrics").text
+    assert 'ae_requests_total{status="200"}' in numbers
+    assert "ae_request_seconds_count" in numbers
+    schema = httpx.get(f"{url}/openapi.json").json()
+    assert set(schema["paths"]) == {"/predict", "/health", "/metrics"}
+    assert "image/*" in schema["paths"]["/predict"]["post"]["requestBody"]["content"]
+    assert httpx.get(f"{url}/../../etc/passwd").status_code == 404
+
+
+def test_many_at_once_get_their_own_answers(url: str, predictor: Predictor) -> None:
+    images = [photo(seed, (64, 96) if seed % 2 else (96, 64)) for seed in range(12)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda i: httpx.post(f"{url}/predict?min_score=0", content=png(i), timeout=30), images))
+    for image, answer in zip(images, answers, strict=True):
+        scores = [row["score"] for row in answer.json()["annotations"]]
+        np.testing.assert_allclose(scores, predictor(image).score, atol=1e-4)
+
+
+class Slow(Predictor):
+    """Takes its time."""
+
+    def look_at_all(self, images: Any) -> Any:
+        time.sleep(0.5)
+        return super().look_at_all(images)
+
+
+def slow(predictor: Predictor) -> Slow:
+    return Slow(predictor.network, predictor.info)
+
+
+def test_who_comes_when_the_queue_is_full_is_told_so(predictor: Predictor) -> None:
+    with Running(slow(predictor), Limits(queue=1, batch=1, timeout=10)) as running, ThreadPoolExecutor(8) as pool:
+        post = lambda seed: httpx.post(f"{running.url}/predict", content=png(photo(seed)), timeout=20)  # noqa: E731
+        answers = list(pool.map(post, range(8)))
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses[0] == 200
+    assert 429 in statuses
+    assert set(statuses) <= {200, 429}
+    assert next(a for a in answers if a.status_code == 429).headers["retry-after"] == "1"
+
+
+def test_what_takes_too_long_is_given_up(predictor: Predictor) -> None:
+    with Running(slow(predictor), Limits(timeout=0.2)) as running:
+        assert httpx.post(f"{running.url}/predict", content=png(photo()), timeout=20).status_code == 503
+
+
+def test_who_was_taken_is_answered_before_the_end(predictor: Predictor) -> None:
+    running = Running(slow(predictor), Limits(timeout=10))
+    with running, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(lambda: httpx.post(f"{running.url}/predict", content=png(photo()), timeout=20))
+        time.sleep(0.2)
+        running.server.should_exit = True
+        assert waiting.result().status_code == 200
+
+
+def test_a_batch_is_each_image_alone(predictor: Predictor) -> None:
+    images = [photo(1), photo(2, (96, 64)), photo(3), photo(4)]
+    run = Predictor(predictor.network, predictor.info, scales=(1.0, 0.5), flip=True)
+    for image, seen in zip(images, run.look_at_all(images), strict=True):
+        found, alone = run.find(image, seen), run(image)
+        np.testing.assert_allclose(found.keypoints, alone.keypoints, atol=1e-3)
+        np.testing.assert_allclose(found.tag, alone.tag, atol=1e-3)
+
+
+def test_a_fault_is_one_images_own(predictor: Predictor) -> None:
+    import asyncio
+
+    async def both() -> list[Any]:
+        worker = Worker(predictor, Limits())
+        task = asyncio.create_task(worker.run())
+        jobs = [worker.submit("a", photo(), {"threshold": -1.0}), worker.submit("b", photo(1), {})]
+        answers = await asyncio.gather(*jobs, return_exceptions=True)
+        task.cancel()
+        return answers
+
+    wrong, right = asyncio.run(both())
+    assert isinstance(wrong, ValueError)
+    assert isinstance(right, Instances)
+
+
+class Redirect(BaseHTTPRequestHandler):
+    """Leads everybody to where only this machine can get."""
+
+    def do_GET(self) -> None:
+        if self.path == "/image":
+            body = png(photo())
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            return
+        self.send_response(302)
+        self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/image")  # type: ignore[attr-defined]
+        self.end_headers()
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Redirect)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_urls_of_this_machine_are_refused_unless_allowed(site: str, predictor: Predictor) -> None:
+    with Running(predictor, Limits(urls=True)) as running:
+        for where in (f"{site}/image", f"{site}/away", site.replace("127.0.0.1", "localhost"), "file:///etc/passwd"):
+            answer = httpx.post(f"{running.url}/predict", json={"url": where})
+            assert answer.status_code == 422
+    with Running(predictor, Limits(urls=True, private_urls=True)) as running:
+        assert httpx.post(f"{running.url}/predict", json={"url": f"{site}/away"}).status_code == 200
+        assert httpx.post(f"{running.url}/predict", json={"url": 5}).status_code == 422
+    assert len(download(f"{site}/image", timeout=5, max_bytes=10**6)) > 1000
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "10.0.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "0.0.0.0",
+        "::1",
+        "::ffff:127.0.0.1",
+        "fe80::1",
+        "224.0.0.1",
+    ],
+)
+def test_addresses_that_are_not_public(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(name: str, port: int, **options: Any) -> list[Any]:
+        return [(2, 1, 6, "", ("93.184.216.34", port)), (2, 1, 6, "", (host, port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with pytest.raises(OSError, match="not public"):
+        connect_public(("example.com", 80), 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--queue", "0"], "queue must be positive"),
+        (["--timeout", "-1"], "timeout must be positive"),
+        (["--model", "x"], "neither"),
+    ],
+)
+def test_mistakes_at_the_start(options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", *options]) in (1, 2)
+    assert message in capsys.readouterr().err
+
+
+# ---- the page
+
+
+def browser() -> Any:
+    """A page of headless Chromium, or a skipped test."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("needs Chromium")
+    return playwright.sync_playwright, path
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_page_in_a_browser(tmp_path: Path) -> None:
+    import skimage.data
+
+    start, path = browser()
+    image = skimage.data.astronaut()
+    (tmp_path / "a.png").write_bytes(png(image))
+    with Running(load(), Limits()) as running, start() as tool:
+        chromium = tool.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        page = chromium.new_page(viewport={"width": 1000, "height": 700})
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(running.url)
+        page.wait_for_selector("#set-min_score")
+        page.set_input_files("#file", str(tmp_path / "a.png"))
+        page.get_by_text("1 found.").wait_for()
+        assert page.locator("#list li").count() == 1
+        assert page.get_by_role("button", name="person 1, score").count() == 1
+        bare = page.evaluate("document.getElementById('canvas').toDataURL()")
+        page.keyboard.press("Tab")
+        page.focus("#list li button")
+        assert page.locator("#list li button.on").count() == 1
+        lit = page.evaluate("document.getElementById('canvas').toDataURL()")
+        assert lit != bare
+        page.screenshot(path=str(tmp_path / "page.png"))
+        page.check("#tags")
+        with page.expect_download() as download_:
+            page.click("#save")
+        assert json.loads(Path(download_.value.path()).read_text())["annotations"][0]["score"] > 0.2
+        page.evaluate(
+            "i => { i.value = 1; i.dispatchEvent(new Event('input')); }", page.query_selector("#set-min_score")
+        )
+        page.get_by_text("0 found.").wait_for()
+        page.set_viewport_size({"width": 390, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.screenshot(path=str(tmp_path / "phone.png"))
+        masks = Masks.from_labels(np.random.default_rng(0).integers(0, 3, (37, 53)))
+        for run, area in zip(masks.to_rle(), masks.area, strict=True):  # the page's own decoder of COCO's masks
+            pixels = page.evaluate("([c, s]) => [...decodeRle(c, s)]", [run["counts"], run["size"]])
+            assert sum(pixels) == area
+        chromium.close()
+        assert not faults
