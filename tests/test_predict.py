@@ -465,6 +465,32 @@ def test_interrupted_what_was_computed_is_kept(
     assert capfd.readouterr().err == f"ae: interrupted; 2 of 3 images are in {results}\n"
     assert len(document_of(tmp_path / "out")["images"]) == 2
 
+    monkeypatch.undo()
+    assert predict(model, tmp_path / "out", folder, "--resume") == 0
+    assert predict(model, tmp_path / "whole", folder) == 0
+    assert f"2 images are in {results} already" in capfd.readouterr().out
+    resumed, whole = document_of(tmp_path / "out"), document_of(tmp_path / "whole")
+    assert [resumed[key] for key in ("images", "annotations", "categories")] == [
+        whole[key] for key in ("images", "annotations", "categories")
+    ]
+    assert predict(model, tmp_path / "out", folder, "--resume") == 0  # nothing is left to do
+    assert document_of(tmp_path / "out")["annotations"] == whole["annotations"]
+
+
+def test_only_ones_own_results_are_resumed(
+    model: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "out" / "predictions.json"
+    results.parent.mkdir()
+    for text, message in (
+        ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "cow"}]}', "its categories differ"),
+        ("[", "not a json file"),
+    ):
+        results.write_text(text)
+        assert predict(model, tmp_path / "out", folder, "--resume") == 1
+        assert message in capfd.readouterr().err
+        assert results.read_text() == text
+
 
 def test_a_picture_that_cannot_be_written_stops_with_one_line(
     model: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]

@@ -189,6 +189,7 @@ def build_predict(parser: ArgumentParser) -> ArgumentParser:
     add("--scores", action="store_true", help="write each score, and the class of several, into the picture")
     add("--labels", type=Literal["tif", "png", "none"], default=None, help="label images of masks (default: tif)")
     add("--recursive", action="store_true", help="also look into subfolders")
+    add("--resume", action="store_true", help="go on in the results file of a run that was stopped")
     add_video_options(parser)
     return parser
 
@@ -306,11 +307,12 @@ def run_predict(options: Namespace) -> int:
         scores=options.scores,
         labels=options.labels,
         recursive=options.recursive,
+        resume=options.resume,
     )
 
 
 VIDEO_OPTIONS = ("link", "smooth", "every", "start", "end", "fps", "formats", "window")
-IMAGE_OPTIONS = ("json", "labels", "recursive")  # have no meaning for a video
+IMAGE_OPTIONS = ("json", "labels", "recursive", "resume")  # have no meaning for a video
 
 
 def is_of_video(options: Namespace) -> bool:

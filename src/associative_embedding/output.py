@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from associative_embedding.coco_json import read_coco
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.types import Array, Instances
 from associative_embedding.version import VERSION
@@ -259,6 +260,29 @@ def labels_name(source: str, folder: str | Path, extension: str) -> Path:
     return picture.with_name(f"{picture.stem}-labels{extension}")
 
 
+def read_earlier(path: Path, categories: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
+    """The COCO dataset of an earlier run.
+
+    Raises:
+        ValueError: one line, when it is none, or of other categories.
+    """
+    document = read_coco(path)
+    if categories is not None and document["categories"] != json.loads(json.dumps(list(categories))):
+        raise ValueError(f"{path}: is of another model (its categories differ), so it cannot be resumed")
+    return document
+
+
+def append(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Two COCO datasets of the same categories as one; the ids of the second are counted on."""
+    image = max((entry["id"] for entry in first["images"]), default=0)
+    row = max((entry["id"] for entry in first["annotations"]), default=0)
+    images = [{**entry, "id": entry["id"] + image} for entry in second["images"]]
+    rows = [
+        {**entry, "id": entry["id"] + row, "image_id": entry["image_id"] + image} for entry in second["annotations"]
+    ]
+    return {**second, "images": [*first["images"], *images], "annotations": [*first["annotations"], *rows]}
+
+
 class Periodic:
     """Writes what grows at the first call, then every `interval` seconds, or less often when a write takes long.
 
@@ -297,15 +321,30 @@ class ResultsWriter:
         path: of the ``.json`` file.
         interval: seconds between two writes.
         categories: see `coco_dataset`.
+        resume: go on with what the file holds, instead of beginning anew.
+
+    Raises:
+        ValueError: when it is to be resumed, and is no COCO dataset of the same categories.
     """
 
     def __init__(
-        self, path: str | Path, *, interval: float = 30, categories: Sequence[Mapping[str, Any]] | None = None
+        self,
+        path: str | Path,
+        *,
+        interval: float = 30,
+        categories: Sequence[Mapping[str, Any]] | None = None,
+        resume: bool = False,
     ) -> None:
         self.path = Path(path)
         self.categories = categories
+        self.earlier = read_earlier(self.path, categories) if resume and self.path.exists() else None
         self._results: list[Instances] = []
         self._periodic = Periodic(self._write, interval)
+
+    @property
+    def done(self) -> set[str]:
+        """The sources whose results an earlier run has written."""
+        return set() if self.earlier is None else {str(image.get("file_name")) for image in self.earlier["images"]}
 
     def add(self, instances: Instances) -> None:
         """Take the result of the next image. Its picture is not kept.
@@ -327,7 +366,8 @@ class ResultsWriter:
         self._periodic.now()
 
     def _write(self) -> None:
-        write_json(self.path, coco_dataset(self._results, self.categories))
+        document = coco_dataset(self._results, self.categories)
+        write_json(self.path, document if self.earlier is None else append(self.earlier, document))
 
     def __enter__(self) -> ResultsWriter:
         return self

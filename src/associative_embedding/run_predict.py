@@ -40,6 +40,7 @@ def predict_sources(
     scores: bool = False,
     labels: str | None = None,
     recursive: bool = False,
+    resume: bool = False,
 ) -> int:
     """
     Args:
@@ -53,6 +54,7 @@ def predict_sources(
         scores: write each score into the picture.
         labels: "tif", "png" or "none": the label images of a model that finds masks, by default "tif".
         recursive: also look into subfolders.
+        resume: leave out the images that the results file already has, and go on in it.
 
     Returns:
         the exit status: 0, or 1 when a source could not be read (all others are done).
@@ -73,7 +75,11 @@ def predict_sources(
     lowest = predictor.task.shown_score if min_score is None else min_score
     count = done = 0
     try:
-        with ResultsWriter(results, categories=predictor.task.categories) as writer:
+        with ResultsWriter(results, categories=predictor.task.categories, resume=resume) as writer:
+            before = len(paths)
+            paths = [path for path in paths if path not in writer.done]
+            if before > len(paths):
+                say(f"{before - len(paths)} images are in {results} already")
             for path in tqdm(paths, desc="predict", unit="image", disable=None if len(paths) > 1 else True):
                 try:
                     found, tags = look(predictor, path, lowest, tags=show == "tags")
