@@ -245,11 +245,19 @@ def test_one_bad_video_does_not_stop_the_others(
         (["--labels", "png"], "--labels is not of videos"),
         (["--show", "tags"], "--show tags is of images"),
         (["--formats", "avi"], "formats"),
+        (["--window"], "--window needs"),
     ],
 )
 def test_mistakes_are_one_line(
-    options: list[str], message: str, video: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    options: list[str],
+    message: str,
+    video: str,
+    model: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
     assert run(video, model, tmp_path / "out", *options) in (1, 2)
     error = capsys.readouterr().err.strip()
     assert message in error

@@ -231,6 +231,7 @@ def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
     add("--truth_detections", "--truth-detections", action="store_true", help="a table: also group true detections")
     add("--track", action="store_true", help="of a video whose annotations have track_id: link its frames, three ways")
     add("--link", type=dict, default=None, help="settings of --track that replace the model's, '{max_gap: 30}'")
+    add("--every", type=int, default=1, help="of --track: look at every so many-th frame")
     add("--held_out", "--held-out", type=float, default=0.0, help="only this share, by image id, as in a recipe")
     add("--limit", type=int, default=0, help="only the first so many images (0 = all)")
     add("--json", type=str, default=None, help="write metrics, model and settings here")
@@ -415,7 +416,7 @@ def run_evaluate(options: Namespace) -> int:
         raise UsageError("results are of one evaluation, an experiment is of several: leave --results out")
     if options.groups and options.protocol != "mpii":
         raise UsageError(f"groups belong to --protocol mpii, not {options.protocol or 'coco'}")
-    if options.track or options.link is not None:
+    if options.track or options.link is not None or options.every != 1:
         return run_evaluate_tracks(options)
     experiment = options.ablation or options.truth_detections
     if experiment and (options.images is None or options.split or options.zoom is not None):
@@ -450,7 +451,9 @@ def run_evaluate_tracks(options: Namespace) -> int:
     from associative_embedding.track_trial import evaluate_tracks
 
     if not options.track:
-        raise UsageError("--link is of tracks: add --track")
+        raise UsageError("--link and --every are of tracks: add --track")
+    if options.every < 1:
+        raise UsageError(f"every must be 1 or more, not {options.every}")
     if options.images is None:
         raise UsageError("--track needs --images, the folder of the frames")
     wrong = ("split", "protocol", "groups", "ablation", "truth_detections", "held_out", "results", "zoom")
@@ -462,6 +465,7 @@ def run_evaluate_tracks(options: Namespace) -> int:
         images=options.images,
         link=options.link,
         limit=options.limit,
+        every=options.every,
         json_path=options.json,
         decode=options.decode or {},
         input_size=options.input_size,

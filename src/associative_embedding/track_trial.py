@@ -42,6 +42,7 @@ def evaluate_tracks(
     images: str,
     link: Mapping[str, Any] | None = None,
     limit: int = 0,
+    every: int = 1,
     json_path: str | None = None,
     decode: Mapping[str, Any] | None = None,
     **options: Any,
@@ -54,6 +55,7 @@ def evaluate_tracks(
         annotations: a COCO json whose annotations have a ``track_id``.
         link: settings of `LinkConfig` that replace the model's; ``by`` is what the table varies.
         limit: only the first so many frames (0 = all).
+        every: look at every so many-th frame, as at a slower camera: the harder, the more.
         decode: decode settings that replace the model's.
         options: see `predict.load`.
 
@@ -71,7 +73,7 @@ def evaluate_tracks(
         raise ValueError(f"{annotations}: no annotation has a 'track_id', so there are no tracks to compare with")
     if json_path:
         check_writable(json_path)
-    frames = look_at_all(predictor, data, limit, config.start_score)
+    frames = look_at_all(predictor, data, limit, every, config.start_score)
     rows = {by: track_numbers(frames, replace(config, by=by)) for by in LINKERS}
     shown = keypoint_numbers(frames)
     for by, numbers in rows.items():
@@ -79,20 +81,21 @@ def evaluate_tracks(
     say(format_table(shown))
     metrics = {**rows[config.by], **shown}
     if json_path:
-        settings = {"annotations": annotations, "frames": len(frames), "link": vars(config), "model": model}
+        part = {"annotations": annotations, "frames": len(frames), "every": every}
+        settings = {**part, "link": vars(config), "model": model}
         write_json(json_path, {"metrics": metrics, "linkers": rows, "settings": settings})
     return metrics
 
 
-def look_at_all(predictor: Predictor, data: CocoKeypoints, limit: int, min_score: float) -> list[Seen]:
-    """What is found in the first frames, from a score on."""
+def look_at_all(predictor: Predictor, data: CocoKeypoints, limit: int, every: int, min_score: float) -> list[Seen]:
+    """What is found in every so many-th of the first frames, from a score on."""
     count = min(limit or len(data), len(data))
     kept = []
-    for i in tqdm(range(count), desc="evaluate", unit="frame", disable=None):
+    for i in tqdm(range(0, count, every), desc="evaluate", unit="frame", disable=None):
         sample = data[i]
         found = predictor(sample.image, keep_image=False)
         truth = replace(sample, image=sample.image[:0], ignore=None)
-        kept.append(Seen(i, data.records[i].video_id, truth, found[found.score >= min_score]))
+        kept.append(Seen(i // every, data.records[i].video_id, truth, found[found.score >= min_score]))
     return kept
 
 
