@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -283,15 +284,26 @@ def model_path(name: str | Path) -> Path:
     """The file of a model: a shipped one by its name, else a path.
 
     Raises:
-        ValueError: when it is neither.
+        ValueError: when it is neither, or a shipped one that is damaged.
     """
     shipped = WEIGHTS / f"{name}.safetensors"
     if "/" not in str(name) and shipped.is_file():
+        check_digest(shipped)
         return shipped
     if Path(name).is_file():
         return Path(name)
     names = ", ".join(sorted(path.stem for path in WEIGHTS.glob("*.safetensors")))
     raise ValueError(f"model {str(name)!r} is neither a shipped model ({names}) nor a file")
+
+
+def check_digest(path: Path) -> None:
+    """
+    Raises:
+        ValueError: when a shipped file is not the one that was shipped.
+    """
+    sums = dict(line.split()[::-1] for line in (path.parent / "SHA256SUMS").read_text(encoding="ascii").splitlines())
+    if hashlib.sha256(path.read_bytes()).hexdigest() != sums.get(path.name):
+        raise ValueError(f"{path}: is damaged or was changed (its SHA-256 is another); install the package anew")
 
 
 def load(
