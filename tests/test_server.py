@@ -217,6 +217,24 @@ def test_a_fault_is_one_images_own(predictor: Predictor) -> None:
     assert isinstance(right, Instances)
 
 
+class Fragile(Predictor):
+    """Fails at dark images."""
+
+    def look_at_all(self, images: Any) -> Any:
+        if any(image.max() == 0 for image in images):
+            raise RuntimeError("out of memory")
+        return super().look_at_all(images)
+
+
+def test_the_service_outlives_a_fault_of_the_network(predictor: Predictor) -> None:
+    dark, bright = png(np.zeros((64, 96, 3), np.uint8)), png(photo())
+    with Running(Fragile(predictor.network, predictor.info), Limits()) as running, ThreadPoolExecutor(4) as pool:
+        post = lambda image: httpx.post(f"{running.url}/predict", content=image, timeout=20)  # noqa: E731
+        statuses = [answer.status_code for answer in pool.map(post, [dark, bright, dark, bright])]
+        assert statuses == [500, 200, 500, 200]
+        assert post(bright).status_code == 200
+
+
 class Redirect(BaseHTTPRequestHandler):
     """Leads everybody to where only this machine can get."""
 
@@ -242,6 +260,7 @@ def site() -> Iterator[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
+    server.server_close()
 
 
 def test_urls_of_this_machine_are_refused_unless_allowed(site: str, predictor: Predictor) -> None:

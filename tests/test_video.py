@@ -19,7 +19,16 @@ from associative_embedding.linking import Tracker
 from associative_embedding.predict import Predictor
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.types import Array, Instances
-from associative_embedding.video_io import Part, VideoWriter, frame_files, is_video, open_video, read_frames, upright
+from associative_embedding.video_io import (
+    Part,
+    VideoWriter,
+    frame_files,
+    is_video,
+    open_video,
+    read_frames,
+    upright,
+    without_password,
+)
 from test_linking import BOX, seen
 from tiny import tiny_model
 
@@ -189,6 +198,20 @@ def test_everything_that_is_written(video: str, model: str, tmp_path: Path, monk
     assert (
         pictures[-1].image.max(axis=2).astype(int) - pictures[-1].image.min(axis=2) > 80
     ).any()  # something is drawn
+
+
+def test_tracks_of_a_video_that_is_looked_at_now_and_then(
+    video: str, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walkers(monkeypatch)
+    assert run(video, model, tmp_path / "out", "--track", "--every", "4", "--formats", "jsonl") == 0
+    frames = lines(tmp_path / "out")[1:]
+    assert [[a["track_id"] for a in f["annotations"]] for f in frames] == [[-1, -1]] + [[1, 2]] * 4
+
+
+def test_results_name_no_password() -> None:
+    assert without_password("rtsp://me:secret@host/a@b") == "rtsp://host/a@b"
+    assert without_password("a//b@c.mp4") == "a//b@c.mp4"
 
 
 def test_a_real_network_looks_at_frames_in_order(video: str, model: str, tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def look_at(video: Video, predictor: Predictor, settings: VideoSettings) -> Iter
         frame = waiting.popleft()
         found = replace(found[found.score >= settings.min_score], source=frame.name)
         if tracker:
-            found = tracker(found, frame.number)
+            found = tracker(found, frame.number // settings.part.every)  # its settings count the frames that it sees
         if smoother:
             found = smoother(found, frame.time)
         yield frame, found

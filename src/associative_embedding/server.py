@@ -129,17 +129,28 @@ class Worker:
         """The results of a batch, in its order; a fault is one image's own."""
         self.batches += 1
         new = {job.key: job.image for job in jobs if job.key not in self.seen}
-        for key, seen in zip(new, self.predictor.look_at_all(list(new.values())), strict=True):
-            self.seen[key] = seen
+        faults: dict[str, Exception] = {}
+        try:
+            self.seen.update(zip(new, self.predictor.look_at_all(list(new.values())), strict=True))
+        except Exception:  # too little memory for all at once, or a fault of one
+            for key, image in new.items():
+                try:
+                    self.seen[key] = self.predictor.look_at_all([image])[0]
+                except Exception as error:
+                    faults[key] = error
         answers: list[Instances | Exception] = []
         for job in jobs:
+            if job.key in faults:
+                answers.append(faults[job.key])
+                continue
             try:
                 predictor = self.predictor.with_decode(**job.settings) if job.settings else self.predictor
                 answers.append(predictor.find(job.image, self.seen[job.key]))
             except Exception as error:
                 answers.append(error)
         for job in jobs:
-            self.seen.move_to_end(job.key)
+            if job.key in self.seen:
+                self.seen.move_to_end(job.key)
         while len(self.seen) > KEPT:
             self.seen.popitem(last=False)
         return answers
@@ -189,7 +200,7 @@ def add_routes(
         start = time.monotonic()
         try:
             query = read_query(request, worker.predictor)
-            data = await image_bytes(request, limits)
+            data = await asyncio.wait_for(image_bytes(request, limits), limits.timeout)
             image = await asyncio.to_thread(decode, data, "the image", max_pixels=limits.max_pixels)
             found = await worker.submit(hashlib.sha256(data).hexdigest(), image, query.settings)
         except TooLarge as error:
@@ -200,6 +211,8 @@ def add_routes(
             return refuse(503, f"no answer within {limits.timeout:g} seconds")
         except (ImageError, ValueError, OSError) as error:
             return refuse(422, " ".join(str(error).split()))
+        except (MemoryError, RuntimeError) as error:  # of the network: the service lives on
+            return refuse(500, f"the model failed ({type(error).__name__})")
         found = found[found.score >= query.min_score]
         response = await asyncio.to_thread(render, found, image, query)
         count(200)

@@ -154,9 +154,14 @@ def file_frames(video: Video, part: Part) -> Any:
                 if max(frame.width, frame.height) > MAX_SIDE:
                     raise ValueError(f"{video.source}: a frame of {frame.width}x{frame.height} is too large")
                 number = i if first == 0 else round(time * video.fps)
-                yield number, time, lambda frame=frame: upright(frame), f"{video.source}#{number}"
+                yield number, time, lambda frame=frame: upright(frame), f"{without_password(video.source)}#{number}"
         except av.FFmpegError as error:
             raise ValueError(f"{video.source}: cannot be read on ({one_line(error)})") from None
+
+
+def without_password(source: str) -> str:
+    """A source as results name it: a URL without ``user:password@``."""
+    return re.sub(r"//[^/@]*@", "//", source) if "://" in source else source
 
 
 def upright(frame: Any) -> Array:
