@@ -22,8 +22,10 @@ from associative_embedding.data.split import split_coco
 from associative_embedding.losses import tag_loss
 from associative_embedding.tasks.target import join_samples
 from associative_embedding.tasks.tracking import TrackingTask
+from associative_embedding.track_trial import Seen, keypoint_numbers, track_numbers
 from associative_embedding.train import train
 from associative_embedding.training_data import Encode, collate_strides
+from associative_embedding.types import Instances
 from tiny import FIGURE, tiny_recipe
 
 
@@ -155,6 +157,28 @@ def test_annotations_without_tracks(video: str, tmp_path: Path, capsys: pytest.C
     ):
         assert main(["evaluate", *options]) in (1, 2)
         assert message in capsys.readouterr().err
+
+
+def test_the_truth_itself_is_perfect_in_several_videos(video: str) -> None:
+    """Every video has tracks 1 and 2, and they are not the same."""
+    data = frames_of(video)
+    frames = []
+    for i in range(len(data)):
+        truth = data[i]
+        assert truth.track_id is not None
+        n = len(truth.keypoints)
+        found = Instances(
+            score=np.ones(n, np.float32),
+            class_id=np.ones(n, np.int64),
+            tag=10.0 * truth.track_id[:, None].astype(np.float32),
+            keypoints=truth.keypoints,
+            image_size=truth.image.shape[:2],
+            skeleton=FIGURE,
+        )
+        frames.append(Seen(i, data.records[i].video_id, truth, found))
+    numbers = track_numbers(frames, LinkConfig(by="tags", min_frames=1))
+    assert (numbers["HOTA"], numbers["MOTA"], numbers["IDF1"], numbers["switches"]) == (1, 1, 1, 0)
+    assert keypoint_numbers(frames)["pixels_mean"] == 0
 
 
 def test_the_end_of_a_video_is_split_off(video: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,9 +102,9 @@ def look_at_all(predictor: Predictor, data: CocoKeypoints, limit: int, every: in
 def track_numbers(frames: Sequence[Seen], config: LinkConfig) -> Metrics:
     """HOTA with its two halves, MOTA, IDF1 and switches by OKS; MOTA of keypoints, the mean over their types."""
     linked = link_all(frames, config)
-    tracked = [track_frame(frame.truth, found) for frame, found in zip(frames, linked, strict=True)]
+    tracked = [track_frame(frame, found) for frame, found in zip(frames, linked, strict=True)]
     counts = clear(tracked)
-    parts = [keypoint_frame(frame.truth, found) for frame, found in zip(frames, linked, strict=True)]
+    parts = [keypoint_frame(frame, found) for frame, found in zip(frames, linked, strict=True)]
     of_keypoints = [count.mota for count in keypoint_clear(parts, SHARE) if count.matches + count.misses]
     return {
         **hota(tracked),
@@ -129,26 +129,28 @@ def link_all(frames: Sequence[Seen], config: LinkConfig) -> list[Instances]:
     return linked
 
 
-def track_frame(truth: Sample, found: Instances) -> TrackFrame:
+def track_frame(frame: Seen, found: Instances) -> TrackFrame:
     """Both sides' ids and their OKS."""
+    truth = frame.truth
     assert found.skeleton is not None
     similarity = oks(found.keypoints, truth.keypoints, truth.area, found.skeleton.sigmas).T
-    return TrackFrame(true_ids(truth), np.asarray(found.track_id), similarity)
+    return TrackFrame(true_ids(frame), np.asarray(found.track_id), similarity)
 
 
-def keypoint_frame(truth: Sample, found: Instances) -> tuple[Array, Array, Array, Array, Array]:
-    size = np.sqrt(truth.area)
-    return true_ids(truth), truth.keypoints, size, np.asarray(found.track_id), found.keypoints
+def keypoint_frame(frame: Seen, found: Instances) -> tuple[Array, Array, Array, Array, Array]:
+    truth, size = frame.truth, np.sqrt(frame.truth.area)
+    return true_ids(frame), truth.keypoints, size, np.asarray(found.track_id), found.keypoints
 
 
-def true_ids(truth: Sample) -> Array:
-    """
+def true_ids(frame: Seen) -> Array:
+    """The true tracks, numbered so that no two videos share an id.
+
     Raises:
         ValueError: when an annotation of the frame has none.
     """
-    if truth.track_id is None:
-        raise ValueError(f"{truth.file_name}: an annotation has no 'track_id'")
-    return truth.track_id
+    if frame.truth.track_id is None:
+        raise ValueError(f"{frame.truth.file_name}: an annotation has no 'track_id'")
+    return frame.truth.track_id + (frame.video << 32)
 
 
 def keypoint_numbers(frames: Sequence[Seen]) -> Metrics:
