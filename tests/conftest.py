@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# exporting every small model that a test makes would take longer than the test; tests/test_runtime.py does without this
+os.environ["AE_RUNTIME"] = "torch"
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -21,7 +21,7 @@ LAYERS = [
     "models data metrics strokes draw draw_masks draw_tags image_io "
     "coco_json matlab download output movenet video_io video_results window",
     "tasks",
-    "checkpoint exported export optimisation interrupt journal training_state training_data recipe_file "
+    "checkpoint exported export runtime optimisation interrupt journal training_state training_data recipe_file "
     "train evaluate trial compare truth protocols predict refine crop_accuracy mask_accuracy mask_trial track_trial "
     "run_predict run_video run_evaluate server foreign convert",
     "cli cli_data __main__",

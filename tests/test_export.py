@@ -54,7 +54,6 @@ def test_a_table_of_peaks_holds_what_detect_finds(seed: int) -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of poses, exported with and without peaks; one with a position in its tags; one of masks."""
-    pytest.importorskip("onnxscript", reason="needs the extra [onnx]")
     pytest.importorskip("onnxruntime", reason="needs the extra [onnx]")
     folder = tmp_path_factory.mktemp("export")
     poses = {"task": PoseTask(FIGURE, replace(TINY_DECODE, nms=3, top_k=6)), "input_size": 96}

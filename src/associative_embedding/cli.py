@@ -170,6 +170,8 @@ def add_model_options(parser: ArgumentParser) -> None:
     add("--zoom", type=float, default=None, help="input pixels per image pixel, of models that see tiles; 0 = no tiles")
     add("--refine", type=str, default=None, help="single-person model that looks at everybody a second time")
     add("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1 ...")
+    text = "what computes the network (default: on a CPU the fastest that is installed)"
+    add("--runtime", type=Literal["auto", "torch", "onnx", "openvino"], default="auto", help=text)
 
 
 def build_predict(parser: ArgumentParser) -> ArgumentParser:
@@ -303,6 +305,7 @@ def run_predict(options: Namespace) -> int:
         zoom=options.zoom,
         refine=options.refine,
         device=options.device,
+        runtime=options.runtime,
         min_score=options.min_score,
         show=options.show,
         scores=options.scores,
@@ -374,6 +377,7 @@ def run_predict_video(options: Namespace) -> int:
         zoom=options.zoom,
         refine=options.refine,
         device=options.device,
+        runtime=options.runtime,
         min_score=options.min_score,
         scores=options.scores,
     )
@@ -433,6 +437,7 @@ def run_evaluate(options: Namespace) -> int:
         "flip": options.flip,
         "refine": options.refine,
         "device": options.device,
+        "runtime": options.runtime,
         "held_out_share": options.held_out,
         "limit": options.limit,
         "json_path": options.json,
@@ -473,6 +478,7 @@ def run_evaluate_tracks(options: Namespace) -> int:
         flip=options.flip,
         refine=options.refine,
         device=options.device,
+        runtime=options.runtime,
     )
     return 0
 
@@ -494,7 +500,7 @@ def run_serve(options: Namespace) -> int:
     except ImportError as error:
         raise ValueError(f"ae serve needs {error.name}: pip install 'associative-embedding[serve]'") from None
 
-    model = ("input_size", "scales", "flip", "zoom", "refine", "device")
+    model = ("input_size", "scales", "flip", "zoom", "refine", "device", "runtime")
     names = ("queue", "max_bytes", "max_pixels", "timeout", "urls", "private_urls")
     limits = {name: options[name] for name in names}
     try:

@@ -12,6 +12,7 @@ from associative_embedding.metrics.mpii_json import LEFT_OUT
 from associative_embedding.output import check_writable, say, write_json
 from associative_embedding.predict import Predictor, load
 from associative_embedding.protocols import Protocol, build_protocol
+from associative_embedding.runtime import Runtime
 from associative_embedding.trial import describe, evaluate_trial, open_trial
 
 
@@ -84,6 +85,7 @@ def compare_files(
     protocol: str | None = None,
     groups: str | None = None,
     refine: str | None = None,
+    runtime: Runtime = "auto",
 ) -> dict[str, Metrics]:
     """``ae evaluate --ablation`` and ``--truth_detections``: a table in Markdown, printed row by row.
 
@@ -99,7 +101,7 @@ def compare_files(
         ValueError, OSError: as `run_evaluate.evaluate_files`.
     """
     rules = build_protocol(protocol or "coco", groups)
-    first = load(model, device=device, input_size=input_size, scales=scales, flip=flip)
+    first = load(model, device=device, input_size=input_size, scales=scales, flip=flip, runtime=runtime)
     trial = open_trial(
         annotations, images, pose_task(first).skeleton, held_out_share=held_out_share, limit=limit, protocol=rules
     )
@@ -111,7 +113,8 @@ def compare_files(
     rows: dict[str, Metrics] = {}
     settings: dict[str, Any] = {}
     for variant in variants:
-        predictor = run_as(variant, model, device=device, input_size=input_size, decode=decode or {})
+        options = {"device": device, "input_size": input_size, "runtime": runtime}
+        predictor = run_as(variant, model, decode or {}, **options)
         settings[variant.name] = {**asdict(variant), **describe(predictor, trial)}
         metrics, changed = evaluate_trial(predictor, trial, truth_detections=variant.truth_detections)
         rows[variant.name] = metrics
@@ -124,11 +127,9 @@ def compare_files(
     return rows
 
 
-def run_as(variant: Variant, model: str, *, device: str, input_size: int | None, decode: dict[str, Any]) -> Predictor:
-    """The only place that knows how a variant becomes a predictor."""
-    predictor = load(
-        model, device=device, input_size=input_size, scales=variant.scales, flip=variant.flip, refine=variant.refine
-    )
+def run_as(variant: Variant, model: str, decode: dict[str, Any], **options: Any) -> Predictor:
+    """The only place that knows how a variant becomes a predictor. `options`: see `predict.load`."""
+    predictor = load(model, scales=variant.scales, flip=variant.flip, refine=variant.refine, **options)
     return predictor.with_decode(**{str(key): value for key, value in decode.items()})
 
 

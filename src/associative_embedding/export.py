@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
-import logging
 import tempfile
 import warnings
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +21,7 @@ from associative_embedding.output import atomic_write, write_json
 from associative_embedding.tasks.pose import PoseTask
 
 Format = Literal["onnx", "openvino"]
+OPSET = 17
 TILES = 4  # multiples of the network's smallest input in the example that is traced
 
 
@@ -69,9 +69,9 @@ def export_model(model: Path, target: str | None, form: Format, *, with_peaks: b
         ValueError: for a model that cannot be exported so, or a missing extra.
         OSError: when it cannot be written.
     """
-    need("onnx", "onnx")
-    need("onnxscript", "onnx")
     converter = need("openvino", "openvino") if form == "openvino" else None
+    if converter is None:
+        need("onnx", "onnx")
     network, info = load_model(model)
     if not info.tag_size:
         raise ValueError(f"{model}: a model that refines people (task {info.task.name}) is not exported")
@@ -82,10 +82,10 @@ def export_model(model: Path, target: str | None, form: Format, *, with_peaks: b
     if path.suffix.lower() != suffix:
         raise ValueError(f"{path}: the format {form} is written to a file that ends in {suffix}")
     notes = describe(network, info, with_peaks)
-    program = to_onnx(graph_of(network, info, with_peaks), network, info, with_peaks)
+    graph = graph_of(network, info, with_peaks)
     with tempfile.TemporaryDirectory() as folder:
         onnx_file = Path(folder) / "model.onnx"
-        program.save(str(onnx_file))
+        to_onnx(graph, network, onnx_file, with_peaks)
         files = (
             write_onnx(onnx_file, path, notes)
             if converter is None
@@ -115,29 +115,31 @@ def describe(network: Network, info: ModelInfo, with_peaks: bool) -> dict[str, s
     return {KEY: info.to_json(), SHAPE: json.dumps(shape)}
 
 
-def to_onnx(graph: MapsGraph, network: Network, info: ModelInfo, with_peaks: bool) -> Any:
-    """The graph as torch's ONNX program, for any batch and size."""
+def to_onnx(graph: MapsGraph, network: Network, path: Path, with_peaks: bool) -> None:
+    """Write the graph as an ONNX file, for any batch and size.
+
+    By torch's tracing exporter: it is there in all versions of torch from 2.4 on and takes seconds; the newer one, by
+    `torch.export`, takes minutes for the same graph (docs/performance.md).
+    """
     side = TILES * network.multiple
     example = torch.zeros(2, 3, side, side + network.multiple, dtype=torch.uint8)
-    sizes = {0: torch.export.Dim("batch"), 2: network.multiple * torch.export.Dim("rows", min=1)}
-    sizes[3] = network.multiple * torch.export.Dim("columns", min=1)
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # it names every library that it does not find
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return torch.onnx.export(
-                graph.eval(),
-                (example,),
-                dynamo=True,
-                input_names=["image"],
-                output_names=["peaks", "total"] if with_peaks else ["heatmap", "tag"],
-                dynamic_shapes={"image": sizes},
-                verbose=False,
-            )
-    finally:
-        logger.setLevel(level)
+    names = ["peaks", "total"] if with_peaks else ["heatmap", "tag"]
+    axes = {"image": {0: "batch", 2: "rows", 3: "columns"}, names[0]: {0: "batch"}, names[1]: {0: "batch"}}
+    if not with_peaks:
+        axes[names[0]] |= {2: "map_rows", 3: "map_columns"}
+        axes[names[1]] |= {3: "map_rows", 4: "map_columns"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            graph.eval(),
+            (example,),
+            str(path),
+            dynamo=False,
+            input_names=["image"],
+            output_names=names,
+            dynamic_axes=axes,
+            opset_version=OPSET,
+        )
 
 
 def write_onnx(source: Path, path: Path, notes: dict[str, str]) -> list[Path]:

@@ -13,11 +13,12 @@ import torch
 from associative_embedding.ahead import ahead
 from associative_embedding.checkpoint import ModelInfo, load_model
 from associative_embedding.device import choose_device
-from associative_embedding.exported import ExportedNetwork, is_exported, load_exported
+from associative_embedding.exported import ExportedNetwork
 from associative_embedding.geometry import ImageGeometry, letterbox, long_side, warp
 from associative_embedding.image_io import read_image
 from associative_embedding.models.network import Network, enlarge, final_maps
 from associative_embedding.refine import Refiner
+from associative_embedding.runtime import Runtime, load_network
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.tasks.task import Decoded
 from associative_embedding.tiles import stitch, windows
@@ -316,6 +317,7 @@ def load(
     zoom: float | None = None,
     tag_scales: Sequence[float] | None = None,
     refine: str | Path | None = None,
+    runtime: Runtime = "auto",
 ) -> Predictor:
     """A ready predictor.
 
@@ -324,13 +326,14 @@ def load(
         device: ``cpu``, ``cuda``, ``cuda:1`` ..., or ``auto`` = a GPU if there is one.
         input_size, scales, flip, zoom, tag_scales: see `Predictor`.
         refine: name or path of a single-person model that looks at everybody found a second time.
+        runtime: what computes the network: "torch", "onnx", "openvino", or "auto", see `runtime.load_network`.
 
     Raises:
-        ValueError: for a model or device that is not there, a model that cannot be read, or one that cannot refine.
+        ValueError: for a model, runtime or device that is not there, or a model that cannot be read or cannot refine.
     """
     device = choose_device(device)
     path = model_path(model)
-    network, info = load_exported(path, device) if is_exported(path) else load_model(path, device)
+    network, info = load_network(path, device, runtime)
     refiner = load_refiner(refine, info, device) if refine else None
     return Predictor(
         network,

@@ -14,6 +14,7 @@ from associative_embedding.output import check_writable, say, write_json
 from associative_embedding.predict import Predictor, load
 from associative_embedding.protocols import build_protocol
 from associative_embedding.refine import Changes
+from associative_embedding.runtime import Runtime
 
 
 def evaluate_files(
@@ -35,6 +36,7 @@ def evaluate_files(
     decode: Mapping[str, Any] | None = None,
     protocol: str | None = None,
     groups: str | None = None,
+    runtime: Runtime = "auto",
 ) -> Metrics:
     """``ae evaluate``: the official numbers of a model.
 
@@ -44,6 +46,7 @@ def evaluate_files(
         annotations: a COCO json, or for masks the folder of a VOC tree, whose image set is `split`.
         images: folder of the images; None = JPEGImages of the VOC tree.
         input_size, scales, flip, zoom: see `predict.Predictor`.
+        device, runtime: see `predict.load`.
         refine: single-person model, see `predict.load`; what it changed is counted.
         held_out_share, limit: see `trial.open_trial`.
         decode: settings that replace the model's.
@@ -59,7 +62,16 @@ def evaluate_files(
         OSError: for a file that cannot be written, before any image is read.
         KeyboardInterrupt: the results so far are kept.
     """
-    predictor = load(model, device=device, input_size=input_size, scales=scales, flip=flip, zoom=zoom, refine=refine)
+    predictor = load(
+        model,
+        device=device,
+        input_size=input_size,
+        scales=scales,
+        flip=flip,
+        zoom=zoom,
+        refine=refine,
+        runtime=runtime,
+    )
     predictor = predictor.with_decode(**{str(key): value for key, value in (decode or {}).items()})
     part = Part(annotations, images, split, held_out_share, limit, protocol, groups)
     try_it = try_masks if predictor.task.finds_masks else try_poses

@@ -18,6 +18,7 @@ from associative_embedding.image_io import ImageError, find_images
 from associative_embedding.masks import Masks
 from associative_embedding.output import ResultsWriter, annotated_name, labels_name, say, write_image, write_labels
 from associative_embedding.predict import Predictor, load
+from associative_embedding.runtime import Runtime
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.tasks.task import Decoded, Task
 from associative_embedding.types import Array, Groups, Instances, Maps
@@ -41,11 +42,12 @@ def predict_sources(
     labels: str | None = None,
     recursive: bool = False,
     resume: bool = False,
+    runtime: Runtime = "auto",
 ) -> int:
     """
     Args:
         sources: files, folders, patterns, URLs (see `image_io.find_images`).
-        model, input_size, scales, flip, zoom, refine, device: see `predict.load`.
+        model, input_size, scales, flip, zoom, refine, device, runtime: see `predict.load`.
         output: folder of the annotated pictures and label images.
         json_path: results file, by default ``predictions.json`` in that folder.
         min_score: lowest score, by default the task's `shown_score`. Pictures show the keypoints from
@@ -67,7 +69,16 @@ def predict_sources(
     paths, failures = expand(sources, recursive)
     if not paths:
         return 1  # and the results of an earlier run stay
-    predictor = load(model, device=device, input_size=input_size, scales=scales, flip=flip, zoom=zoom, refine=refine)
+    predictor = load(
+        model,
+        device=device,
+        input_size=input_size,
+        scales=scales,
+        flip=flip,
+        zoom=zoom,
+        refine=refine,
+        runtime=runtime,
+    )
     kind = labels_kind(predictor.task, labels)
     if show == "tags" and not predictor.info.tag_size:
         raise ValueError(f"model {model} finds a single person and has no tags to show")

@@ -1,0 +1,131 @@
+"""What computes the network is chosen by what is installed, and changes no result."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from associative_embedding import load, runtime
+from associative_embedding.cli import main
+from associative_embedding.exported import ExportedNetwork
+from associative_embedding.models.network import Network
+from associative_embedding.runtime import cached_graph, chosen_runtime, load_network
+from tiny import tiny_model
+
+pytest.importorskip("onnxruntime", reason="needs the extra [onnx]")
+pytest.importorskip("onnx", reason="needs the extra [onnx]")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and nothing that says what auto means."""
+    monkeypatch.delenv("AE_RUNTIME")
+    monkeypatch.setenv("AE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    tiny_model(tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
+
+
+def test_the_same_people_whatever_computes(cache: Path) -> None:
+    skimage_data = pytest.importorskip("skimage.data", reason="needs scikit-image")
+    image = skimage_data.astronaut()
+    plain, fast = load("person", runtime="torch", input_size=256), load("person", input_size=256)
+    assert isinstance(plain.network, Network)
+    assert isinstance(fast.network, ExportedNetwork)
+    expected, found = plain(image), fast(image)
+    assert len(found) == len(expected) > 0
+    np.testing.assert_allclose(found.score, expected.score, atol=1e-3)
+    np.testing.assert_allclose(found.tag, expected.tag, atol=1e-3)
+    np.testing.assert_allclose(found.keypoints, expected.keypoints, atol=1e-2)
+
+
+def test_a_graph_is_made_once_and_anew_for_other_weights(cache: Path, model: Path) -> None:
+    first = cached_graph(model, "onnx")
+    made = first.stat().st_ino
+    assert cached_graph(model, "onnx") == first
+    assert first.stat().st_ino == made
+    tiny_model(model, tag_size=3)
+    assert cached_graph(model, "onnx") != first
+    assert len(list(cache.glob("*.onnx"))) == 2
+
+
+def test_only_the_graphs_used_last_are_kept(cache: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "KEPT", 2)
+    cache.mkdir()
+    for number in range(4):
+        for suffix in ("onnx", "json"):
+            (cache / f"{number}.{suffix}").write_text("")
+            os.utime(cache / f"{number}.{suffix}", (number, number))
+    kept = cached_graph(model, "onnx")
+    assert sorted(p.name for p in cache.iterdir()) == sorted(
+        ["3.json", "3.onnx", kept.name, kept.with_suffix(".json").name]
+    )
+
+
+def test_auto_is_the_first_that_is_installed(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    installed = {"onnxruntime", "onnx", "openvino"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name in installed or None)
+    assert chosen_runtime("auto", CPU) == "onnx"
+    installed.remove("onnx")
+    assert chosen_runtime("auto", CPU) == "openvino"
+    installed.clear()
+    assert chosen_runtime("auto", CPU) == "torch"
+    assert chosen_runtime("onnx", CPU) == "onnx"
+    assert chosen_runtime("auto", torch.device("cuda")) == "torch"
+    monkeypatch.setenv("AE_RUNTIME", "openvino")
+    assert chosen_runtime("auto", CPU) == "openvino"
+    assert chosen_runtime("torch", CPU) == "torch"
+    with pytest.raises(ValueError, match="--runtime onnx is for the CPU here"):
+        chosen_runtime("onnx", torch.device("cuda"))
+    monkeypatch.setenv("AE_RUNTIME", "tensorflow")
+    with pytest.raises(ValueError, match="runtime 'tensorflow' is none of auto, torch, onnx, openvino"):
+        chosen_runtime("auto", CPU)
+
+
+def test_auto_falls_back_and_a_wish_does_not(cache: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.write_text("a file, not a folder")
+    assert isinstance(load_network(model, CPU, "auto")[0], Network)
+    with pytest.raises(OSError, match="cannot write"):
+        load_network(model, CPU, "onnx")
+    monkeypatch.setenv("AE_CACHE", str(cache.with_name("other")))
+    assert isinstance(load("single-person").network, Network)
+    with pytest.raises(ValueError, match="not a model that can be exported"):
+        load("single-person", runtime="onnx")
+    model.write_bytes(b"")
+    with pytest.raises(ValueError, match="not a readable safetensors file"):
+        load(model)
+
+
+def test_the_command(cache: Path, model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    photo = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(photo)
+    documents: dict[str, Any] = {}
+    for name in ("auto", "torch", "onnx"):
+        results = tmp_path / f"{name}.json"
+        options = ["--model", str(model), "--runtime", name, "--device", "cpu", "--json", str(results)]
+        assert main(["predict", str(photo), *options, "--show", "nothing", "--min_score", "0"]) == 0
+        documents[name] = json.loads(results.read_text())["annotations"]
+        assert bool(list(cache.glob("*.onnx"))) == (name != "torch" or "auto" in documents)
+    assert len(documents["torch"]) > 0
+    for name in ("auto", "onnx"):
+        for found, expected in zip(documents[name], documents["torch"], strict=True):
+            np.testing.assert_allclose(found["keypoints"], expected["keypoints"], atol=0.01)
+    capfd.readouterr()
+    exported = next(cache.glob("*.onnx"))
+    assert main(["predict", str(photo), "--model", str(exported), "--runtime", "torch"]) == 1
+    assert "was exported for onnx, not for torch" in capfd.readouterr().err
+    assert main(["predict", str(photo), "--runtime", "tensorflow"]) == 2
