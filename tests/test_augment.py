@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -312,7 +313,8 @@ def test_a_strong_reduction_averages_what_it_would_skip(scale: float) -> None:
     masks = regions(1, (240, 240), 60)
     geometry = centred((240, 240), (240, 240), stride=4, scale=scale)
     expected = densely(masks, geometry)
-    assert np.array_equal(warp_masks(masks, geometry).dense(), expected)  # 240 is a multiple of all the squares
+    different = (warp_masks(masks, geometry).dense() != expected).mean()  # 240 is a multiple of all the squares
+    assert different <= (0 if int(cv2.__version__.split(".")[0]) >= 5 else 1e-3)  # OpenCV 4: steps of 1/32 pixel
     column = np.tile(np.arange(240) % 4, (240, 1))
     stripes = Masks.from_dense([column == 3, column < 3], (240, 240))
     assert warp_masks(stripes, centred((240, 240), (60, 60), stride=4, scale=1 / 4)).area.tolist() == [0, 3600]

@@ -239,7 +239,12 @@ def naive_distinct(keypoints: Array, score: Array, sigmas: Array, threshold: flo
     return keep
 
 
-@given(people=st.integers(0, 9), noise=st.floats(0, 8), threshold=st.floats(0.3, 1), seed=st.integers(0, 9999))
+@given(
+    people=st.integers(0, 9),
+    noise=st.floats(0, 8),
+    threshold=st.floats(0.3, 0.9999) | st.just(1.0),
+    seed=st.integers(0, 9999),
+)
 @settings(max_examples=40, deadline=None)
 def test_distinct_is_a_greedy_loop(people: int, noise: float, threshold: float, seed: int) -> None:
     rng = np.random.default_rng(seed)

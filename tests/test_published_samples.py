@@ -98,7 +98,8 @@ def test_the_view_is_theirs(shared: Path, seed: int) -> None:
     plain = drawn.geometry(golden["image"], mirror=False)
     seen = cv2.warpAffine(golden["image"], plain.matrix, INPUT).astype(np.float32) / 255
     seen = np.ascontiguousarray(seen[:, ::-1]) if drawn.mirror else seen
-    np.testing.assert_allclose(vary(seen, drawn.rng), golden[f"img{seed}"].astype(np.float32), atol=5e-4)
+    exact = 5e-4 if int(cv2.__version__.split(".")[0]) >= 5 else 2e-2  # OpenCV 4 interpolates in steps of 1/32 pixel
+    np.testing.assert_allclose(vary(seen, drawn.rng), golden[f"img{seed}"].astype(np.float32), atol=exact)
     mirrored = drawn.geometry(golden["image"], mirror=True)
     xy = golden["keypoints"][..., :2]
     np.testing.assert_allclose(mirrored.to_input(xy) + plain.to_input(xy) * [1, -1], [[[128, 0]] * 17] * 3, atol=1e-9)
