@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench build clean
+.PHONY: demo docs test lint bench build clean
 
 $(BIN)/activate:
 	$(PYTHON) -m venv $(VENV)
@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requi
 # a stamp for what is installed, newer than the constraints and the project file
 $(VENV)/installed: $(BIN)/activate requirements.lock pyproject.toml
 	$(PIP) setuptools
-	$(PIP) --no-build-isolation -e '.[demo,test]'
+	$(PIP) --no-build-isolation -e '.[demo,docs,test]'
 	touch $@
 
 $(VENV)/developing: $(VENV)/installed
@@ -30,6 +30,9 @@ lint: $(VENV)/developing
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
+
+docs: $(VENV)/installed
+	$(BIN)/python -m mkdocs build
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/bench.py
