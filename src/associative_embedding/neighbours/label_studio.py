@@ -1,0 +1,201 @@
+"""Label Studio's JSON: tasks with keypoints and rectangles, in percent of the image (labelstud.io/tags/keypointlabels).
+
+Percent of a side are continuous coordinates. A point's ``meta: {text: ["occluded"]}`` is ours: Label Studio has no
+visibility.
+"""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from associative_embedding.neighbours.gather import Part, gather
+from associative_embedding.neighbours.labels import (
+    Picture,
+    Thing,
+    extent,
+    finite,
+    from_coco,
+    pixel_size,
+    read_text,
+    to_coco,
+)
+from associative_embedding.output import atomic_write, write_json
+from associative_embedding.skeleton import Skeleton
+
+LOCAL_FILES = "/data/local-files/?d="  # labelstud.io/guide/storage: files below the server's document root
+OCCLUDED = "occluded"
+EXPORT = "export from Label Studio as 'JSON'"
+
+
+def read_label_studio(path: str | Path, images: str | Path | None = None) -> dict[str, Any]:
+    """An export as a COCO dataset. Of each task the first annotation that was not cancelled is read.
+
+    An object is what hangs together by ``parentID`` or relations; else a point belongs to the smallest rectangle around
+    it, and without rectangles all points of an image are one object. An object without a rectangle is a ``person``.
+
+    Args:
+        path: the ``.json``.
+        images: folder of the images: names with the prefix that Label Studio gives to uploads (``1a2b3c4d-``) lose it
+            if the folder has a file without it.
+
+    Raises:
+        ValueError: one line with the file and the task.
+    """
+    file = Path(path)
+    try:
+        tasks = json.loads(read_text(file))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{file}: not a json file ({error}); {EXPORT}") from None
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        raise ValueError(f"{file}: must be a list of tasks; {EXPORT}")
+    pictures = [
+        p for n, task in enumerate(tasks) if (p := picture_of(task, f"{file}: task {task.get('id', n + 1)}", images))
+    ]
+    return to_coco(pictures, {}, str(file))
+
+
+def picture_of(task: Mapping[str, Any], where: str, images: str | Path | None) -> Picture | None:
+    """None for a task that nobody has finished."""
+    data, annotations = task.get("data"), task.get("annotations")
+    if not isinstance(data, dict) or not isinstance(annotations, list):
+        raise ValueError(f"{where}: needs 'data' and 'annotations'; {EXPORT} (not JSON-MIN)")
+    good = [a for a in annotations if isinstance(a, dict) and not a.get("was_cancelled")]
+    if not good:
+        return None
+    rows = good[0].get("result")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError(f"{where}: 'result' must be a list of objects")
+    urls = [value for value in data.values() if isinstance(value, str)]
+    source = data["image"] if isinstance(data.get("image"), str) else next(iter(urls), "")
+    if not (name := file_name(source, images)):
+        raise ValueError(f"{where}: 'data' names no image")
+    sizes = {
+        pixel_size(r.get("original_height"), r.get("original_width"), where) for r in rows if "original_width" in r
+    }
+    if len(sizes) > 1:
+        raise ValueError(f"{where}: its regions state different sizes of the image")
+    size = next(iter(sizes), None)
+    return Picture(name, size, [] if size is None else gather(list(parts_of(rows, size, where)), where, "person"))
+
+
+def file_name(source: str, images: str | Path | None) -> str:
+    """The file of a task's image: after ``?d=`` of local files, else the last part of the address."""
+    address = urlsplit(source)
+    local = parse_qs(address.query).get("d")
+    if local:
+        return local[0].lstrip("/")
+    name = unquote(address.path).rsplit("/", 1)[-1]
+    bare = name.split("-", 1)[-1]
+    uploaded = len(name) - len(bare) == 9 and all(c in "0123456789abcdef" for c in name[:8])
+    return bare if uploaded and images is not None and (Path(images) / bare).is_file() else name
+
+
+def parts_of(rows: Sequence[Mapping[str, Any]], size: tuple[int, int], where: str) -> Iterator[Part]:
+    group = groups_of(rows)
+    height, width = size
+    for row in rows:
+        kind, value = row.get("type"), row.get("value")
+        if kind not in ("keypointlabels", "rectanglelabels") or not isinstance(value, dict):
+            continue
+        if row.get("image_rotation") or value.get("rotation"):
+            raise ValueError(f"{where}: turned images and boxes are not read; turn them back in Label Studio")
+        labels = value.get(kind)
+        if not isinstance(labels, list) or len(labels) != 1 or not isinstance(labels[0], str):
+            raise ValueError(f"{where}: region {row.get('id')!r} needs one label, not {labels!r:.60}")
+        keys = ("x", "y", "width", "height")[: 2 if kind == "keypointlabels" else 4]
+        numbers = [finite(value.get(key), f"{where}: region {row.get('id')!r}", f"'{key}'") for key in keys]
+        sides = [n * side / 100 for n, side in zip(numbers, (width, height) * 2, strict=False)]
+        key = group.get(str(row.get("id")))
+        if kind == "rectanglelabels":
+            yield Part(labels[0], box=(sides[0], sides[1], sides[2], sides[3]), group=key)
+        else:
+            meta = row.get("meta")
+            notes = meta.get("text") if isinstance(meta, dict) else None
+            visible = 1 if notes and OCCLUDED in notes else 2
+            yield Part(labels[0], point=(sides[0], sides[1], visible), group=key)
+
+
+def groups_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Region id -> the id that stands for its group, of the regions that ``parentID`` or a relation connects."""
+    links = [(str(row["parentID"]), str(row.get("id"))) for row in rows if row.get("parentID")]
+    links += [(str(row.get("from_id")), str(row.get("to_id"))) for row in rows if row.get("type") == "relation"]
+    parent: dict[str, str] = {name: name for link in links for name in link}
+
+    def top(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = name = parent[parent[name]]
+        return name
+
+    for a, b in links:
+        parent[top(b)] = top(a)
+    return {name: top(name) for name in parent}
+
+
+# ---- writing
+
+
+def write_label_studio(
+    coco: dict[str, Any], path: str | Path, images: str | Path | None = None, *, prefix: str = LOCAL_FILES
+) -> Path:
+    """Write tasks to import, and beside them a labelling interface (``.xml``) to paste into the project.
+
+    Where anything has a score, all was found, not labelled: then tasks have ``predictions`` (pre-annotation) instead of
+    ``annotations``.
+
+    Args:
+        path: of the ``.json``.
+        images: folder of the images, for sizes that the dataset does not state.
+        prefix: what the address of an image has before its file name.
+
+    Raises:
+        ValueError: for an entry that is not right.
+        OSError: when it cannot be written.
+    """
+    skeletons, pictures = from_coco(coco, "the COCO dataset", images)
+    atomic_write(Path(path).with_suffix(".xml"), interface(skeletons))
+    key = "predictions" if any(t.score is not None for picture in pictures for t in picture.things) else "annotations"
+    write_json(path, [task_of(number, picture, prefix, key) for number, picture in enumerate(pictures, start=1)])
+    return Path(path)
+
+
+def interface(skeletons: Mapping[str, Skeleton]) -> bytes:
+    view = ET.Element("View")
+    ET.SubElement(view, "Image", {"name": "image", "value": "$image"})
+    points = ET.SubElement(view, "KeyPointLabels", {"name": "keypoint", "toName": "image"})
+    for name in dict.fromkeys(name for skeleton in skeletons.values() for name in skeleton.keypoints):
+        ET.SubElement(points, "Label", {"value": name})
+    boxes = ET.SubElement(view, "RectangleLabels", {"name": "box", "toName": "image"})
+    for name in skeletons:
+        ET.SubElement(boxes, "Label", {"value": name})
+    ET.indent(view)
+    return bytes(ET.tostring(view, encoding="utf-8")) + b"\n"
+
+
+def task_of(number: int, picture: Picture, prefix: str, key: str) -> dict[str, Any]:
+    size = picture.size or (1, 1)
+    rows = [row for n, thing in enumerate(picture.things, start=1) for row in rows_of(f"{number}-{n}", thing, size)]
+    scores = [thing.score for thing in picture.things if thing.score is not None]
+    result: dict[str, Any] = {"result": rows}
+    if key == "predictions":
+        result |= {"model_version": "associative-embedding", "score": sum(scores) / max(len(scores), 1)}
+    return {"id": number, "data": {"image": prefix + quote(picture.name)}, key: [result]}
+
+
+def rows_of(name: str, thing: Thing, size: tuple[int, int]) -> Iterator[dict[str, Any]]:
+    """The rectangle of an object and its points, which have it as their parent."""
+    height, width = size
+    x, y, w, h = extent(list(thing.points.values())) if thing.box is None else thing.box
+    shared = {"to_name": "image", "original_width": width, "original_height": height, "image_rotation": 0}
+    score = {} if thing.score is None else {"score": thing.score}
+    value = {"x": 100 * x / width, "y": 100 * y / height, "width": 100 * w / width, "height": 100 * h / height}
+    labels = {"rotation": 0, "rectanglelabels": [thing.category]}
+    yield {"id": name, "type": "rectanglelabels", "from_name": "box", **shared, "value": value | labels, **score}
+    for label, (px, py, visible) in thing.points.items():
+        place = {"x": 100 * px / width, "y": 100 * py / height, "width": 0.5, "keypointlabels": [label]}
+        row = {"id": f"{name}-{label}", "type": "keypointlabels", "from_name": "keypoint", **shared, "value": place}
+        yield {**row, "parentID": name, **score, **({"meta": {"text": [OCCLUDED]}} if visible == 1 else {})}

@@ -1,0 +1,200 @@
+"""YOLO-pose datasets: ``data.yaml``, ``images/`` and ``labels/`` with a text file an image.
+
+A line is ``class cx cy w h`` and ``x y [visibility]`` of each keypoint, relative to the image's width and height as it
+is shown (docs.ultralytics.com/datasets/pose), so coordinates are continuous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from associative_embedding.neighbours.labels import Picture, Point, Thing, finite, image_size, read_text, to_coco
+from associative_embedding.skeleton import COCO_17, Skeleton
+
+SPLITS = ("train", "val", "test")
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+MAX_YAML = 2**20
+MAX_KEYPOINTS = 1000
+
+
+def read_yolo(path: str | Path, images: str | Path | None = None) -> dict[str, Any]:
+    """A YOLO-pose dataset as a COCO dataset; a ``file_name`` is relative to the dataset's folder.
+
+    Keypoints are named by ``kpt_names``; else, if there are 17 with COCO's ``flip_idx``, as COCO's; else ``kpt_0`` and
+    so on. Without visibilities, 0 0 means not labelled. An image's part is its key ``split``.
+
+    Args:
+        path: the ``.yaml`` or its folder.
+        images: takes the place of the folder that the yaml names in ``path``.
+
+    Raises:
+        ValueError: one line with the file and the line.
+    """
+    file = yaml_in(Path(path))
+    data = read_yaml(file)
+    skeletons = skeletons_of(data, file)
+    shape = shape_of(data, file)
+    root = root_of(data, file, images)
+    pictures = []
+    for split, name in images_of(data, root, file):
+        image, label = root / name, label_of(root / name)
+        size = image_size(image)
+        lines = read_text(label).splitlines() if label.is_file() else []
+        things = [
+            thing_of(line, list(skeletons.values()), shape, size, f"{label}: line {number}")
+            for number, line in enumerate(lines, start=1)
+            if line.strip()
+        ]
+        pictures.append(Picture(name, size, things, {"split": split}))
+    return to_coco(pictures, skeletons, str(file))
+
+
+def yaml_in(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    found = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
+    named = [file for file in found if file.stem in ("data", "dataset")] or found
+    if len(named) != 1:
+        raise ValueError(f"{path}: has {len(named)} .yaml files; give the one that describes the dataset")
+    return named[0]
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(read_text(file, MAX_YAML))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"{file}: not a YAML file ({' '.join(str(error).split())[:120]})") from None
+    if not isinstance(data, dict) or "kpt_shape" not in data:
+        raise ValueError(f"{file}: has no 'kpt_shape', so it is no YOLO-pose dataset (data.yaml)")
+    return data
+
+
+def shape_of(data: Mapping[str, Any], file: Path) -> tuple[int, int]:
+    """How many keypoints, and values of each."""
+    shape = data["kpt_shape"]
+    good = isinstance(shape, list) and len(shape) == 2 and all(type(value) is int for value in shape)
+    if not good or not 1 <= shape[0] <= MAX_KEYPOINTS or shape[1] not in (2, 3):
+        raise ValueError(f"{file}: 'kpt_shape' must be [number of keypoints, 2 or 3], not {shape!r:.60}")
+    return shape[0], shape[1]
+
+
+def skeletons_of(data: Mapping[str, Any], file: Path) -> dict[str, Skeleton]:
+    """Class name -> skeleton, in the order of the classes."""
+    count = shape_of(data, file)[0]
+    classes = listed(data.get("names"), file, "names") or ["person"]
+    if not all(isinstance(name, str) for name in classes) or len(set(classes)) < len(classes):
+        raise ValueError(f"{file}: 'names' must be different texts, not {classes!r:.60}")
+    flip = data.get("flip_idx")
+    if flip is not None and (not isinstance(flip, list) or any(type(i) is not int for i in flip)):
+        raise ValueError(f"{file}: 'flip_idx' must be a list of numbers, not {flip!r:.60}")
+    if flip and (sorted(flip) != list(range(count)) or any(flip[flip[i]] != i for i in range(count))):
+        raise ValueError(f"{file}: 'flip_idx' must name each of the {count} keypoints' partner, not {flip!r:.60}")
+    return {name: skeleton_of(name, number, data, count, flip, file) for number, name in enumerate(classes)}
+
+
+def skeleton_of(
+    name: str, number: int, data: Mapping[str, Any], count: int, flip: Sequence[int] | None, file: Path
+) -> Skeleton:
+    stated = listed(data.get("kpt_names"), file, "kpt_names")
+    if stated and isinstance(stated[0], list):
+        stated = stated[number] if number < len(stated) else []
+    like_coco = count == len(COCO_17) and flip == COCO_17.flip_index.tolist()
+    names = stated or (list(COCO_17.keypoints) if like_coco else [f"kpt_{i}" for i in range(count)])
+    if len(names) != count or not all(isinstance(keypoint, str) for keypoint in names):
+        raise ValueError(f"{file}: 'kpt_names' must be {count} texts, as 'kpt_shape' says, not {names!r:.60}")
+    pairs = None if flip is None else [(names[i], names[k]) for i, k in enumerate(flip) if i < k]
+    category = {"name": name, "keypoints": names, "flip_pairs": pairs}
+    edges = data.get("skeleton") if not like_coco or stated else (COCO_17.edge_index.tolist())
+    if edges is not None:
+        good = isinstance(edges, list) and all(
+            isinstance(edge, list) and len(edge) == 2 and all(type(i) is int for i in edge) for edge in edges
+        )
+        if not good:
+            raise ValueError(f"{file}: 'skeleton' must be pairs of indices from 0 on, not {edges!r:.60}")
+        category["skeleton"] = [[a + 1, b + 1] for a, b in edges]
+    try:
+        return Skeleton.from_category(category)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+
+
+def listed(value: Any, file: Path, key: str) -> list[Any]:
+    """A list, also of a mapping from 0 on (``{0: person}``)."""
+    if isinstance(value, dict) and sorted(value, key=str) == sorted(range(len(value)), key=str):
+        return [value[i] for i in range(len(value))]
+    if value is not None and not isinstance(value, list):
+        raise ValueError(f"{file}: '{key}' must be a list, or a mapping of 0, 1, ..., not {value!r:.60}")
+    return value or []
+
+
+def root_of(data: Mapping[str, Any], file: Path, images: str | Path | None) -> Path:
+    if images is not None:
+        return Path(images)
+    stated = file.parent / str(data.get("path") or ".")
+    return stated if stated.is_dir() else file.parent  # paths are often of another machine
+
+
+def images_of(data: Mapping[str, Any], root: Path, file: Path) -> Iterator[tuple[str, str]]:
+    """Part and name relative to the root of every image, each once."""
+    seen: set[str] = set()
+    for split in SPLITS:
+        entries = data.get(split) or []
+        for entry in entries if isinstance(entries, list) else [entries]:
+            for path in files_of(root / str(entry), root):
+                try:
+                    name = path.relative_to(root).as_posix()
+                except ValueError:
+                    raise ValueError(
+                        f"{file}: {path} is outside of {root}; give the folder of all (--images)"
+                    ) from None
+                if name not in seen and ".." not in PurePosixPath(name).parts:
+                    seen.add(name)
+                    yield split, name
+    if not seen:
+        raise ValueError(
+            f"{file}: no images in {root} of 'train', 'val' or 'test'; give the dataset's folder (--images)"
+        )
+
+
+def files_of(path: Path, root: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if path.suffix == ".txt" and path.is_file():
+        return [root / line.strip() for line in read_text(path).splitlines() if line.strip()]
+    return [path] if path.suffix.lower() in SUFFIXES and path.is_file() else []
+
+
+def label_of(image: Path) -> Path:
+    """``.../images/a/b.jpg`` -> ``.../labels/a/b.txt``, by the last ``images``; beside the image if there is none."""
+    parts = list(image.parts)
+    if "images" in parts[:-1]:
+        parts[len(parts) - 2 - parts[-2::-1].index("images")] = "labels"
+    return Path(*parts).with_suffix(".txt")
+
+
+def thing_of(
+    line: str, skeletons: Sequence[Skeleton], shape: tuple[int, int], size: tuple[int, int], where: str
+) -> Thing:
+    values = [finite(value, where, "a value") for value in line.split()]
+    count, dims = shape
+    if len(values) != 5 + count * dims:
+        raise ValueError(f"{where}: has {len(values)} values, not the {5 + count * dims} that 'kpt_shape' asks for")
+    if values[0] not in range(len(skeletons)):
+        raise ValueError(f"{where}: class {values[0]:g} is none of the {len(skeletons)} in 'names'")
+    skeleton, (height, width) = skeletons[int(values[0])], size
+    cx, cy, w, h = values[1:5]
+    if min(w, h) < 0 or max(values[1:5]) > 1.01:
+        raise ValueError(f"{where}: the box must be relative to the image, in 0..1, not {cx:g} {cy:g} {w:g} {h:g}")
+    points: dict[str, Point] = {}
+    for i, name in enumerate(skeleton.keypoints):
+        x, y, *rest = values[5 + i * dims : 5 + (i + 1) * dims]
+        visible = rest[0] if rest else 2 * (x > 0 or y > 0)
+        if visible not in (0, 1, 2):
+            raise ValueError(f"{where}: the visibility of {name} must be 0, 1 or 2, not {visible:g}")
+        if visible:
+            points[name] = (x * width, y * height, int(visible))
+    return Thing(skeleton.name, points, ((cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height))
