@@ -21,21 +21,14 @@ from associative_embedding.neighbours.labels import (
     finite,
     from_coco,
     pixel_size,
-    read_bytes,
     to_coco,
 )
+from associative_embedding.neighbours.safe_xml import parse_xml
 from associative_embedding.output import atomic_write
 from associative_embedding.skeleton import Skeleton
 
 BOX = " box"  # what the label of a person's box has after the label of their skeleton
 EXPORT = "export the task from CVAT as 'CVAT for images 1.1'"
-
-
-class _NoDocumentType(ET.TreeBuilder):
-    """Refuses a DOCTYPE, and with it entities that expand without end or read other files."""
-
-    def doctype(self, name: str, public: str | None, system: str | None) -> None:
-        raise ValueError("it has a DOCTYPE, which no export of CVAT has")
 
 
 def read_cvat(path: str | Path, images: str | Path | None = None) -> dict[str, Any]:
@@ -54,7 +47,9 @@ def read_cvat(path: str | Path, images: str | Path | None = None) -> dict[str, A
         ValueError: one line with the file and the image.
     """
     file = Path(path) / "annotations.xml" if Path(path).is_dir() else Path(path)
-    root = parse(file)
+    root = parse_xml(file)
+    if root.tag != "annotations":
+        raise ValueError(f"{file}: is <{root.tag}>, not <annotations>; {EXPORT}")
     skeletons = declared(root, str(file))
     pictures = [
         picture_of(image, skeletons, f"{file}: image {image.get('name')!r:.80}") for image in root.iter("image")
@@ -62,17 +57,6 @@ def read_cvat(path: str | Path, images: str | Path | None = None) -> dict[str, A
     if not pictures:
         raise ValueError(f"{file}: no <image>; {EXPORT}")
     return to_coco(pictures, skeletons, str(file))
-
-
-def parse(file: Path) -> ET.Element:
-    data = read_bytes(file)
-    try:
-        root = ET.fromstring(data, ET.XMLParser(target=_NoDocumentType()))
-    except (ET.ParseError, ValueError, LookupError, RecursionError) as error:
-        raise ValueError(f"{file}: not an XML file that can be read ({error}); {EXPORT}") from None
-    if root.tag != "annotations":
-        raise ValueError(f"{file}: is <{root.tag}>, not <annotations>; {EXPORT}")
-    return root
 
 
 def declared(root: ET.Element, where: str) -> dict[str, Skeleton]:

@@ -24,6 +24,7 @@ from associative_embedding.neighbours.labels import (
     read_text,
     to_coco,
 )
+from associative_embedding.neighbours.safe_xml import parse_xml
 from associative_embedding.output import atomic_write, write_json
 from associative_embedding.skeleton import Skeleton
 
@@ -37,6 +38,8 @@ def read_label_studio(path: str | Path, images: str | Path | None = None) -> dic
 
     An object is what hangs together by ``parentID`` or relations; else a point belongs to the smallest rectangle around
     it, and without rectangles all points of an image are one object. An object without a rectangle is a ``person``.
+    The keypoints are those of the labelling interface, if it lies beside the file under the same name (``.xml``); else
+    those that occur.
 
     Args:
         path: the ``.json``.
@@ -56,7 +59,26 @@ def read_label_studio(path: str | Path, images: str | Path | None = None) -> dic
     pictures = [
         p for n, task in enumerate(tasks) if (p := picture_of(task, f"{file}: task {task.get('id', n + 1)}", images))
     ]
-    return to_coco(pictures, {}, str(file))
+    return to_coco(pictures, declared(file.with_suffix(".xml"), pictures), str(file))
+
+
+def declared(file: Path, pictures: Sequence[Picture]) -> dict[str, Skeleton]:
+    """Skeletons of a labelling interface, if there is one: its keypoints, of several categories those that occur."""
+    if not file.is_file():
+        return {}
+    view = parse_xml(file)
+    names = [label.get("value") or "" for label in view.iterfind(".//KeyPointLabels/Label")]
+    found: dict[str, set[str]] = {}
+    for thing in (thing for picture in pictures for thing in picture.things if thing.points):
+        found.setdefault(thing.category, set()).update(thing.points)
+    try:
+        return {
+            category: Skeleton.build(category, [name for name in names if len(found) == 1 or name in own])
+            for category, own in found.items()
+            if own <= set(names)
+        }
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
 
 
 def picture_of(task: Mapping[str, Any], where: str, images: str | Path | None) -> Picture | None:
