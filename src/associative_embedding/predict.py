@@ -289,8 +289,10 @@ def model_path(name: str | Path) -> Path:
         ValueError: when it is none of them, or a shipped one that is damaged.
     """
     if str(name).startswith(HUB):
-        from associative_embedding.hub import fetch
-
+        try:
+            from associative_embedding.hub import fetch
+        except ImportError as error:
+            raise ValueError(str(error)) from None
         return fetch(str(name).removeprefix(HUB))
     shipped = WEIGHTS / f"{name}.safetensors"
     if "/" not in str(name) and shipped.is_file():
