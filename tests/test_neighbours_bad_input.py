@@ -10,7 +10,7 @@ import pytest
 
 from associative_embedding.cli import main
 from associative_embedding.cli_data import build_convert
-from associative_embedding.neighbours import labels
+from associative_embedding.neighbours import files
 from associative_embedding.neighbours.convert import READERS, WRITERS
 from neighbour_data import dataset, person, write_images
 
@@ -174,7 +174,7 @@ def test_a_size_that_is_not_known(to: str, tmp_path: Path) -> None:
 
 def test_a_file_that_is_too_large(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="split it"):
-        labels.read_bytes(xml(tmp_path, ""), limit=10)
+        files.read_bytes(xml(tmp_path, ""), limit=10)
 
 
 def test_sources_and_folders_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

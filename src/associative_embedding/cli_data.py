@@ -61,9 +61,9 @@ def build_convert(parser: ArgumentParser) -> ArgumentParser:
 
 DATA_BUILDERS: dict[str, tuple[Callable[[ArgumentParser], ArgumentParser], str]] = {
     "synthetic": (build_synthetic, "draw figures"),
-    "convert": (build_convert, "labels of other tools (YOLO, CVAT, Label Studio, SLEAP, DeepLabCut), from and to"),
     "mpii": (build_mpii, "MPII Human Pose's annotation to a COCO json"),
     "split": (build_split, "a COCO json of a video into its beginning and its end"),
+    "convert": (build_convert, "labels of other tools (YOLO, CVAT, Label Studio, SLEAP, DeepLabCut), from and to"),
 }
 
 
@@ -109,7 +109,7 @@ def run_convert_labels(options: Namespace) -> int:
 
 DATA_COMMANDS: dict[str, Callable[[Any], int]] = {
     "synthetic": run_synthetic,
-    "convert": run_convert_labels,
     "mpii": run_mpii,
     "split": run_split,
+    "convert": run_convert_labels,
 }

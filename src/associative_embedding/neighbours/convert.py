@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from associative_embedding.neighbours.coco import read_coco_labels, write_coco
-from associative_embedding.neighbours.cvat import read_cvat, write_cvat
+from associative_embedding.neighbours.cvat import read_cvat
+from associative_embedding.neighbours.cvat_write import write_cvat
 from associative_embedding.neighbours.deeplabcut import read_deeplabcut
-from associative_embedding.neighbours.label_studio import read_label_studio, write_label_studio
+from associative_embedding.neighbours.label_studio import read_label_studio
+from associative_embedding.neighbours.label_studio_write import write_label_studio
 from associative_embedding.neighbours.sleap import read_sleap
 from associative_embedding.neighbours.yolo import read_yolo
 from associative_embedding.neighbours.yolo_write import write_yolo

@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from associative_embedding.neighbours.labels import Picture, Point, Thing, finite, image_size, read_text, to_coco
+from associative_embedding.neighbours.files import finite, image_size, read_text
+from associative_embedding.neighbours.labels import Picture, Point, Thing, to_coco
 from associative_embedding.skeleton import Skeleton
 
 HALF = 0.5

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from associative_embedding.neighbours.labels import Picture, Thing, extent, from_coco
-from associative_embedding.neighbours.yolo import SPLITS
+from associative_embedding.neighbours.yolo_yaml import SPLITS
 from associative_embedding.output import atomic_write
 from associative_embedding.skeleton import Skeleton
 
