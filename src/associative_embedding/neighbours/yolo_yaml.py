@@ -62,7 +62,7 @@ def skeletons_of(data: Mapping[str, Any], file: Path) -> dict[str, Skeleton]:
 def skeleton_of(
     name: str, number: int, data: Mapping[str, Any], count: int, flip: Sequence[int] | None, file: Path
 ) -> Skeleton:
-    stated = listed(data.get("kpt_names"), file, "kpt_names")
+    stated = listed(data.get("kpt_names") or data.get("node_names"), file, "kpt_names")  # the second is sleap-io's
     if stated and isinstance(stated[0], list):
         stated = stated[number] if number < len(stated) else []
     like_coco = count == len(COCO_17) and flip == COCO_17.flip_index.tolist()
