@@ -127,7 +127,7 @@ def parts_of(rows: Sequence[Mapping[str, Any]], size: tuple[int, int], where: st
         else:
             meta = row.get("meta")
             notes = meta.get("text") if isinstance(meta, dict) else None
-            visible = 1 if notes and OCCLUDED in notes else 2
+            visible = 1 if isinstance(notes, list) and OCCLUDED in notes else 2
             yield Part(labels[0], point=(sides[0], sides[1], visible), group=key)
 
 
