@@ -13,6 +13,7 @@ from associative_embedding.cli_data import build_convert
 from associative_embedding.neighbours import files
 from associative_embedding.neighbours.convert import READERS, WRITERS
 from neighbour_data import dataset, person, write_images
+from tiny import FIGURE
 
 YAML = "train: images\nval: images\nkpt_shape: [2, 3]\nnames: [cat]\n"
 LINE = "0 0.5 0.5 0.5 0.5 0.4 0.4 2 0.6 0.6 2"
@@ -128,6 +129,8 @@ WRITE: list[tuple[str, dict[str, Any], str]] = [
     ("yolo", dataset([person(bbox=[1, 1, -1, 1])]), "'bbox' has a negative width"),
     ("yolo", dataset([person(keypoints=[0] * 15, bbox=None)]), "'bbox' must be a list of 4 numbers"),
     ("yolo", {**dataset(), "categories": [{"id": 1, "name": "a"}]}, "no category with 'keypoints'"),
+    ("yolo", {**dataset(), "categories": [{**FIGURE.to_category(), "skeleton": 5}]}, "'skeleton' must be a list"),
+    ("cvat", {**dataset(), "categories": [FIGURE.to_category(), FIGURE.to_category(2)]}, "same name or id"),
     ("cvat", dataset([person(keypoints=[3] * 15)]), "visibility must be 0, 1 or 2, not 3"),
     ("label-studio", dataset([person(image_id=9)]), "'image_id' 9 is not in 'images'"),
 ]

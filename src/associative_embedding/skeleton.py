@@ -156,7 +156,7 @@ class Skeleton:
         stated = {key: category.get(key) for key in ("oks_sigmas", "group_order", "flip_pairs")}
         try:
             return cls.build(str(label), names, edges, **stated)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"category {label!r}: {error}") from None
 
     def to_category(self, category_id: int = 1) -> dict[str, Any]:

@@ -17,11 +17,12 @@ from associative_embedding.data.records import (
     annotations_of_images,
     box_of,
     check_flags,
+    int_id,
     name_and_size,
     source_keypoints,
     track_of,
 )
-from associative_embedding.neighbours.files import finite, size_in
+from associative_embedding.neighbours.files import finite, pixel_size, size_in
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.version import VERSION
 
@@ -127,7 +128,7 @@ def extent(points: Sequence[Point]) -> Box:
 
 
 def from_coco(
-    coco: dict[str, Any], where: str, images: str | Path | None = None, *, sizes: bool = True
+    coco: dict[str, Any], where: str, images: str | Path | None = None
 ) -> tuple[dict[str, Skeleton], list[Picture]]:
     """Category name -> skeleton, and the pictures of a COCO dataset; categories without keypoints are left out.
 
@@ -135,24 +136,22 @@ def from_coco(
         coco: with visibilities 0, 1 or 2 (see `coco.read_coco_labels`).
         where: its file, for messages.
         images: folder of the images, for sizes that the dataset does not state.
-        sizes: every image needs one.
 
     Raises:
         ValueError: for an entry that is not as it should be, with its id and key, or a size that is not known.
     """
     check_coco(coco, where)
-    found = [c for c in coco["categories"] if c.get("keypoints")]
-    skeletons = {category["id"]: Skeleton.from_category(category) for category in found if "id" in category}
+    found = [category for category in coco["categories"] if category.get("keypoints")]
+    skeletons = {int_id(c, f"{where}: category"): Skeleton.from_category(c) for c in found}
     if not skeletons:
-        raise ValueError(f"{where}: no category with 'keypoints' and an 'id'")
-    if len({skeleton.name for skeleton in skeletons.values()}) < len(skeletons):
-        raise ValueError(f"{where}: two categories have the same name; give each its own")
+        raise ValueError(f"{where}: no category with 'keypoints'")
+    if not len({skeleton.name for skeleton in skeletons.values()}) == len(skeletons) == len(found):
+        raise ValueError(f"{where}: two categories have the same name or id; give each its own")
     rows = annotations_of_images(where, coco, skeletons)
     pictures = []
     for image in coco["images"]:
         name, size = name_and_size(where, image)
-        if size is None and sizes:
-            size = size_in(images, name, where)
+        size = size_in(images, name, where) if size is None else pixel_size(*size, where)
         things = [thing_of(row, skeletons[row["category_id"]], where) for row in rows[image["id"]]]
         more = {key: image[key] for key in ("split", "video_id") if key in image}
         pictures.append(Picture(name, size, things, more))
