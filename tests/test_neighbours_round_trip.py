@@ -119,9 +119,12 @@ def test_crowds_are_ignored_regions_afterwards(tmp_path: Path, images: str) -> N
 
 def test_what_was_found_becomes_a_pre_annotation(tmp_path: Path, images: str) -> None:
     found = person(keypoints=[40, 10, 0.7, 30, 20, 0.2, 50, 20.5, 0.9, 0, 0, 0, 45, 40, 1.0], score=0.6)
-    (tmp_path / "predictions.json").write_text(json.dumps(dataset([found])))
+    document = dataset([found])
+    for image in document["images"]:
+        image["file_name"] = str(Path(images) / image["file_name"])  # as `ae predict` has them
+    (tmp_path / "predictions.json").write_text(json.dumps(document))
     command = ["data", "convert", str(tmp_path / "predictions.json"), "--from", "coco", "--to", "label-studio"]
-    assert main([*command, "--output", str(tmp_path / "tasks.json")]) == 0
+    assert main([*command, "--output", str(tmp_path / "tasks.json"), "--images", images]) == 0
     first, second = json.loads((tmp_path / "tasks.json").read_text())
     assert "annotations" not in first
     assert first["data"]["image"] == "/data/local-files/?d=a0.png"

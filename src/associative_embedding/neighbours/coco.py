@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,25 @@ def read_coco_labels(path: str | Path, images: str | Path | None = None) -> dict
     Results of ``ae predict`` have scores in their place: there, what was found becomes visible (2), the rest 0; the
     objects keep their ``score``.
 
+    Args:
+        path: the ``.json``.
+        images: folder of the images; names that lead into it from here, as those of ``ae predict`` do, become relative
+            to it.
+
     Raises:
         ValueError: when it cannot be read, or is something else.
     """
     document = read_coco(path)
     rows = [with_visibility(row) if "score" in row else row for row in document["annotations"]]
-    return {**document, "annotations": rows}
+    entries = document["images"] if images is None else [relative_to(entry, images) for entry in document["images"]]
+    return {**document, "images": entries, "annotations": rows}
+
+
+def relative_to(entry: dict[str, Any], images: str | Path) -> dict[str, Any]:
+    name, folder = entry.get("file_name"), Path(os.path.abspath(images))
+    if not isinstance(name, str) or folder not in (path := Path(os.path.abspath(name))).parents:
+        return entry
+    return {**entry, "file_name": path.relative_to(folder).as_posix()}
 
 
 def with_visibility(row: dict[str, Any]) -> dict[str, Any]:
