@@ -27,6 +27,7 @@ from associative_embedding.tasks.task import Task
 
 KEY = "associative_embedding"
 FORMAT = 1
+MODEL_FILE = "model.safetensors"  # in a folder of a training run, or of a model on a hub
 
 
 @dataclass(frozen=True)

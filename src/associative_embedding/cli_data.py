@@ -48,10 +48,22 @@ def build_split(parser: ArgumentParser) -> ArgumentParser:
     return parser
 
 
+def build_convert(parser: ArgumentParser) -> ArgumentParser:
+    add = parser.add_argument
+    sources = Literal["coco", "cvat", "deeplabcut", "label-studio", "sleap", "yolo"]
+    add("source", type=str, help="the labels: a file, or a folder as the tool writes it")
+    add("--from", type=sources, required=True, help="whose labels they are")
+    add("--to", type=Literal["coco", "cvat", "label-studio", "yolo"], default="coco", help="whose they become")
+    add("--output", type=str, required=True, help="the file to write; of yolo the folder")
+    add("--images", type=str, help="folder of the images, for their sizes; of yolo they are copied into the output")
+    return parser
+
+
 DATA_BUILDERS: dict[str, tuple[Callable[[ArgumentParser], ArgumentParser], str]] = {
     "synthetic": (build_synthetic, "draw figures"),
     "mpii": (build_mpii, "MPII Human Pose's annotation to a COCO json"),
     "split": (build_split, "a COCO json of a video into its beginning and its end"),
+    "convert": (build_convert, "labels of other tools (YOLO, CVAT, Label Studio, SLEAP, DeepLabCut), from and to"),
 }
 
 
@@ -88,8 +100,16 @@ def run_split(options: Namespace) -> int:
     return 0
 
 
+def run_convert_labels(options: Namespace) -> int:
+    from associative_embedding.neighbours.convert import convert_labels
+
+    print(convert_labels(options.source, options["from"], options.to, options.output, options.images))
+    return 0
+
+
 DATA_COMMANDS: dict[str, Callable[[Any], int]] = {
     "synthetic": run_synthetic,
     "mpii": run_mpii,
     "split": run_split,
+    "convert": run_convert_labels,
 }

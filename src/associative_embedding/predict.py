@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from associative_embedding.ahead import ahead
-from associative_embedding.checkpoint import ModelInfo, load_model
+from associative_embedding.checkpoint import MODEL_FILE, ModelInfo, load_model
 from associative_embedding.device import choose_device
 from associative_embedding.exported import ExportedNetwork
 from associative_embedding.geometry import ImageGeometry, letterbox, long_side, warp
@@ -27,6 +27,7 @@ from associative_embedding.views import View, merge_mirror, merge_views
 
 Seen = list[View] | tuple[Peaks, ImageGeometry] | None
 WEIGHTS = Path(__file__).parent / "weights"
+HUB = "hf://"
 MAX_INPUT_SIDE = 4096
 MAX_ZOOM = 16.0
 OVERLAP, MARGIN = 0.25, 0.0625  # of a tile's side: what neighbours share, and what is not trusted at an inner side
@@ -282,17 +283,25 @@ def name_of(source: Any) -> str:
 
 
 def model_path(name: str | Path) -> Path:
-    """The file of a model: a shipped one by its name, else a path.
+    """The file of a model: a shipped one by its name, else a path, the folder that `hub.Pretrained` wrote, or one of
+    the Hugging Face Hub, ``hf://owner/name`` or ``hf://owner/name@revision``.
 
     Raises:
-        ValueError: when it is neither, or a shipped one that is damaged.
+        ValueError: when it is none of them, or a shipped one that is damaged.
     """
+    if str(name).startswith(HUB):
+        try:
+            from associative_embedding.hub import fetch
+        except ImportError as error:
+            raise ValueError(str(error)) from None
+        return fetch(str(name).removeprefix(HUB))
     shipped = WEIGHTS / f"{name}.safetensors"
     if "/" not in str(name) and shipped.is_file():
         check_digest(shipped)
         return shipped
-    if Path(name).is_file():
-        return Path(name)
+    path = Path(name) / MODEL_FILE if Path(name).is_dir() else Path(name)
+    if path.is_file():
+        return path
     names = ", ".join(sorted(path.stem for path in WEIGHTS.glob("*.safetensors")))
     raise ValueError(f"model {str(name)!r} is neither a shipped model ({names}) nor a file")
 
@@ -322,7 +331,8 @@ def load(
     """A ready predictor.
 
     Args:
-        model: name of a shipped model, or the path of a model file, also of one that ``ae export`` wrote.
+        model: name of a shipped model, or the path of a model file, also of one that ``ae export`` wrote, or of a
+            folder with a ``model.safetensors``; or ``hf://owner/name`` on the Hugging Face Hub (extra ``[hub]``).
         device: ``cpu``, ``cuda``, ``cuda:1`` ..., or ``auto`` = a GPU if there is one.
         input_size, scales, flip, zoom, tag_scales: see `Predictor`.
         refine: name or path of a single-person model that looks at everybody found a second time.

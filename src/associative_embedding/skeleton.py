@@ -141,8 +141,11 @@ class Skeleton:
         if not isinstance(names, (list, tuple)) or not names or not all(isinstance(n, str) for n in names):
             raise ValueError(f"category {label!r} has no 'keypoints' list of names")
         count = len(names)
+        listed = category.get("skeleton") or []
+        if not isinstance(listed, (list, tuple)):
+            raise ValueError(f"category {label!r}: 'skeleton' must be a list of edges, not {listed!r:.60}")
         edges = []
-        for edge in category.get("skeleton") or []:
+        for edge in listed:
             inside = isinstance(edge, (list, tuple)) and all(isinstance(i, int) and 1 <= i <= count for i in edge)
             if not inside or len(edge) != 2:
                 raise ValueError(
@@ -153,7 +156,7 @@ class Skeleton:
         stated = {key: category.get(key) for key in ("oks_sigmas", "group_order", "flip_pairs")}
         try:
             return cls.build(str(label), names, edges, **stated)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"category {label!r}: {error}") from None
 
     def to_category(self, category_id: int = 1) -> dict[str, Any]:

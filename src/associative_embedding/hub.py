@@ -1,0 +1,128 @@
+"""Models as the Hugging Face Hub has them: a folder with ``model.safetensors``, ``config.json`` and a model card.
+
+It needs the extra ``[hub]``; folders need no network. Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from associative_embedding.checkpoint import MODEL_FILE, ModelInfo, load_model, save_model
+from associative_embedding.models.network import Network
+from associative_embedding.output import atomic_write
+from associative_embedding.predict import Predictor
+
+try:
+    from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
+except ImportError as missing:
+    raise ImportError(
+        "models of the Hugging Face Hub need huggingface_hub: pip install 'associative-embedding[hub]'",
+        name=missing.name,
+    ) from None
+
+PIPELINES = {"pose": "keypoint-detection", "single-person": "keypoint-detection", "segmentation": "image-segmentation"}
+CARD = """\
+---
+library_name: associative-embedding
+pipeline_tag: {pipeline}
+tags:
+- associative-embedding
+---
+
+# {title}
+
+A model of the task {task} for [associative-embedding](https://arxiv.org/abs/1611.05424): backbone {backbone},
+{size} pixels, {parameters} million parameters. It finds {finds}.
+
+```python
+import associative_embedding as ae
+
+found = ae.load("path/of/this/folder")("photo.jpg")
+```
+
+What it was trained and measured on, where it fails, and its licence: to be written by whoever trained it.
+"""
+
+
+class Pretrained(ModelHubMixin):
+    """A network and its description, with huggingface_hub's three methods.
+
+    ``Pretrained.from_pretrained("folder" or "owner/name")`` reads one (``device=`` says where to),
+    ``.save_pretrained("folder")`` writes the folder, ``.push_to_hub("owner/name")`` uploads it. A ``README.md`` that is
+    there stays.
+
+    Args:
+        network: in eval mode.
+        info: what the model file says.
+    """
+
+    def __init__(self, network: Network, info: ModelInfo) -> None:
+        self.network, self.info = network, info
+
+    def predictor(self, **settings: Any) -> Predictor:
+        """Ready to predict. Settings: see `Predictor`."""
+        return Predictor(self.network, self.info, **settings)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        save_model(save_directory / MODEL_FILE, self.network, self.info)
+        atomic_write(save_directory / "config.json", self.info.to_json().encode() + b"\n")
+
+    @classmethod
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        device: str | torch.device = "cpu",
+        **unused: Any,
+    ) -> Pretrained:
+        if Path(model_id).is_dir():
+            return cls(*load_model(Path(model_id) / MODEL_FILE, device))
+        path = hf_hub_download(
+            model_id,
+            MODEL_FILE,
+            revision=revision,
+            cache_dir=cache_dir,
+            force_download=force_download,
+            local_files_only=local_files_only,
+            token=token,
+        )
+        return cls(*load_model(path, device))
+
+    def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
+        """A card that says what the model file says, and what is left to its author."""
+        task = self.info.task
+        names = [name for category in task.categories for name in category.get("keypoints") or [category["name"]]]
+        parameters = sum(p.numel() for p in self.network.parameters()) / 1e6
+        return ModelCard(
+            CARD.format(
+                pipeline=PIPELINES.get(task.name, "keypoint-detection"),
+                title=kwargs.get("title", "A model of associative-embedding"),
+                task=task.name,
+                backbone=self.info.backbone,
+                size=self.info.input_size,
+                parameters=f"{parameters:.1f}",
+                finds=", ".join(names),
+            )
+        )
+
+
+def fetch(name: str) -> Path:
+    """The model file of ``owner/name`` or ``owner/name@revision``, downloaded once into huggingface_hub's cache.
+
+    Raises:
+        ValueError: one line, when there is none, or it cannot be reached.
+    """
+    repository, _, revision = name.partition("@")
+    try:
+        return Path(hf_hub_download(repository, MODEL_FILE, revision=revision or None))
+    except Exception as error:  # of many kinds, not all of them public
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"model hf://{name}: cannot be had from the Hugging Face Hub ({reason})") from None

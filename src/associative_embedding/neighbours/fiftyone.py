@@ -1,0 +1,75 @@
+"""What was found -> FiftyOne (docs.voxel51.com) labels. Its coordinates are in 0..1 of the image's width and height."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from associative_embedding.neighbours.need import need
+from associative_embedding.types import Instances
+
+
+def to_fiftyone(path: str | Path, instances: Instances) -> Any:
+    """A ``fiftyone.Sample`` of an image, to be added to a dataset.
+
+    Its fields are ``detections`` (boxes, and masks if there are any) and, of instances with keypoints, ``keypoints``,
+    whose points are in the skeleton's order, not a number where they were not found.
+
+    Args:
+        path: of the image.
+        instances: what was found in it.
+
+    Raises:
+        ValueError: when fiftyone is not installed.
+    """
+    fo = need("fiftyone", "fiftyone")
+    sample = fo.Sample(filepath=str(path))
+    sample["detections"] = to_detections(instances)
+    if instances.skeleton is not None:
+        sample["keypoints"] = to_keypoints(instances)
+    return sample
+
+
+def to_detections(instances: Instances) -> Any:
+    """``fiftyone.Detections``: boxes x, y, width, height, scores, and masks within their boxes.
+
+    Raises:
+        ValueError: when fiftyone is not installed.
+    """
+    fo = need("fiftyone", "fiftyone")
+    height, width = instances.image_size
+    labels = []
+    for i, (x, y, w, h) in enumerate(instances.xywh.tolist()):
+        mask = {}
+        if instances.masks is not None:  # a crop may be larger than the region in it
+            mask = {"mask": instances.masks.crops[i]}
+            (y, x), (h, w) = instances.masks.corners[i].tolist(), instances.masks.crops[i].shape
+        box = [x / width, y / height, w / width, h / height]
+        labels.append(
+            fo.Detection(bounding_box=box, confidence=float(instances.score[i]), **named(instances, i), **mask)
+        )
+    return fo.Detections(detections=labels)
+
+
+def to_keypoints(instances: Instances) -> Any:
+    """``fiftyone.Keypoints``: points and their scores, a label an instance.
+
+    Raises:
+        ValueError: when fiftyone is not installed.
+    """
+    fo = need("fiftyone", "fiftyone")
+    height, width = instances.image_size
+    labels = []
+    for i, keypoints in enumerate(instances.keypoints.tolist()):
+        points = [(x / width, y / height) if score > 0 else (math.nan, math.nan) for x, y, score in keypoints]
+        labels.append(fo.Keypoint(points=points, confidence=[k[2] for k in keypoints], **named(instances, i)))
+    return fo.Keypoints(keypoints=labels)
+
+
+def named(instances: Instances, i: int) -> dict[str, Any]:
+    """The label and, if it is known, the track of an instance."""
+    names = {category["id"]: category["name"] for category in instances.categories}
+    class_id = int(instances.class_id[i])
+    track = -1 if instances.track_id is None else int(instances.track_id[i])
+    return {"label": names.get(class_id, str(class_id)), **({} if track < 0 else {"index": track})}

@@ -1,0 +1,62 @@
+"""What was found -> supervision's (github.com/roboflow/supervision) `KeyPoints` and `Detections`, for its annotators.
+
+Its coordinates are pixels, as ours; it does not say where a pixel's centre is, and they pass unchanged.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from associative_embedding.neighbours.need import need
+from associative_embedding.types import Array, Instances
+
+
+def to_keypoints(instances: Instances) -> Any:
+    """
+    Returns:
+        ``sv.KeyPoints``: ``xy (N, K, 2)`` and the keypoints' scores ``(N, K)``, 0 0 and 0 where not found; ``class_id``
+        and ``data["class_name"]``.
+
+    Raises:
+        ValueError: when supervision is not installed, or the instances have no keypoints.
+    """
+    if instances.skeleton is None:
+        raise ValueError("these instances have no keypoints; to_detections takes masks")
+    sv = need("supervision", "supervision")
+    return sv.KeyPoints(
+        xy=instances.keypoints[:, :, :2].astype(np.float32),
+        keypoint_confidence=instances.keypoints[:, :, 2].astype(np.float32),
+        detection_confidence=instances.score.astype(np.float32),
+        visible=instances.keypoints[:, :, 2] > 0,
+        class_id=instances.class_id.astype(int),
+        data={"class_name": names_of(instances)},
+    )
+
+
+def to_detections(instances: Instances) -> Any:
+    """
+    Returns:
+        ``sv.Detections``: boxes ``xyxy (N, 4)``, scores, class and track ids, ``mask (N, H, W)`` bool if there are
+        masks, and ``data["class_name"]``.
+
+    Raises:
+        ValueError: when supervision is not installed.
+    """
+    sv = need("supervision", "supervision")
+    xywh = instances.xywh
+    return sv.Detections(
+        xyxy=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1).astype(np.float32),
+        mask=None if instances.masks is None else instances.masks.dense(),
+        confidence=instances.score.astype(np.float32),
+        class_id=instances.class_id.astype(int),
+        tracker_id=None if instances.track_id is None else instances.track_id.astype(int),
+        data={"class_name": names_of(instances)},
+    )
+
+
+def names_of(instances: Instances) -> Array:
+    """``(N,)`` names of the instances' categories."""
+    names = {category["id"]: category["name"] for category in instances.categories}
+    return np.array([names.get(int(i), str(i)) for i in instances.class_id], dtype=str)

@@ -1,0 +1,94 @@
+"""The ``data.yaml`` of a YOLO-pose dataset; see `yolo`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from associative_embedding.neighbours.files import read_text
+from associative_embedding.skeleton import COCO_17, Skeleton
+
+SPLITS = ("train", "val", "test")
+MAX_YAML = 2**20
+MAX_KEYPOINTS = 1000
+
+
+def yaml_in(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    found = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
+    named = [file for file in found if file.stem in ("data", "dataset")] or found
+    if len(named) != 1:
+        raise ValueError(f"{path}: has {len(named)} .yaml files; give the one that describes the dataset")
+    return named[0]
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(read_text(file, MAX_YAML))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"{file}: not a YAML file ({' '.join(str(error).split())[:120]})") from None
+    if not isinstance(data, dict) or "kpt_shape" not in data:
+        raise ValueError(f"{file}: has no 'kpt_shape', so it is no YOLO-pose dataset (data.yaml)")
+    return data
+
+
+def shape_of(data: Mapping[str, Any], file: Path) -> tuple[int, int]:
+    """How many keypoints, and values of each."""
+    shape = data["kpt_shape"]
+    good = isinstance(shape, list) and len(shape) == 2 and all(type(value) is int for value in shape)
+    if not good or not 1 <= shape[0] <= MAX_KEYPOINTS or shape[1] not in (2, 3):
+        raise ValueError(f"{file}: 'kpt_shape' must be [number of keypoints, 2 or 3], not {shape!r:.60}")
+    return shape[0], shape[1]
+
+
+def skeletons_of(data: Mapping[str, Any], file: Path) -> dict[str, Skeleton]:
+    """Class name -> skeleton, in the order of the classes."""
+    count = shape_of(data, file)[0]
+    classes = listed(data.get("names"), file, "names") or ["person"]
+    if not all(isinstance(name, str) for name in classes) or len(set(classes)) < len(classes):
+        raise ValueError(f"{file}: 'names' must be different texts, not {classes!r:.60}")
+    flip = data.get("flip_idx")
+    if flip is not None and (not isinstance(flip, list) or any(type(i) is not int for i in flip)):
+        raise ValueError(f"{file}: 'flip_idx' must be a list of numbers, not {flip!r:.60}")
+    if flip and (sorted(flip) != list(range(count)) or any(flip[flip[i]] != i for i in range(count))):
+        raise ValueError(f"{file}: 'flip_idx' must name each of the {count} keypoints' partner, not {flip!r:.60}")
+    return {name: skeleton_of(name, number, data, count, flip, file) for number, name in enumerate(classes)}
+
+
+def skeleton_of(
+    name: str, number: int, data: Mapping[str, Any], count: int, flip: Sequence[int] | None, file: Path
+) -> Skeleton:
+    stated = listed(data.get("kpt_names") or data.get("node_names"), file, "kpt_names")  # the second is sleap-io's
+    if stated and isinstance(stated[0], list):
+        stated = stated[number] if number < len(stated) else []
+    like_coco = count == len(COCO_17) and flip == COCO_17.flip_index.tolist()
+    names = stated or (list(COCO_17.keypoints) if like_coco else [f"kpt_{i}" for i in range(count)])
+    if len(names) != count or not all(isinstance(keypoint, str) for keypoint in names):
+        raise ValueError(f"{file}: 'kpt_names' must be {count} texts, as 'kpt_shape' says, not {names!r:.60}")
+    pairs = None if flip is None else [(names[i], names[k]) for i, k in enumerate(flip) if i < k]
+    category = {"name": name, "keypoints": names, "flip_pairs": pairs}
+    edges = data.get("skeleton") if not like_coco or stated else (COCO_17.edge_index.tolist())
+    if edges is not None:
+        good = isinstance(edges, list) and all(
+            isinstance(edge, list) and len(edge) == 2 and all(type(i) is int for i in edge) for edge in edges
+        )
+        if not good:
+            raise ValueError(f"{file}: 'skeleton' must be pairs of indices from 0 on, not {edges!r:.60}")
+        category["skeleton"] = [[a + 1, b + 1] for a, b in edges]
+    try:
+        return Skeleton.from_category(category)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+
+
+def listed(value: Any, file: Path, key: str) -> list[Any]:
+    """A list, also of a mapping from 0 on (``{0: person}``)."""
+    if isinstance(value, dict) and sorted(value, key=str) == sorted(range(len(value)), key=str):
+        return [value[i] for i in range(len(value))]
+    if value is not None and not isinstance(value, list):
+        raise ValueError(f"{file}: '{key}' must be a list, or a mapping of 0, 1, ..., not {value!r:.60}")
+    return value or []

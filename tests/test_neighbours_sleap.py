@@ -1,0 +1,187 @@
+"""SLEAP's files: built here table by table, and written by sleap-io (BSD-3-Clause) where that is installed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from associative_embedding.neighbours.sleap import read_sleap
+from associative_embedding.skeleton import Skeleton
+
+h5py = pytest.importorskip("h5py", reason="needs the extra [sleap]")
+
+FRAME = np.dtype([(n, "u8") for n in ("frame_id",)] + [("video", "u4")] + [(n, "u8") for n in (
+    "frame_idx", "instance_id_start", "instance_id_end")])  # fmt: skip
+INSTANCE = np.dtype([("instance_id", "i8"), ("instance_type", "u1"), ("frame_id", "u8"), ("skeleton", "u4"),
+    ("track", "i4"), ("from_predicted", "i8"), ("score", "f4"), ("point_id_start", "u8"), ("point_id_end", "u8"),
+    ("tracking_score", "f4")])  # fmt: skip
+POINT = np.dtype([("x", "f8"), ("y", "f8"), ("visible", "?"), ("complete", "?")])
+PREDICTED = np.dtype([*POINT.descr, ("score", "f8")])
+EDGE = {"py/reduce": [{"py/type": "sleap.skeleton.EdgeType"}, {"py/tuple": [1]}]}
+MIRROR = {"py/reduce": [{"py/type": "sleap.skeleton.EdgeType"}, {"py/tuple": [2]}]}
+
+
+def description() -> dict[str, Any]:
+    """Nodes are of all skeletons; the links are head - tail, and two that are each other's mirror."""
+    links = [
+        {"source": 2, "target": 0, "type": EDGE},
+        {"source": 2, "target": 1, "type": {"py/id": 1}},
+        {"source": 0, "target": 1, "type": MIRROR},
+        {"source": 1, "target": 0, "type": {"py/id": 2}},
+    ]
+    graph = {"graph": {"name": "fly"}, "links": links, "nodes": [{"id": 2}, {"id": 0}, {"id": 1}]}
+    nodes = [{"name": name, "weight": 1.0} for name in ("wing_a", "wing_b", "head")]
+    return {"version": "2.0.0", "skeletons": [graph], "nodes": nodes}
+
+
+VIDEO = {
+    "filename": "C:\\films\\two flies.mp4",
+    "backend": {"filename": "C:\\films\\two flies.mp4", "shape": [9, 60, 80, 1]},
+}
+
+
+def build(
+    path: Path, *, version: float | None = 1.2, videos: Any = (VIDEO,), types: tuple[int, ...] = (0, 0, 1)
+) -> Path:
+    """Frame 5 with two instances, frame 7 with one; three points each."""
+    points = np.array([(10, 20, True, True), (np.nan, np.nan, False, False), (12.5, 21, True, True),
+                       (1, 2, True, True), (3, 4, False, False), (5, 6, True, False), (7, 8, True, True),
+                       (7, 8, True, True), (7, 8, True, True)], POINT)  # fmt: skip
+    rows = [(i, t, i // 2, 0, i if i < 2 else -1, -1, 0.25 * i, 3 * i, 3 * i + 3, 0) for i, t in enumerate(types)]
+    with h5py.File(path, "w") as file:
+        group = file.create_group("metadata")
+        group.attrs["json"] = np.bytes_(json.dumps(description()))
+        if version is not None:
+            group.attrs["format_id"] = version
+        file["frames"] = np.array([(0, 0, 5, 0, 2), (1, 0, 7, 2, 3)], FRAME)
+        file["instances"] = np.array(rows, INSTANCE)
+        file["points"] = points
+        file["pred_points"] = np.array([(*row, 0.5) for row in points.tolist()], PREDICTED)
+        file["videos_json"] = [json.dumps(video) for video in videos]
+        file["tracks_json"] = [json.dumps([0, name]) for name in ("a", "b")]
+    return path
+
+
+def people(document: dict[str, Any]) -> dict[str, list[Any]]:
+    names = {image["id"]: image["file_name"] for image in document["images"]}
+    found: dict[str, list[Any]] = {name: [] for name in names.values()}
+    for row in document["annotations"]:
+        found[names[row["image_id"]]].append((np.reshape(row["keypoints"], (-1, 3)).tolist(), row.get("track_id")))
+    return found
+
+
+@pytest.mark.parametrize(("version", "shift"), [(None, 0), (1.0, 0), (1.1, 0.5), (1.2, 0.5), (2.8, 0.5)])
+def test_labelled_instances(version: float | None, shift: float, tmp_path: Path) -> None:
+    found = read_sleap(build(tmp_path / "a.slp", version=version))
+    s = shift
+    assert people(found) == {
+        "two flies/000005.png": [
+            ([[10 + s, 20 + s, 2], [0, 0, 0], [12.5 + s, 21 + s, 2]], 0),
+            ([[1 + s, 2 + s, 2], [0, 0, 0], [5 + s, 6 + s, 2]], 1),
+        ]
+    }
+    assert found["images"] == [{"id": 1, "file_name": "two flies/000005.png", "width": 80, "height": 60, "video_id": 1}]
+    skeleton = Skeleton.from_category(found["categories"][0])
+    assert (skeleton.name, skeleton.keypoints) == ("fly", ("head", "wing_a", "wing_b"))
+    assert skeleton.edges == (("head", "wing_a"), ("head", "wing_b"))
+    assert skeleton.flip_pairs == (("wing_a", "wing_b"),)
+
+
+def test_predictions_alone_are_read_with_their_score(tmp_path: Path) -> None:
+    found = read_sleap(build(tmp_path / "a.slp", types=(1, 1, 1)))
+    assert [len(rows) for rows in people(found).values()] == [2, 1]
+    assert [row["score"] for row in found["annotations"]] == [0, 0.25, 0.5]
+
+
+def test_images_keep_their_names(tmp_path: Path) -> None:
+    names = [f"frames/{i}.jpg" for i in range(9)]
+    video = {"backend": {"type": "ImageVideo", "filename": names[0], "filenames": names, "height_": 60, "width_": 80}}
+    found = read_sleap(build(tmp_path / "a.slp", videos=(video,)))
+    assert list(people(found)) == ["frames/5.jpg"]
+    assert found["images"][0]["height"] == 60
+
+
+def test_frames_within_the_file_are_written(tmp_path: Path) -> None:
+    video = {"backend": {"filename": ".", "dataset": "video0/video"}, "source_video": VIDEO}
+    path = build(tmp_path / "a.pkg.slp", videos=(video,))
+    picture = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
+    with h5py.File(path, "a") as file:
+        encoded = cv2.imencode(".png", picture)[1].ravel().view(np.int8)
+        data = file.create_dataset("video0/video", (1,), dtype=h5py.vlen_dtype(np.int8))
+        data[0] = encoded
+        data.attrs["format"] = "png"
+        file["video0/frame_numbers"] = [5]
+    found = read_sleap(path, tmp_path / "images")
+    assert (cv2.imread(str(tmp_path / "images" / found["images"][0]["file_name"])) == picture).all()
+
+
+def test_broken_files_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "text.slp").write_text("no")
+    with pytest.raises(ValueError, match=r"text.slp: cannot read the labels \(not an HDF5 file\)"):
+        read_sleap(tmp_path / "text.slp")
+    with pytest.raises(ValueError, match=r"no.slp: cannot read the labels \(no such file\)"):
+        read_sleap(tmp_path / "no.slp")
+    with pytest.raises(ValueError, match="is of the format 3"):
+        read_sleap(build(tmp_path / "new.slp", version=3.0))
+    for name in ("metadata", "frames", "instances", "points", "videos_json"):
+        path = build(tmp_path / f"{name}.slp")
+        with h5py.File(path, "a") as file:
+            del file[name]
+        with pytest.raises(ValueError, match=f"{name}.slp: not as SLEAP writes it"):
+            read_sleap(path)
+    path = build(tmp_path / "cut.slp")
+    path.write_bytes(path.read_bytes()[:-3000])
+    with pytest.raises(ValueError, match=r"cut.slp"):
+        read_sleap(path)
+
+
+def test_no_other_file_is_opened(tmp_path: Path) -> None:
+    path = build(tmp_path / "a.slp")
+    build(tmp_path / "b.slp")
+    with h5py.File(path, "a") as file:
+        del file["points"]
+        file["points"] = h5py.ExternalLink("b.slp", "points")
+    with pytest.raises(ValueError, match="points is not a table of the file itself"):
+        read_sleap(path)
+
+
+def test_a_table_that_is_too_large(tmp_path: Path) -> None:
+    """A file of a few kilobytes may promise any size."""
+    path = build(tmp_path / "a.slp")
+    with h5py.File(path, "a") as file:
+        del file["points"]
+        file.create_dataset("points", (2**40,), dtype=POINT, chunks=(2**10,), compression="gzip")
+    with pytest.raises(ValueError, match="points is larger than 1024 MB"):
+        read_sleap(path)
+
+
+def test_as_sleap_io_writes_and_reads_it(tmp_path: Path) -> None:
+    sio = pytest.importorskip("sleap_io", reason="the official reader and writer, not needed by this project")
+    skeleton = sio.Skeleton(["head", "wing_l", "wing_r"], edges=[("head", "wing_l")], symmetries=[("wing_l", "wing_r")])
+    backend = {"type": "MediaVideo", "filename": "film.mp4", "shape": [9, 60, 80, 3], "grayscale": False}
+    video = sio.Video(filename="film.mp4", backend_metadata=backend, open_backend=False)
+    tracks = [sio.Track("a"), sio.Track("b")]
+    rng = np.random.default_rng(0)
+    frames = []
+    for index in (3, 8):
+        instances = []
+        for track in tracks:
+            xy = rng.uniform(0, 60, (3, 2))
+            xy[rng.integers(3)] = np.nan
+            instances.append(sio.Instance.from_numpy(xy, skeleton=skeleton, track=track))
+        frames.append(sio.LabeledFrame(video=video, frame_idx=index, instances=instances))
+    sio.save_slp(sio.Labels(frames), str(tmp_path / "a.slp"))
+    official = sio.load_slp(str(tmp_path / "a.slp"), open_videos=False)
+    ours = people(read_sleap(tmp_path / "a.slp"))
+    assert list(ours) == ["film/000003.png", "film/000008.png"]
+    for frame, found in zip(official, ours.values(), strict=True):
+        assert [track for _, track in found] == [0, 1]
+        for instance, (keypoints, _) in zip(frame.instances, found, strict=True):
+            xy = instance.numpy()  # centres of pixels are whole there
+            expected = [[x + 0.5, y + 0.5, 2] if np.isfinite(x) else [0, 0, 0] for x, y in xy.tolist()]
+            np.testing.assert_allclose(keypoints, expected, atol=1e-4)
