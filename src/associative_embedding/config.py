@@ -403,7 +403,9 @@ class TrainConfig:
     """
     Attributes:
         steps: optimiser steps in all.
-        batch: samples a step and process.
+        batch: samples a step and process, or of each part of a step.
+        accumulate: parts of a step: their gradients are averaged, which is a batch so many times as large in the memory
+            of one. Batch norms that are not frozen still see the samples of a part.
         optimizer: "adam" or "adamw".
         lr: highest learning rate.
         lr_factors: parameter-name prefix -> factor on `lr` (the longest matching prefix counts).
@@ -424,6 +426,7 @@ class TrainConfig:
 
     steps: int = 1000
     batch: int = 8
+    accumulate: int = 1
     optimizer: Literal["adam", "adamw"] = "adamw"
     lr: float = 1e-3
     lr_factors: dict[str, float] = field(default_factory=dict)
@@ -446,7 +449,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         counts = ("warmup", "seed", "log_every", "save_every", "validate_every", "keep")
-        ranges = {"steps": ONE_OR_MORE, "batch": ONE_OR_MORE, "lr": POSITIVE, "ema": BELOW_ONE}
+        ranges = {"lr": POSITIVE, "ema": BELOW_ONE} | dict.fromkeys(("steps", "batch", "accumulate"), ONE_OR_MORE)
         ranges |= dict.fromkeys(("drop_factor", "lr_end"), SHARE)
         check("train.", self, ranges | dict.fromkeys((*counts, "weight_decay", "clip"), NOT_NEGATIVE))
         for prefix, factor in self.lr_factors.items():
