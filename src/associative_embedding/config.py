@@ -244,6 +244,7 @@ class SourceConfig:
         annotations: path; None = a folder of images without people. For masks also a VOC tree, the folder that holds
             SegmentationObject.
         images: folder (JPEGImages of a VOC tree).
+        shards: folder that ``ae data shard`` wrote, in place of annotations and images.
         weight: how often this source is drawn, relative to the others.
         complete: every person of an image is labelled. If not, only the labelled people's surroundings are taught.
         mosaic: probability that several samples are tiled into one.
@@ -254,8 +255,9 @@ class SourceConfig:
         split: the image set of a VOC tree, such as "train"; of nothing else.
     """
 
-    images: str
+    images: str = ""
     annotations: str | None = None
+    shards: str | None = None
     weight: float = 1.0
     complete: bool = True
     mosaic: float = 0.0
@@ -267,6 +269,12 @@ class SourceConfig:
 
     def __post_init__(self) -> None:
         check("source.", self, {"weight": POSITIVE, "mosaic": SHARE, "overlap": SHARE, "held_out": BELOW_ONE})
+        if self.shards is not None:
+            inside = {"images": self.shards, "annotations": f"{self.shards.rstrip('/')}/annotations.json"}
+            for name, value in inside.items():
+                if getattr(self, name) not in (None, "", value):  # a recipe that a run wrote has all three
+                    raise ValueError(f"source.{name} is in the shards {self.shards}: leave it out")
+                object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)
