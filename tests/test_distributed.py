@@ -1,9 +1,10 @@
-"""Two gloo processes under torchrun, interrupted, resumed and compared with one process."""
+"""Two gloo processes under torchrun as on two machines, interrupted, resumed and compared with one process."""
 
 from __future__ import annotations
 
 import os
 import pickle
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -65,17 +66,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def torchrun(folder: Path) -> None:
-    command = [sys.executable, *"-m torch.distributed.run --standalone --nproc-per-node 2 driver.py".split()]
+    """As two machines with a process each, by the command of docs/scale.md: two agents that meet at an address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = f"--nnodes 2 --nproc-per-node 1 --master-addr 127.0.0.1 --master-port {port}".split()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+    agents: list[subprocess.Popen[bytes]] = []
+    for node in ("0", "1"):
+        command = [sys.executable, "-m", "torch.distributed.run", *options, "--node-rank", node, "driver.py"]
+        with open(folder / f"output-{node}", "wb") as output:
+            agents.append(
+                subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
+            )
     try:
-        output, _ = process.communicate(timeout=120)
-    except subprocess.TimeoutExpired:
-        process.terminate()  # it ends the processes that it started
-        process.communicate()
-        raise
-    assert process.returncode == 0, output[-3000:]
+        codes = [agent.wait(timeout=150) for agent in agents]
+    finally:
+        for agent in agents:
+            agent.terminate()  # it ends the processes that it started; one that has ended stays as it is
+            agent.wait()
+    assert codes == [0, 0], [(folder / f"output-{node}").read_text()[-3000:] for node in (0, 1)]
 
 
 def weights(path: Path) -> dict[str, Any]:
