@@ -24,7 +24,8 @@ from associative_embedding.ray_job import Job, check_manifest, complete, part_na
 from associative_embedding.ray_worker import Worker
 from associative_embedding.storage import is_remote, names_in, needs, one_line, open_store
 
-RETRIES = 3  # of a shard whose worker died: an image that kills workers must not do so for ever
+RETRIES = 1  # of a shard whose worker died, in one pass: an image that kills workers must not do so for ever
+PASSES = 3  # of the shards that are left; while Ray has not noticed that a machine is gone, retries there fail at once
 
 
 def predict_on_ray(
@@ -68,7 +69,7 @@ def predict_on_ray(
     lost = run(job, todo, workers, gpus) if todo else 0
     if lost:
         say(
-            f"ae: {lost} of {count} shards are not done: their workers died {RETRIES + 1} times (out of memory?); "
+            f"ae: {lost} of {count} shards are not done: their workers died each time (out of memory?); "
             "the same command tries them again",
             file=sys.stderr,
         )
@@ -111,23 +112,42 @@ def run(job: Job, todo: Sequence[tuple[int, list[str]]], workers: int | None, gp
         ValueError: when a worker says that nothing can be done.
         KeyboardInterrupt: with what is done.
     """
-    done = 0
-    total = sum(len(paths) for _, paths in todo)
-    bar = tqdm(total=total, desc="predict", unit="image", disable=None)
+    left, error = dict(todo), ""
+    bar = tqdm(total=sum(map(len, left.values())), desc="predict", unit="image", disable=None)
     try:
         with ray_runtime(workers), bar:
-            for row in finished(job, todo, workers, gpus):
-                if row["fault"]:
-                    raise ValueError(row["fault"])
-                for error in row["errors"]:
-                    say(f"ae: {error}", file=sys.stderr)
-                done += 1
-                bar.update(row["images"])
+            for _ in range(PASSES):
+                error = one_pass(job, left, bar, workers, gpus)
+                if not left:
+                    break
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"interrupted; {done} of {len(todo)} shards are in {job.folder}, the same command does the others"
+            f"interrupted; {len(todo) - len(left)} of {len(todo)} shards are in {job.folder}, "
+            "the same command does the others"
         ) from None
-    return len(todo) - done
+    if left and error:
+        say(f"ae: {error}", file=sys.stderr)
+    return len(left)
+
+
+def one_pass(job: Job, left: dict[int, list[str]], bar: Any, workers: int | None, gpus: float | None) -> str:
+    """Do the shards that are left, and take them out of `left`; what Ray says when it cannot go on, or "".
+
+    Raises:
+        ValueError: when a worker says that nothing can be done.
+    """
+    ray, _ = modules()
+    try:
+        for row in finished(job, list(left.items()), workers, gpus):
+            if row["fault"]:
+                raise ValueError(row["fault"])
+            for error in row["errors"]:
+                say(f"ae: {error}", file=sys.stderr)
+            left.pop(row["shard"])
+            bar.update(row["images"])
+    except ray.exceptions.RayError as error:
+        return one_line("Ray", error)
+    return ""
 
 
 def modules() -> tuple[Any, Any]:
@@ -143,8 +163,8 @@ def modules() -> tuple[Any, Any]:
         import ray.data
     except ImportError:
         raise ValueError(needs("Ray Data")) from None
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # a traceback for each dead worker; shards are counted
     return ray, ray.data
 
 
@@ -187,6 +207,7 @@ def finished(
     context = data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     context.max_errored_blocks = -1  # a shard that kills its workers does not stop the others
+    context.max_consecutive_actor_init_deaths = 8  # nor does a machine that is gone when a worker starts on it
     items = data.from_items([{"shard": n, "paths": paths} for n, paths in todo], override_num_blocks=len(todo))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray 2.63 has no other way to say max_task_retries
