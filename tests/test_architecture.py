@@ -19,11 +19,12 @@ LAYERS = [
     "version errors types skeleton geometry masks rle config device ahead",
     "losses detect grouping modes linking smoothing views tiles",
     "models data metrics strokes draw draw_masks draw_tags image_io "
-    "coco_json matlab download output movenet video_io video_results window",
+    "coco_json matlab download output movenet video_io video_results window "
+    "storage image_list result_rows",
     "tasks",
     "checkpoint exported export runtime optimisation interrupt journal training_state training_data recipe_file "
     "train evaluate trial compare truth protocols predict refine crop_accuracy mask_accuracy mask_trial track_trial "
-    "run_predict run_video run_evaluate server foreign convert hub neighbours",
+    "ray_job ray_worker run_ray run_predict run_video run_evaluate server foreign convert hub neighbours",
     "cli cli_data __main__",
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules.split()}

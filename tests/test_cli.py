@@ -96,7 +96,10 @@ def test_every_setting_has_a_name() -> None:
     [
         ("trian: {lr: 1}", "unknown setting 'trian'; did you mean 'train'?"),
         ("train: {lrr: 1}", "unknown setting 'train.lrr'; did you mean 'train.lr'?"),
-        ("train: {learning_rate: 1}", "unknown setting 'train.learning_rate'; known are steps, batch, optimizer, lr,"),
+        (
+            "train: {learning_rate: 1}",
+            "unknown setting 'train.learning_rate'; known are steps, batch, accumulate, optimizer, lr,",
+        ),
         ("data: {sources: [{imags: x}]}", "unknown setting 'data.sources.imags'; did you mean 'data.sources.images'?"),
         ("data: {augment: {rotations: 3}}", "did you mean 'data.augment.rotation'?"),
         ("", "the recipe is empty"),
@@ -172,8 +175,8 @@ EVALUATE = ["evaluate", "--annotations", "a", "--images", "b"]
         ([*EVALUATE, "--groups", "g.mat"], "groups belong to --protocol mpii, not coco"),
         ([*EVALUATE, "--ablation", "--truth-detections"], "ablation and truth_detections are two experiments"),
         ([*EVALUATE, "--ablation", "--results", "r"], "leave --results out"),
-        (["data"], "which kind? one of synthetic,mpii,split,convert"),
-        (["data", "voc"], "invalid choice: 'voc' (choose from 'synthetic', 'mpii', 'split', 'convert')"),
+        (["data"], "which kind? one of synthetic,mpii,split,convert,shard"),
+        (["data", "voc"], "invalid choice: 'voc' (choose from 'synthetic', 'mpii', 'split', 'convert', 'shard')"),
         (["data", "synthetic", "x", "y"], "unexpected argument 'y'"),
         (["data", "synthetic", "x", "--imags", "1"], "unknown option 'imags'; did you mean 'images'?"),
         (["data", "mpii", "a.mat"], "the following arguments are required: images, output"),

@@ -1,9 +1,10 @@
-"""Two gloo processes under torchrun, interrupted, resumed and compared with one process."""
+"""Two gloo processes under torchrun as on two machines, interrupted, resumed and compared with one process."""
 
 from __future__ import annotations
 
 import os
 import pickle
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,14 +18,14 @@ from associative_embedding.train import train
 from tiny import tiny_data, tiny_recipe
 
 # Process 1 alone is interrupted at its fourth step; then the same again, to the end; each process tells its weights.
-# A torchrun start takes seconds, so both runs share one process group.
+# Then a run whose steps have two parts. A torchrun start takes seconds, so all runs share one process group.
 DRIVER = """
 import os, pickle, signal, sys
 import torch
 import torch.distributed as dist
 from associative_embedding import train as training
 torch.set_num_threads(1)
-recipe, folder = pickle.load(open("job", "rb"))
+recipe, parts, folder = pickle.load(open("job", "rb"))
 rank = os.environ["RANK"]
 start = dist.init_process_group
 dist.init_process_group = lambda *a, **k: dist.is_initialized() or start(*a, **k)
@@ -45,54 +46,68 @@ except KeyboardInterrupt as error:
 dist.barrier()
 training.train(recipe)
 torch.save(states[-1].network.state_dict(), f"{folder}/rank-{rank}.pt")
+training.train(parts)
+torch.save(states[-1].network.state_dict(), f"{folder}/parts-{rank}.pt")
 """
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of 8 steps by 2 processes of batch 2 in ``two/run``, and one by 1 process of batch 4 in ``one/run``."""
+    """Runs of 8 steps: by 2 processes of batch 2 in ``two/run``, by 2 of twice 1 in ``parts``, by 1 of 4 in ``one``."""
     folder = tmp_path_factory.mktemp("distributed")
     source = tiny_data(folder)
     two = tiny_recipe(folder / "two", source, steps=8, batch=2, log_every=4)
+    parts = replace(two, output=str(folder / "parts" / "run"), train=replace(two.train, batch=1, accumulate=2))
     (folder / "driver.py").write_text(DRIVER)
-    (folder / "job").write_bytes(pickle.dumps((two, str(folder))))
+    (folder / "job").write_bytes(pickle.dumps((two, parts, str(folder))))
     torchrun(folder)
     train(replace(two, output=str(folder / "one" / "run"), train=replace(two.train, batch=4)))
     return folder
 
 
 def torchrun(folder: Path) -> None:
-    command = [sys.executable, *"-m torch.distributed.run --standalone --nproc-per-node 2 driver.py".split()]
+    """As two machines with a process each, by the command of docs/scale.md: two agents that meet at an address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = f"--nnodes 2 --nproc-per-node 1 --master-addr 127.0.0.1 --master-port {port}".split()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+    agents: list[subprocess.Popen[bytes]] = []
+    for node in ("0", "1"):
+        command = [sys.executable, "-m", "torch.distributed.run", *options, "--node-rank", node, "driver.py"]
+        with open(folder / f"output-{node}", "wb") as output:
+            agents.append(
+                subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
+            )
     try:
-        output, _ = process.communicate(timeout=60)
-    except subprocess.TimeoutExpired:
-        process.terminate()  # it ends the processes that it started
-        process.communicate()
-        raise
-    assert process.returncode == 0, output[-3000:]
+        codes = [agent.wait(timeout=150) for agent in agents]
+    finally:
+        for agent in agents:
+            agent.terminate()  # it ends the processes that it started; one that has ended stays as it is
+            agent.wait()
+    assert codes == [0, 0], [(folder / f"output-{node}").read_text()[-3000:] for node in (0, 1)]
 
 
 def weights(path: Path) -> dict[str, Any]:
     return torch.load(path, weights_only=True)  # type: ignore[no-any-return]
 
 
-def test_all_processes_end_with_the_same_weights(folder: Path) -> None:
-    first, second = weights(folder / "rank-0.pt"), weights(folder / "rank-1.pt")
-    saved = weights(folder / "two" / "run" / "state.pt")
+@pytest.mark.parametrize(("name", "run"), [("rank", "two"), ("parts", "parts")])
+def test_all_processes_end_with_the_same_weights(folder: Path, name: str, run: str) -> None:
+    first, second = weights(folder / f"{name}-0.pt"), weights(folder / f"{name}-1.pt")
+    saved = weights(folder / run / "run" / "state.pt")
     assert saved["step"] == 8
-    for name, value in first.items():
-        assert torch.equal(value, second[name]), name
-        assert torch.equal(value, saved["network"][name]), name
+    for key, value in first.items():
+        assert torch.equal(value, second[key]), key
+        assert torch.equal(value, saved["network"][key]), key
 
 
-def test_two_processes_of_two_are_one_of_four(folder: Path) -> None:
-    one, two = weights(folder / "one" / "run" / "state.pt"), weights(folder / "two" / "run" / "state.pt")
+@pytest.mark.parametrize("name", ["two", "parts"])
+def test_two_processes_of_two_are_one_of_four(folder: Path, name: str) -> None:
+    one, two = weights(folder / "one" / "run" / "state.pt"), weights(folder / name / "run" / "state.pt")
     for part in ("network", "average"):
-        for name, value in one[part].items():
-            torch.testing.assert_close(two[part][name], value, rtol=1e-3, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
+        for key, value in one[part].items():
+            torch.testing.assert_close(two[part][key], value, rtol=1e-3, atol=1e-5, msg=lambda m, n=key: f"{n}: {m}")
 
 
 def test_the_log_is_written_once_and_means_all_processes(folder: Path) -> None:

@@ -193,7 +193,19 @@ def build_predict(parser: ArgumentParser) -> ArgumentParser:
     add("--recursive", action="store_true", help="also look into subfolders")
     add("--resume", action="store_true", help="go on in the results file of a run that was stopped")
     add_video_options(parser)
+    add_engine_options(parser)
     return parser
+
+
+def add_engine_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    engines = Literal["here", "ray"]
+    text = "who does the work: this process, or Ray (RAY_ADDRESS), which writes a folder of parquet files to OUTPUT"
+    add("--engine", type=engines, default="here", help=text)
+    add("--workers", type=int, default=None, help="of ray: models at work (default: one a GPU, else one a CPU)")
+    add("--shard_size", "--shard-size", type=int, default=256, help="of ray: images of a file")
+    add("--batch", type=int, default=None, help="of ray: images seen together at most (default: 1, on a GPU 8)")
+    add("--gpus", type=float, default=None, help="of ray: GPUs of a worker, 0.5 = two share one (default: 1, if any)")
 
 
 def add_video_options(parser: ArgumentParser) -> None:
@@ -290,6 +302,9 @@ BUILDERS: dict[str, Callable[[ArgumentParser], ArgumentParser]] = {
 def run_predict(options: Namespace) -> int:
     if options.min_score is not None and not 0 <= options.min_score <= 1:
         raise UsageError(f"min_score must be in [0, 1], not {options.min_score}")
+    check_engine(options)
+    if options.engine == "ray":
+        return run_predict_ray(options)
     if is_of_video(options):
         return run_predict_video(options)
     from associative_embedding.run_predict import predict_sources
@@ -339,6 +354,36 @@ def is_of_video(options: Namespace) -> bool:
     if any(videos) and options.show == "tags":
         raise UsageError("--show tags is of images, not of videos")
     return any(videos)
+
+
+RAY_OPTIONS = ("workers", "shard_size", "batch", "gpus")
+HERE_OPTIONS = ("json", "show", "scores", "labels", "track", *VIDEO_OPTIONS)  # have no meaning for Ray
+
+
+def check_engine(options: Namespace) -> None:
+    """
+    Raises:
+        UsageError: for options of the other engine.
+    """
+    defaults = build_predict(new_parser()).get_defaults()
+    for name in HERE_OPTIONS if options.engine == "ray" else RAY_OPTIONS:
+        if options[name] != defaults[name]:
+            raise UsageError(f"--{name} is {'not ' if options.engine == 'ray' else ''}of --engine ray")
+
+
+def run_predict_ray(options: Namespace) -> int:
+    from associative_embedding.ray_job import Job
+    from associative_embedding.run_ray import predict_on_ray
+
+    names = ("model", "refine", "input_size", "scales", "flip", "zoom", "device", "runtime", "batch", "min_score")
+    return predict_on_ray(
+        options.sources,
+        Job(folder=options.output, **{name: options[name] for name in names}),
+        workers=options.workers,
+        shard_size=options.shard_size,
+        gpus=options.gpus,
+        recursive=options.recursive,
+    )
 
 
 def new_parser() -> ArgumentParser:

@@ -59,11 +59,21 @@ def build_convert(parser: ArgumentParser) -> ArgumentParser:
     return parser
 
 
+def build_shard(parser: ArgumentParser) -> ArgumentParser:
+    add = parser.add_argument
+    add("annotations", type=str, help="a COCO json")
+    add("--images", type=str, required=True, help="folder of its images")
+    add("--output", type=str, required=True, help="folder of the tar files, and for a recipe: sources: [{shards: ...}]")
+    add("--size", type=int, default=1000, help="images of a tar file")
+    return parser
+
+
 DATA_BUILDERS: dict[str, tuple[Callable[[ArgumentParser], ArgumentParser], str]] = {
     "synthetic": (build_synthetic, "draw figures"),
     "mpii": (build_mpii, "MPII Human Pose's annotation to a COCO json"),
     "split": (build_split, "a COCO json of a video into its beginning and its end"),
     "convert": (build_convert, "labels of other tools (YOLO, CVAT, Label Studio, SLEAP, DeepLabCut), from and to"),
+    "shard": (build_shard, "a COCO json and its images into tar files, which training reads as they are"),
 }
 
 
@@ -107,9 +117,17 @@ def run_convert_labels(options: Namespace) -> int:
     return 0
 
 
+def run_shard(options: Namespace) -> int:
+    from associative_embedding.data.write_shards import write_shards
+
+    print(write_shards(options.annotations, options.images, options.output, options.size))
+    return 0
+
+
 DATA_COMMANDS: dict[str, Callable[[Any], int]] = {
     "synthetic": run_synthetic,
     "mpii": run_mpii,
     "split": run_split,
     "convert": run_convert_labels,
+    "shard": run_shard,
 }

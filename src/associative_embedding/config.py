@@ -244,6 +244,7 @@ class SourceConfig:
         annotations: path; None = a folder of images without people. For masks also a VOC tree, the folder that holds
             SegmentationObject.
         images: folder (JPEGImages of a VOC tree).
+        shards: folder that ``ae data shard`` wrote, in place of annotations and images.
         weight: how often this source is drawn, relative to the others.
         complete: every person of an image is labelled. If not, only the labelled people's surroundings are taught.
         mosaic: probability that several samples are tiled into one.
@@ -254,8 +255,9 @@ class SourceConfig:
         split: the image set of a VOC tree, such as "train"; of nothing else.
     """
 
-    images: str
+    images: str = ""
     annotations: str | None = None
+    shards: str | None = None
     weight: float = 1.0
     complete: bool = True
     mosaic: float = 0.0
@@ -267,6 +269,12 @@ class SourceConfig:
 
     def __post_init__(self) -> None:
         check("source.", self, {"weight": POSITIVE, "mosaic": SHARE, "overlap": SHARE, "held_out": BELOW_ONE})
+        if self.shards is not None:
+            inside = {"images": self.shards, "annotations": f"{self.shards.rstrip('/')}/annotations.json"}
+            for name, value in inside.items():
+                if getattr(self, name) not in (None, "", value):  # a recipe that a run wrote has all three
+                    raise ValueError(f"source.{name} is in the shards {self.shards}: leave it out")
+                object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)
@@ -403,7 +411,9 @@ class TrainConfig:
     """
     Attributes:
         steps: optimiser steps in all.
-        batch: samples a step and process.
+        batch: samples a step and process, or of each part of a step.
+        accumulate: parts of a step: their gradients are averaged, which is a batch so many times as large in the memory
+            of one. Batch norms that are not frozen still see the samples of a part.
         optimizer: "adam" or "adamw".
         lr: highest learning rate.
         lr_factors: parameter-name prefix -> factor on `lr` (the longest matching prefix counts).
@@ -424,6 +434,7 @@ class TrainConfig:
 
     steps: int = 1000
     batch: int = 8
+    accumulate: int = 1
     optimizer: Literal["adam", "adamw"] = "adamw"
     lr: float = 1e-3
     lr_factors: dict[str, float] = field(default_factory=dict)
@@ -446,7 +457,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         counts = ("warmup", "seed", "log_every", "save_every", "validate_every", "keep")
-        ranges = {"steps": ONE_OR_MORE, "batch": ONE_OR_MORE, "lr": POSITIVE, "ema": BELOW_ONE}
+        ranges = {"lr": POSITIVE, "ema": BELOW_ONE} | dict.fromkeys(("steps", "batch", "accumulate"), ONE_OR_MORE)
         ranges |= dict.fromkeys(("drop_factor", "lr_end"), SHARE)
         check("train.", self, ranges | dict.fromkeys((*counts, "weight_decay", "clip"), NOT_NEGATIVE))
         for prefix, factor in self.lr_factors.items():

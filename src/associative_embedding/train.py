@@ -1,6 +1,7 @@
 """The training loop, read from top to bottom.
 
 A step is: a batch that depends on (seed, step) alone -> network -> heatmap loss + tag loss at every output -> update.
+With ``train.accumulate``, a batch in several parts, whose gradients are averaged.
 Because the data of a step is a pure function of its number, a run that stops and resumes ends with the same weights.
 """
 
@@ -11,10 +12,11 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -45,8 +47,8 @@ Batch = tuple[Tensor, list[Target]]
 def train(recipe: Recipe, *, validate: Validate | None = None) -> Path:
     """Train by a recipe, resuming from what its output folder holds.
 
-    Under torchrun every process takes its own ``train.batch`` samples of a step and gradients are averaged. Batch norms
-    keep the statistics of their own process.
+    Under torchrun every process takes its own ``train.batch`` samples (times ``train.accumulate``) of a step and
+    gradients are averaged. Batch norms keep the statistics of their own process, and see one part at a time.
 
     Args:
         validate: network, info -> numbers for the log; called every ``train.validate_every`` steps and at the end.
@@ -76,12 +78,11 @@ def train(recipe: Recipe, *, validate: Validate | None = None) -> Path:
         if bar.disable and rank == 0:
             print(f"ae: {run.output.name}: {config.steps - state.step} steps, see {run.journal.path}", file=sys.stderr)
         with interrupt.listening(), bar:
-            for image, targets in saving(batches, run):
+            for parts in saving(steps_of(batches, config.accumulate), run):
                 set_learning_rate(state.optimizer, learning_rate(config, state.step))
-                outputs = forward(model, image.to(device, non_blocking=True), amp=state.scaler.is_enabled())
-                loss, terms = criterion(outputs, [t.to(device) for t in targets], recipe.loss, state.step)
-                update(state, loss, config)
-                meter.add(len(image), {"loss": loss, **terms})
+                for images, losses in add_gradients(model, state, parts, recipe.loss, device):
+                    meter.add(images, losses)
+                update(state, config)
                 bar.update()
                 if run.due(config.log_every):
                     bar.set_postfix(run.log(meter.take(world)))
@@ -100,6 +101,28 @@ def train(recipe: Recipe, *, validate: Validate | None = None) -> Path:
         run.save()
         run.check()
         return run.model_file
+
+
+def steps_of(batches: Iterator[Batch], parts: int) -> Iterator[list[Batch]]:
+    """All `parts` of a step at once: a sample that cannot be read must not leave a step half done."""
+    while step := list(islice(batches, parts)):
+        yield step
+
+
+def add_gradients(
+    model: nn.Module, state: TrainingState, parts: Sequence[Batch], config: LossConfig, device: torch.device
+) -> Iterator[tuple[int, Log]]:
+    """Add up the gradients of a step; for each part its number of images, and its loss with all terms.
+
+    The losses are means over a batch and the parts are equally large, so the mean over the parts is that of one batch.
+    """
+    for number, (image, targets) in enumerate(parts, start=1):
+        between = number < len(parts) and isinstance(model, nn.parallel.DistributedDataParallel)
+        with model.no_sync() if between else nullcontext():  # type: ignore[operator]
+            outputs = forward(model, image.to(device, non_blocking=True), amp=state.scaler.is_enabled())
+            loss, terms = criterion(outputs, [t.to(device) for t in targets], config, state.step)
+            state.scaler.scale(loss / len(parts)).backward()  # type: ignore[no-untyped-call]
+        yield len(image), {"loss": loss, **terms}
 
 
 def forward(model: nn.Module, image: Tensor, *, amp: bool) -> list[Maps]:
@@ -160,15 +183,14 @@ def grouping_loss(tag: Tensor, target: Target, config: LossConfig) -> tuple[Tens
     )
 
 
-def update(state: TrainingState, loss: Tensor, config: TrainConfig) -> None:
-    """One step of the optimizer and of the moving average."""
-    state.optimizer.zero_grad(set_to_none=True)
-    state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+def update(state: TrainingState, config: TrainConfig) -> None:
+    """One step of the optimizer, by the gradients that there are, and of the moving average."""
     if config.clip:
         state.scaler.unscale_(state.optimizer)  # the limit is on the true gradient
         nn.utils.clip_grad_norm_(state.network.parameters(), config.clip)
     state.scaler.step(state.optimizer)
     state.scaler.update()
+    state.optimizer.zero_grad(set_to_none=True)
     if state.average is not None:
         update_average(state.average, state.network, config.ema, state.step)
     state.step += 1
@@ -277,10 +299,10 @@ def in_short(numbers: Log) -> str:
     return ", ".join(f"{name} {numbers[name] if numbers[name] is None else f'{numbers[name]:.3f}'}" for name in names)
 
 
-def saving(batches: Iterator[Batch], run: Run) -> Iterator[Batch]:
-    """The batches; a sample that cannot be read ends the run, but not before what was learned is saved."""
+def saving(steps: Iterator[list[Batch]], run: Run) -> Iterator[list[Batch]]:
+    """The steps' batches; a sample that cannot be read ends the run, but not before what was learned is saved."""
     try:
-        yield from batches
+        yield from steps
     except (ValueError, OSError):
         run.save()
         raise

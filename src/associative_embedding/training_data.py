@@ -226,7 +226,7 @@ def build_batches(
     rank: int,
     world: int,
 ) -> Iterator[tuple[torch.Tensor, list[Target]]]:
-    """Batches of the steps from `start_step` to the recipe's last.
+    """Batches of the steps from `start_step` to the recipe's last, ``train.accumulate`` a step.
 
     Args:
         strides: of the network's outputs; a batch has a target for each.
@@ -244,6 +244,7 @@ def build_batches(
         workers=recipe.data.workers,
         rank=rank,
         world=world,
+        parts=recipe.train.accumulate,
     )
     try:
         yield from stored

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from associative_embedding.data.shards import Shards, open_shards
 from associative_embedding.types import Array
 
 
@@ -44,7 +45,7 @@ class ImageFolder(Generic[R]):
     """What all data sets of annotated images have in common, whatever their records say.
 
     Args:
-        images: the folder that each ``file_name`` is relative to.
+        images: the folder that each ``file_name`` is relative to, or one of `shards`.
         records: one an image.
         source: the annotations, for messages.
         cache: hold the encoded files in memory (see `cached`).
@@ -55,9 +56,9 @@ class ImageFolder(Generic[R]):
 
     def __init__(self, images: str, records: Iterable[R], source: str, *, cache: bool) -> None:
         self.folder, self.source = Path(images), source
-        self.records = list(records)
+        self.records, self.shards = list(records), open_shards(self.folder)
         for record in self.records:
-            check_image_path(self.folder, record, source)
+            check_image_path(self.folder, record, source, self.shards)
         self._bytes: dict[Path, bytes] = self._read() if cache else {}
 
     def __len__(self) -> int:
@@ -84,14 +85,19 @@ class ImageFolder(Generic[R]):
         return [self.folder / record.file_name]
 
     def _read(self) -> dict[Path, bytes]:
-        return {path: read_image_bytes(path) for record in self.records for path in self.files(record)}
+        return {path: self._load(path) for record in self.records for path in self.files(record)}
+
+    def _load(self, path: Path) -> bytes:
+        if self.shards is None:
+            return read_image_bytes(path)
+        return self.shards.read(path.relative_to(self.folder).as_posix())
 
     def image_size(self, index: int) -> tuple[int, int] | None:
         """(H, W) as the annotations state it, without decoding the image; None if they do not."""
         return self.records[index].size
 
     def encoded(self, path: Path) -> bytes:
-        return self._bytes.get(path) or read_image_bytes(path)
+        return self._bytes.get(path) or self._load(path)
 
     def pixels(self, record: R) -> Array:
         """``(H, W, 3)`` uint8 RGB, turned as it was annotated.
@@ -112,6 +118,8 @@ class ImageFolder(Generic[R]):
 
 
 def check_folder(images: str) -> None:
+    if not images:
+        raise ValueError("a source needs images, the folder of its files, or shards")
     if not Path(images).is_dir():
         raise ValueError(f"{images}: no such folder of images")
 
@@ -176,12 +184,13 @@ def decode_image(data: bytes, name: str, *, upright: bool = False) -> Array:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
-def check_image_path(folder: Path, record: ImageRecord, source: str) -> None:
+def check_image_path(folder: Path, record: ImageRecord, source: str, shards: Shards | None = None) -> None:
     name = record.file_name
     where = f"{source}: image {record.image_id}: 'file_name' {name!r}"
     parts = (*PurePosixPath(name).parts, *PureWindowsPath(name).parts)
     absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
     if not name or "\0" in name or ".." in parts or absolute:
         raise ValueError(f"{where} does not stay within the folder of images")
-    if not (folder / name).is_file():
+    there = (folder / name).is_file() if shards is None else name in shards
+    if not there:
         raise ValueError(f"{where} is missing in {folder}")

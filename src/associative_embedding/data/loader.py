@@ -140,21 +140,26 @@ class Encoded(Dataset[Any]):
 
 @dataclass(frozen=True)
 class Steps:
-    """The numbers of each step's samples; `rank` of `world` processes takes its share of every step."""
+    """The numbers of each step's samples, `parts` batches; `rank` of `world` processes takes its share of every step.
+
+    The parts of a step are together what one batch `parts` times as large would be.
+    """
 
     batch: int
     start_step: int
     steps: int
     rank: int
     world: int
+    parts: int = 1
 
     def __len__(self) -> int:
-        return self.steps
+        return self.steps * self.parts
 
     def __iter__(self) -> Iterator[list[int]]:
         for step in range(self.start_step, self.start_step + self.steps):
-            first = (step * self.world + self.rank) * self.batch
-            yield list(range(first, first + self.batch))
+            first = (step * self.world + self.rank) * self.parts
+            for part in range(first, first + self.parts):
+                yield list(range(part * self.batch, (part + 1) * self.batch))
 
 
 def start_worker(worker: int) -> None:
@@ -179,24 +184,26 @@ def batches(
     workers: int = 0,
     rank: int = 0,
     world: int = 1,
+    parts: int = 1,
 ) -> Iterator[U]:
-    """The batches of steps ``start_step .. start_step + steps - 1``.
+    """The batches of steps ``start_step .. start_step + steps - 1``, `parts` of them a step.
 
     Args:
         encode: one sample, and what is random about its target -> arrays, run in the workers.
         collate: a list of them -> a batch, run in the workers too.
-        batch: samples per process and step.
+        batch: samples per process and part of a step.
         workers: processes that read ahead; 0 = read in this one.
         rank, world: this process and their number, in distributed training.
+        parts: batches of a step.
     """
-    if batch < 1 or steps < 0 or start_step < 0 or workers < 0 or not 0 <= rank < world:
+    if min(batch, parts) < 1 or steps < 0 or start_step < 0 or workers < 0 or not 0 <= rank < world:
         raise ValueError(
-            f"batches: batch={batch}, start_step={start_step}, steps={steps}, workers={workers}, "
+            f"batches: batch={batch}, parts={parts}, start_step={start_step}, steps={steps}, workers={workers}, "
             f"rank={rank} of {world} is out of range"
         )
     loader: DataLoader[Any] = DataLoader(
         Encoded(stream, encode),
-        batch_sampler=Steps(batch, start_step, steps, rank, world),  # type: ignore[arg-type]
+        batch_sampler=Steps(batch, start_step, steps, rank, world, parts),  # type: ignore[arg-type]
         num_workers=workers,
         collate_fn=collate,
         worker_init_fn=start_worker,

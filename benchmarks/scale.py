@@ -1,0 +1,82 @@
+"""Images per second of ``ae predict --engine ray`` by the number of workers, on this machine.
+
+    python benchmarks/scale.py IMAGES [--limit 200] [--workers 1 2] [--shard 10] [--model person]
+
+"all" counts everything from an empty machine on: Ray, the workers' start, the model. "steady" counts from the first
+finished shard to the last one, which is what a long job has. "CPU" is the time that the workers computed for an image,
+which other processes of the machine change little; images/s on free cores are at most workers / CPU. "load" is the
+machine's load average before the run: with as many busy processes as cores, a second worker gains little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from associative_embedding import run_ray
+from associative_embedding.image_io import find_images
+from associative_embedding.ray_job import Job
+from associative_embedding.ray_worker import Worker
+
+
+class TimedWorker(Worker):
+    """Notes the seconds of CPU of each shard beside the results; the first one of a worker loads the model."""
+
+    def do(self, shard: int, paths: Sequence[str]) -> dict[str, Any]:
+        start = time.process_time()
+        result = super().do(shard, paths)
+        Path(self.job.folder, f"_cpu-{shard}").write_text(f"{os.getpid()} {time.process_time() - start}")
+        return result
+
+
+def cpu_of_an_image(folder: str, shard: int) -> float:
+    """The median over the shards, without each worker's first one."""
+    files = sorted(Path(folder).glob("_cpu-*"), key=lambda file: file.stat().st_mtime)
+    seen: set[str] = set()
+    seconds = []
+    for file in files:
+        worker, value = file.read_text().split()
+        if worker in seen:
+            seconds.append(float(value) / shard)
+        seen.add(worker)
+    return statistics.median(seconds)
+
+
+def measure(paths: list[str], workers: int, shard: int, model: str) -> str:
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.time()
+        job = Job(folder=f"{folder}/results.parquet", model=model, device="cpu")
+        run_ray.predict_on_ray(paths, job, workers=workers, shard_size=shard)
+        seconds = time.time() - start
+        ends = sorted(file.stat().st_mtime for file in Path(job.folder).glob("part-*.parquet"))
+        cpu = cpu_of_an_image(job.folder, shard)
+    steady = (len(paths) - shard) / (ends[-1] - ends[0])
+    return (
+        f"workers {workers}: {len(paths)} images, all {seconds:.0f} s = {len(paths) / seconds:.2f} images/s, "
+        f"steady {steady:.2f} images/s, CPU {cpu:.3f} s/image, load {load:.1f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("images")
+    parser.add_argument("--limit", type=int, default=200)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--shard", type=int, default=10)
+    parser.add_argument("--model", default="person")
+    options = parser.parse_args()
+    paths = find_images([options.images])[: options.limit]
+    run_ray.Worker = TimedWorker  # type: ignore[misc]
+    for workers in options.workers:
+        print(measure(paths, workers, options.shard, options.model), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Images in a few large tar files instead of many small ones, read at random by an index.
+
+A folder of shards holds ``shard-000000.tar`` ... (images and their annotations as ``<key>.jpg`` and ``<key>.json``, as
+WebDataset reads them, too), ``annotations.json`` (the COCO json, for what must be known before an image is read) and
+``shards.json``, which says where in which tar each image lies. Nothing is ever extracted. A tar may be a link to
+another disk. Formats: POSIX ustar (IEEE 1003.1); https://github.com/webdataset/webdataset (naming of members).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+INDEX, ANNOTATIONS = "shards.json", "annotations.json"
+TAR = re.compile(r"[\w-]+\.tar")  # of a shard's name: it cannot leave its folder
+ADVICE = "make the shards anew with ae data shard"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an image lies: which tar, its first byte and length there, and the CRC-32 of its bytes."""
+
+    tar: int
+    offset: int
+    length: int
+    crc: int
+
+
+class Shards:
+    """The images of a folder of shards, by their file names in the annotations.
+
+    Args:
+        folder: with its index.
+
+    Raises:
+        ValueError: for an index that is none, or a tar that is missing or has another length.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        document = read_index(folder / INDEX)
+        self.tars = [folder / check_tar_name(entry["name"], folder) for entry in document["tars"]]
+        sizes = [entry["bytes"] for entry in document["tars"]]
+        for path, size in zip(self.tars, sizes, strict=True):
+            check_size(path, size)
+        self.places = {name: Place(*numbers) for name, numbers in document["images"].items()}
+        for name, place in self.places.items():
+            if place.tar >= len(sizes) or place.offset + place.length > sizes[place.tar]:
+                raise ValueError(f"{folder / INDEX}: image {name!r} lies outside of its tar; {ADVICE}")
+
+    def __contains__(self, name: str) -> bool:
+        return PurePosixPath(name).as_posix() in self.places
+
+    def read(self, name: str) -> bytes:
+        """The encoded file.
+
+        Raises:
+            ValueError: when it cannot be read, or is not what was written.
+        """
+        place = self.places[name]
+        path = self.tars[place.tar]
+        try:
+            with open(path, "rb") as file:  # each time anew: loader processes would share a file's position
+                file.seek(place.offset)
+                data = file.read(place.length)
+        except OSError as error:
+            raise ValueError(f"{path}: cannot read {name} ({error.strerror})") from None
+        if zlib.crc32(data) != place.crc:
+            raise ValueError(f"{path}: {name} is damaged (its checksum is another); {ADVICE}")
+        return data
+
+
+def open_shards(folder: Path) -> Shards | None:
+    """The shards of a folder, or None if it holds plain images."""
+    return Shards(folder) if (folder / INDEX).is_file() else None
+
+
+def read_index(path: Path) -> dict[str, Any]:
+    """
+    Raises:
+        ValueError: one line, for whatever is no index.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path}: cannot read the index ({error.strerror})") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path}: not a json file ({error}); {ADVICE}") from None
+    if not is_index(document):
+        raise ValueError(f"{path}: not an index of shards; {ADVICE}")
+    return document  # type: ignore[no-any-return]
+
+
+def is_index(document: Any) -> bool:
+    """Whether a json document has the form of an index; not whether its numbers are right."""
+
+    def counts(values: Any) -> bool:
+        return all(type(value) is int and value >= 0 for value in values)
+
+    if not isinstance(document, dict) or document.get("version") != 1:
+        return False
+    tars, images = document.get("tars"), document.get("images")
+    if not isinstance(tars, list) or not isinstance(images, dict):
+        return False
+    return all(
+        isinstance(tar, dict) and isinstance(tar.get("name"), str) and counts([tar.get("bytes")]) for tar in tars
+    ) and all(isinstance(place, list) and len(place) == 4 and counts(place) for place in images.values())
+
+
+def check_tar_name(name: str, folder: Path) -> str:
+    """
+    Raises:
+        ValueError: for a name that could lead out of the folder.
+    """
+    if not TAR.fullmatch(name):
+        raise ValueError(f"{folder / INDEX}: {name!r} is no name of a shard; {ADVICE}")
+    return name
+
+
+def check_size(path: Path, size: int) -> None:
+    try:
+        found = path.stat().st_size
+    except OSError as error:
+        raise ValueError(f"{path}: cannot read the shard ({error.strerror})") from None
+    if found != size:
+        raise ValueError(f"{path}: has {found} bytes, not the {size} of its index: is it truncated? Copy it anew")

@@ -1,0 +1,148 @@
+"""A large job: what its workers must know, and what must be equal when it goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from associative_embedding.image_list import digest
+from associative_embedding.predict import Predictor, load, model_path
+from associative_embedding.runtime import Runtime
+from associative_embedding.storage import is_remote, read_bytes, write_bytes
+from associative_embedding.version import VERSION
+
+MANIFEST = "_manifest.json"  # readers of parquet folders leave out what begins with _ or .
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker must know.
+
+    Attributes:
+        folder: of the parquet files, a path or URI that all workers reach.
+        model, refine, input_size, scales, flip, zoom: see `predict.load`; model files must be at the same path on every
+            machine.
+        digests: SHA-256 of these files, see `digest_of`.
+        runtime: see `predict.load`; every machine makes its own graph.
+        device: of a worker; "auto" is the GPU that Ray gave it, if it gave one.
+        batch: images that the network sees together at most; None = 1, on a GPU 8.
+        min_score: lowest score; None = the task's.
+        base: folder that relative paths start from.
+        notes: what each file says of itself.
+    """
+
+    folder: str
+    model: str
+    refine: str | None = None
+    input_size: int | None = None
+    scales: Sequence[float] | None = None
+    flip: bool = False
+    zoom: float | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
+    device: str = "auto"
+    runtime: Runtime = "auto"
+    batch: int | None = None
+    min_score: float | None = None
+    base: str = ""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self, device: str) -> Predictor:
+        """
+        Raises:
+            ValueError: see `predict.load`, and for a model file that is another one than the job's.
+        """
+        for name, known in self.digests.items():
+            if digest_of(name) != known:
+                raise ValueError(f"model {name}: this machine's file is another one than that of the job; copy it anew")
+        return load(
+            self.model,
+            device=device,
+            input_size=self.input_size,
+            scales=self.scales,
+            flip=self.flip,
+            zoom=self.zoom,
+            refine=self.refine,
+            runtime=self.runtime,
+        )
+
+
+def digest_of(model: str) -> str:
+    """SHA-256 of a model's file, or of OpenVINO's two.
+
+    Raises:
+        ValueError: see `predict.model_path`.
+    """
+    path = model_path(model)
+    files = [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def part_name(shard: int) -> str:
+    return f"part-{shard:06d}.parquet"
+
+
+def same_folder(path: str) -> str:
+    """A path that means the same in every process of this machine."""
+    return path if "://" in path else str(Path(path).resolve())
+
+
+def complete(job: Job, paths: Sequence[str], shard_size: int) -> Job:
+    """The job with digests, absolute paths and what its manifest says.
+
+    Raises:
+        ValueError: for a model or setting that cannot be used; better here than in a hundred workers.
+    """
+    names = [name for name in (job.model, job.refine) if name]
+    models = [same_folder(name) if os.path.isfile(name) else name for name in names]
+    job = replace(
+        job,
+        folder=same_folder(job.folder),
+        model=models[0],
+        refine=models[1] if len(models) > 1 else None,
+        digests={name: digest_of(name) for name in models},
+        base=os.getcwd(),
+    )
+    task = job.load("cpu").task
+    notes = {
+        "version": VERSION,
+        "models": list(job.digests.values()),
+        "input_size": job.input_size,
+        "scales": None if job.scales is None else list(job.scales),
+        "flip": job.flip,
+        "zoom": job.zoom,
+        "min_score": task.shown_score if job.min_score is None else job.min_score,
+        "shard_size": shard_size,
+        "images": len(paths),
+        "list_sha256": digest(paths),
+        "categories": task.categories,
+    }
+    return replace(job, notes=json.loads(json.dumps(notes)))
+
+
+def check_manifest(job: Job, names: set[str]) -> None:
+    """Write the folder's manifest, or compare it with this job.
+
+    Raises:
+        ValueError: for a folder that holds something else, or the results of other images, models or settings.
+        OSError: when it cannot be read or written.
+    """
+    path = f"{job.folder}/{MANIFEST}"
+    if MANIFEST not in names:
+        if any(not name.startswith(".") for name in names):  # a write that was killed leaves a hidden file
+            raise ValueError(f"{job.folder}: holds something else than results of ae predict --engine ray")
+        write_bytes(path, json.dumps(job.notes, indent=1).encode() + b"\n")
+        return
+    try:
+        known = json.loads(read_bytes(path, 2**28) if is_remote(path) else Path(path).read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: not a json file ({error})") from None
+    other = [key for key, value in job.notes.items() if not isinstance(known, dict) or known.get(key) != value]
+    if other:
+        raise ValueError(
+            f"{job.folder}: is of other {', '.join(other)}; go on with the same command, or choose another --output"
+        )

@@ -1,0 +1,146 @@
+"""Which images a large job looks at, and files behind URIs."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from associative_embedding.cli import main
+from associative_embedding.image_list import digest, list_images, shards, sorted_once
+from associative_embedding.storage import is_remote, list_store, names_in, read_bytes, write_bytes
+
+needs_pyarrow = pytest.mark.skipif(not find_spec("pyarrow"), reason="needs pyarrow (extra ray)")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b.png", "a.jpg", "inner/c.png"):
+        (tmp_path / "images" / name).parent.mkdir(exist_ok=True, parents=True)
+        cv2.imwrite(str(tmp_path / "images" / name), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "images" / "notes.txt").write_text("no image")
+    return tmp_path / "images"
+
+
+def test_shards_are_a_function_of_the_sorted_list() -> None:
+    paths = sorted_once(["c", "a", "b", "a"])
+    assert list(shards(paths, 2)) == [(0, ["a", "b"]), (1, ["c"])]
+    assert digest(paths) == digest(["a", "b", "c"]) != digest(["ab", "c"])
+
+
+def test_what_is_remote() -> None:
+    assert is_remote("s3://bucket/a.jpg")
+    assert not is_remote("http://host/a.jpg")
+    assert not is_remote("C:/a.jpg")
+
+
+@needs_pyarrow
+def test_a_store_is_listed_as_a_folder_is(folder: Path) -> None:
+    uri = folder.as_uri()
+    assert list_images(uri, recursive=False) == [f"{uri}/a.jpg", f"{uri}/b.png"]
+    assert list_images(uri, recursive=True) == [f"{uri}/a.jpg", f"{uri}/b.png", f"{uri}/inner/c.png"]
+    assert list_images(f"{uri}/a.jpg", recursive=False) == [f"{uri}/a.jpg"]
+    assert list_images(str(folder), recursive=False) == [str(folder / "a.jpg"), str(folder / "b.png")]
+
+
+@needs_pyarrow
+def test_a_parquet_of_paths(folder: Path, tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    table = tmp_path / "paths.parquet"
+    parquet.write_table(pa.table({"path": ["x.jpg", "s3://b/y.png"], "other": [1, 2]}), table)
+    for source in (str(table), table.as_uri()):
+        assert list_images(source, recursive=False) == ["x.jpg", "s3://b/y.png"]
+    for columns, message in (
+        ({"file": ["x"]}, "paths.parquet: needs a column 'path', it has file"),
+        ({"path": [1]}, "the column 'path' must hold texts"),
+        ({"path": ["x", None]}, "the column 'path' must hold texts"),
+        ({"path": pa.array([], pa.string())}, "at least one"),
+    ):
+        parquet.write_table(pa.table(columns), table)
+        with pytest.raises(ValueError, match=message):
+            list_images(str(table), recursive=False)
+    table.write_bytes(b"PAR1 but not really")
+    with pytest.raises(ValueError, match=r"paths.parquet: ") as caught:
+        list_images(str(table), recursive=False)
+    assert "\n" not in str(caught.value)
+
+
+@needs_pyarrow
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("gopher://a/b", "gopher://a/b: no such store"),
+        ("file:///nowhere/at/all", "holds no image"),
+        ("s3://bucket/*/a?", "patterns are of this machine's files"),
+        ("nowhere.parquet", "nowhere.parquet: "),
+    ],
+)
+def test_a_source_without_images_gets_one_line(source: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message.replace("?", r"\?")) as caught:
+        list_images(source, recursive=False)
+    assert "\n" not in str(caught.value)
+
+
+@needs_pyarrow
+def test_files_behind_uris(tmp_path: Path) -> None:
+    uri = (tmp_path / "new" / "a.bin").as_uri()
+    for path in (uri, str(tmp_path / "new" / "b.bin")):
+        write_bytes(path, b"abc")
+    assert read_bytes(uri, 3) == b"abc"
+    with pytest.raises(OSError, match=r"a.bin: has 3 bytes, more than the limit of 2"):
+        read_bytes(uri, 2)
+    with pytest.raises(OSError, match=r"nothing.bin: "):
+        read_bytes(uri.replace("a.bin", "nothing.bin"), 2)
+    for place in (tmp_path / "new").as_uri(), str(tmp_path / "new"):
+        assert names_in(place) == {"a.bin", "b.bin"}
+    assert names_in(str(tmp_path / "none")) == names_in((tmp_path / "none").as_uri()) == set()
+    assert list_store((tmp_path / "new").as_uri(), recursive=False) == [uri, uri.replace("a.bin", "b.bin")]
+
+
+# --- the command line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--workers", "2"], "--workers is of --engine ray"),
+        (["--engine", "ray", "--show", "tags"], "--show is not of --engine ray"),
+        (["--engine", "ray", "--track"], "--track is not of --engine ray"),
+        (["--engine", "ray", "--workers", "0"], "workers must be 1 or more, not 0"),
+        (["--engine", "ray", "--shard-size", "0"], "shard_size must be 1 or more, not 0"),
+        (["--engine", "ray", "--batch", "0"], "batch must be 1 or more, not 0"),
+        (["--engine", "ray", "--gpus", "0"], "gpus must be positive, not 0"),
+        (["--engine", "ray", "--device", "cuda:1"], "--device cuda:1: Ray gives each worker its GPU"),
+        (["--engine", "spark"], "engine: must be one of 'here', 'ray', not 'spark'"),
+    ],
+)
+def test_wrong_options_get_one_line(arguments: list[str], message: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "a.jpg", *arguments]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_without_ray_it_says_what_to_install(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    output = ["--output", str(tmp_path / "r.parquet")]
+    assert main(["predict", str(folder), "--engine", "ray", "--device", "cpu", *output]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.endswith("pip install 'associative-embedding[ray]'")
+    assert not (tmp_path / "r.parquet").exists()
+
+
+def test_somebody_elses_folder_is_left_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray", reason="needs Ray Data (extra ray)")
+    assert main(["predict", str(folder), "--engine", "ray", "--device", "cpu", "--output", str(folder)]) == 1
+    assert "holds something else than results of ae predict --engine ray" in capfd.readouterr().err
+    assert {path.name for path in folder.iterdir()} == {"a.jpg", "b.png", "inner", "notes.txt"}

@@ -1,0 +1,130 @@
+"""One worker of a large job, without Ray: what it writes, and what it says when nothing can be done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from associative_embedding.predict import Predictor
+from associative_embedding.ray_job import Job, check_manifest, complete, digest_of, part_name
+from associative_embedding.ray_worker import Worker
+from associative_embedding.storage import names_in
+from tiny import tiny_model
+
+parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow (extra ray)")
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    folder = tmp_path_factory.mktemp("worker")
+    model = tiny_model(folder / "model.safetensors", backbone="mobilenet_v2", input_size=96)
+    return Job(folder=str(folder / "results"), model=model, device="cpu", digests={model: digest_of(model)})
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Five pictures of two sizes; one between them is none."""
+    folder = tmp_path_factory.mktemp("images")
+    for number in range(5):
+        noise = np.random.default_rng(number).integers(0, 256, (64, 96 - 32 * (number % 2), 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f"{number}.png"), cv2.GaussianBlur(noise, (9, 9), 2))
+    (folder / "2-bad.png").write_bytes(b"no picture")
+    return sorted(map(str, folder.iterdir()))
+
+
+def rows_of(job: Job, shard: int = 0) -> list[dict[str, Any]]:
+    return parquet.read_table(Path(job.folder) / part_name(shard)).to_pylist()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("batch", [2, 4, 100])
+def test_batches_change_nothing(job: Job, paths: list[str], batch: int) -> None:
+    alone, together = replace(job, batch=1), replace(job, batch=batch, folder=f"{job.folder}-{batch}")
+    for each in (alone, together):
+        result = Worker(each).do(0, paths)
+        assert (result["images"], len(result["errors"]), result["fault"]) == (6, 1, "")
+    for one, two in zip(rows_of(alone), rows_of(together), strict=True):
+        assert {key: one[key] for key in ("path", "width", "height", "error")} == {
+            key: two[key] for key in ("path", "width", "height", "error")
+        }
+        for a, b in zip(one["instances"] or [], two["instances"] or [], strict=True):
+            np.testing.assert_allclose(a["keypoints"], b["keypoints"], atol=1e-3)
+            assert a["score"] == pytest.approx(b["score"], abs=1e-4)
+
+
+def test_paths_are_as_given_whatever_the_folder_and_store(job: Job, paths: list[str]) -> None:
+    base = str(Path(paths[0]).parent)
+    given = [Path(paths[0]).name, Path(paths[1]).as_uri(), "nowhere.png", "file:///nowhere.png"]
+    Worker(replace(job, base=base)).do(1, given)
+    rows = rows_of(job, 1)
+    assert [row["path"] for row in rows] == given
+    assert [row["error"] is None for row in rows] == [True, True, False, False]
+    assert rows[3]["error"] == "file:///nowhere.png: no such file or folder"
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_an_image_that_the_network_fails_on_is_one_row(
+    job: Job, paths: list[str], batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Predictor.look_at_all
+
+    def failing(self: Predictor, images: Any) -> Any:
+        if any(image.shape[1] == 64 for image in images):
+            raise torch.OutOfMemoryError("out of\nmemory")
+        return original(self, images)
+
+    monkeypatch.setattr(Predictor, "look_at_all", failing)
+    assert Worker(replace(job, batch=batch)).do(2, paths)["fault"] == ""
+    errors = {Path(row["path"]).name: row["error"] for row in rows_of(job, 2)}
+    assert [name for name, error in errors.items() if error] == ["1.png", "2-bad.png", "3.png"]
+    assert errors["1.png"] == f"{paths[1]}: out of memory"
+
+
+def test_when_nothing_can_be_done_it_says_so(job: Job, paths: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    for wrong, message in (
+        (replace(job, folder=str(tmp_path / "file")), "cannot write"),
+        (replace(job, digests={job.model: "0" * 64}), "this machine's file is another one than that of the job"),
+        (replace(job, digests={}, model="nobody"), "is neither a shipped model"),
+    ):
+        fault = Worker(wrong).do(0, paths)["fault"]
+        assert message in fault
+        assert "\n" not in fault
+
+
+def test_masks_are_run_lengths(job: Job, tmp_path: Path) -> None:
+    """A model that finds masks writes the counts that COCO's tools read."""
+    from associative_embedding.rle import decode_runs
+
+    image = np.full((96, 96, 3), 20, np.uint8)
+    for x, y in ((25, 25), (70, 60), (30, 75)):
+        cv2.circle(image, (x, y), 10, (200, 200, 200), -1)
+    cv2.imwrite(str(tmp_path / "cells.png"), cv2.GaussianBlur(image, (5, 5), 1))
+    nuclei = Job(folder=str(tmp_path / "results"), model="nuclei", device="cpu")
+    assert Worker(nuclei).do(0, [str(tmp_path / "cells.png")])["fault"] == ""
+    (row,) = rows_of(nuclei)
+    assert row["error"] is None
+    for instance in row["instances"]:
+        assert instance["keypoints"] is None
+        assert decode_runs({"size": [row["height"], row["width"]], "counts": instance["segmentation"]}, (96, 96)).any()
+    assert row["instances"]
+
+
+def test_a_manifest_is_compared(job: Job, paths: list[str], tmp_path: Path) -> None:
+    job = complete(replace(job, folder=str(tmp_path / "results")), paths, 4)
+    for _ in range(2):  # writes it, finds it
+        check_manifest(job, names_in(job.folder))
+    with pytest.raises(ValueError, match="is of other shard_size;"):
+        check_manifest(complete(job, paths, 5), names_in(job.folder))
+    (tmp_path / "results" / "_manifest.json").write_text("[")
+    with pytest.raises(ValueError, match=r"_manifest.json: not a json file"):
+        check_manifest(job, names_in(job.folder))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "photo.jpg").touch()
+    with pytest.raises(ValueError, match="holds something else"):
+        check_manifest(replace(job, folder=str(tmp_path / "other")), {"photo.jpg"})
