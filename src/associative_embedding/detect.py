@@ -1,6 +1,7 @@
 """Maps -> Detections: maximum filter, threshold, sub-pixel position, tag look-up, top k (paper, section 3.3).
 
-Everything up to a small table of peaks stays on the maps' device; the table comes to the host in one transfer.
+Everything up to a small table of peaks stays on the maps' device; the table comes to the host in one transfer. Maps on
+a CPU are searched by `host`, which finds the same faster.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from associative_embedding import host
 from associative_embedding.types import Array, Detections
 
 CHANNEL, Y, X, SCORE, SUBPIXEL, TAG = 0, 1, 2, 3, slice(4, 6), slice(6, None)  # columns of the table of peaks
@@ -39,17 +41,30 @@ def detect(
     Raises:
         ValueError: for maps with NaN or infinity.
     """
+    on_host = heatmap.device.type == "cpu"
+    table = (host_table if on_host else device_table)(heatmap, tag, threshold, nms)
+    if table is None:
+        raise ValueError("the network's output holds NaN or infinity")
+    return to_detections(table, heatmap.shape, nms=nms, top_k=top_k, step=step)
+
+
+def host_table(heatmap: Tensor, tag: Tensor, threshold: float, nms: int) -> Array | None:
+    """The table of peaks ``(M, 6 + D)`` of maps on a CPU; None = they hold NaN or infinity."""
+    values, tags = host.array(heatmap), host.array(tag)
+    return host.peak_table(values, tags, threshold, nms) if host.finite(values) and host.finite(tags) else None
+
+
+def device_table(heatmap: Tensor, tag: Tensor, threshold: float, nms: int) -> Array | None:
+    """The same on any device, with one transfer to the host."""
     is_peak = (heatmap >= threshold) & (heatmap == window_maximum(heatmap, nms))
-    channel, y, x = unflatten(flat_places(is_peak), heatmap.shape)
+    channel, y, x = unflatten(is_peak.flatten().nonzero()[:, 0], heatmap.shape)
     place = torch.stack([channel, y, x], dim=1).float()  # exact: all below 2^24
     score, xy = heatmap[channel, y, x, None].float(), subpixel(heatmap, channel, y, x)
     table = torch.cat([place, score, xy, tag[channel, :, y, x].float()], dim=1)
     # the same transfer tells whether the maps were finite: a sum with NaN or infinity is not
     total = heatmap.sum(dtype=torch.float32) + tag.sum(dtype=torch.float32)
-    host = torch.cat([table, total.expand(1, table.shape[1])]).double().cpu().numpy()
-    if not np.isfinite(host[-1, 0]):
-        raise ValueError("the network's output holds NaN or infinity")
-    return to_detections(host[:-1], heatmap.shape, nms=nms, top_k=top_k, step=step)
+    rows = torch.cat([table, total.expand(1, table.shape[1])]).double().cpu().numpy()
+    return rows[:-1] if np.isfinite(rows[-1, 0]) else None
 
 
 def to_detections(
@@ -101,13 +116,6 @@ def peak_table(heatmap: Tensor, tag: Tensor, *, nms: int, top_k: int) -> Tensor:
     return torch.cat([torch.stack([c.float() for c in columns], dim=3), values.float()], dim=3).flatten(1, 2)
 
 
-def flat_places(mask: Tensor) -> Tensor:
-    """Flat indices of the true elements, in order; on a CPU by numpy, which is faster."""
-    if mask.device.type != "cpu":
-        return mask.flatten().nonzero()[:, 0]
-    return torch.from_numpy(np.flatnonzero(mask.numpy()))
-
-
 def unflatten(index: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
     """Channel, y and x of flat indices of ``(C, h, w)``."""
     row = torch.div(index, size[2], rounding_mode="floor")
@@ -118,12 +126,9 @@ def unflatten(index: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor, Ten
 def window_maximum(heatmap: Tensor, window: int) -> Tensor:
     """The highest value of the odd square window around each pixel, ``(C, h, w)``; what lies outside does not count.
 
-    On a CPU by OpenCV; elsewhere columns, then rows, by shifted views (`max_pool2d` takes many times as long).
+    Columns, then rows, by shifted views (`max_pool2d` takes many times as long).
     """
     height, width = heatmap.shape[-2:]
-    if heatmap.device.type == "cpu" and heatmap.dtype == torch.float32:
-        kernel = np.ones((window, window), np.uint8)
-        return torch.from_numpy(np.stack([cv2.dilate(channel, kernel) for channel in heatmap.numpy()]))
     reach = window // 2
     padded = F.pad(heatmap, (reach, reach, reach, reach), value=-torch.inf)
     for dim, size in ((-1, width), (-2, height)):

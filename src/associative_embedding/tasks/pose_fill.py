@@ -7,41 +7,60 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from associative_embedding.detect import flat_places, subpixel, unflatten
+from associative_embedding import host
+from associative_embedding.detect import subpixel
 from associative_embedding.grouping import Norm, tag_distance
 from associative_embedding.types import Array, Maps
 
+CELLS = 2  # cells of a tag's reach
+MOST_CELLS = 1e9  # of a type, times `CELLS`: further tags share some
 FillRule = Literal["near", "rounded"]
 
 
 def near(kind: Array, tag: Array, table: Array, threshold: float, norm: Norm) -> Array:
     """The highest pixel whose tag is within the threshold, (P,) rows of the table, -1 = none.
 
-    Sorted by the first tag dimension, the pixels that a keypoint may take stand side by side, and only they are
-    compared: as many as carry about its tag, however many people there are.
+    Sorted by cells of the first tag dimension, the pixels that a keypoint may take stand side by side, and only they
+    are compared: as many as carry about its tag, however many people there are.
     """
+    result = np.full(len(kind), -1)
+    if not len(table):
+        return result
     reach = threshold * (np.sqrt(tag.shape[1]) if norm == "rms" else 1.0) * 1.001 + 1e-6
-    low = min(float(table[:, 2].min(initial=0)), float(tag[:, 0].min(initial=0)))
-    span = max(float(table[:, 2].max(initial=0)), float(tag[:, 0].max(initial=0))) - low + 2 * reach + 1
-    line = table[:, 0] * span + (table[:, 2] - low)  # all types one after the other
-    order = np.argsort(line)
-    line, middle = line[order], kind * span + (tag[:, 0].astype(np.float64) - low)
-    first, last = np.searchsorted(line, middle - reach), np.searchsorted(line, middle + reach)
+    key, middle = cells(kind, tag, table, reach)
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    first, last = np.searchsorted(key, middle - CELLS), np.searchsorted(key, middle + CELLS + 1)
     count = last - first
     pair = np.repeat(np.arange(len(kind)), count)
     row = order[np.arange(len(pair)) + np.repeat(first - (count.cumsum() - count), count)]
-    distance = tag_distance(tag[pair], table[row, 2:].astype(np.float32), norm)
-    taken = distance < threshold
+    taken = tag_distance(tag[pair], table[row, 2:], norm) < threshold
     pair, row = pair[taken], row[taken]
-    result = np.full(len(kind), -1)
     if not len(pair):
         return result
-    start = np.flatnonzero(np.diff(pair, prepend=-1))  # of each keypoint's pixels
-    highest = np.maximum.reduceat(table[row, 1], start)
-    rows = np.where(table[row, 1] == np.repeat(highest, np.diff(start, append=len(pair))), row, len(table))
-    result[pair[start]] = np.minimum.reduceat(rows, start)  # of equally high pixels the first
+    start, value = np.flatnonzero(np.diff(pair, prepend=-1)), table[row, 1]  # of each keypoint's pixels
+    highest = np.repeat(np.maximum.reduceat(value, start), np.diff(start, append=len(pair)))
+    result[pair[start]] = np.minimum.reduceat(np.where(value == highest, row, len(table)), start)  # the first of equals
     return result
+
+
+def cells(kind: Array, tag: Array, table: Array, reach: float) -> tuple[Array, Array]:
+    """Numbers of the cells of the table's rows, and of the missing keypoints, of types side by side.
+
+    What lies within the reach of a keypoint lies at most `CELLS` cells from its own.
+    """
+    low = min(float(table[:, 2].min()), float(tag[:, 0].min()))
+    high = max(float(table[:, 2].max()), float(tag[:, 0].max()))
+    scale = CELLS / max(reach, (high - low) / MOST_CELLS)
+    width = int((high - low) * scale) + 2 * CELLS + 2
+    rows, missing = (
+        types.astype(np.int64) * width + ((first - low) * scale).astype(np.int64) + CELLS
+        for types, first in ((table[:, 0], table[:, 2].astype(np.float64)), (kind, tag[:, 0].astype(np.float64)))
+    )
+    small = (float(table[:, 0].max()) + 1) * width < 2**16
+    return rows.astype(np.uint16) if small else rows, missing  # 16 bits are sorted by radix, in a third of the time
 
 
 def rounded(kind: Array, tag: Array, table: Array, threshold: float, norm: Norm) -> Array:
@@ -88,20 +107,41 @@ def fill_missing(
     missing = keypoints[:, :, 2] == 0
     if not missing.any():
         return keypoints.copy()
-    heatmap, tags = maps.heatmap[0], maps.tag[0]
-    dimensions, pixels = tags.shape[1], heatmap.shape[1] * heatmap.shape[2]
-    mask = heatmap >= fill_threshold
-    mask[torch.from_numpy(np.flatnonzero(~missing.any(axis=0))).to(mask.device)] = False
-    index = flat_places(mask)
-    channel = torch.div(index, pixels, rounding_mode="floor")
-    places = (index + channel * ((dimensions - 1) * pixels))[:, None] + torch.arange(dimensions).to(index) * pixels
-    columns = [channel[:, None], heatmap.reshape(-1)[index, None], tags.reshape(-1)[places]]
-    table = torch.cat([column.double() for column in columns], dim=1).cpu().numpy()
-    person, kind = np.nonzero(missing)
+    heatmap, tags, person, kind = maps.heatmap[0], maps.tag[0], *np.nonzero(missing)
+    search = host_pixels if heatmap.device.type == "cpu" else device_pixels
+    table, position = search(heatmap, tags, fill_threshold, missing.any(axis=0))
     row = FILLING[rule](kind, tag[person].astype(np.float32), table, tag_threshold, norm)
     person, kind, row = person[row >= 0], kind[row >= 0], row[row >= 0]
-    chosen = unflatten(index[torch.from_numpy(row).to(index.device)], heatmap.shape)
-    xy = subpixel(heatmap, *chosen).cpu().numpy()
     filled = keypoints.copy()
-    filled[person, kind] = np.concatenate([xy, table[row, 1:2].clip(0, 1)], axis=1)
+    filled[person, kind] = np.concatenate([position(row), table[row, 1:2].clip(0, 1)], axis=1)
     return filled
+
+
+# a row a pixel of type, heatmap value and tag, (P, 2 + D) float32; and what gives the sub-pixel x, y of some rows
+Pixels = tuple[Array, Callable[[Array], Array]]
+
+
+def host_pixels(heatmap: Tensor, tag: Tensor, threshold: float, channels: Array) -> Pixels:
+    """The pixels of some channels from the threshold on, of maps on a CPU."""
+    values = host.array(heatmap)
+    index, table = host.pixels_above(values, host.array(tag), threshold, channels)
+
+    def position(row: Array) -> Array:
+        place = index[row]
+        return host.subpixel(values, place, *host.unflatten(place, values.shape)[1:])
+
+    return table, position
+
+
+def device_pixels(heatmap: Tensor, tag: Tensor, threshold: float, channels: Array) -> Pixels:
+    """The same on any device."""
+    wanted = torch.from_numpy(channels).to(heatmap.device)
+    channel, y, x = torch.nonzero((heatmap >= threshold) & wanted[:, None, None], as_tuple=True)
+    columns = [channel[:, None], heatmap[channel, y, x, None], tag[channel, :, y, x]]
+    table = torch.cat([column.float() for column in columns], dim=1).cpu().numpy()
+
+    def position(row: Array) -> Array:
+        at = torch.from_numpy(row).to(heatmap.device)
+        return subpixel(heatmap, channel[at], y[at], x[at]).cpu().numpy()
+
+    return table, position
