@@ -7,6 +7,7 @@ never end or need another machine, parsed; lines that begin otherwise must be of
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -62,8 +63,6 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_cells(folder: Path, slide: np.ndarray) -> None:
-    import json
-
     (folder / "images").mkdir(parents=True)
     Image.fromarray(slide).save(folder / "images" / "1.png")
     box = [18, 18, 24, 24]
@@ -130,6 +129,20 @@ def train(words: list[str]) -> None:
         check_recipe(words[0])
     else:
         assert main(["train", *words, *QUICK]) == 0
+
+
+def test_the_notebook_runs(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its code cells, one after the other; it is in the repository as it was run."""
+    pyplot = pytest.importorskip("matplotlib.pyplot", reason="needs matplotlib")
+    monkeypatch.setattr(pyplot, "show", pyplot.close)
+    pyplot.switch_backend("agg")
+    notebook = json.loads((ROOT / "examples" / "method.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    namespace: dict[str, object] = {}
+    for cell in cells:
+        exec(compile("".join(cell["source"]), "method.ipynb", "exec"), namespace)
+    assert len(namespace["people"]) >= 2  # type: ignore[arg-type]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
 
 
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:

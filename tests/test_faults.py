@@ -209,7 +209,7 @@ def test_killed_at_random_moments_in_a_loop(tmp_path: Path) -> None:
                 assert time.monotonic() < deadline
                 assert process.poll() is None
                 time.sleep(0.002)
-        time.sleep(rng.uniform(0, 0.15))
+        time.sleep(rng.uniform(0, 0.5))
         process.kill()
         assert process.wait() == -signal.SIGKILL
         if state.is_file():
