@@ -17,6 +17,7 @@ import yaml
 
 from associative_embedding import cli
 from associative_embedding.cli import main
+from associative_embedding.cli_run import build_recipe
 from associative_embedding.config import Recipe
 from associative_embedding.recipe_file import check_recipe, setting_names, suggestion
 from associative_embedding.train import plain
@@ -61,7 +62,7 @@ def test_the_whole_chain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_settings_after_the_recipe_override_it(recipe: Path) -> None:
     options = cli.parse(["train", str(recipe), "--train.lr", "1e-4", "--loss.heatmap=focal", "--train.drops", "[3, 5]"])
-    built = cli.build_recipe(options.train)
+    built = build_recipe(options.train)
     original = tiny_recipe(recipe.parent, tiny_data(recipe.parent), steps=2)
     assert (built.train.lr, built.loss.heatmap, built.train.drops) == (1e-4, "focal", (3, 5))
     assert built.train.ema == original.train.ema
@@ -71,14 +72,14 @@ def test_settings_after_the_recipe_override_it(recipe: Path) -> None:
 
 def test_a_recipe_written_by_a_run_is_the_run(recipe: Path) -> None:
     assert main(["train", str(recipe)]) == 0
-    again = cli.build_recipe(cli.parse(["train", str(recipe.parent / "run" / "recipe.yaml")]).train)
-    assert again == cli.build_recipe(cli.parse(["train", str(recipe)]).train)
+    again = build_recipe(cli.parse(["train", str(recipe.parent / "run" / "recipe.yaml")]).train)
+    assert again == build_recipe(cli.parse(["train", str(recipe)]).train)
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_our_recipes_are_right(path: Path) -> None:
     check_recipe(str(path))
-    built = cli.build_recipe(cli.parse(["train", str(path)]).train)
+    built = build_recipe(cli.parse(["train", str(path)]).train)
     assert isinstance(built, Recipe)
     assert built.data.sources
 

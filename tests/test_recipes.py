@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from associative_embedding.cli import build_recipe, main, parse
+from associative_embedding.cli import main, parse
+from associative_embedding.cli_run import build_recipe
 from associative_embedding.config import Recipe
 from associative_embedding.data.synthetic import write_synthetic_dataset
 from associative_embedding.data.voc import VOC_CLASSES

@@ -33,7 +33,7 @@ def peaks(heatmap: Array, threshold: float, window: int) -> Array:
     if window == 1:
         return place
     if len(place) > flat.size / CROWDED:
-        return place[flat[place] == window_maximum(heatmap, window).reshape(-1)[place]]
+        return np.asarray(place[flat[place] == window_maximum(heatmap, window).reshape(-1)[place]])
     row = place // width
     y, x = row % height, place - row * width
     for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0)):
@@ -45,7 +45,7 @@ def peaks(heatmap: Array, threshold: float, window: int) -> Array:
     near_y = (y[:, None] + reach).clip(0, height - 1) - y[:, None]  # of the window, what lies on the map
     near_x = (x[:, None] + reach).clip(0, width - 1) - x[:, None]
     around = place[:, None, None] + near_y[:, :, None] * width + near_x[:, None, :]
-    return place[flat[place] >= flat[around].max(axis=(1, 2))]
+    return np.asarray(place[flat[place] >= flat[around].max(axis=(1, 2))])
 
 
 def window_maximum(heatmap: Array, window: int) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ from associative_embedding.output import check_writable, say, write_json
 from associative_embedding.predict import Predictor, load
 from associative_embedding.protocols import build_protocol
 from associative_embedding.refine import Changes
-from associative_embedding.runtime import Runtime
 
 
 def evaluate_files(
@@ -23,12 +22,7 @@ def evaluate_files(
     annotations: str,
     images: str | None = None,
     split: str = "",
-    input_size: int | None = None,
-    scales: Sequence[float] | None = None,
-    flip: bool = False,
-    zoom: float | None = None,
     refine: str | None = None,
-    device: str = "auto",
     held_out_share: float = 0.0,
     limit: int = 0,
     json_path: str | None = None,
@@ -36,7 +30,7 @@ def evaluate_files(
     decode: Mapping[str, Any] | None = None,
     protocol: str | None = None,
     groups: str | None = None,
-    runtime: Runtime = "auto",
+    **options: Any,
 ) -> Metrics:
     """``ae evaluate``: the official numbers of a model.
 
@@ -45,8 +39,7 @@ def evaluate_files(
     Args:
         annotations: a COCO json, or for masks the folder of a VOC tree, whose image set is `split`.
         images: folder of the images; None = JPEGImages of the VOC tree.
-        input_size, scales, flip, zoom: see `predict.Predictor`.
-        device, runtime: see `predict.load`.
+        model, options: see `predict.load`.
         refine: single-person model, see `predict.load`; what it changed is counted.
         held_out_share, limit: see `trial.open_trial`.
         decode: settings that replace the model's.
@@ -62,16 +55,7 @@ def evaluate_files(
         OSError: for a file that cannot be written, before any image is read.
         KeyboardInterrupt: the results so far are kept.
     """
-    predictor = load(
-        model,
-        device=device,
-        input_size=input_size,
-        scales=scales,
-        flip=flip,
-        zoom=zoom,
-        refine=refine,
-        runtime=runtime,
-    )
+    predictor = load(model, refine=refine, **options)
     predictor = predictor.with_decode(**{str(key): value for key, value in (decode or {}).items()})
     part = Part(annotations, images, split, held_out_share, limit, protocol, groups)
     try_it = try_masks if predictor.task.finds_masks else try_poses

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -18,7 +19,6 @@ from associative_embedding.image_io import ImageError, find_images
 from associative_embedding.masks import Masks
 from associative_embedding.output import ResultsWriter, annotated_name, labels_name, say, write_image, write_labels
 from associative_embedding.predict import Predictor, load
-from associative_embedding.runtime import Runtime
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.tasks.task import Decoded, Task
 from associative_embedding.types import Array, Groups, Instances, Maps
@@ -30,24 +30,18 @@ def predict_sources(
     model: str,
     output: str,
     json_path: str | None = None,
-    input_size: int | None = None,
-    scales: Sequence[float] | None = None,
-    flip: bool = False,
-    zoom: float | None = None,
-    refine: str | None = None,
-    device: str = "auto",
     min_score: float | None = None,
     show: str = "found",
     scores: bool = False,
     labels: str | None = None,
     recursive: bool = False,
     resume: bool = False,
-    runtime: Runtime = "auto",
+    **options: Any,
 ) -> int:
     """
     Args:
         sources: files, folders, patterns, URLs (see `image_io.find_images`).
-        model, input_size, scales, flip, zoom, refine, device, runtime: see `predict.load`.
+        model, options: see `predict.load`.
         output: folder of the annotated pictures and label images.
         json_path: results file, by default ``predictions.json`` in that folder.
         min_score: lowest score, by default the task's `shown_score`. Pictures show the keypoints from
@@ -69,16 +63,7 @@ def predict_sources(
     paths, failures = expand(sources, recursive)
     if not paths:
         return 1  # and the results of an earlier run stay
-    predictor = load(
-        model,
-        device=device,
-        input_size=input_size,
-        scales=scales,
-        flip=flip,
-        zoom=zoom,
-        refine=refine,
-        runtime=runtime,
-    )
+    predictor = load(model, **options)
     kind = labels_kind(predictor.task, labels)
     if show == "tags" and not predictor.info.tag_size:
         raise ValueError(f"model {model} finds a single person and has no tags to show")
