@@ -20,7 +20,7 @@ ROWS = {
 # what a row may be called in a package's own metadata
 ALIASES = {
     "BSD": ("bsd",),
-    "MIT": ("mit",),
+    "MIT": ("mit", "hpnd"),  # of which MIT-CMU is a variant, by which older Pillows went
     "Apache": ("apache",),
     "MPL": ("mpl", "mozilla"),
     "PSF": ("psf", "python software foundation", "matplotlib"),

@@ -32,9 +32,16 @@ class MapsGraph(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         maps = final_maps(self.network(image))
         return maps.heatmap, maps.tag
+
+
+class HeatmapGraph(MapsGraph):
+    """Image -> heatmap ``(B, C, h, w)`` alone, of a network without tags."""
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        return (self.network(image)[-1].heatmap,)
 
 
 class PeaksGraph(MapsGraph):
@@ -44,7 +51,7 @@ class PeaksGraph(MapsGraph):
         super().__init__(network)
         self.nms, self.top_k = nms, top_k
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         heatmap, tag = super().forward(image)
         total = heatmap.flatten(1).sum(dim=1) + tag.flatten(1).sum(dim=1)
         return peak_table(heatmap, tag, nms=self.nms, top_k=self.top_k), total
@@ -73,9 +80,7 @@ def export_model(model: Path, target: str | None, form: Format, *, with_peaks: b
     if converter is None:
         need("onnx", "onnx")
     network, info = load_model(model)
-    if not info.tag_size:
-        raise ValueError(f"{model}: a model that refines people (task {info.task.name}) is not exported")
-    if with_peaks and (not isinstance(info.task, PoseTask) or info.enlarge > 1):
+    if with_peaks and (not isinstance(info.task, PoseTask) or info.enlarge > 1 or not info.tag_size):
         raise ValueError(f"{model}: peaks are of poses at the maps' own size; leave --with-peaks out")
     suffix = ".xml" if form == "openvino" else ".onnx"
     path = Path(target or model.with_suffix(suffix).name)
@@ -98,7 +103,7 @@ def export_model(model: Path, target: str | None, form: Format, *, with_peaks: b
 
 def graph_of(network: Network, info: ModelInfo, with_peaks: bool) -> MapsGraph:
     if not with_peaks:
-        return MapsGraph(network)
+        return MapsGraph(network) if info.tag_size else HeatmapGraph(network)
     assert isinstance(info.task, PoseTask)
     config = info.task.decode_config
     return PeaksGraph(network, config.nms, config.top_k)
@@ -123,11 +128,12 @@ def to_onnx(graph: MapsGraph, network: Network, path: Path, with_peaks: bool) ->
     """
     side = TILES * network.multiple
     example = torch.zeros(2, 3, side, side + network.multiple, dtype=torch.uint8)
-    names = ["peaks", "total"] if with_peaks else ["heatmap", "tag"]
-    axes = {"image": {0: "batch", 2: "rows", 3: "columns"}, names[0]: {0: "batch"}, names[1]: {0: "batch"}}
+    names = ["peaks", "total"] if with_peaks else ["heatmap", "tag"][: 1 if isinstance(graph, HeatmapGraph) else 2]
+    axes = {"image": {0: "batch", 2: "rows", 3: "columns"}, **{name: {0: "batch"} for name in names}}
     if not with_peaks:
-        axes[names[0]] |= {2: "map_rows", 3: "map_columns"}
-        axes[names[1]] |= {3: "map_rows", 4: "map_columns"}
+        axes["heatmap"] |= {2: "map_rows", 3: "map_columns"}
+    if "tag" in names:
+        axes["tag"] |= {3: "map_rows", 4: "map_columns"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(

@@ -23,8 +23,8 @@ class ExportedNetwork:
     """Stands in for `models.network.Network` in a `Predictor`.
 
     Args:
-        run: ``(B, 3, H, W)`` uint8 RGB -> heatmap ``(B, C, h, w)`` and tag ``(B, C, D, h, w)``; or the table of peaks
-            and the sum of the maps, see `Peaks`.
+        run: ``(B, 3, H, W)`` uint8 RGB -> heatmap ``(B, C, h, w)`` and, if it has tags, tag ``(B, C, D, h, w)``; or the
+            table of peaks and the sum of the maps, see `Peaks`.
         stride, multiple, channels, gives_peaks: as `Network` has them.
         device: of the results.
     """
@@ -40,7 +40,8 @@ class ExportedNetwork:
         Args:
             image: ``(B, 3, H, W)`` uint8 RGB.
         """
-        first, second = (torch.from_numpy(np.asarray(value)) for value in self.run(image.cpu().numpy()))
+        first, *others = (torch.from_numpy(np.asarray(value)) for value in self.run(image.cpu().numpy()))
+        second = others[0] if others else first.new_zeros((*first.shape[:2], 0, *first.shape[2:]))
         if not self.gives_peaks:
             return [Maps(first.to(self.device), second.to(self.device))]
         height, width = (side // self.stride for side in image.shape[-2:])
@@ -114,7 +115,7 @@ def openvino_runtime(path: Path, device: torch.device) -> tuple[Run, dict[str, s
     except Exception as error:
         raise ValueError(f"{path}: not a readable OpenVINO model ({first_line(error)})") from None
     notes = {key: text_of(model, key) for key in (KEY, SHAPE) if model.has_rt_info(key)}
-    return lambda image: [np.array(request.infer({0: image})[i]) for i in range(2)], notes
+    return lambda image: [np.array(value) for value in request.infer({0: image}).values()], notes
 
 
 def text_of(model: Any, key: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from associative_embedding.ahead import ahead
-from associative_embedding.checkpoint import MODEL_FILE, ModelInfo, load_model
+from associative_embedding.checkpoint import MODEL_FILE, ModelInfo
 from associative_embedding.device import choose_device
 from associative_embedding.exported import ExportedNetwork
 from associative_embedding.geometry import ImageGeometry, letterbox, long_side, warp
@@ -344,7 +344,7 @@ def load(
     device = choose_device(device)
     path = model_path(model)
     network, info = load_network(path, device, runtime)
-    refiner = load_refiner(refine, info, device) if refine else None
+    refiner = load_refiner(refine, info, device, runtime) if refine else None
     return Predictor(
         network,
         info,
@@ -357,10 +357,11 @@ def load(
     )
 
 
-def load_refiner(model: str | Path, info: ModelInfo, device: torch.device) -> Refiner:
+def load_refiner(model: str | Path, info: ModelInfo, device: torch.device, runtime: Runtime = "auto") -> Refiner:
     """
     Args:
         info: of the model that finds the people.
+        runtime: see `load`.
 
     Raises:
         ValueError: for a model that cannot be read, or does not fit the people.
@@ -368,6 +369,6 @@ def load_refiner(model: str | Path, info: ModelInfo, device: torch.device) -> Re
     if not isinstance(info.task, PoseTask):
         raise ValueError(f"only a model of the task pose can be refined, not one of {info.task.name}")
     try:
-        return Refiner(*load_model(model_path(model), device), info.task.skeleton)
+        return Refiner(*load_network(model_path(model), device, runtime), info.task.skeleton)
     except ValueError as error:
         raise ValueError(f"refine: {error}") from None

@@ -16,11 +16,12 @@ from torch.nn import functional as F
 from associative_embedding.checkpoint import ModelInfo
 from associative_embedding.config import RefineConfig
 from associative_embedding.data.people import crop_squares
+from associative_embedding.exported import ExportedNetwork
 from associative_embedding.geometry import ImageGeometry, centred, round_up, warp
 from associative_embedding.models.network import Network
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.tasks.single_pose import SinglePersonTask, highest
-from associative_embedding.types import Array, Instances
+from associative_embedding.types import Array, Instances, Maps, Peaks
 
 MOST_CROPS = 32  # in one batch
 MOVED = 0.02  # keypoints that moved less, relative to the person's size, are not counted as moved
@@ -40,7 +41,9 @@ class Refiner:
         ValueError: for a model of another task, or of other keypoints than the people have.
     """
 
-    def __init__(self, network: Network, info: ModelInfo, skeleton: Skeleton, *, flip: bool = True) -> None:
+    def __init__(
+        self, network: Network | ExportedNetwork, info: ModelInfo, skeleton: Skeleton, *, flip: bool = True
+    ) -> None:
         if not isinstance(info.task, SinglePersonTask):
             raise ValueError(f"people are refined by a model of the task single-person, not {info.task.name}")
         if info.task.skeleton.keypoints != skeleton.keypoints:
@@ -98,11 +101,17 @@ class Refiner:
     def _heatmap(self, crops: Array) -> Tensor:
         """``(N, K, h, w)`` of crops ``(N, H, W, 3)`` uint8."""
         x = torch.from_numpy(crops).permute(0, 3, 1, 2).to(self.network.device)
-        heatmap: Tensor = self.network(x)[-1].heatmap
+        heatmap = heatmap_of(self.network(x))
         if self.flip:
-            mirrored: Tensor = self.network(x.flip(-1))[-1].heatmap
+            mirrored = heatmap_of(self.network(x.flip(-1)))
             heatmap = (heatmap + mirrored.flip(-1)[:, self.flip_index]) / 2
         return heatmap
+
+
+def heatmap_of(outputs: list[Maps] | Peaks) -> Tensor:
+    if isinstance(outputs, Peaks):
+        raise ValueError("a single-person model has no peaks to group: export it without")
+    return outputs[-1].heatmap
 
 
 def crop_geometry(image: Array, square: Array, size: int, stride: int) -> ImageGeometry:

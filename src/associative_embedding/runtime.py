@@ -13,7 +13,7 @@ from typing import Literal
 
 import torch
 
-from associative_embedding.checkpoint import ModelInfo, load_model, read_weights
+from associative_embedding.checkpoint import ModelInfo, load_model
 from associative_embedding.export import OPSET, Format, export_model
 from associative_embedding.exported import SUFFIXES, ExportedNetwork, is_exported, load_exported
 from associative_embedding.models.network import Network
@@ -79,9 +79,6 @@ def cached_graph(path: Path, kind: Format) -> Path:
     digest = hashlib.sha256(path.read_bytes() + f"{VERSION} {OPSET}".encode()).hexdigest()
     target = cache_folder() / f"{digest}{suffix}"
     if not target.is_file():
-        info = read_weights(path)[1]
-        if info is None or not info.tag_size:
-            raise ValueError(f"{path}: not a model that can be exported")
         export_model(path, str(target), kind)
         forget(target.parent, suffix)
     os.utime(target)
