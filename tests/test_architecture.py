@@ -16,7 +16,7 @@ import associative_embedding as package
 SOURCE = Path(package.__file__).parent
 NAME = package.__name__
 LAYERS = [
-    "version errors types skeleton geometry masks rle config device ahead",
+    "version errors extras types skeleton geometry masks rle config device ahead",
     "losses host detect grouping modes linking smoothing views tiles",
     "models data metrics strokes draw draw_masks draw_tags image_io "
     "coco_json matlab download output movenet video_io video_results window "

@@ -74,11 +74,14 @@ def test_a_graph_is_made_once_and_anew_for_other_weights(cache: Path, model: Pat
 
 
 def test_only_the_graphs_used_last_are_kept(cache: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "KEPT", 2)
-    cache.mkdir()
-    for number in range(4):
+    first = cached_graph(model, "onnx")
+    size = first.stat().st_size + first.with_suffix(".json").stat().st_size
+    monkeypatch.setattr(runtime, "KEPT_BYTES", size + 15_000)
+    tiny_model(model, tag_size=3)
+    os.utime(first, (0, 0))
+    for number in range(1, 4):
         for suffix in ("onnx", "json"):
-            (cache / f"{number}.{suffix}").write_text("")
+            (cache / f"{number}.{suffix}").write_bytes(bytes(5_000))
             os.utime(cache / f"{number}.{suffix}", (number, number))
     kept = cached_graph(model, "onnx")
     assert sorted(p.name for p in cache.iterdir()) == sorted(

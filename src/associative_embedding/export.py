@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import tempfile
 import warnings
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from associative_embedding.checkpoint import KEY, ModelInfo, load_model
 from associative_embedding.detect import peak_table
 from associative_embedding.exported import SHAPE
+from associative_embedding.extras import need
 from associative_embedding.models.network import Network, final_maps
 from associative_embedding.output import atomic_write, write_json
 from associative_embedding.tasks.pose import PoseTask
@@ -76,9 +76,9 @@ def export_model(model: Path, target: str | None, form: Format, *, with_peaks: b
         ValueError: for a model that cannot be exported so, or a missing extra.
         OSError: when it cannot be written.
     """
-    converter = need("openvino", "openvino") if form == "openvino" else None
+    converter = need("openvino", "openvino", "exporting") if form == "openvino" else None
     if converter is None:
-        need("onnx", "onnx")
+        need("onnx", "onnx", "exporting")
     network, info = load_model(model)
     if with_peaks and (not isinstance(info.task, PoseTask) or info.enlarge > 1 or not info.tag_size):
         raise ValueError(f"{model}: peaks are of poses at the maps' own size; leave --with-peaks out")
@@ -149,7 +149,7 @@ def to_onnx(graph: MapsGraph, network: Network, path: Path, with_peaks: bool) ->
 
 
 def write_onnx(source: Path, path: Path, notes: dict[str, str]) -> list[Path]:
-    onnx = need("onnx", "onnx")
+    onnx = need("onnx", "onnx", "exporting")
     document = onnx.load(str(source))
     for key, text in notes.items():
         entry = document.metadata_props.add()
@@ -168,14 +168,3 @@ def write_openvino(converter: ModuleType, source: Path, path: Path, notes: dict[
     atomic_write(weights, made.with_suffix(".bin").read_bytes())
     atomic_write(path, made.read_bytes())
     return [path, weights]
-
-
-def need(module: str, extra: str) -> ModuleType:
-    """
-    Raises:
-        ValueError: naming the extra, when it is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise ValueError(f"exporting needs {module}: pip install 'associative-embedding[{extra}]'") from None

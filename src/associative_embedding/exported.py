@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from associative_embedding.checkpoint import KEY, ModelInfo
+from associative_embedding.extras import need
 from associative_embedding.types import Array, Maps, Peaks
 
 SUFFIXES = {".onnx": "onnx", ".xml": "openvino"}
@@ -84,10 +85,7 @@ def load_exported(path: Path, device: torch.device) -> tuple[ExportedNetwork, Mo
 
 def onnx_runtime(path: Path, device: torch.device) -> tuple[Run, dict[str, str]]:
     """A function that runs the graph, and its metadata."""
-    try:
-        import onnxruntime
-    except ImportError:
-        raise ValueError(f"{path}: needs ONNX Runtime: pip install 'associative-embedding[onnx]'") from None
+    onnxruntime = need("onnxruntime", "onnx", f"{path}:")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
@@ -103,10 +101,7 @@ def onnx_runtime(path: Path, device: torch.device) -> tuple[Run, dict[str, str]]
 
 def openvino_runtime(path: Path, device: torch.device) -> tuple[Run, dict[str, str]]:
     """The same by OpenVINO, which always computes on the CPU here."""
-    try:
-        import openvino
-    except ImportError:
-        raise ValueError(f"{path}: needs OpenVINO: pip install 'associative-embedding[openvino]'") from None
+    openvino = need("openvino", "openvino", f"{path}:")
     try:
         core = openvino.Core()
         model = core.read_model(str(path))

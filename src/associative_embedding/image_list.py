@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from associative_embedding.extras import need
 from associative_embedding.image_io import EXTENSIONS, find_images
-from associative_embedding.storage import is_remote, list_store, needs, one_line, open_store
+from associative_embedding.storage import is_remote, list_store, one_line, open_dataset
 
 COLUMN = "path"  # of a parquet file of paths
 
@@ -43,13 +44,9 @@ def paths_of_table(source: str) -> list[str]:
     Raises:
         ValueError: when there is no such column of texts, or no row.
     """
+    need("pyarrow", "ray", "--engine ray")
     try:
-        from pyarrow import dataset
-    except ImportError:
-        raise ValueError(needs("pyarrow")) from None
-    system, path = open_store(source)[:2] if is_remote(source) else (None, source)
-    try:
-        table = dataset.dataset(path, filesystem=system, format="parquet")
+        table = open_dataset(source)
         if COLUMN not in table.schema.names:
             raise ValueError(f"needs a column {COLUMN!r}, it has {', '.join(table.schema.names)}")
         paths: list[Any] = table.to_table(columns=[COLUMN])[COLUMN].to_pylist()

@@ -21,7 +21,7 @@ from associative_embedding.geometry import ImageGeometry, centred, round_up, war
 from associative_embedding.models.network import Network
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.tasks.single_pose import SinglePersonTask, highest
-from associative_embedding.types import Array, Instances, Maps, Peaks
+from associative_embedding.types import Array, Instances, Peaks
 
 MOST_CROPS = 32  # in one batch
 MOVED = 0.02  # keypoints that moved less, relative to the person's size, are not counted as moved
@@ -101,17 +101,15 @@ class Refiner:
     def _heatmap(self, crops: Array) -> Tensor:
         """``(N, K, h, w)`` of crops ``(N, H, W, 3)`` uint8."""
         x = torch.from_numpy(crops).permute(0, 3, 1, 2).to(self.network.device)
-        heatmap = heatmap_of(self.network(x))
+        heatmap = self._maps(x)
         if self.flip:
-            mirrored = heatmap_of(self.network(x.flip(-1)))
-            heatmap = (heatmap + mirrored.flip(-1)[:, self.flip_index]) / 2
+            heatmap = (heatmap + self._maps(x.flip(-1)).flip(-1)[:, self.flip_index]) / 2
         return heatmap
 
-
-def heatmap_of(outputs: list[Maps] | Peaks) -> Tensor:
-    if isinstance(outputs, Peaks):
-        raise ValueError("a single-person model has no peaks to group: export it without")
-    return outputs[-1].heatmap
+    def _maps(self, x: Tensor) -> Tensor:
+        outputs = self.network(x)
+        assert not isinstance(outputs, Peaks)  # which only models with tags are exported to give
+        return outputs[-1].heatmap
 
 
 def crop_geometry(image: Array, square: Array, size: int, stride: int) -> ImageGeometry:

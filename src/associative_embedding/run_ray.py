@@ -18,11 +18,12 @@ from typing import Any
 from tqdm import tqdm
 
 from associative_embedding.errors import UsageError
+from associative_embedding.extras import need
 from associative_embedding.image_list import list_images, shards, sorted_once
 from associative_embedding.output import say
 from associative_embedding.ray_job import Job, check_manifest, complete, part_name
 from associative_embedding.ray_worker import Worker
-from associative_embedding.storage import is_remote, names_in, needs, one_line, open_store
+from associative_embedding.storage import names_in, one_line, open_dataset
 
 RETRIES = 1  # of a shard whose worker died, in one pass: an image that kills workers must not do so for ever
 PASSES = 3  # of the shards that are left; while Ray has not noticed that a machine is gone, retries there fail at once
@@ -158,14 +159,11 @@ def modules() -> tuple[Any, Any]:
     """
     for name, value in (("RAY_USAGE_STATS_ENABLED", "0"), ("RAY_BACKEND_LOG_LEVEL", "fatal")):
         os.environ.setdefault(name, value)  # read at the import
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise ValueError(needs("Ray Data")) from None
+    data = need("ray.data", "ray", "--engine ray")
+    ray = need("ray", "ray", "--engine ray")
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # a traceback for each dead worker; shards are counted
-    return ray, ray.data
+    return ray, data
 
 
 @contextmanager
@@ -227,8 +225,6 @@ def finished(
 
 def count_failed(folder: str) -> int:
     """How many rows of all parquet files have an error; their statistics say so, rows are not read."""
-    from pyarrow import dataset
+    from pyarrow.dataset import field
 
-    system, path = open_store(folder)[:2] if is_remote(folder) else (None, folder)
-    rows = dataset.dataset(path, filesystem=system, format="parquet")
-    return int(rows.count_rows(filter=~dataset.field("error").is_null()))
+    return int(open_dataset(folder).count_rows(filter=~field("error").is_null()))

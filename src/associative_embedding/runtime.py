@@ -21,7 +21,7 @@ from associative_embedding.version import VERSION
 
 Runtime = Literal["auto", "torch", "onnx", "openvino"]
 NEEDS: dict[Format, tuple[str, ...]] = {"onnx": ("onnxruntime", "onnx"), "openvino": ("openvino",)}  # the fastest first
-KEPT = 20  # graphs in the cache
+KEPT_BYTES = 2 * 2**30  # of graphs in the cache; a large hourglass has half a gigabyte
 
 
 def load_network(path: Path, device: torch.device, runtime: Runtime) -> tuple[Network | ExportedNetwork, ModelInfo]:
@@ -92,8 +92,11 @@ def cache_folder() -> Path:
 
 
 def forget(folder: Path, suffix: str) -> None:
-    """Remove all but the graphs that were used last."""
+    """Remove what was not used for longest, beyond `KEPT_BYTES`; the graph used last stays, however large."""
     graphs = sorted(folder.glob(f"*{suffix}"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for graph in graphs[KEPT:]:
-        for file in folder.glob(f"{graph.stem}.*"):
+    total = 0
+    for number, graph in enumerate(graphs):
+        files = list(folder.glob(f"{graph.stem}.*"))
+        total += sum(file.stat().st_size for file in files)
+        for file in files if number and total > KEPT_BYTES else ():
             file.unlink(missing_ok=True)

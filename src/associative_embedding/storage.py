@@ -6,14 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from associative_embedding.extras import need
 from associative_embedding.output import atomic_write
 
 WEB = ("http://", "https://")
-
-
-def needs(package: str) -> str:
-    """What to do about a package that is missing."""
-    return f"--engine ray needs {package}: pip install 'associative-embedding[ray]'"
 
 
 def is_remote(path: str) -> bool:
@@ -27,12 +23,9 @@ def open_store(uri: str) -> tuple[Any, str, str]:
     pyarrow's own (s3, gs, hdfs, file), else fsspec's, when the package of that store is installed.
 
     Raises:
-        ValueError: for a scheme that nobody knows.
+        ValueError: for a scheme that nobody knows, or without pyarrow.
     """
-    try:
-        from pyarrow import fs
-    except ImportError:
-        raise ValueError(needs("pyarrow")) from None
+    fs = need("pyarrow.fs", "ray", "--engine ray")
     try:
         system, path = fs.FileSystem.from_uri(uri)
     except (ValueError, OSError) as error:
@@ -44,6 +37,18 @@ def open_store(uri: str) -> tuple[Any, str, str]:
             raise ValueError(f"{uri}: no such store ({' '.join(str(error).split())})") from None
         system = fs.PyFileSystem(fs.FSSpecHandler(inner))
     return system, path, uri[: len(uri) - len(path)] if uri.endswith(path) else uri.partition("://")[0] + "://"
+
+
+def open_dataset(path: str) -> Any:
+    """pyarrow's data set of a parquet file or of a folder of them, on this machine or in a store.
+
+    Raises:
+        ValueError: see `open_store`.
+        OSError: when it cannot be read.
+    """
+    dataset = need("pyarrow.dataset", "ray", "--engine ray")
+    system, path = open_store(path)[:2] if is_remote(path) else (None, path)
+    return dataset.dataset(path, filesystem=system, format="parquet")
 
 
 def read_bytes(uri: str, max_bytes: int) -> bytes:

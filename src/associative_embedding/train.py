@@ -25,7 +25,7 @@ import yaml
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from associative_embedding.checkpoint import ModelInfo, save_model
+from associative_embedding.checkpoint import MODEL_FILE, ModelInfo, save_model
 from associative_embedding.config import LossConfig, Recipe, TrainConfig
 from associative_embedding.device import choose_device
 from associative_embedding.interrupt import Interrupt
@@ -243,7 +243,7 @@ class Run:
 
     @property
     def model_file(self) -> Path:
-        return self.output / "model.safetensors"
+        return self.output / MODEL_FILE
 
     def due(self, every: int) -> bool:
         """Whether something that happens `every` so many steps (0 = never) happens now."""

@@ -18,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from associative_embedding.extras import need
 from associative_embedding.image_io import EXTENSIONS, read_image
 from associative_embedding.types import Array
 
@@ -238,12 +239,9 @@ def container_of(source: str) -> Any:
 def load_av() -> ModuleType:
     """
     Raises:
-        ImportError: naming the extra.
+        ValueError: naming the extra.
     """
-    try:
-        import av
-    except ImportError:
-        raise ValueError("videos need PyAV: pip install 'associative-embedding[video]'") from None
+    av = need("av", "video", "a video")
     av.logging.set_level(None)  # what fails is said once, by us
     return av
 

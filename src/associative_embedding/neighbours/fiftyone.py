@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from associative_embedding.neighbours.need import need
+from associative_embedding.extras import need
 from associative_embedding.types import Instances
 
 

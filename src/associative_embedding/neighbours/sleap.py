@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from associative_embedding.extras import need
 from associative_embedding.neighbours.labels import Picture, Point, Thing, to_coco
-from associative_embedding.neighbours.need import need
 from associative_embedding.neighbours.sleap_video import save_frame, video_of
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.types import Array

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.neighbours.need import need
+from associative_embedding.extras import need
 from associative_embedding.types import Array, Instances
 
 
