@@ -16,13 +16,14 @@ from associative_embedding.cli import main
 from associative_embedding.compare import ablation, bottleneck
 from associative_embedding.config import SourceConfig
 from associative_embedding.data.coco import CocoKeypoints
-from associative_embedding.evaluate import look
-from associative_embedding.geometry import ImageGeometry
+from associative_embedding.evaluate import Given, look, tags_of_truth
+from associative_embedding.geometry import ImageGeometry, letterbox
+from associative_embedding.grouping import group_sequentially
 from associative_embedding.metrics.oks import KEYPOINT_METRICS, evaluate_crowdpose
 from associative_embedding.predict import Predictor
 from associative_embedding.protocols import PROTOCOLS, build_protocol
 from associative_embedding.trial import evaluate_trial, open_trial
-from associative_embedding.types import Array, Maps
+from associative_embedding.types import Array, Detections, Maps, Sample
 from tiny import FIGURE, TINY_DECODE, tiny_data, tiny_info, tiny_model, tiny_network
 
 RATES = ["keypoints_grouped_right", "people_grouped_right"]
@@ -61,9 +62,10 @@ def test_the_rows_of_table_4() -> None:
 
 
 def test_the_rows_of_the_bottleneck() -> None:
-    assert [(v.scales, v.flip, v.refine, v.truth_detections) for v in bottleneck([1, 0.5], True, "r")] == [
-        ((1, 0.5), True, "r", False),
-        ((1, 0.5), True, None, True),
+    assert [(v.scales, v.flip, v.refine, v.given) for v in bottleneck([1, 0.5], True, "r")] == [
+        ((1, 0.5), True, "r", "nothing"),
+        ((1, 0.5), True, None, "detections"),
+        ((1, 0.5), True, None, "tags"),
     ]
     assert bottleneck(None, False)[0].scales is None
 
@@ -130,7 +132,7 @@ class Tagger(Predictor):
         return Maps(torch.zeros_like(maps.heatmap), tag), geometry
 
 
-def tagged(source: SourceConfig, spread: float, truth_detections: bool) -> Any:
+def tagged(source: SourceConfig, spread: float, given: Given) -> Any:
     predictor = Tagger(spread)
     trial = open_trial(str(source.annotations), source.images, FIGURE)
     kept = CocoKeypoints.__getitem__
@@ -142,19 +144,19 @@ def tagged(source: SourceConfig, spread: float, truth_detections: bool) -> Any:
             return sample
 
     trial.data.__class__ = Watched
-    return evaluate_trial(predictor, trial, truth_detections=truth_detections)[0]
+    return evaluate_trial(predictor, trial, given=given)[0]
 
 
 def test_true_detections_with_right_tags_are_perfect(source: SourceConfig) -> None:
     """Each keypoint where it is annotated, not where its map pixel is; and a heatmap of zeros does not matter."""
-    found = tagged(source, 1.0, truth_detections=True)
+    found = tagged(source, 1.0, given="detections")
     assert found["AP"] == found["AR75"] == pytest.approx(1)
     assert found["people_grouped_right"] == 1
-    assert tagged(source, 1.0, truth_detections=False)["AP"] == 0
+    assert tagged(source, 1.0, given="nothing")["AP"] == 0
 
 
 def test_true_detections_with_equal_tags_are_mixed_up(source: SourceConfig) -> None:
-    found = tagged(source, 0.0, truth_detections=True)
+    found = tagged(source, 0.0, given="detections")
     assert found["AP"] < 0.9
     assert found["people_grouped_right"] < 0.9
 
@@ -164,11 +166,28 @@ def test_true_detections_are_all_of_the_people(model: str, source: SourceConfig)
     trial = open_trial(str(source.annotations), source.images, FIGURE)
     predictor = compare.load(model).with_decode(min_keypoints=0, duplicate_oks=1.0)
     sample = trial.data[0]
-    instances, _ = look(predictor, sample, True)
+    instances, _ = look(predictor, sample, "detections")
     found = instances.keypoints[instances.keypoints[:, :, 2] > 0][:, :2]
     truth = sample.keypoints[sample.keypoints[:, :, 2] > 0][:, :2]
     assert (instances.keypoints[:, :, 2][instances.keypoints[:, :, 2] > 0] == 1).all()
     np.testing.assert_allclose(*(a[np.lexsort(a.T)] for a in (found, truth)), atol=1e-3)
+
+
+def test_true_tags_are_those_of_the_nearest_person() -> None:
+    """Two people, the first without an ear; a detection far from all is of nobody, and nobody is two of them."""
+    geometry = letterbox((100, 100), 100, multiple=4, stride=4)
+    keypoints = np.zeros((2, len(FIGURE), 3), dtype=np.float32)
+    keypoints[0, :2], keypoints[1, :2] = [[20, 20, 2], [24, 20, 0]], [[60, 20, 2], [64, 20, 1]]
+    sample = Sample(np.zeros((100, 100, 3), np.uint8), keypoints, np.full(2, 900.0), np.ones(len(FIGURE), bool))
+    xy = geometry.to_map(np.array([[58.0, 21], [21, 20], [24, 20], [63, 20], [5, 90], [95, 90]]))
+    channel = np.array([0, 0, 1, 1, 0, 1])
+    detections = Detections(np.ones(6), np.zeros((6, 3)), xy, channel)
+    found = tags_of_truth(detections, channel, geometry, sample, FIGURE.sigmas)
+    groups = group_sequentially(found, tag_threshold=1.0).group
+    assert groups[0] == groups[3]
+    assert len(set(groups.tolist())) == 5  # each of the others is alone, the ear of the first person too
+    alone = replace(sample, keypoints=keypoints[:0], area=np.zeros(0))
+    assert len(set(tags_of_truth(detections, channel, geometry, alone, FIGURE.sigmas).tag[:, 0])) == 6
 
 
 # --- protocols

@@ -19,14 +19,19 @@ from associative_embedding.checkpoint import start_from
 from associative_embedding.cli import main
 from associative_embedding.convert import convert
 from associative_embedding.models.efficientnet_lite import EfficientNetLite0
+from associative_embedding.models.mobilenet_v2 import MobileNetV2, widened
 from associative_embedding.models.zoo import build_network
 from associative_embedding.movenet import ENCODER, LAYERS, encoder_layers
 from associative_embedding.types import Array
 
 
-def movenet_weights() -> dict[str, Array]:
-    """Random weights under the graph's names, in TensorFlow's layouts, with the shapes of our network."""
-    body = build_network("mobilenet_v2", 17, 1, {}).body
+def movenet_weights(backbone: str = "mobilenet_v2", number: int = 4) -> dict[str, Array]:
+    """Random weights under the graph's names, in TensorFlow's layouts, with the shapes of our network.
+
+    Args:
+        number: of the heatmap head among all heads; what the graph's layers are called depends on it.
+    """
+    body = build_network(backbone, 17, 1, {}).body
     rng = np.random.default_rng(0)
 
     def draw(shape: tuple[int, ...]) -> Array:
@@ -45,7 +50,7 @@ def movenet_weights() -> dict[str, Array]:
         weights[f"{name}_bn_offset"] = draw(tuple(layer.bias.shape))
     for ours, theirs in LAYERS.items():
         layer = body.get_submodule(ours)
-        name = f"StatefulPartitionedCall/{theirs}"
+        name = f"StatefulPartitionedCall/{theirs.replace('*', str(number))}"
         if isinstance(layer, nn.Conv2d):
             weights[f"{name}/Conv2D/ReadVariableOp"] = draw(tensorflow(layer.weight, depthwise=False))
             weights[f"{name}/BiasAdd/ReadVariableOp"] = draw(tuple(layer.bias.shape))
@@ -57,7 +62,8 @@ def movenet_weights() -> dict[str, Array]:
         weights[f"{inner}_bn_offset" if pyramid else f"{name}/BiasAdd/ReadVariableOp"] = draw(
             tuple(layer[1].bias.shape)
         )
-    weights["StatefulPartitionedCall/center_0/const"] = draw((3,))  # of another head
+    another = "StatefulPartitionedCall/kpt_offset_0/conv2d_9"
+    weights |= {f"{another}/Conv2D/ReadVariableOp": draw((3,)), f"{another}/BiasAdd/ReadVariableOp": draw((3,))}
     return weights
 
 
@@ -90,6 +96,21 @@ def test_movenet_fills_the_encoder_and_the_heatmap_branch(movenet: Path, tmp_pat
     fresh = start_from(network, tmp_path / "new" / "m.safetensors")
     assert fresh
     assert all(name.startswith(("body.tag_pyramid", "body.tag_head")) for name in fresh)
+
+
+@pytest.mark.parametrize(("backbone", "number"), [("mobilenet_v2_150", 6), ("mobilenet_v2_175", 4)])
+def test_the_wider_movenets_fill_wider_encoders(tmp_path: Path, backbone: str, number: int) -> None:
+    """MultiPose, whose heatmap head comes after those of its boxes, and Thunder."""
+    output = convert(str(write_tfjs(tmp_path, movenet_weights(backbone, number))), "movenet", str(tmp_path / "m.st"))
+    fresh = start_from(build_network(backbone, 17, 2, {}), output)
+    assert all(name.startswith(("body.tag_pyramid", "body.tag_head")) for name in fresh)
+
+
+def test_a_width_rounds_channels_to_eights() -> None:
+    """Section 4 of MobileNetV2, as its reference does; the shapes are those of MoveNet MultiPose and Thunder."""
+    assert MobileNetV2(1.5).channels == (24, 40, 48, 96, 1280)
+    assert MobileNetV2(1.75).channels == (32, 40, 56, 112, 1280)
+    assert [widened(c, 0.1) for c in (16, 320)] == [8, 32]
 
 
 @torch.inference_mode()
@@ -190,7 +211,7 @@ def break_movenet(path: Path, how: str) -> None:
         ("missing", "movenet-1.bin are missing"),
         ("not json", "not a TensorFlow.js graph model"),
         ("other json", "not a TensorFlow.js graph model"),
-        ("other model", "is this MoveNet Lightning?"),
+        ("other model", "is this a MoveNet?"),
         ("no shape", "not a TensorFlow.js graph model"),
         ("quantised", "is stored as uint8, which is not supported"),
     ],

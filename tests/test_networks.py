@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 import torch
@@ -12,26 +13,23 @@ from associative_embedding.models.pyramid import Pyramid
 from associative_embedding.models.zoo import BACKBONES, build_network
 from tiny import FIGURE, HOURGLASS, tiny_info, tiny_network
 
-BODIES = {
-    "EfficientNetLite0": "efficientnet_lite0",
-    "HRNet": "hrnet_w32",
-    "HigherHRNet": "higherhrnet_w32",
-    "MobileNetV2": "mobilenet_v2",
-    "StackedHourglass": "hourglass",
-}
 NARROW = {"width": 4}
 OPTIONS: dict[str, dict[str, Any]] = {
     "hourglass": HOURGLASS,
     **{name: NARROW for name in BACKBONES if "hrnet" in name},
 }
-OUTPUTS = {"hourglass": [(4, 3), (4, 3)], "higherhrnet_w32": [(4, 3), (2, 0)]}  # stride and tag size of each
+TWO = [(4, 3), (2, 0)]
+OUTPUTS = {"hourglass": [(4, 3), (4, 3)], "higherhrnet_w32": TWO, "higherhrnet_w48": TWO}  # stride, tag size of each
 K = len(FIGURE)
+DESCRIPTIONS: WeakKeyDictionary[Network, str] = WeakKeyDictionary()  # network -> its backbone
 
 
 @pytest.fixture(scope="module", params=sorted(BACKBONES))
 def network(request: pytest.FixtureRequest) -> Network:
     torch.manual_seed(0)
-    return build_network(request.param, K, 3, OPTIONS.get(request.param, {})).eval()
+    built = build_network(request.param, K, 3, OPTIONS.get(request.param, {})).eval()
+    DESCRIPTIONS[built] = request.param
+    return built
 
 
 def picture(height: int, width: int, batch: int = 1) -> torch.Tensor:
@@ -81,7 +79,7 @@ def test_channels_last_weights_compute_the_same(network: Network) -> None:
 
 
 def description(network: Network) -> tuple[str, int, int, dict[str, Any]]:
-    backbone = BODIES[type(getattr(network.body, "encoder", network.body)).__name__]
+    backbone = DESCRIPTIONS[network]
     return backbone, K, 3, OPTIONS.get(backbone, {})
 
 

@@ -106,7 +106,7 @@ def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
     add("--protocol", type=rules, default=None, help="by whose rules to score (default: coco, voc for a VOC tree)")
     add("--groups", type=str, default=None, help="mpii_groups_v12.mat (default: all people of an image are one group)")
     add("--ablation", action="store_true", help="a table: one scale, and several with the mirror image")
-    add("--truth_detections", "--truth-detections", action="store_true", help="a table: also group true detections")
+    add("--truth_detections", "--truth-detections", action="store_true", help="a table: true detections, true tags")
     add("--track", action="store_true", help="of a video whose annotations have track_id: link its frames, three ways")
     add("--link", type=dict, default=None, help="settings of --track that replace the model's, '{max_gap: 30}'")
     add("--every", type=int, default=1, help="of --track: look at every so many-th frame")
@@ -121,7 +121,7 @@ def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
 def build_convert(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
     sources = Literal["pose-ae", "higherhrnet", "mmpose", "movenet", "efficientnet-lite0"]
-    add("file", type=str, help="a checkpoint (.pth, .pth.tar), or movenet-lightning.json")
+    add("file", type=str, help="a checkpoint (.pth, .pth.tar), or the json of a MoveNet")
     add("--from", type=sources, required=True, help="whose weights they are; the last two are encoders to start from")
     add("--output", type=str, default=None, help="default: FILE's name in this folder, .safetensors")
     add("--skeleton", type=str, default=None, help="of a checkpoint (default: coco-17, or crowdpose-14 for 14 types)")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from associative_embedding.evaluate import pose_task
+from associative_embedding.evaluate import Given, pose_task
 from associative_embedding.metrics.coco_eval import Metrics
 from associative_embedding.metrics.mpii_json import LEFT_OUT
 from associative_embedding.output import check_writable, say, write_json
@@ -25,14 +25,14 @@ class Variant:
         scales: of the input; None = the model's own.
         flip: also run the mirror image.
         refine: a model file to refine the people with, or None.
-        truth_detections: see `evaluate.look`.
+        given: of the truth, see `evaluate.look`.
     """
 
     name: str
     scales: tuple[float, ...] | None = None
     flip: bool = False
     refine: str | None = None
-    truth_detections: bool = False
+    given: Given = "nothing"
 
 
 def ablation(scales: Sequence[float], refine: str | None = None) -> tuple[Variant, ...]:
@@ -60,11 +60,12 @@ def ablation(scales: Sequence[float], refine: str | None = None) -> tuple[Varian
 
 
 def bottleneck(scales: Sequence[float] | None, flip: bool, refine: str | None = None) -> tuple[Variant, ...]:
-    """Detections and grouping predicted, and grouping alone (the end of the paper's section 4.1)."""
+    """Detections and grouping predicted, grouping alone (the end of the paper's section 4.1), and detections alone."""
     own = tuple(scales) if scales else None
     return (
         Variant("predicted detections", own, flip, refine),
-        Variant("true detections, predicted tags", own, flip, truth_detections=True),
+        Variant("true detections, predicted tags", own, flip, given="detections"),
+        Variant("predicted detections, true tags", own, flip, given="tags"),
     )
 
 
@@ -116,7 +117,7 @@ def compare_files(
         options = {"device": device, "input_size": input_size, "runtime": runtime}
         predictor = run_as(variant, model, decode or {}, **options)
         settings[variant.name] = {**asdict(variant), **describe(predictor, trial)}
-        metrics, changed = evaluate_trial(predictor, trial, truth_detections=variant.truth_detections)
+        metrics, changed = evaluate_trial(predictor, trial, given=variant.given)
         rows[variant.name] = metrics
         if variant.refine:
             settings[variant.name]["refined"] = asdict(changed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -26,6 +26,10 @@ from associative_embedding.skeleton import load_skeleton
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.truth import truth_of_source
 from associative_embedding.types import Array, Detections, Instances, Maps, Sample
+
+Given = Literal["nothing", "detections", "tags"]  # what of the truth is given in place of what is predicted
+NEAR_OKS = 0.1  # a detection with less, 2.1 (2 sigma) from the keypoint and further, is of nobody
+FAR_APART = 1e4  # more than any tag threshold
 
 
 def tags_at_truth(maps: Maps, geometry: ImageGeometry, keypoints: Array, order: Array) -> tuple[Detections, Array]:
@@ -79,11 +83,40 @@ def group_truth(
     return decoded.instances, right_grouping(assigned, labelled)
 
 
-def look(predictor: Predictor, sample: Sample, truth_detections: bool = False) -> tuple[Instances, RightGrouping]:
+def tags_of_truth(
+    detections: Detections, channel: Array, geometry: ImageGeometry, sample: Sample, sigmas: Array
+) -> Detections:
+    """Detections whose tags are the people of the truth, as perfect tags would give them; D = 1.
+
+    A detection is of the person whose keypoint of its type is nearest in units of the OKS, if that keypoint's own term
+    of the OKS is at least `NEAR_OKS`; all others are of nobody and get tags of their own.
+    """
+    tag = -1.0 - np.arange(len(detections))
+    if len(sample.keypoints):
+        xy = geometry.to_image(detections.xy)
+        truth = sample.keypoints[:, channel].astype(np.float64)  # (N, M, 3)
+        squared = np.square(truth[:, :, :2] - xy).sum(axis=2)
+        term = np.exp(-squared / (8 * np.square(sigmas[channel]) * np.maximum(1.0, sample.area[:, None])))
+        term[truth[:, :, 2] == 0] = 0
+        tag = np.where(term.max(axis=0) >= NEAR_OKS, term.argmax(axis=0), tag)
+    return replace(detections, tag=tag[:, None] * FAR_APART)
+
+
+def group_by_truth(task: PoseTask, maps: Maps, geometry: ImageGeometry, sample: Sample) -> Instances:
+    """The people of the predicted detections, grouped by the truth: what the heatmaps alone are worth.
+
+    The other half of `group_truth`. Nothing is filled in, as the maps have no true tags.
+    """
+    detections, channel = task.detect(maps)
+    detections = tags_of_truth(detections, channel, geometry, sample, task.skeleton.sigmas)
+    return task.people(detections, channel, None, geometry).instances
+
+
+def look(predictor: Predictor, sample: Sample, given: Given = "nothing") -> tuple[Instances, RightGrouping]:
     """The people found in one image, and how well the tags alone group its true keypoints.
 
     Args:
-        truth_detections: the people are those of `group_truth`.
+        given: "detections": the people are those of `group_truth`; "tags": of `group_by_truth`.
 
     Raises:
         ValueError: when the network's output is not finite.
@@ -92,7 +125,10 @@ def look(predictor: Predictor, sample: Sample, truth_detections: bool = False) -
     maps, geometry = predictor.maps(sample.image)
     try:
         grouped, counts = group_truth(task, maps, geometry, sample.keypoints)
-        return (grouped if truth_detections else task.decode(maps, geometry)), counts
+        if given == "detections":
+            return grouped, counts
+        decoded = task.decode(maps, geometry) if given == "nothing" else group_by_truth(task, maps, geometry, sample)
+        return decoded, counts
     except ValueError as error:
         raise ValueError(f"{sample.file_name}: {error}") from None
 

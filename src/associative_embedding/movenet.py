@@ -1,12 +1,13 @@
-"""Weights of Google's MoveNet Lightning (Apache-2.0), read from its TensorFlow.js graph model.
+"""Weights of Google's MoveNet Lightning, MultiPose and Thunder (Apache-2.0), read from TensorFlow.js graph models.
 
-The graph is a MobileNetV2 with a feature pyramid to stride 4 and four heads, one of which is a 17-channel keypoint
-heatmap; that part loads exactly into a `PyramidNetwork` over `MobileNetV2`. The importer is needed to train, never to
-predict.
+Each graph is a MobileNetV2 of some width with a feature pyramid to stride 4 and four to six heads, one of which is a
+17-channel keypoint heatmap; that part loads exactly into a `PyramidNetwork` over `MobileNetV2`. The importer is needed
+to train, never to predict.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import math
 from pathlib import Path
@@ -20,7 +21,7 @@ from associative_embedding.types import Array
 
 DTYPES = {"float32": np.float32, "float16": np.float16, "int32": np.int32, "uint8": np.uint8}
 ENCODER = "model_1/model/"
-# our module <- the graph's layer, for everything outside of the encoder
+# our module <- the graph's layer, for everything outside of the encoder; the heads are numbered by how many there are
 LAYERS = {
     "heatmap_pyramid.top": "model_1/conv2d",
     "heatmap_pyramid.lateral.2": "model_1/conv2d_1",
@@ -29,8 +30,8 @@ LAYERS = {
     "heatmap_pyramid.smooth.2": "model_1/separable_conv2d",
     "heatmap_pyramid.smooth.1": "model_1/separable_conv2d_1",
     "heatmap_pyramid.smooth.0": "model_1/separable_conv2d_2",
-    "heatmap_head.0": "kpt_heatmap_0/separable_conv2d_4",
-    "heatmap_head.1": "kpt_heatmap_0/conv2d_5",
+    "heatmap_head.0": "kpt_heatmap_0/separable_conv2d_*",
+    "heatmap_head.1": "kpt_heatmap_0/conv2d_*",
 }
 
 
@@ -84,9 +85,9 @@ def movenet_state(path: str | Path) -> dict[str, Tensor]:
     weights = read_tfjs(path)
 
     def find(ending: str) -> Array:
-        names = [name for name in weights if name.endswith("/" + ending)]
+        names = fnmatch.filter(weights, f"*/{ending}")
         if len(names) != 1:
-            raise ValueError(f"{path}: {len(names)} weights end in {ending}; is this MoveNet Lightning?")
+            raise ValueError(f"{path}: {len(names)} weights end in {ending}; is this a MoveNet?")
         return weights[names[0]]
 
     state: dict[str, Any] = {}

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from associative_embedding.data.coco import CocoKeypoints, held_out
 from associative_embedding.data.images import ImageFolder
-from associative_embedding.evaluate import all_numbers, coco_results, look, look_again
+from associative_embedding.evaluate import Given, all_numbers, coco_results, look, look_again
 from associative_embedding.metrics.coco_eval import Metrics
 from associative_embedding.metrics.grouping import RightGrouping
 from associative_embedding.output import Periodic, write_json
@@ -97,14 +97,14 @@ def evaluate_trial(
     predictor: Predictor,
     trial: Trial,
     *,
-    truth_detections: bool = False,
+    given: Given = "nothing",
     results_path: str | None = None,
     announce: Callable[[Metrics], None] = lambda metrics: None,
 ) -> tuple[Metrics, Changes]:
     """The protocol's numbers and the rates of right grouping, see `all_numbers`; and what refinement changed.
 
     Args:
-        truth_detections: see `look`.
+        given: of the truth, see `look`.
         results_path: COCO results are written here, now and then while it works.
         announce: told the numbers before anything else is written.
 
@@ -116,8 +116,8 @@ def evaluate_trial(
     with keeping(results, results_path, len(trial.data)) as done:
         for i in tqdm(range(len(trial.data)), disable=None, desc="evaluate", unit="image"):
             sample = trial.data[i]
-            instances, counts = look(predictor, sample, truth_detections)
-            if not truth_detections:
+            instances, counts = look(predictor, sample, given)
+            if given == "nothing":
                 instances, here = look_again(predictor, sample, instances)
                 changed += here
             results += coco_results([(sample.image_id, instances)], category_id=trial.category_id, order=trial.order)

@@ -1,4 +1,4 @@
-"""MobileNetV2 (Sandler et al., CVPR 2018) as an encoder, laid out like the one inside MoveNet Lightning.
+"""MobileNetV2 (Sandler et al., CVPR 2018) as an encoder, laid out like the one inside Google's MoveNet.
 
 There is no batch norm: MoveNet's published weights have it folded into the convolutions, and a folded network is both
 what ships and what is trained on (the statistics are frozen by construction). Stride-2 convolutions pad one pixel right
@@ -12,6 +12,11 @@ from torch.nn import functional as F
 
 # (expansion, output channels, blocks, stride of the first block)
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+
+
+def widened(channels: int, width: float) -> int:
+    """The nearest multiple of 8 to `width` times as many channels; halves go up."""
+    return max(8, int(channels * width + 4) // 8 * 8)
 
 
 class Conv(nn.Sequential):
@@ -46,25 +51,30 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """``(B, 3, H, W)`` normalised image -> features at strides 2, 4, 8, 16, 32 (16, 24, 32, 64 and 1280 channels)."""
+    """``(B, 3, H, W)`` normalised image -> features at strides 2, 4, 8, 16, 32 (16, 24, 32, 64 and 1280 channels).
 
-    channels = (16, 24, 32, 64, 1280)
+    Args:
+        width: factor of all channels but the last (section 4); MoveNet Lightning has 1, MultiPose 1.5, Thunder 1.75.
+    """
+
     strides = (2, 4, 8, 16, 32)
     mean = (127.5, 127.5, 127.5)
     std = (127.5, 127.5, 127.5)
 
-    def __init__(self) -> None:
+    def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        self.stem = Conv(3, 32, 3, stride=2)
+        inputs = widened(32, width)
+        self.stem = Conv(3, inputs, 3, stride=2)
         blocks: list[nn.Module] = []
-        inputs = 32
-        for expansion, outputs, count, stride in STAGES:
+        for expansion, channels, count, stride in STAGES:
+            outputs = widened(channels, width)
             for i in range(count):
                 blocks.append(InvertedResidual(inputs, outputs, expansion=expansion, stride=stride if i == 0 else 1))
                 inputs = outputs
         self.blocks = nn.ModuleList(blocks)
         self.last = Conv(inputs, 1280)
         self.taps = (0, 2, 5, 9)  # the last block of 16, 24, 32 and 64 channels
+        self.channels = (*(widened(c, width) for c in (16, 24, 32, 64)), 1280)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         features = []

@@ -26,6 +26,8 @@ BACKBONES: dict[str, tuple[Callable[..., nn.Module], *tuple[Callable[[], nn.Modu
     "hrnet_w32": (partial(HRNet, width=32),),
     "hrnet_w48": (partial(HRNet, width=48),),
     "mobilenet_v2": (PyramidNetwork, MobileNetV2),
+    "mobilenet_v2_150": (PyramidNetwork, partial(MobileNetV2, width=1.5)),
+    "mobilenet_v2_175": (PyramidNetwork, partial(MobileNetV2, width=1.75)),
 }
 
 
