@@ -24,7 +24,6 @@ with atheris.instrument_imports(include=["associative_embedding"]):
     from PIL import Image
 
     from associative_embedding.checkpoint import ModelInfo, read_weights
-    from associative_embedding.config import DecodeConfig, MaskDecodeConfig
     from associative_embedding.data.coco import CocoKeypoints
     from associative_embedding.data.coco_masks import CocoMasks
     from associative_embedding.foreign import load_foreign
@@ -34,6 +33,7 @@ with atheris.instrument_imports(include=["associative_embedding"]):
     from associative_embedding.matlab import read_matlab
     from associative_embedding.recipe_file import check_recipe
     from associative_embedding.rle import decode_runs
+    from associative_embedding.settings import DecodeConfig, MaskDecodeConfig
     from associative_embedding.skeleton import COCO_17, Skeleton
     from associative_embedding.tasks.pose import PoseTask
     from associative_embedding.tasks.segmentation import SegmentationTask

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from associative_embedding.config import DecodeConfig
 from associative_embedding.geometry import letterbox
+from associative_embedding.settings import DecodeConfig
 from associative_embedding.skeleton import COCO_17
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.types import Array, Instances, Maps

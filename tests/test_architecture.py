@@ -16,7 +16,7 @@ import associative_embedding as package
 SOURCE = Path(package.__file__).parent
 NAME = package.__name__
 LAYERS = [
-    "version errors extras types skeleton geometry masks rle config device ahead",
+    "version errors extras types skeleton geometry masks rle ranges settings config device ahead",
     "losses host detect grouping modes linking smoothing views tiles",
     "models data metrics strokes draw draw_masks draw_tags image_io "
     "coco_json matlab download output movenet video_io video_results window "
@@ -114,6 +114,14 @@ def test_no_cycles() -> None:
 def test_the_idea_knows_only_the_nouns(module: str) -> None:
     """Losses, detection and grouping know nothing of keypoints, skeletons or settings."""
     assert {imported for imported, _ in IMPORTS[module]} - {"host"} == {"types"}
+
+
+@pytest.mark.parametrize("name", ["tasks", "models", "checkpoint", "linking", "predict", "refine", "server", "export"])
+def test_using_a_model_needs_no_recipe(name: str) -> None:
+    """What a model does is said by its own settings."""
+    users = [module for module in IMPORTS if module.split(".")[0] == name]
+    assert users
+    assert [module for module in users if "config" in {imported for imported, _ in IMPORTS[module]}] == []
 
 
 def run(code: str) -> str:

@@ -20,8 +20,8 @@ from associative_embedding.checkpoint import (
     save_model,
     start_from,
 )
-from associative_embedding.config import DecodeConfig
 from associative_embedding.predict import load
+from associative_embedding.settings import DecodeConfig
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.tasks.pose import PoseTask
 from tiny import FIGURE, tiny_info, tiny_network

@@ -14,10 +14,10 @@ import torch
 from associative_embedding import load
 from associative_embedding.checkpoint import load_model
 from associative_embedding.cli import main
-from associative_embedding.config import DecodeConfig, MaskDecodeConfig
 from associative_embedding.detect import SCORE, detect, peak_table, to_detections
 from associative_embedding.exported import ExportedNetwork, load_exported
 from associative_embedding.models.network import final_maps
+from associative_embedding.settings import DecodeConfig, MaskDecodeConfig
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.tasks.segmentation import SegmentationTask
 from associative_embedding.types import Peaks

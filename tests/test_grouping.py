@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.config import DecodeConfig
 from associative_embedding.grouping import (
     ASSIGNMENT,
     MATCHING,
@@ -21,6 +20,7 @@ from associative_embedding.grouping import (
     match,
     tag_distance,
 )
+from associative_embedding.settings import DecodeConfig
 from associative_embedding.types import Array, Detections
 
 

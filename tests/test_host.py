@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from associative_embedding import host
-from associative_embedding.config import DecodeConfig
 from associative_embedding.detect import device_table, host_table, subpixel
 from associative_embedding.geometry import letterbox
+from associative_embedding.settings import DecodeConfig
 from associative_embedding.skeleton import COCO_17
 from associative_embedding.tasks import pose_fill
 from associative_embedding.tasks.pose import PoseTask

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.config import LinkConfig
 from associative_embedding.linking import Tracker
+from associative_embedding.settings import LinkConfig
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.types import Array, Instances
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from associative_embedding.config import DecodeConfig
 from associative_embedding.detect import subpixel
 from associative_embedding.geometry import ImageGeometry, letterbox
 from associative_embedding.grouping import Norm
+from associative_embedding.settings import DecodeConfig
 from associative_embedding.skeleton import COCO_17, MPII_16, Skeleton
 from associative_embedding.tasks.pose import PoseTask, assemble, distinct, person_score
 from associative_embedding.tasks.pose_fill import FILLING, FillRule, fill_missing

@@ -19,7 +19,6 @@ from scipy import ndimage
 
 from associative_embedding import run_predict
 from associative_embedding.cli import main
-from associative_embedding.config import DecodeConfig
 from associative_embedding.draw_masks import mask_colours
 from associative_embedding.geometry import ImageGeometry
 from associative_embedding.image_io import read_image
@@ -27,6 +26,7 @@ from associative_embedding.masks import Masks
 from associative_embedding.output import labels_name
 from associative_embedding.predict import Predictor
 from associative_embedding.rle import decode_runs
+from associative_embedding.settings import DecodeConfig
 from associative_embedding.tasks.task import Decoded
 from associative_embedding.types import Array, Detections, Groups, Instances, Maps
 from associative_embedding.views import View

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from associative_embedding.config import DecodeConfig
 from associative_embedding.grouping import MATCHING, tag_distance
+from associative_embedding.settings import DecodeConfig
 from associative_embedding.skeleton import COCO_17
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.tasks.pose_fill import fill_missing

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from associative_embedding.cli import main
-from associative_embedding.config import RefineConfig, SourceConfig
+from associative_embedding.config import SourceConfig
 from associative_embedding.models.network import Network
 from associative_embedding.predict import Predictor, load
 from associative_embedding.refine import Changes, Refiner, believe, changes
+from associative_embedding.settings import RefineConfig
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.tasks.pose_target import draw_gaussians
 from associative_embedding.tasks.single_pose import SinglePersonTask

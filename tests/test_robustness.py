@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from associative_embedding import load
-from associative_embedding.config import DecodeConfig, MaskDecodeConfig
 from associative_embedding.geometry import letterbox
 from associative_embedding.losses import pixel_tag_loss, tag_loss
 from associative_embedding.predict import WEIGHTS, model_path
+from associative_embedding.settings import DecodeConfig, MaskDecodeConfig
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.tasks.segmentation import SegmentationTask

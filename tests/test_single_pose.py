@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from associative_embedding.checkpoint import ModelInfo, load_model, start_from
-from associative_embedding.config import LossConfig, NetworkConfig, Recipe, RefineConfig, SourceConfig
+from associative_embedding.config import LossConfig, NetworkConfig, Recipe, SourceConfig
 from associative_embedding.data.augment import augment
 from associative_embedding.data.coco import CocoKeypoints
 from associative_embedding.data.people import PersonCrops, crop_squares
@@ -22,6 +22,7 @@ from associative_embedding.evaluate import build_validation
 from associative_embedding.geometry import letterbox
 from associative_embedding.models.zoo import build_network
 from associative_embedding.predict import Predictor
+from associative_embedding.settings import RefineConfig
 from associative_embedding.tasks.pose_target import draw_gaussians
 from associative_embedding.tasks.single_pose import SinglePersonTask, highest
 from associative_embedding.train import train

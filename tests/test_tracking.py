@@ -13,13 +13,14 @@ import torch
 
 from associative_embedding.checkpoint import load_model
 from associative_embedding.cli import main
-from associative_embedding.config import Augment, LinkConfig, Recipe, SourceConfig
+from associative_embedding.config import Augment, Recipe, SourceConfig
 from associative_embedding.data.augment import augment
 from associative_embedding.data.coco import CocoKeypoints
 from associative_embedding.data.frames import FramePairs
 from associative_embedding.data.moving import write_moving_dataset
 from associative_embedding.data.split import split_coco
 from associative_embedding.losses import tag_loss
+from associative_embedding.settings import LinkConfig
 from associative_embedding.tasks.target import join_samples
 from associative_embedding.tasks.tracking import TrackingTask
 from associative_embedding.track_trial import Seen, keypoint_numbers, track_numbers

@@ -15,7 +15,6 @@ from associative_embedding.config import (
     DataConfig,
     LossConfig,
     MaskConfig,
-    MaskDecodeConfig,
     NetworkConfig,
     Recipe,
     SourceConfig,
@@ -25,6 +24,7 @@ from associative_embedding.evaluate import build_validation
 from associative_embedding.masks import Masks
 from associative_embedding.predict import Predictor, load
 from associative_embedding.run_predict import predict_sources
+from associative_embedding.settings import MaskDecodeConfig
 from associative_embedding.train import train
 from tiny import STILL
 

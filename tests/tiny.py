@@ -12,7 +12,6 @@ from associative_embedding.checkpoint import ModelInfo, save_model
 from associative_embedding.config import (
     Augment,
     DataConfig,
-    DecodeConfig,
     LossConfig,
     NetworkConfig,
     Recipe,
@@ -21,6 +20,7 @@ from associative_embedding.config import (
 )
 from associative_embedding.data.synthetic import write_synthetic_dataset
 from associative_embedding.models.network import Network
+from associative_embedding.settings import DecodeConfig
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.tasks.pose import PoseTask
 

@@ -23,7 +23,7 @@ from associative_embedding.version import VERSION as __version__
 _HOME = {  # no name of a submodule: importing that one would put the module in its place
     "COCO_17": "skeleton",
     "CROWDPOSE_14": "skeleton",
-    "DecodeConfig": "config",
+    "DecodeConfig": "settings",
     "Detections": "types",
     "Groups": "types",
     "ImageGeometry": "geometry",

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from associative_embedding.config import LinkConfig
 from associative_embedding.grouping import group_sequentially
+from associative_embedding.settings import LinkConfig
 from associative_embedding.types import Array, Detections, Instances
 
 NO_TRACK = -1

@@ -87,7 +87,7 @@ class Predictor:
             raise ValueError(f"tag_scales must be some of the scales {self.scales}, not {self.tag_scales}")
 
     def with_decode(self, **settings: Any) -> Predictor:
-        """A copy with other decode settings (see `config.DecodeConfig`).
+        """A copy with other decode settings (see `settings.DecodeConfig`).
 
         Raises:
             ValueError: for a setting that does not exist, or a value of another type or out of range.

@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from associative_embedding.checkpoint import ModelInfo
-from associative_embedding.config import RefineConfig
 from associative_embedding.data.people import crop_squares
 from associative_embedding.exported import ExportedNetwork
 from associative_embedding.geometry import ImageGeometry, centred, round_up, warp
 from associative_embedding.models.network import Network
+from associative_embedding.settings import RefineConfig
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.tasks.single_pose import SinglePersonTask, highest
 from associative_embedding.types import Array, Instances, Peaks

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from associative_embedding.config import LinkConfig
 from associative_embedding.errors import UsageError
 from associative_embedding.linking import Tracker
 from associative_embedding.output import annotated_name, say
 from associative_embedding.predict import Predictor, load
 from associative_embedding.run_predict import report
+from associative_embedding.settings import LinkConfig
 from associative_embedding.smoothing import Smoother
 from associative_embedding.tasks.tracking import link_config
 from associative_embedding.types import Array, Instances

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 from tqdm import tqdm
 
-from associative_embedding.config import LinkConfig
 from associative_embedding.data.coco import CocoKeypoints
 from associative_embedding.evaluate import pose_task
 from associative_embedding.linking import Tracker
@@ -18,6 +17,7 @@ from associative_embedding.metrics.oks import format_table, oks
 from associative_embedding.metrics.tracks import THRESHOLD, TrackFrame, clear, hota, idf1, keypoint_clear
 from associative_embedding.output import check_writable, say, write_json
 from associative_embedding.predict import Predictor, load
+from associative_embedding.settings import LinkConfig
 from associative_embedding.tasks.tracking import link_config
 from associative_embedding.types import Array, Instances, Sample
 

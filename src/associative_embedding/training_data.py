@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from associative_embedding.config import DataConfig, Recipe, RefineConfig, SourceConfig
+from associative_embedding.config import DataConfig, Recipe, SourceConfig
 from associative_embedding.data.coco import CocoKeypoints, held_out
 from associative_embedding.data.coco_masks import CocoMasks, class_names
 from associative_embedding.data.frames import FramePairs
@@ -18,6 +18,7 @@ from associative_embedding.data.images import ImageFolder
 from associative_embedding.data.loader import Mixture, Samples, TrainingStream, batches
 from associative_embedding.data.people import PersonCrops
 from associative_embedding.data.voc import VOC_CLASSES, VocMasks
+from associative_embedding.settings import RefineConfig
 from associative_embedding.skeleton import Skeleton, load_skeleton
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.tasks.segmentation import SegmentationTask

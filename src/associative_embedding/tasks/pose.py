@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.config import DecodeConfig
 from associative_embedding.detect import SCORE, detect, to_detections
 from associative_embedding.geometry import ImageGeometry
 from associative_embedding.grouping import group_sequentially
+from associative_embedding.settings import DecodeConfig
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.tasks.pose_fill import fill_missing
 from associative_embedding.tasks.pose_target import encode_pose

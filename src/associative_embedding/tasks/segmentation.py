@@ -9,9 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from associative_embedding.config import MaskDecodeConfig
 from associative_embedding.geometry import ImageGeometry
 from associative_embedding.modes import group_by_modes
+from associative_embedding.settings import MaskDecodeConfig
 from associative_embedding.tasks.mask_target import encode_masks
 from associative_embedding.tasks.regions import clean, fill_labels, fill_reach, mean_inside, to_image
 from associative_embedding.tasks.target import ImageTarget

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from associative_embedding.config import RefineConfig
 from associative_embedding.detect import subpixel
 from associative_embedding.geometry import ImageGeometry
+from associative_embedding.settings import RefineConfig
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.tasks.pose_target import encode_pose
 from associative_embedding.tasks.target import ImageTarget

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from associative_embedding.config import DecodeConfig, LinkConfig
 from associative_embedding.errors import UsageError
+from associative_embedding.settings import DecodeConfig, LinkConfig
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.tasks.task import Task
