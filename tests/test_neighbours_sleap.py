@@ -12,6 +12,7 @@ import pytest
 
 from associative_embedding.neighbours.sleap import read_sleap
 from associative_embedding.skeleton import Skeleton
+from associative_embedding.types import Array
 
 h5py = pytest.importorskip("h5py", reason="needs the extra [sleap]")
 
@@ -106,9 +107,10 @@ def test_images_keep_their_names(tmp_path: Path) -> None:
     assert found["images"][0]["height"] == 60
 
 
-def test_frames_within_the_file_are_written(tmp_path: Path) -> None:
-    video = {"backend": {"filename": ".", "dataset": "video0/video"}, "source_video": VIDEO}
-    path = build(tmp_path / "a.pkg.slp", videos=(video,))
+def build_package(path: Path, source: str = "C:\\films\\two flies.mp4", dataset: str = "video0/video") -> Array:
+    """A file that holds its frame 5 as a PNG; its pixels."""
+    source_video = {"filename": source, "backend": VIDEO["backend"]}
+    build(path, videos=({"backend": {"filename": ".", "dataset": dataset}, "source_video": source_video},))
     picture = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
     with h5py.File(path, "a") as file:
         encoded = cv2.imencode(".png", picture)[1].ravel().view(np.int8)
@@ -116,8 +118,38 @@ def test_frames_within_the_file_are_written(tmp_path: Path) -> None:
         data[0] = encoded
         data.attrs["format"] = "png"
         file["video0/frame_numbers"] = [5]
-    found = read_sleap(path, tmp_path / "images")
+    return picture
+
+
+def test_frames_within_the_file_are_written(tmp_path: Path) -> None:
+    picture = build_package(tmp_path / "a.pkg.slp")
+    found = read_sleap(tmp_path / "a.pkg.slp", tmp_path / "images")
+    assert found["images"][0]["file_name"] == "two flies/000005.png"
     assert (cv2.imread(str(tmp_path / "images" / found["images"][0]["file_name"])) == picture).all()
+
+
+@pytest.mark.parametrize("source", ["..", "C:\\films\\..", "/films/..", ".", "/", "C:\\"])
+def test_frames_are_written_inside_of_the_folder(source: str, tmp_path: Path) -> None:
+    build_package(tmp_path / "a.pkg.slp", source)
+    read_sleap(tmp_path / "a.pkg.slp", tmp_path / "out" / "images")
+    written = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png")]
+    assert written == ["out/images/video/000005.png"]
+
+
+@pytest.mark.parametrize("linked", ["video0", "video0/video", "video0/frame_numbers"])
+@pytest.mark.parametrize("soft", [False, True])
+def test_frames_of_another_file_are_not_read(linked: str, soft: bool, tmp_path: Path) -> None:
+    """Neither at once nor by way of a link inside."""
+    build_package(tmp_path / "b.slp")
+    build_package(tmp_path / "a.slp")
+    with h5py.File(tmp_path / "a.slp", "a") as file:
+        del file[linked]
+        file["elsewhere" if soft else linked] = h5py.ExternalLink("b.slp", linked)
+        if soft:
+            file[linked] = h5py.SoftLink("/elsewhere")
+    with pytest.raises(ValueError, match=f"{linked} is not a table of the file itself"):
+        read_sleap(tmp_path / "a.slp", tmp_path / "images")
+    assert not list(tmp_path.rglob("*.png"))
 
 
 def test_broken_files_are_one_line(tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from associative_embedding.extras import need
+from associative_embedding.neighbours.hdf5 import own, table
 from associative_embedding.neighbours.labels import Picture, Point, Thing, to_coco
 from associative_embedding.neighbours.sleap_video import save_frame, video_of
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.types import Array
 
-MAX_TABLE = 2**30  # bytes in memory, of one table
 USER, PREDICTED = 0, 1
 TABLES = ("frames", "instances", "points", "pred_points", "videos_json", "tracks_json")
 
@@ -46,7 +46,7 @@ def read_sleap(path: str | Path, images: str | Path | None = None) -> dict[str, 
     where = str(path)
     with opened(path) as file, complaints(where):
         version, description = head(file)
-        tables = {name: table(file, name) for name in TABLES if name in file}
+        tables = {name: rows for name in TABLES if (rows := table(file, name)) is not None}
         skeletons = skeletons_of(description)
         videos = [video_of(file, json.loads(row), n, where) for n, row in enumerate(tables["videos_json"].tolist())]
         shift = 0.5 if version >= 1.1 else 0.0
@@ -86,27 +86,11 @@ def complaints(where: str) -> Iterator[None]:
         raise ValueError(f"{where}: not as SLEAP writes it ({reason}); save it anew with SLEAP") from None
 
 
-def table(file: Any, name: str) -> Array:
-    """A dataset of the file itself: no other file is opened for it.
-
-    Raises:
-        ValueError: when it is a link to elsewhere, or too large.
-    """
-    h5py = need("h5py", "sleap")
-    dataset = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
-    if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
-        raise ValueError(f"{file.filename}: {name} is not a table of the file itself")
-    if dataset.size * dataset.dtype.itemsize > MAX_TABLE:
-        raise ValueError(f"{file.filename}: {name} is larger than {MAX_TABLE >> 20} MB; split the file")
-    try:
-        return np.asarray(dataset[()])
-    except OSError as error:
-        raise ValueError(f"{file.filename}: {name} cannot be read, the file is damaged ({error})") from None
-
-
 def head(file: Any) -> tuple[float, dict[str, Any]]:
     """The version of the format, and the description of the skeletons."""
-    attributes = file["metadata"].attrs
+    if (metadata := own(file, "metadata")) is None:
+        raise KeyError("no metadata")
+    attributes = metadata.attrs
     version = float(attributes.get("format_id", 1.0))
     if not version < 3:
         raise ValueError(f"{file.filename}: is of the format {version:g}; those before 3 are read")

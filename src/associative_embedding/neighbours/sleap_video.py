@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from associative_embedding.neighbours.hdf5 import own, table
 from associative_embedding.output import atomic_write
 
 ENCODED = {"png": ".png", "jpg": ".jpg", "jpeg": ".jpg"}
@@ -45,13 +46,14 @@ def video_of(file: Any, description: Mapping[str, Any], number: int, where: str)
     source = description.get("source_video") or {}
     stated = source.get("filename") if inside else backend.get("filename") or description.get("filename")
     stated = stated[0] if isinstance(stated, list) and stated else stated
-    stem = PureWindowsPath(str(stated or f"video{number}")).stem or "video"  # understands both kinds of slashes
+    stem = PureWindowsPath(str(stated or f"video{number}")).stem  # understands both kinds of slashes
+    stem = stem if stem.strip(".") else "video"  # no way out of the folder
     shape = backend.get("shape") or (None, backend.get("height_"), backend.get("width_"))
     good = len(shape) >= 3 and all(isinstance(side, int) and side > 0 for side in shape[1:3])
     files = () if inside else tuple(str(name) for name in backend.get("filenames") or ())
     suffix = ".png"
-    if inside and inside in file:
-        suffix = ENCODED.get(str(file[inside].attrs.get("format", "png")), ".png")
+    if inside and (frames := own(file, inside)) is not None:
+        suffix = ENCODED.get(str(frames.attrs.get("format", "png")), ".png")
     size = (int(shape[1]), int(shape[2])) if good else None
     return Video(number, f"{stem}-{number}" if number else stem, size, files, str(inside or ""), suffix)
 
@@ -62,12 +64,13 @@ def save_frame(file: Any, video: Video, frame: int, folder: Path) -> None:
     Raises:
         OSError: when it cannot be written.
     """
-    group = video.dataset.rpartition("/")[0]
-    if not video.dataset or video.dataset not in file or str(file[video.dataset].attrs.get("format")) not in ENCODED:
+    frames = own(file, video.dataset) if video.dataset else None
+    if frames is None or str(frames.attrs.get("format")) not in ENCODED:
         return
-    numbers = file[f"{group}/frame_numbers"][()].tolist() if f"{group}/frame_numbers" in file else []
+    stated = table(file, f"{video.dataset.rpartition('/')[0]}/frame_numbers")
+    numbers = [] if stated is None else stated.tolist()
     row = numbers.index(frame) if frame in numbers else frame
-    if row < len(file[video.dataset]):
-        data = np.asarray(file[video.dataset][row]).astype(np.int8).tobytes()
+    if row < len(frames):
+        data = np.asarray(frames[row]).astype(np.int8).tobytes()
         if 0 < len(data) <= MAX_FRAME:
             atomic_write(folder / video.name_of(frame), data)
