@@ -113,6 +113,14 @@ def test_a_bare_state_starts_a_body(tmp_path: Path) -> None:
     assert all(torch.equal(network.body.state_dict()[name], value) for name, value in part.items())
 
 
+def test_an_encoder_of_another_width_is_an_error(tmp_path: Path) -> None:
+    """Heads and pyramids fit, so that training would begin nearly anew without a word."""
+    info = tiny_info(backbone="mobilenet_v2_150", options={})
+    save_model(tmp_path / "wide.safetensors", tiny_network(info), info)
+    with pytest.raises(ValueError, match="is of the backbone mobilenet_v2_150, and has an encoder of other shapes"):
+        start_from(tiny_network(tiny_info(backbone="mobilenet_v2", options={})), tmp_path / "wide.safetensors")
+
+
 def test_nothing_that_fits_is_an_error(tmp_path: Path) -> None:
     safetensors.torch.save_file({"other": torch.zeros(3)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="none of its 1 weights fits this network"):

@@ -96,6 +96,11 @@ BAD: list[tuple[str, Any, str]] = [
     ("label-studio", lambda f: tasks(f, point(), annotations=None), "needs 'data' and 'annotations'"),
     ("label-studio", lambda f: tasks(f, point(), annotations=[{"result": 1}]), "'result' must be a list"),
     ("label-studio", lambda f: tasks(f, point(), data={}), "'data' names no image"),
+    (
+        "label-studio",
+        lambda f: tasks(f, point(), data={"image": "http://[a.png"}),
+        "task 7: 'http://[a.png' is no address",
+    ),
     ("label-studio", lambda f: csv(f, "{}"), "must be a list of tasks"),
     ("label-studio", lambda f: csv(f, "{"), "not a json file"),
     ("deeplabcut", lambda f: csv(f, "a,b"), "does not begin with the rows scorer"),

@@ -188,12 +188,18 @@ def start_from(network: Network, path: str | Path) -> list[str]:
         the names of parameters that the file did not have or has in another shape, which keep their fresh values.
 
     Raises:
-        ValueError: when nothing fits.
+        ValueError: when nothing fits, or the encoder is of another shape: the rest would be worth nothing.
     """
     state, info = read_weights(path)
     if info is None:
         state = {f"body.{name}": value for name, value in state.items()}
     own = network.state_dict()
+    other = [n for n, v in state.items() if n.startswith("body.encoder.") and n in own and own[n].shape != v.shape]
+    if other:
+        known = "" if info is None else f" is of the backbone {info.backbone}, and"
+        raise ValueError(
+            f"{path}:{known} has an encoder of other shapes than this network; set network.backbone to its"
+        )
     fitting = {name: v for name, v in state.items() if name in own and own[name].shape == v.shape}
     if not fitting:
         raise ValueError(f"{path}: none of its {len(state)} weights fits this network")

@@ -83,7 +83,11 @@ def picture_of(task: Mapping[str, Any], where: str, images: str | Path | None) -
         raise ValueError(f"{where}: 'result' must be a list of objects")
     urls = [value for value in data.values() if isinstance(value, str)]
     source = data["image"] if isinstance(data.get("image"), str) else next(iter(urls), "")
-    if not (name := file_name(source, images)):
+    try:
+        name = file_name(source, images)
+    except ValueError as error:  # of urlsplit
+        raise ValueError(f"{where}: {source!r:.60} is no address of an image ({error})") from None
+    if not name:
         raise ValueError(f"{where}: 'data' names no image")
     sizes = {
         pixel_size(r.get("original_height"), r.get("original_width"), where) for r in rows if "original_width" in r
