@@ -21,7 +21,7 @@ from associative_embedding.convert import convert
 from associative_embedding.models.efficientnet_lite import EfficientNetLite0
 from associative_embedding.models.mobilenet_v2 import MobileNetV2, widened
 from associative_embedding.models.zoo import build_network
-from associative_embedding.movenet import ENCODER, LAYERS, encoder_layers
+from associative_embedding.movenet import ENCODER, LAYERS, balanced, encoder_layers
 from associative_embedding.types import Array
 
 
@@ -104,6 +104,44 @@ def test_the_wider_movenets_fill_wider_encoders(tmp_path: Path, backbone: str, n
     output = convert(str(write_tfjs(tmp_path, movenet_weights(backbone, number))), "movenet", str(tmp_path / "m.st"))
     fresh = start_from(build_network(backbone, 17, 2, {}), output)
     assert all(name.startswith(("body.tag_pyramid", "body.tag_head")) for name in fresh)
+
+
+@torch.inference_mode()
+def test_balanced_weights_compute_the_same_and_are_equally_large() -> None:
+    rng = np.random.default_rng(0)
+    depthwise = rng.normal(size=(5, 1, 3, 3)).astype(np.float32) * 2
+    pointwise = rng.normal(size=(7, 5, 1, 1)).astype(np.float32) * np.float32([1e-4, 1e-3, 1, 9, 0])[:, None, None]
+    x = torch.from_numpy(rng.normal(size=(1, 5, 8, 9)).astype(np.float32))
+
+    def separable(first: Array, second: Array) -> torch.Tensor:
+        return F.conv2d(F.conv2d(x, torch.from_numpy(first), groups=5), torch.from_numpy(second))
+
+    first, second = balanced(depthwise, pointwise)
+    torch.testing.assert_close(separable(first, second), separable(depthwise, pointwise))
+    sizes = np.sqrt(np.square(first).mean(axis=(1, 2, 3))), np.sqrt(np.square(second).mean(axis=(0, 2, 3)))
+    np.testing.assert_allclose(sizes[0][:4], sizes[1][:4], rtol=1e-5)
+    assert np.array_equal(first[4], depthwise[4])  # a channel that nothing uses
+    assert (second[:, 4] == 0).all()
+
+
+@torch.inference_mode()
+def test_the_heatmaps_of_a_movenet_are_those_of_its_unbalanced_weights(movenet: Path) -> None:
+    network = build_network("mobilenet_v2", 17, 0, {}).eval()
+    start_from(network, convert(str(movenet), "movenet", str(movenet.with_suffix(".st"))))
+    plain = build_network("mobilenet_v2", 17, 0, {}).eval()
+    state = network.state_dict()
+    weights = {name.removeprefix("StatefulPartitionedCall/"): value for name, value in movenet_weights().items()}
+    for ours, theirs in LAYERS.items():
+        if f"{theirs.replace('*', '4')}/separable_conv2d/ReadVariableOp" in weights:
+            inner = f"{theirs.replace('*', '4')}/separable_conv2d"
+            point = weights.get(f"{inner}_weights", weights.get(f"{inner}/ReadVariableOp_1"))
+            assert point is not None
+            state[f"body.{ours}.0.weight"] = torch.from_numpy(weights[f"{inner}/ReadVariableOp"].transpose(2, 3, 0, 1))
+            state[f"body.{ours}.1.weight"] = torch.from_numpy(point.transpose(3, 2, 0, 1))
+    plain.load_state_dict(state)
+    image = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    assert not torch.equal(plain.body.heatmap_head[0][1].weight, network.body.heatmap_head[0][1].weight)
+    torch.testing.assert_close(network(image)[0].heatmap, plain(image)[0].heatmap, rtol=1e-3, atol=1e-5)
 
 
 def test_a_width_rounds_channels_to_eights() -> None:

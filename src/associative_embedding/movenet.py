@@ -99,9 +99,11 @@ def movenet_state(path: str | Path) -> dict[str, Tensor]:
     for ours, theirs in LAYERS.items():
         if "separable" in theirs:
             inner = f"{theirs}/separable_conv2d"
-            state[f"{ours}.0.weight"] = kernel(find(f"{inner}/ReadVariableOp"), depthwise=True)
             pyramid = ours.startswith("heatmap_pyramid")  # batch norm is folded in, under other names
-            state[f"{ours}.1.weight"] = kernel(find(f"{inner}_weights" if pyramid else f"{inner}/ReadVariableOp_1"))
+            state[f"{ours}.0.weight"], state[f"{ours}.1.weight"] = balanced(
+                kernel(find(f"{inner}/ReadVariableOp"), depthwise=True),
+                kernel(find(f"{inner}_weights" if pyramid else f"{inner}/ReadVariableOp_1")),
+            )
             state[f"{ours}.1.bias"] = find(f"{inner}_bn_offset" if pyramid else f"{theirs}/BiasAdd/ReadVariableOp")
         else:
             state[f"{ours}.weight"] = kernel(find(f"{theirs}/Conv2D/ReadVariableOp"))
@@ -119,6 +121,25 @@ def encoder_layers() -> dict[str, str]:
         if block:
             layers[f"blocks.{block}.expand.0"] = f"{name}_expand"
     return layers
+
+
+def balanced(depthwise: Array, pointwise: Array) -> tuple[Array, Array]:
+    """The two convolutions of a separable one, computing the same, with equally large weights in every channel.
+
+    Between them is nothing but a channel's scale, which is arbitrary. The published pointwise weights, which took in
+    the batch norm, are a thousandth of their depthwise ones: steps of Adam, which are as large for every weight, would
+    wipe them out (docs/training-notes.md).
+
+    Args:
+        depthwise: ``(C, 1, h, w)``.
+        pointwise: ``(out, C, 1, 1)``.
+    """
+    size_in, size_out = (
+        np.sqrt(np.square(w).mean(axis=a)) for w, a in ((depthwise, (1, 2, 3)), (pointwise, (0, 2, 3)))
+    )
+    both = (size_in > 0) & (size_out > 0)
+    scale = np.where(both, np.sqrt(size_out / np.where(both, size_in, 1)), 1).astype(np.float32)
+    return depthwise * scale[:, None, None, None], pointwise / scale[:, None, None]
 
 
 def kernel(weight: Array, *, depthwise: bool = False) -> Array:
