@@ -10,17 +10,21 @@ $(BIN)/activate:
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
-# a stamp for what is installed, newer than the constraints and the project file
-$(VENV)/installed: $(BIN)/activate requirements.lock pyproject.toml
+# stamps for what is installed, newer than the constraints and the project file: what a user runs, what the tests need
+$(VENV)/running: $(BIN)/activate requirements.lock pyproject.toml
 	$(PIP) setuptools
-	$(PIP) --no-build-isolation -e '.[demo,docs,test]'
+	$(PIP) --no-build-isolation -e '.[demo,onnx]'
+	touch $@
+
+$(VENV)/installed: $(VENV)/running
+	$(PIP) --no-build-isolation -e '.[docs,test]'
 	touch $@
 
 $(VENV)/developing: $(VENV)/installed
 	$(PIP) --no-build-isolation -e '.[dev]'
 	touch $@
 
-demo: $(VENV)/installed
+demo: $(VENV)/running
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/installed
