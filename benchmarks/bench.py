@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from timing import median_ms, start_anew
 
 from associative_embedding.cli import ALLOCATOR
 from associative_embedding.config import DataConfig, LossConfig, NetworkConfig, Recipe, SourceConfig, TrainConfig
@@ -35,16 +33,8 @@ from associative_embedding.training_state import build_state
 from associative_embedding.types import Array, Maps
 
 
-def median_ms(function: Callable[[], Any], *, seconds: float = 2.0) -> float:
-    """Median time of a call in milliseconds, over as many calls as fit (5 at least), after two to warm up."""
-    function(), function()
-    times: list[float] = []
-    start = time.perf_counter()
-    while len(times) < 5 or time.perf_counter() - start < seconds:
-        before = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - before)
-    return 1e3 * statistics.median(times)
+def name_of(people: int, side: int, dimensions: int) -> str:
+    return f"decode {people} people {side}x{side} D={dimensions}"
 
 
 def scene(people: int, side: int, dimensions: int, seed: int = 0) -> Maps:
@@ -69,9 +59,7 @@ def bench_decode() -> dict[str, float]:
     for people, side, dimensions in ((1, 128, 1), (5, 128, 1), (30, 128, 1), (30, 128, 2), (100, 128, 1), (30, 256, 2)):
         maps = scene(people, side, dimensions)
         geometry = letterbox((side * 4, side * 4), side * 4, multiple=4, stride=4)
-        rows[f"decode {people} people {side}x{side} D={dimensions}"] = median_ms(
-            lambda m=maps, g=geometry: task.decode(m, g)
-        )
+        rows[name_of(people, side, dimensions)] = median_ms(lambda m=maps, g=geometry: task.decode(m, g))
     return rows
 
 
@@ -227,7 +215,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if missing := {name: value for name, value in ALLOCATOR.items() if name not in os.environ}:  # as `ae` itself does
-        os.environ.update(missing)
-        os.execv(sys.executable, [sys.executable, *sys.argv])
+    start_anew(ALLOCATOR)
     main()
