@@ -1,0 +1,92 @@
+"""Where the time of one photograph goes, from the file to the picture.
+
+    python benchmarks/profile_predict.py ../shared/data/pose/coco/images [--limit 40] [--runtime onnx] [--threads 1]
+
+Watches on the functions that do the work; their medians over the photographs as a table in Markdown. What is left of
+the whole is "other".
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from timing import call_ms, markdown, start_anew
+
+from associative_embedding import predict
+from associative_embedding.cli import ALLOCATOR
+from associative_embedding.draw import draw_instances
+from associative_embedding.image_io import find_images
+from associative_embedding.tasks import pose
+
+# none of them calls another one
+PARTS: dict[str, tuple[Any, str]] = {
+    "read": (predict, "read_image"),
+    "resize": (predict, "warp"),
+    "network": (predict.Predictor, "_maps_of"),
+    "merge sizes": (pose, "merge_views"),
+    "detect": (pose, "detect"),
+    "group": (pose, "group_sequentially"),
+    "fill": (pose, "fill_missing"),
+}
+
+
+class Watch:
+    """Milliseconds spent in a function since it was last read."""
+
+    def __init__(self, owner: Any, name: str) -> None:
+        self.spent = 0.0
+        setattr(owner, name, self.around(getattr(owner, name)))
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*arguments: Any, **options: Any) -> Any:
+            before = time.perf_counter()
+            try:
+                return function(*arguments, **options)
+            finally:
+                self.spent += 1e3 * (time.perf_counter() - before)
+
+        return timed
+
+    def read(self) -> float:
+        spent, self.spent = self.spent, 0.0
+        return spent
+
+
+def look(model: predict.Predictor, photo: str, watches: dict[str, Watch]) -> dict[str, float]:
+    """The milliseconds of each part for one photograph, in the order in which they come."""
+    found = []
+    whole = call_ms(lambda: found.append(model(photo)))
+    row = {name: watch.read() for name, watch in watches.items()}
+    row["other"] = whole - sum(row.values())
+    row["draw"] = call_ms(lambda: draw_instances(found[0].image, found[0]))
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("images", help="folder of photographs")
+    parser.add_argument("--limit", type=int, default=40, help="photographs, at most")
+    parser.add_argument("--runtime", default="auto")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--model", default="person")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    photos = find_images([options.images])[: options.limit]
+    model = predict.load(options.model, runtime=options.runtime)
+    watches = {name: Watch(*place) for name, place in PARTS.items()}
+    look(model, photos[0], watches)  # to warm up
+    rows = [look(model, photo, watches) for photo in photos]
+    medians = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
+    whole = sum(medians.values())
+    texts = {name: {"ms": f"{ms:.1f}", "percent": f"{100 * ms / whole:.0f}"} for name, ms in medians.items()}
+    print(markdown(f"a photograph of {len(photos)}", ["ms", "percent"], texts))
+
+
+if __name__ == "__main__":
+    start_anew(ALLOCATOR)
+    main()
