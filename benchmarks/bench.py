@@ -1,4 +1,4 @@
-"""`make bench`: decoding, loss and prediction beside the network's own forward time.
+"""`make bench`: decoding, loss and prediction beside the network's own forward time, training's speed and memory.
 
 Medians of repeated runs in one process on seeded inputs, for one and two threads; ``--json FILE`` writes them too.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -155,6 +157,14 @@ def bench_training() -> dict[str, float]:
     }
 
 
+def bench_memory() -> dict[str, float]:
+    """Peak memory of training, in a process that has done nothing before; see ``benchmarks/memory.py``."""
+    script = Path(__file__).with_name("memory.py")
+    command = [sys.executable, str(script), "--threads", str(torch.get_num_threads())]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    return dict(json.loads(done.stdout))
+
+
 def bench_growth(image: Path) -> None:
     """A plot of decoding against people and against pixels."""
     import matplotlib
@@ -203,7 +213,7 @@ def main() -> None:
     table: dict[str, dict[str, float]] = {}
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        for bench in (bench_decode, bench_loss, bench_predict, bench_training):
+        for bench in (bench_decode, bench_loss, bench_predict, bench_training, bench_memory):
             for name, value in bench().items():
                 table.setdefault(name, {})[f"{threads} threads"] = round(value, 2)
     width = max(map(len, table))

@@ -1,0 +1,77 @@
+"""Peak memory of training, of the process and of its loader.
+
+    python benchmarks/memory.py [recipes/person.yaml] [--steps 6]
+
+A few steps of a recipe of poses as it is, but for its data, which are drawn, and its start. Each process's own highest
+resident memory, as Linux knows it; what the loader shares with its parent counts in both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from timing import start_anew
+
+from associative_embedding.cli import ALLOCATOR, parse
+from associative_embedding.cli_run import build_recipe
+from associative_embedding.config import Recipe, SourceConfig
+from associative_embedding.data.synthetic import write_synthetic_dataset
+from associative_embedding.skeleton import load_skeleton
+from associative_embedding.train import criterion, update
+from associative_embedding.training_data import build_batches, build_stream, build_task
+from associative_embedding.training_state import build_state
+
+RECIPE = str(Path(__file__).resolve().parents[1] / "recipes" / "person.yaml")
+
+
+def peak_mb(process: int | str = "self") -> float:
+    """The highest resident memory of a process so far, MB."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    (kilobytes,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
+    return int(kilobytes) * 1024 / 1e6
+
+
+def on_figures(recipe: Recipe, folder: str) -> Recipe:
+    """A recipe with figures drawn into a folder as its data, and nothing to start from."""
+    annotations = write_synthetic_dataset(folder, load_skeleton(recipe.data.skeleton), 48, size=(300, 400))
+    source = SourceConfig(annotations=str(annotations), images=f"{folder}/images", mosaic=0.2, overlap=0.35)
+    return replace(
+        recipe, network=replace(recipe.network, start=None), data=replace(recipe.data, sources=[source], validation=[])
+    )
+
+
+def measure(path: str, steps: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = on_figures(build_recipe(parse(["train", path])["train"]), folder)
+        task = build_task(recipe)
+        state = build_state(recipe, task.channels, torch.device("cpu"))
+        stream = build_stream(recipe.data, task, stride=state.network.stride, seed=0)
+        batches = build_batches(stream, task, recipe, strides=state.network.strides, start_step=0, rank=0, world=1)
+        for _ in range(steps):
+            image, targets = next(batches)
+            loss, _ = criterion(state.network(image), targets, recipe.loss, state.step)
+            loss.backward()
+            update(state, recipe.train)
+        loaders = [peak_mb(process.pid) for process in multiprocessing.active_children() if process.pid]
+        return {"training, peak memory, MB": peak_mb(), "of its loader, MB": sum(loaders)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("recipe", nargs="?", default=RECIPE)
+    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print(json.dumps(measure(options.recipe, options.steps)))
+
+
+if __name__ == "__main__":
+    start_anew(ALLOCATOR)
+    main()
