@@ -1,0 +1,118 @@
+"""The photographs in which a model misses most people, on one sheet: whom it missed, and beside it whom it found.
+
+    python examples/failures.py --annotations ../shared/data/pose/coco/annotations.json \
+        --images ../shared/data/pose/coco/images --held-out 0.1 --output failures.jpg
+
+A person counts from a size on (the square root of the area, in pixels of the image), and is missed when nobody whom
+``ae predict`` would show has an OKS of 0.5 with them. Boxes on the left are around those who were missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from associative_embedding import load
+from associative_embedding.draw import draw_instances
+from associative_embedding.evaluate import pose_task
+from associative_embedding.metrics.oks import oks
+from associative_embedding.output import write_image
+from associative_embedding.predict import Predictor
+from associative_embedding.strokes import draw_box
+from associative_embedding.trial import open_trial
+from associative_embedding.types import Array, Instances, Sample
+
+NEAR = 0.5  # OKS from which a person is found
+SIDE = 400  # of a tile, pixels
+COLUMNS = 2  # of pairs of tiles
+RED = (255, 40, 40)
+
+
+@dataclass(frozen=True)
+class Look:
+    """One photograph: who is there, and who was found.
+
+    Attributes:
+        sample: the photograph and its people.
+        found: those whom ``ae predict`` would show.
+        large: ``(N,)`` bool: large enough to count.
+        missed: ``(N,)`` bool: these, and nobody found is like them.
+    """
+
+    sample: Sample
+    found: Instances
+    large: Array
+    missed: Array
+
+
+def look(model: Predictor, sample: Sample, size: float) -> Look:
+    task = pose_task(model)
+    found = model(sample.image, keep_image=False)
+    found = found[found.score >= task.shown_score]
+    large = (np.sqrt(sample.area) >= size) & (sample.keypoints[:, :, 2] > 0).any(axis=1)
+    likeness = oks(found.keypoints, sample.keypoints, sample.area, task.skeleton.sigmas)
+    return Look(sample, found, large, large & (likeness.max(axis=0, initial=0) < NEAR))
+
+
+def pair(look: Look) -> Array:
+    """``(SIDE, 2 SIDE, 3)``: boxes around those who were missed, and the people found."""
+    truth = look.sample.image.copy()
+    for keypoints in look.sample.keypoints[look.missed]:
+        xy = keypoints[keypoints[:, 2] > 0, :2]
+        draw_box(truth, xy.min(axis=0) - 4, xy.max(axis=0) + 4, 1.5, RED)
+    return np.concatenate([tile(truth), tile(draw_instances(look.sample.image, look.found))], axis=1)
+
+
+def tile(image: Array) -> Array:
+    """A picture in the middle of a white square."""
+    height, width = image.shape[:2]
+    scale = SIDE / max(height, width)
+    small = cv2.resize(image, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+    square = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    top, left = (SIDE - small.shape[0]) // 2, (SIDE - small.shape[1]) // 2
+    square[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return square
+
+
+def sheet(looks: list[Look]) -> Array:
+    tiles = [pair(look) for look in looks]
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % COLUMNS)
+    rows = [np.concatenate(tiles[i : i + COLUMNS], axis=1) for i in range(0, len(tiles), COLUMNS)]
+    return np.concatenate(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--model", default="person")
+    parser.add_argument("--annotations", required=True)
+    parser.add_argument("--images", required=True)
+    parser.add_argument("--held-out", "--held_out", type=float, default=0.0)
+    parser.add_argument("--limit", type=int, default=0, help="images to look at, at most (0 = all)")
+    parser.add_argument("--size", type=float, default=48, help="from which a person counts")
+    parser.add_argument("--count", type=int, default=12, help="photographs on the sheet")
+    parser.add_argument("--output", required=True, help="the picture to write")
+    options = parser.parse_args()
+    model = load(options.model)
+    trial = open_trial(
+        options.annotations,
+        options.images,
+        pose_task(model).skeleton,
+        held_out_share=options.held_out,
+        limit=options.limit,
+    )
+    people, missed = 0, 0
+    worst: list[Look] = []
+    for i in tqdm(range(len(trial.data)), disable=None, unit="image"):
+        row = look(model, trial.data[i], options.size)
+        people, missed = people + int(row.large.sum()), missed + int(row.missed.sum())
+        worst = sorted([*worst, row], key=lambda row: -row.missed.sum())[: options.count]
+    print(f"{missed} of {people} people missed")
+    write_image(options.output, sheet(worst))
+
+
+if __name__ == "__main__":
+    main()
