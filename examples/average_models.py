@@ -1,8 +1,10 @@
 """The mean of several models' weights, of stages that started from each other: often better than each of them.
 
     python examples/average_models.py runs/nuclei/model.safetensors runs/nuclei-negatives/model.safetensors mean
+    python examples/average_models.py one two mean --only body.encoder body.heatmap
 
-(Wortsman et al., "Model soups", ICML 2022.) What the file says of itself is the last model's.
+(Wortsman et al., "Model soups", ICML 2022; of a model before and after fine-tuning, Wortsman et al., CVPR 2022.) What
+the file says of itself, and the weights that are not averaged, are the last model's.
 """
 
 from __future__ import annotations
@@ -14,8 +16,11 @@ import torch
 from associative_embedding.checkpoint import load_model, save_model
 
 
-def average(sources: list[str], target: str) -> None:
+def average(sources: list[str], target: str, only: tuple[str, ...] = ("",)) -> None:
     """
+    Args:
+        only: beginnings of the names of the weights that are averaged.
+
     Raises:
         ValueError: when the networks differ.
     """
@@ -25,7 +30,9 @@ def average(sources: list[str], target: str) -> None:
     if any({k: v.shape for k, v in state.items()} != {k: v.shape for k, v in states[0].items()} for state in states):
         raise ValueError(f"the networks of {', '.join(sources)} differ, so their weights have no mean")
     mean = {
-        name: torch.stack([state[name] for state in states]).mean(dim=0) if value.is_floating_point() else value
+        name: torch.stack([state[name] for state in states]).mean(dim=0)
+        if value.is_floating_point() and name.startswith(only)
+        else value
         for name, value in states[-1].items()
     }
     network.load_state_dict(mean)
@@ -35,5 +42,6 @@ def average(sources: list[str], target: str) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="+", help="two or more model files, and last the file to write")
+    parser.add_argument("--only", nargs="+", default=[""], help="weights whose names begin so; the others stay")
     options = parser.parse_args()
-    average(options.models[:-1], options.models[-1])
+    average(options.models[:-1], options.models[-1], tuple(options.only))
