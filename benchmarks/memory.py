@@ -1,6 +1,6 @@
 """Peak memory of training, of the process and of its loader.
 
-    python benchmarks/memory.py [recipes/person.yaml] [--steps 6]
+    python benchmarks/memory.py [recipes/person-fast.yaml] [--steps 6]
 
 A few steps of a recipe of poses as it is, but for its data, which are drawn, and its start. Each process's own highest
 resident memory, as Linux knows it; what the loader shares with its parent counts in both.
@@ -27,7 +27,7 @@ from associative_embedding.train import criterion, update
 from associative_embedding.training_data import build_batches, build_stream, build_task
 from associative_embedding.training_state import build_state
 
-RECIPE = str(Path(__file__).resolve().parents[1] / "recipes" / "person.yaml")
+RECIPE = str(Path(__file__).resolve().parents[1] / "recipes" / "person-fast.yaml")
 
 
 def peak_mb(process: int | str = "self") -> float:

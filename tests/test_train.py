@@ -152,7 +152,7 @@ def test_frozen_norms_keep_their_statistics(tmp_path: Path, source: SourceConfig
 
 def test_a_shipped_model_is_started_from_by_its_name(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path, SourceConfig(images="unused"))
-    settings = NetworkConfig(backbone="mobilenet_v2", tag_size=4, options={"position": 2}, start="person")
+    settings = NetworkConfig(backbone="mobilenet_v2", tag_size=4, options={"position": 2}, start="person-fast")
     state = build_state(replace(recipe, network=settings), 17, torch.device("cpu"))
     assert state.fresh == []
 

@@ -76,7 +76,7 @@ def recipe_of(folder: Path, source: SourceConfig) -> Recipe:
                 "widths": [16, 16, 16, 32],
                 "tag_widths": [16, 16, 16, 32],
             },
-            start="person",  # its encoder
+            start="person-fast",  # its encoder
         ),
         data=DataConfig(
             sources=[source],
