@@ -149,7 +149,7 @@ def build_parser() -> ArgumentParser:
         ("predict", "find people or objects in images"),
         ("train", "train by a recipe (YAML): ae train RECIPE.yaml [--setting value ...]; the same command resumes"),
         ("evaluate", "official metrics of a model on a COCO json"),
-        ("export", "a model's network for ONNX Runtime or OpenVINO, twice as fast on a CPU"),
+        ("export", "a model's network for ONNX Runtime or OpenVINO, faster on a CPU"),
         ("serve", "an HTTP service, and a page to try a model in the browser"),
         ("convert", "other projects' weights to a file to start from"),
         ("data", "make a data set: of drawn figures, or of MPII's annotation"),

@@ -1,4 +1,4 @@
-"""Which library computes the network: PyTorch, or on a CPU ONNX Runtime or OpenVINO, twice as fast.
+"""Which library computes the network: PyTorch, or on a CPU ONNX Runtime or OpenVINO, faster.
 
 The exported graph is made once a model, in seconds, and kept in a folder of the user's (`cache_folder`).
 """
