@@ -21,7 +21,7 @@ from associative_embedding.metrics.grouping import RightGrouping, right_grouping
 from associative_embedding.models.network import Network
 from associative_embedding.predict import Predictor
 from associative_embedding.protocols import PROTOCOLS, Protocol
-from associative_embedding.refine import Changes, changes
+from associative_embedding.refine import Changes
 from associative_embedding.skeleton import load_skeleton
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.truth import truth_of_source
@@ -143,7 +143,7 @@ def look_again(predictor: Predictor, sample: Sample, found: Instances) -> tuple[
         refined = predictor.refine(found, sample.image)
     except ValueError as error:
         raise ValueError(f"{sample.file_name}: {error}") from None
-    return refined, changes(found, refined)
+    return refined.people, refined.changes
 
 
 def coco_results(

@@ -17,7 +17,7 @@ from associative_embedding.exported import ExportedNetwork
 from associative_embedding.geometry import ImageGeometry, letterbox, long_side, warp
 from associative_embedding.image_io import read_image
 from associative_embedding.models.network import Network, enlarge, final_maps
-from associative_embedding.refine import Refiner
+from associative_embedding.refine import Refined, Refiner, unrefined
 from associative_embedding.runtime import Runtime, load_network
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.tasks.task import Decoded
@@ -202,7 +202,7 @@ class Predictor:
         if seen is not None:
             assert isinstance(self.task, PoseTask)
             try:
-                return self.refine(self.task.decode_peaks(*seen).instances, image)
+                return self.refine(self.task.decode_peaks(*seen).instances, image).people
             except ValueError as error:
                 raise ValueError(f"{name or 'image'}: {error}") from None
         size, tile = (image.shape[0], image.shape[1]), self.tile(image) or 0
@@ -213,14 +213,14 @@ class Predictor:
     def _decode(self, image: Array, name: str, views: Sequence[View]) -> tuple[Decoded, View]:
         try:
             decoded, view = self.task.decode_views(views)
-            found = self.refine(decoded.instances, image)
+            refined = self.refine(decoded.instances, image)
         except ValueError as error:
             raise ValueError(f"{name or 'image'}: {error}") from None
-        return replace(decoded, instances=found), view
+        return replace(decoded, instances=refined.people, group=decoded.group[refined.row]), view
 
-    def refine(self, found: Instances, image: Array) -> Instances:
+    def refine(self, found: Instances, image: Array) -> Refined:
         """The people of one image ``(H, W, 3)`` uint8 RGB after the refiner's second look, if there is one."""
-        return self.refiner(found, image) if self.refiner else found
+        return self.refiner(found, image) if self.refiner else unrefined(found)
 
     def stream(self, sources: Iterable[Any], *, keep_image: bool = True) -> Iterator[Instances]:
         """One image after another, in order; memory does not grow.

@@ -12,6 +12,7 @@ POSITIVE: Range = ("positive", lambda v: 0 < v < math.inf)
 NOT_NEGATIVE: Range = ("at least 0", lambda v: 0 <= v < math.inf)
 ONE_OR_MORE: Range = ("at least 1", lambda v: v >= 1)
 SHARE: Range = ("in [0, 1]", lambda v: 0 <= v <= 1)
+ABOVE_0: Range = ("above 0 and at most 1", lambda v: 0 < v <= 1)
 BELOW_ONE: Range = ("at least 0 and below 1", lambda v: 0 <= v < 1)
 
 

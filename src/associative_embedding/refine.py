@@ -1,7 +1,8 @@
 """A second look at everybody that was found, with a single-person model (paper, section 4.1).
 
-The image says who is there, the crop says more exactly where each keypoint is. People, their order, scores and tags
-stay as they were found; keypoints move, or are found at last, as far as the second look can be believed.
+The image says who is there, the crop says more exactly where each keypoint is. Keypoints move, or are found at last, as
+far as the second look can be believed; people on whom both looks agree rise, and of two who have become one the weaker
+is dropped. Tags stay as they were found.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from associative_embedding.geometry import ImageGeometry, centred, round_up, war
 from associative_embedding.models.network import Network
 from associative_embedding.settings import RefineConfig
 from associative_embedding.skeleton import Skeleton
+from associative_embedding.tasks.pose import distinct
 from associative_embedding.tasks.single_pose import SinglePersonTask, highest
 from associative_embedding.types import Array, Instances, Peaks
 
@@ -42,7 +44,12 @@ class Refiner:
     """
 
     def __init__(
-        self, network: Network | ExportedNetwork, info: ModelInfo, skeleton: Skeleton, *, flip: bool = True
+        self,
+        network: Network | ExportedNetwork,
+        info: ModelInfo,
+        skeleton: Skeleton,
+        *,
+        flip: bool = True,
     ) -> None:
         if not isinstance(info.task, SinglePersonTask):
             raise ValueError(f"people are refined by a model of the task single-person, not {info.task.name}")
@@ -55,7 +62,7 @@ class Refiner:
         sizes = {round_up(info.input_size * scale, network.multiple) for scale in info.scales}
         self.sizes = sorted(sizes, reverse=True)
 
-    def __call__(self, people: Instances, image: Array) -> Instances:
+    def __call__(self, people: Instances, image: Array) -> Refined:
         """
         Args:
             image: the ``(H, W, 3)`` uint8 RGB picture that they were found in.
@@ -64,12 +71,16 @@ class Refiner:
             ValueError: when the network's output is not finite.
         """
         if not len(people):
-            return people
+            return unrefined(people)
         boxes = people.xywh
-        squares = crop_squares(boxes, margin=self.config.margin, min_size=self.config.min_size)
-        new = self.look(image, squares)
-        keypoints = believe(people.keypoints, new, boxes[:, 2:].max(axis=1), self.config)
-        return replace(people, keypoints=keypoints.astype(np.float32))
+        size = boxes[:, 2:].max(axis=1)
+        new = self.look(image, crop_squares(boxes, margin=self.config.margin, min_size=self.config.min_size))
+        near = agreeing(people.keypoints, new, size, self.config)
+        keypoints = believe(people.keypoints, new, near, self.config)
+        score = confirmed(people.score, people.keypoints, new, near)
+        row = distinct(keypoints, score, np.asarray(self.skeleton.sigmas), self.config.duplicate_oks)
+        refined = replace(people[row], keypoints=keypoints[row].astype(np.float32), score=score[row].astype(np.float32))
+        return Refined(refined, row, changes(people.keypoints, keypoints, size, len(row)))
 
     @torch.inference_mode()
     def look(self, image: Array, squares: Array) -> Array:
@@ -119,23 +130,47 @@ def crop_geometry(image: Array, square: Array, size: int, stride: int) -> ImageG
     return centred((image.shape[0], image.shape[1]), (size, size), stride=stride, scale=size / width, centre=centre)
 
 
-def believe(old: Array, new: Array, size: Array, config: RefineConfig) -> Array:
-    """What becomes of people after a second look, ``(N, K, 3)`` x, y and score.
+def agreeing(old: Array, new: Array, size: Array, config: RefineConfig) -> Array:
+    """``(N, K)`` bool: the keypoints found at first that the second look sees near there.
 
-    As in the published code, a keypoint is replaced when the new one is sure enough, and all of a person's new ones are
-    discarded when too few of them agree with the old ones: the crop then shows somebody else. There the distance is 10
-    pixels, here it grows with the person.
+    The published code takes 10 pixels for near; here the distance grows with the person.
 
     Args:
         old: ``(N, K, 3)`` x, y and score, 0 = not found.
         new: ``(N, K, 3)``.
         size: ``(N,)`` of the people, in the pixels of x and y.
     """
-    found = old[:, :, 2] > 0
-    near = found & (np.linalg.norm(new[:, :, :2] - old[:, :, :2], axis=2) < config.distance * size[:, None])
-    same = near.sum(axis=1) >= config.agree * found.sum(axis=1)
+    distance = np.linalg.norm(new[:, :, :2] - old[:, :, :2], axis=2)
+    return np.asarray((old[:, :, 2] > 0) & (distance < config.distance * size[:, None]))
+
+
+def believe(old: Array, new: Array, near: Array, config: RefineConfig) -> Array:
+    """What becomes of people after a second look, ``(N, K, 3)`` x, y and score.
+
+    As in the published code, a keypoint is replaced when the new one is sure enough, and all of a person's new ones are
+    discarded when too few of them agree with the old ones: the crop then shows somebody else.
+
+    Args:
+        old, new: ``(N, K, 3)`` x, y and score, 0 = not found.
+        near: ``(N, K)`` bool, see `agreeing`.
+    """
+    same = near.sum(axis=1) >= config.agree * (old[:, :, 2] > 0).sum(axis=1)
     taken = same[:, None] & (new[:, :, 2] >= config.threshold)
     return np.where(taken[..., None], new, old)
+
+
+def confirmed(score: Array, old: Array, new: Array, near: Array) -> Array:
+    """``(N,)`` person scores after a second look: the mean of the score before and of what both looks agree on.
+
+    That is the mean over the keypoints found at first of the new value, or of 0 where it lies elsewhere. The published
+    code leaves scores as they are.
+
+    Args:
+        score: ``(N,)`` before.
+        old, new, near: see `believe`.
+    """
+    found = np.maximum(1, (old[:, :, 2] > 0).sum(axis=1))
+    return np.asarray((score + (new[:, :, 2] * near).sum(axis=1) / found) / 2)
 
 
 @dataclass(frozen=True)
@@ -148,6 +183,7 @@ class Changes:
         keypoints: found in the first place.
         moved: of these, by more than `MOVED` of the person's size.
         filled: keypoints found only now.
+        doubles: people who turned out to be another one, and were dropped.
     """
 
     people: int = 0
@@ -155,26 +191,52 @@ class Changes:
     keypoints: int = 0
     moved: int = 0
     filled: int = 0
+    doubles: int = 0
 
     def __str__(self) -> str:
         return (
             f"{self.moved} of {self.keypoints} keypoints moved, {self.filled} filled, "
-            f"{self.left} of {self.people} people left as they were"
+            f"{self.left} of {self.people} people left as they were, {self.doubles} doubles dropped"
         )
 
     def __add__(self, other: Changes) -> Changes:
         return Changes(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
 
 
-def changes(before: Instances, after: Instances) -> Changes:
-    """Of the same people, before and after."""
-    old, new = before.keypoints, after.keypoints
+def changes(old: Array, new: Array, size: Array, kept: int) -> Changes:
+    """Of the same people, ``(N, K, 3)`` before and after.
+
+    Args:
+        size: ``(N,)`` of the people, in the pixels of x and y.
+        kept: people who are not another's double.
+    """
     found = old[:, :, 2] > 0
     distance = np.linalg.norm(new[:, :, :2] - old[:, :, :2], axis=2)
     return Changes(
-        people=len(before),
+        people=len(old),
         left=int((old == new).all(axis=(1, 2)).sum()),
         keypoints=int(found.sum()),
-        moved=int((found & (distance > MOVED * before.xywh[:, 2:].max(axis=1, initial=0)[:, None])).sum()),
+        moved=int((found & (distance > MOVED * size[:, None])).sum()),
         filled=int((~found & (new[:, :, 2] > 0)).sum()),
+        doubles=len(old) - kept,
     )
+
+
+@dataclass(frozen=True)
+class Refined:
+    """People after a second look.
+
+    Attributes:
+        people: best first.
+        row: ``(N,)`` int64, of each among the people before.
+        changes: what happened.
+    """
+
+    people: Instances
+    row: Array
+    changes: Changes
+
+
+def unrefined(people: Instances) -> Refined:
+    """People without a second look."""
+    return Refined(people, np.arange(len(people)), Changes())

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from associative_embedding.ranges import NOT_NEGATIVE, ONE_OR_MORE, POSITIVE, SHARE, Range, check
+from associative_embedding.ranges import ABOVE_0, NOT_NEGATIVE, ONE_OR_MORE, POSITIVE, SHARE, Range, check
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class DecodeConfig:
             "top_k": ONE_OR_MORE,
             "min_keypoints": NOT_NEGATIVE,
             "min_score": SHARE,
-            "duplicate_oks": ("above 0 and at most 1", lambda v: 0 < v <= 1),
+            "duplicate_oks": ABOVE_0,
         }
         check("decode.", self, ranges | dict.fromkeys(("threshold", "tag_threshold", "fill_threshold"), POSITIVE))
 
@@ -138,6 +138,7 @@ class RefineConfig:
         threshold: heatmap value from which a new keypoint is believed.
         distance: up to which an old and a new keypoint agree, relative to the longer side of the box.
         agree: share of the person's keypoints that must agree, else all the new ones are discarded.
+        duplicate_oks: of two people with at least this OKS after the second look the weaker is dropped (1 = keep all).
     """
 
     margin: float = 1.3
@@ -145,7 +146,12 @@ class RefineConfig:
     threshold: float = 0.15
     distance: float = 0.1
     agree: float = 0.2
+    duplicate_oks: float = 0.8
 
     def __post_init__(self) -> None:
-        ranges: dict[str, Range] = {"margin": ("at least 1", lambda v: 1 <= v < math.inf), "agree": SHARE}
+        ranges: dict[str, Range] = {
+            "margin": ("at least 1", lambda v: 1 <= v < math.inf),
+            "agree": SHARE,
+            "duplicate_oks": ABOVE_0,
+        }
         check("refine.", self, ranges | dict.fromkeys(("min_size", "threshold", "distance"), POSITIVE))
