@@ -14,15 +14,26 @@ from associative_embedding.checkpoint import load_model, save_model
 
 
 def publish(
-    source: str, target: str, input_size: int | None, scales: list[float] | None, decode: dict[str, object]
+    source: str,
+    target: str,
+    input_size: int | None = None,
+    scales: list[float] | None = None,
+    decode: dict[str, object] | None = None,
+    refine: str | None = None,
 ) -> None:
+    """
+    Args:
+        decode: settings that replace the run's.
+        others: of the `ModelInfo`; None = the run's.
+    """
     network, info = load_model(source)
-    settings = replace(info.task.decode_config, **decode)
+    settings = replace(info.task.decode_config, **(decode or {}))
     info = replace(
         info,
         task=replace(info.task, decode_config=settings),  # type: ignore[type-var]
         input_size=input_size or info.input_size,
         scales=tuple(scales or info.scales),
+        refine=info.refine if refine is None else refine,
     )
     save_model(target, network, info, half=True)
     print(f"{target}: {info.notes}, input {info.input_size} x {info.scales}, {settings}")
@@ -35,5 +46,6 @@ if __name__ == "__main__":
     parser.add_argument("--input-size", type=int, default=None)
     parser.add_argument("--scales", type=float, nargs="+", default=None)
     parser.add_argument("--decode", type=json.loads, default={})
+    parser.add_argument("--refine", default=None, help="the shipped single-person model of its second look")
     options = parser.parse_args()
-    publish(options.source, options.target, options.input_size, options.scales, options.decode)
+    publish(options.source, options.target, options.input_size, options.scales, options.decode, options.refine)

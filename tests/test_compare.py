@@ -51,12 +51,12 @@ def run(model: str, source: SourceConfig, *arguments: object) -> int:
 def test_the_rows_of_table_4() -> None:
     rows = ablation((1.0, 0.5), refine="r.safetensors")
     assert [(v.name, v.scales, v.flip, v.refine) for v in rows] == [
-        ("single scale (1)", (1.0,), False, None),
+        ("single scale (1)", (1.0,), False, "none"),
         ("single scale (1) + refine", (1.0,), False, "r.safetensors"),
-        ("multi scale (1, 0.5; mirror)", (1.0, 0.5), True, None),
+        ("multi scale (1, 0.5; mirror)", (1.0, 0.5), True, "none"),
         ("multi scale (1, 0.5; mirror) + refine", (1.0, 0.5), True, "r.safetensors"),
     ]
-    assert ablation((2.0, 1.0)) == tuple(v for v in ablation((2.0, 1.0), "r") if not v.refine)
+    assert ablation((2.0, 1.0)) == tuple(v for v in ablation((2.0, 1.0), "r") if v.refine == "none")
     with pytest.raises(ValueError, match="an ablation needs several scales"):
         ablation((1.0,))
 
@@ -64,8 +64,8 @@ def test_the_rows_of_table_4() -> None:
 def test_the_rows_of_the_bottleneck() -> None:
     assert [(v.scales, v.flip, v.refine, v.given) for v in bottleneck([1, 0.5], True, "r")] == [
         ((1, 0.5), True, "r", "nothing"),
-        ((1, 0.5), True, None, "detections"),
-        ((1, 0.5), True, None, "tags"),
+        ((1, 0.5), True, "none", "detections"),
+        ((1, 0.5), True, "none", "tags"),
     ]
     assert bottleneck(None, False)[0].scales is None
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from associative_embedding.checkpoint import load_model, save_model
 from associative_embedding.cli import main
 from associative_embedding.config import SourceConfig
 from associative_embedding.models.network import Network
@@ -257,6 +260,32 @@ def test_a_predictor_refines_what_it_found(model: str, second: str, source: Sour
     tags = decoded.groups.tag[decoded.group].astype(np.float32)
     assert np.array_equal(tags, decoded.instances.tag)  # who is dropped or changes places takes its group along
     assert np.array_equal(load(model, refine=second).with_decode(top_k=30)(image).keypoints, refined.keypoints)
+
+
+def test_a_model_can_have_a_second_look_of_its_own(
+    model: str, second: str, source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file names a shipped model, so it cannot make a user's computer read any other file."""
+    network, info = load_model(model)
+    save_model(tmp_path / "with.safetensors", network, replace(info, refine="second"))
+    save_model(tmp_path / "astray.safetensors", network, replace(info, refine=second))
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    shutil.copy(second, shipped / "second.safetensors")
+    digest = hashlib.sha256(Path(second).read_bytes()).hexdigest()
+    (shipped / "SHA256SUMS").write_text(f"{digest}  second.safetensors\n")
+    monkeypatch.setattr("associative_embedding.predict.WEIGHTS", shipped)
+
+    image = sorted(Path(source.images).iterdir())[0]
+    own = load(tmp_path / "with.safetensors")
+    assert own.refiner is not None
+    assert own.refiner.name == "second"
+    assert np.array_equal(own(image).keypoints, load(model, refine=second)(image).keypoints)
+    assert load(tmp_path / "with.safetensors", refine="none").refiner is None
+    assert load(model).refiner is None
+    with pytest.raises(ValueError, match=r"wants to be refined by '.*', which is not shipped"):
+        load(tmp_path / "astray.safetensors")
+    assert len(load(tmp_path / "astray.safetensors", refine="none")(image)) > 0
 
 
 def test_evaluation_counts_what_changed(

@@ -43,6 +43,7 @@ class ModelInfo:
         resize: the image's side that becomes the input size, "long" or "short" (as HigherHRNet).
         enlarge: how many times larger maps are made (bilinear) before they are decoded, as HigherHRNet does; a divisor
             of the network's stride.
+        refine: name of the shipped single-person model that looks at everybody found a second time; "" = none does.
         notes: free text for people, e.g. steps trained.
     """
 
@@ -56,6 +57,7 @@ class ModelInfo:
     notes: dict[str, Any] = field(default_factory=dict)
     resize: Literal["long", "short"] = "long"
     enlarge: int = 1
+    refine: str = ""
 
     def build(self) -> Network:
         """The network with fresh weights."""
@@ -103,7 +105,12 @@ def check_values(values: dict[str, Any], task: str) -> None:
         raise ValueError(f"zoom must be a number of at least 0, not {zoom!r}")
     if values.get("resize", "long") not in ("long", "short"):
         raise ValueError(f"resize must be 'long' or 'short', not {values['resize']!r}")
-    for key, kind, what in (("backbone", str, "a text"), ("options", dict, "a mapping"), ("notes", dict, "a mapping")):
+    for key, kind, what in (
+        ("backbone", str, "a text"),
+        ("refine", str, "a text"),
+        ("options", dict, "a mapping"),
+        ("notes", dict, "a mapping"),
+    ):
         if not isinstance(values.get(key, kind()), kind):
             raise ValueError(f"{key} must be {what}, not {values[key]!r}")
     if not isinstance(values["decode"], dict):

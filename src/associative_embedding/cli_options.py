@@ -32,7 +32,7 @@ def add_model_options(parser: ArgumentParser) -> None:
     add("--scales", type=float, nargs="+", default=None, help="input scales to average (default: the model's)")
     add("--flip", action="store_true", help="also run the mirror image")
     add("--zoom", type=float, default=None, help="input pixels per image pixel, of models that see tiles; 0 = no tiles")
-    add("--refine", type=str, default=None, help="single-person model that looks at everybody a second time")
+    add("--refine", type=str, default=None, help="single-person model of a second look (default: the model's; or none)")
     add("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1 ...")
     text = "what computes the network (default: on a CPU the fastest that is installed)"
     add("--runtime", type=Literal["auto", "torch", "onnx", "openvino"], default="auto", help=text)

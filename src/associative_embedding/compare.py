@@ -10,7 +10,7 @@ from associative_embedding.evaluate import Given, pose_task
 from associative_embedding.metrics.coco_eval import Metrics
 from associative_embedding.metrics.mpii_json import LEFT_OUT
 from associative_embedding.output import check_writable, say, write_json
-from associative_embedding.predict import Predictor, load
+from associative_embedding.predict import NO_REFINER, Predictor, load
 from associative_embedding.protocols import Protocol, build_protocol
 from associative_embedding.runtime import Runtime
 from associative_embedding.trial import describe, evaluate_trial, open_trial
@@ -24,23 +24,23 @@ class Variant:
         name: of its row.
         scales: of the input; None = the model's own.
         flip: also run the mirror image.
-        refine: a model file to refine the people with, or None.
+        refine: a single-person model to refine the people with, or "none".
         given: of the truth, see `evaluate.look`.
     """
 
     name: str
     scales: tuple[float, ...] | None = None
     flip: bool = False
-    refine: str | None = None
+    refine: str = NO_REFINER
     given: Given = "nothing"
 
 
-def ablation(scales: Sequence[float], refine: str | None = None) -> tuple[Variant, ...]:
+def ablation(scales: Sequence[float], refine: str = NO_REFINER) -> tuple[Variant, ...]:
     """The rows of the paper's table 4: one scale or several with the mirror image, without and with refinement.
 
     Args:
         scales: of "multi scale". "Single scale" is 1, the model's input size, without a mirror.
-        refine: model file of the refinement; without one there are no such rows.
+        refine: single-person model of the refinement; "none" = there are no such rows.
 
     Raises:
         ValueError: when there is only one scale.
@@ -53,13 +53,13 @@ def ablation(scales: Sequence[float], refine: str | None = None) -> tuple[Varian
         Variant(f"multi scale ({listed}; mirror)", tuple(scales), flip=True),
     )
     return tuple(
-        Variant(f"{v.name} + refine" if model else v.name, v.scales, v.flip, model)
+        Variant(v.name if model == NO_REFINER else f"{v.name} + refine", v.scales, v.flip, model)
         for v in plain
-        for model in ([None, refine] if refine else [None])
+        for model in dict.fromkeys([NO_REFINER, refine])
     )
 
 
-def bottleneck(scales: Sequence[float] | None, flip: bool, refine: str | None = None) -> tuple[Variant, ...]:
+def bottleneck(scales: Sequence[float] | None, flip: bool, refine: str = NO_REFINER) -> tuple[Variant, ...]:
     """Detections and grouping predicted, grouping alone (the end of the paper's section 4.1), and detections alone."""
     own = tuple(scales) if scales else None
     return (
@@ -92,7 +92,7 @@ def compare_files(
 
     Args:
         experiment: "ablation" or "truth_detections".
-        refine: model file of the refinement, see `ablation`.
+        refine: single-person model, see `predict.load`.
         others: see `run_evaluate.evaluate_files`.
 
     Returns:
@@ -102,11 +102,12 @@ def compare_files(
         ValueError, OSError: as `run_evaluate.evaluate_files`.
     """
     rules = build_protocol(protocol or "coco", groups)
-    first = load(model, device=device, input_size=input_size, scales=scales, flip=flip, runtime=runtime)
+    first = load(model, device=device, input_size=input_size, scales=scales, flip=flip, refine=refine, runtime=runtime)
     trial = open_trial(
         annotations, images, pose_task(first).skeleton, held_out_share=held_out_share, limit=limit, protocol=rules
     )
-    variants = ablation(first.scales, refine) if experiment == "ablation" else bottleneck(scales, flip, refine)
+    second = first.refiner.name if first.refiner else NO_REFINER
+    variants = ablation(first.scales, second) if experiment == "ablation" else bottleneck(scales, flip, second)
     if json_path:
         check_writable(json_path)
     if trial.unknown:
@@ -119,7 +120,7 @@ def compare_files(
         settings[variant.name] = {**asdict(variant), **describe(predictor, trial)}
         metrics, changed = evaluate_trial(predictor, trial, given=variant.given)
         rows[variant.name] = metrics
-        if variant.refine:
+        if predictor.refiner:
             settings[variant.name]["refined"] = asdict(changed)
         say("\n".join([*([] if len(rows) > 1 else markdown_head(metrics)), markdown_row(variant.name, metrics, rules)]))
     if json_path:

@@ -28,6 +28,7 @@ from associative_embedding.views import View, merge_mirror, merge_views
 Seen = list[View] | tuple[Peaks, ImageGeometry] | None
 WEIGHTS = Path(__file__).parent / "weights"
 HUB = "hf://"
+NO_REFINER = "none"
 MAX_INPUT_SIDE = 4096
 MAX_ZOOM = 16.0
 OVERLAP, MARGIN = 0.25, 0.0625  # of a tile's side: what neighbours share, and what is not trusted at an inner side
@@ -302,8 +303,13 @@ def model_path(name: str | Path) -> Path:
     path = Path(name) / MODEL_FILE if Path(name).is_dir() else Path(name)
     if path.is_file():
         return path
-    names = ", ".join(sorted(path.stem for path in WEIGHTS.glob("*.safetensors")))
+    names = ", ".join(shipped_models())
     raise ValueError(f"model {str(name)!r} is neither a shipped model ({names}) nor a file")
+
+
+def shipped_models() -> list[str]:
+    """Their names, sorted."""
+    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
 
 
 def check_digest(path: Path) -> None:
@@ -335,7 +341,8 @@ def load(
             folder with a ``model.safetensors``; or ``hf://owner/name`` on the Hugging Face Hub (extra ``[hub]``).
         device: ``cpu``, ``cuda``, ``cuda:1`` ..., or ``auto`` = a GPU if there is one.
         input_size, scales, flip, zoom, tag_scales: see `Predictor`.
-        refine: name or path of a single-person model that looks at everybody found a second time.
+        refine: name or path of a single-person model that looks at everybody found a second time; "none" = nobody is
+            looked at again; None = the model's own (`ModelInfo.refine`).
         runtime: what computes the network: "torch", "onnx", "openvino", or "auto", see `runtime.load_network`.
 
     Raises:
@@ -344,7 +351,8 @@ def load(
     device = choose_device(device)
     path = model_path(model)
     network, info = load_network(path, device, runtime)
-    refiner = load_refiner(refine, info, device, runtime) if refine else None
+    second = choose_refiner(refine, info)
+    refiner = load_refiner(second, info, device, runtime) if second else None
     return Predictor(
         network,
         info,
@@ -355,6 +363,23 @@ def load(
         tag_scales=tag_scales,
         refiner=refiner,
     )
+
+
+def choose_refiner(refine: str | Path | None, info: ModelInfo) -> str | Path | None:
+    """The model of the second look: the one that is asked for, else the model's own; None = there is none.
+
+    A model file can name a shipped model alone: it is not to say which other files are read.
+
+    Raises:
+        ValueError: when the model's own is not shipped.
+    """
+    if refine is not None:
+        return None if str(refine) == NO_REFINER else refine
+    if info.refine and info.refine not in shipped_models():
+        raise ValueError(
+            f"the model wants to be refined by {info.refine!r}, which is not shipped: state refine, or none"
+        )
+    return info.refine or None
 
 
 def load_refiner(model: str | Path, info: ModelInfo, device: torch.device, runtime: Runtime = "auto") -> Refiner:
@@ -369,6 +394,6 @@ def load_refiner(model: str | Path, info: ModelInfo, device: torch.device, runti
     if not isinstance(info.task, PoseTask):
         raise ValueError(f"only a model of the task pose can be refined, not one of {info.task.name}")
     try:
-        return Refiner(*load_network(model_path(model), device, runtime), info.task.skeleton)
+        return Refiner(*load_network(model_path(model), device, runtime), info.task.skeleton, name=str(model))
     except ValueError as error:
         raise ValueError(f"refine: {error}") from None

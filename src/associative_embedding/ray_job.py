@@ -91,23 +91,22 @@ def same_folder(path: str) -> str:
     return path if "://" in path else str(Path(path).resolve())
 
 
+def same_file(model: str) -> str:
+    """The same of a model's file; names of models stay."""
+    return same_folder(model) if os.path.isfile(model) else model
+
+
 def complete(job: Job, paths: Sequence[str], shard_size: int) -> Job:
     """The job with digests, absolute paths and what its manifest says.
 
     Raises:
         ValueError: for a model or setting that cannot be used; better here than in a hundred workers.
     """
-    names = [name for name in (job.model, job.refine) if name]
-    models = [same_folder(name) if os.path.isfile(name) else name for name in names]
-    job = replace(
-        job,
-        folder=same_folder(job.folder),
-        model=models[0],
-        refine=models[1] if len(models) > 1 else None,
-        digests={name: digest_of(name) for name in models},
-        base=os.getcwd(),
-    )
-    task = job.load("cpu").task
+    model, refine = same_file(job.model), job.refine and same_file(job.refine)
+    job = replace(job, folder=same_folder(job.folder), model=model, refine=refine, base=os.getcwd())
+    predictor = job.load("cpu")
+    task, second = predictor.task, predictor.refiner.name if predictor.refiner else None
+    job = replace(job, digests={name: digest_of(name) for name in (model, second) if name})
     notes = {
         "version": VERSION,
         "models": list(job.digests.values()),

@@ -38,6 +38,7 @@ class Refiner:
             heatmaps are averaged at the largest.
         skeleton: of the people to be refined.
         flip: also look at the mirror image of every crop.
+        name: what reports call it.
 
     Raises:
         ValueError: for a model of another task, or of other keypoints than the people have.
@@ -50,13 +51,14 @@ class Refiner:
         skeleton: Skeleton,
         *,
         flip: bool = True,
+        name: str = "",
     ) -> None:
         if not isinstance(info.task, SinglePersonTask):
             raise ValueError(f"people are refined by a model of the task single-person, not {info.task.name}")
         if info.task.skeleton.keypoints != skeleton.keypoints:
             names = ", ".join(info.task.skeleton.keypoints)
             raise ValueError(f"a single-person model of other keypoints ({names}) cannot refine a {skeleton.name}")
-        self.network, self.flip = network, flip
+        self.network, self.flip, self.name = network, flip, name
         self.skeleton, self.config = skeleton, info.task.decode_config
         self.flip_index = torch.as_tensor(info.task.flip_index, device=network.device)
         sizes = {round_up(info.input_size * scale, network.multiple) for scale in info.scales}

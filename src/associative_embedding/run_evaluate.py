@@ -61,11 +61,11 @@ def evaluate_files(
     try_it = try_masks if predictor.task.finds_masks else try_poses
     metrics, settings, changed = try_it(predictor, part, results_path, json_path)
     refined = {}
-    if refine and changed:
-        say(f"refined by {refine}: {changed}")
+    if predictor.refiner and changed:
+        say(f"refined by {predictor.refiner.name}: {changed}")
         refined = {"refined": dataclasses.asdict(changed)}
     if json_path:
-        given = {"held_out": held_out_share, "protocol": protocol or "coco", "refine": refine}
+        given = {"held_out": held_out_share, "protocol": protocol or "coco"}
         write_json(json_path, {"metrics": metrics, **refined, "model": model, "settings": {**given, **settings}})
     return metrics
 

@@ -169,5 +169,6 @@ def describe(predictor: Predictor, trial: Trial) -> dict[str, Any]:
         "input_size": predictor.input_size,
         "scales": list(predictor.scales),
         "flip": predictor.flip,
+        "refine": predictor.refiner.name if predictor.refiner else None,
         "decode": dataclasses.asdict(predictor.task.decode_config),
     }
