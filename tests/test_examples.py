@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 
 from associative_embedding.checkpoint import save_model
+from associative_embedding.data.records import read_records
+from associative_embedding.skeleton import load_skeleton
+from associative_embedding.types import Array
 from conftest import ROOT
 from tiny import tiny_data, tiny_info, tiny_model, tiny_network
 
@@ -44,3 +49,45 @@ def test_the_sheet_of_failures(tmp_path: Path) -> None:
     assert run("failures.py", "--model", model, *files, "--size", 1000).strip() == "0 of 0 people missed"
     assert run("failures.py", "--model", model, *files, "--size", 0).strip() == "6 of 6 people missed"
     assert cv2.imread(str(tmp_path / "sheet.png")).shape == (2 * 400, 4 * 400, 3)
+
+
+def test_labels_are_completed_by_what_was_found(tmp_path: Path) -> None:
+    """The labelled person gets a nose, a sure stranger is added, an unsure one and one half known are ignored."""
+    skeleton = load_skeleton("coco-17")
+    names = ["left_shoulder", "right_shoulder", "left_hip", "right_hip"]
+    body = np.array([[60.0, 40, 2], [40, 40, 2], [58, 90, 2], [42, 90, 2]])
+    whole = np.zeros((17, 3))
+    whole[[skeleton.keypoints.index(name) for name in names]] = body + np.array([1, -1, -1.2])
+    whole[skeleton.keypoints.index("nose")] = [50, 20, 0.9]
+    whole[skeleton.keypoints.index("left_eye")] = [53, 17, 0.2]  # not sure enough to be taught
+    right = np.array([[100.0, 0, 0]]) * (whole[:, 2:] > 0)
+    found = [(0.8, whole), (0.7, whole + right), (0.3, whole + 2 * right)]
+
+    def person(keypoints: Array, **values: object) -> dict[str, object]:
+        return {"image_id": 7, "category_id": 1, "keypoints": keypoints.ravel().tolist(), **values}
+
+    image = {"id": 7, "file_name": "a.jpg", "width": 500, "height": 120}
+    labelled = [person(body + np.array([shift, 0, 0]), id=n, area=2000.0) for n, shift in enumerate((0, 350), start=1)]
+    category = {"id": 1, "name": "person", "keypoints": names}
+    source, results = tmp_path / "labels.json", tmp_path / "found.json"
+    source.write_text(json.dumps({"images": [image], "annotations": labelled, "categories": [category]}))
+    rows = [person(keypoints, id=n, score=score) for n, (score, keypoints) in enumerate(found, start=1)]
+    other = {**image, "id": 1, "file_name": "folder/a.jpg"}
+    rows = [{**row, "image_id": 1} for row in rows]
+    results.write_text(json.dumps({"images": [other], "annotations": rows, "categories": [skeleton.to_category()]}))
+
+    assert run("pseudo_labels.py", source, results, tmp_path / "all.json").endswith("5 people and ignored regions\n")
+    records, types = read_records(str(tmp_path / "all.json"), skeleton, {})
+    (record,) = records
+    assert record.image_id == 7
+    assert types.all()
+    first, half, added = record.keypoints
+    assert first[skeleton.keypoints.index("nose")].tolist() == [50, 20, 2]
+    assert first[skeleton.keypoints.index("left_eye"), 2] == 0
+    assert np.array_equal(first[[skeleton.keypoints.index(name) for name in names]], body)  # as it was labelled
+    assert (half[:, 2] > 0).sum() == 4
+    assert (added[:, 2] > 0).sum() == 5
+    assert added[0].tolist() == [150, 20, 2]
+    unsure, unknown = record.unlabelled
+    assert unsure[0] < 240 < 260 < unsure[0] + unsure[2]
+    assert np.array_equal(unknown, record.boxes_xywh[1])
