@@ -30,7 +30,7 @@ from associative_embedding.image_io import read_image
 from associative_embedding.predict import Predictor
 from associative_embedding.types import Array, Maps
 from associative_embedding.views import merge_mirror, resample
-from tiny import FIGURE, tiny_info, tiny_model, tiny_network
+from tiny import FIGURE, TINY_DECODE, tiny_info, tiny_model, tiny_network
 
 
 def photo(height: int = 64, width: int = 96, seed: int = 0) -> Array:
@@ -298,6 +298,20 @@ def test_a_model_has_scales_of_its_own() -> None:
     network = tiny_network(info)
     assert Predictor(network, info).scales == (1.0, 0.5)
     assert Predictor(network, info, scales=(2.0,)).scales == (2.0,)
+
+
+def test_a_model_says_from_which_score_on_people_are_shown(tmp_path: Path) -> None:
+    """To the commands; in Python all are returned."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    for score in (0.0, 1.0):
+        decode = replace(TINY_DECODE, shown_score=score)
+        model = tiny_model(tmp_path / f"{score}.safetensors", decode=decode)
+        command = ["predict", str(tmp_path / "a.png"), "--model", model, "--output", str(tmp_path / f"{score}")]
+        assert main(command) == 0
+        rows = json.loads((tmp_path / f"{score}" / "predictions.json").read_text())["annotations"]
+        everybody = ae.load(model)(tmp_path / "a.png")
+        assert len(everybody) > 0
+        assert len(rows) == (everybody.score >= score).sum()
 
 
 def test_scales_are_aligned() -> None:

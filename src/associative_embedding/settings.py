@@ -30,6 +30,8 @@ class DecodeConfig:
             "found", or "shrunk": over those found and two more of score 0.
         min_keypoints: people with fewer detected keypoints are dropped.
         min_score: people with a lower score are dropped.
+        shown_score: lowest score of a person in results and pictures of the commands; Python calls and evaluation have
+            no such limit.
         duplicate_oks: of two people with at least this OKS the weaker is dropped (1 = keep all).
     """
 
@@ -46,6 +48,7 @@ class DecodeConfig:
     score: Literal["all", "found", "shrunk"] = "all"
     min_keypoints: int = 1
     min_score: float = 0.0
+    shown_score: float = 0.2
     duplicate_oks: float = 0.7
 
     def __post_init__(self) -> None:
@@ -54,6 +57,7 @@ class DecodeConfig:
             "top_k": ONE_OR_MORE,
             "min_keypoints": NOT_NEGATIVE,
             "min_score": SHARE,
+            "shown_score": SHARE,
             "duplicate_oks": ABOVE_0,
         }
         check("decode.", self, ranges | dict.fromkeys(("threshold", "tag_threshold", "fill_threshold"), POSITIVE))
@@ -113,6 +117,7 @@ class MaskDecodeConfig:
     min_weight: float = 2.0
     min_size: int = 10
     min_score: float = 0.0
+    shown_score: float = 0.2
     scales: Literal["proposals", "stacked"] = "proposals"
     nms_iou: float = 0.5
 
@@ -123,6 +128,7 @@ class MaskDecodeConfig:
             "min_weight": NOT_NEGATIVE,
             "min_size": NOT_NEGATIVE,
             "min_score": SHARE,
+            "shown_score": SHARE,
             "nms_iou": SHARE,
         }
         check("mask_decode.", self, ranges)

@@ -20,7 +20,6 @@ from associative_embedding.tasks.task import Decoded, check_maps
 from associative_embedding.types import Array, Detections, Groups, Instances, Maps, Peaks, Sample
 from associative_embedding.views import View, merge_views
 
-SHOWN_SCORE = 0.2  # of a person in results and pictures
 SHRINKAGE = 2  # keypoints of score 0 that the "shrunk" person score adds
 
 
@@ -63,7 +62,7 @@ class PoseTask:
     @property
     def shown_score(self) -> float:
         """Lowest score of a person that ``ae predict`` shows."""
-        return SHOWN_SCORE
+        return self.decode_config.shown_score
 
     def describe(self) -> dict[str, Any]:
         """What a model file says of its task; `from_description` reads it."""
