@@ -89,7 +89,7 @@ def bench_loss() -> dict[str, float]:
 
 def bench_predict() -> dict[str, float]:
     """A photo end to end at the model's two sizes, and the network's part of it, both of the same calls."""
-    model = load()
+    model = load(refine="none")
     image = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
     inner, spent = model.network, [0.0]
 

@@ -55,7 +55,7 @@ class Photographs(CalibrationDataReader):  # type: ignore[misc]
 def quantised(source: Path, paths: Sequence[str], *, per_channel: bool) -> Path:
     """An exported model with 8 bits in its convolutions; its description stays inside."""
     target = source.with_stem(f"int8-{'channel' if per_channel else 'tensor'}")
-    reader = Photographs(paths, load(source))
+    reader = Photographs(paths, load(source, refine="none"))
     quantize_static(str(source), str(target), reader, op_types_to_quantize=["Conv"], per_channel=per_channel)
     return target
 
@@ -98,7 +98,7 @@ def main() -> None:
             "int8 per tensor": quantised(source, paths, per_channel=False),
             "int8 per channel": quantised(source, paths, per_channel=True),
         }
-        predictors = {name: load(file) for name, file in files.items()}
+        predictors = {name: load(file, refine="none") for name, file in files.items()}
         times = network_ms(predictors, options.rounds)
         rows = {
             name: {

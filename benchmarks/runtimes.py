@@ -3,8 +3,8 @@
     python benchmarks/runtimes.py ../shared/data/pose/coco/images [--limit 40] [--rounds 15] [--threads 1]
 
 A table in Markdown: medians of the network alone at 512 x 384 pixels and of whole photographs (from the file to the
-people, at the model's own sizes), also with ``--flip`` and with ``--refine single-person``; of the second look, its
-time a person; and the seconds that making the graph takes, once a model.
+people, at the model's own sizes, without a second look), also with ``--flip`` and with ``--refine single-person``; of
+the second look, its time a person; and the seconds that making the graph takes, once a model.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def photo_ms(predictors: Predictors, photos: Sequence[str]) -> Row:
 
 def person_ms(predictors: Predictors, photos: Sequence[str], model: str) -> Row:
     """Of the second look at everybody that one runtime found, a person."""
-    finder = load(model)
+    finder = load(model, refine="none")
     total, people = dict.fromkeys(predictors, 0.0), 0
     for photo in photos:
         image = read_image(photo)
@@ -84,7 +84,8 @@ def person_ms(predictors: Predictors, photos: Sequence[str], model: str) -> Row:
 def measure(options: argparse.Namespace) -> dict[str, Row]:
     photos = find_images([options.images])[: options.limit]
     rows = {"making the graph, seconds": export_seconds(options.model)}
-    plain, flipped = load_each(options.model), load_each(options.model, flip=True)
+    plain = load_each(options.model, refine="none")
+    flipped = load_each(options.model, refine="none", flip=True)
     refined = load_each(options.model, refine=options.refine)
     rows[NETWORK] = network_ms(plain, options.rounds)
     rows["a photograph, ms"] = photo_ms(plain, photos)
