@@ -61,7 +61,8 @@ def test_labels_are_completed_by_what_was_found(tmp_path: Path) -> None:
     whole[skeleton.keypoints.index("nose")] = [50, 20, 0.9]
     whole[skeleton.keypoints.index("left_eye")] = [53, 17, 0.2]  # not sure enough to be taught
     right = np.array([[100.0, 0, 0]]) * (whole[:, 2:] > 0)
-    found = [(0.8, whole), (0.7, whole + right), (0.3, whole + 2 * right)]
+    there = np.array([[-1.0, 1, 0]]) * (whole[:, 2:] > 0)  # the labelled person once more: neither added nor ignored
+    found = [(0.8, whole), (0.75, whole + there), (0.7, whole + right), (0.3, whole + 2 * right)]
 
     def person(keypoints: Array, **values: object) -> dict[str, object]:
         return {"image_id": 7, "category_id": 1, "keypoints": keypoints.ravel().tolist(), **values}
