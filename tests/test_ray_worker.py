@@ -15,7 +15,8 @@ from associative_embedding.predict import Predictor
 from associative_embedding.ray_job import Job, check_manifest, complete, digest_of, part_name
 from associative_embedding.ray_worker import Worker
 from associative_embedding.storage import names_in
-from tiny import tiny_model
+from associative_embedding.tasks.single_pose import SinglePersonTask
+from tiny import FIGURE, tiny_model
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow (extra ray)")
 
@@ -128,3 +129,13 @@ def test_a_manifest_is_compared(job: Job, paths: list[str], tmp_path: Path) -> N
     (tmp_path / "other" / "photo.jpg").touch()
     with pytest.raises(ValueError, match="holds something else"):
         check_manifest(replace(job, folder=str(tmp_path / "other")), {"photo.jpg"})
+
+
+def test_all_of_a_jobs_models_are_those_that_were_meant(job: Job, tmp_path: Path) -> None:
+    """The model of the second look too, whether it is asked for, the model's own, or left out."""
+    shipped = replace(job, model="person", digests={})
+    for refine, second in ((None, ["single-person"]), ("single-person", ["single-person"]), ("none", [])):
+        digests = complete(replace(shipped, refine=refine), ["a.jpg"], 4).digests
+        assert digests == {name: digest_of(name) for name in ["person", *second]}
+    own = tiny_model(tmp_path / "second.safetensors", task=SinglePersonTask(FIGURE), tag_size=0)
+    assert list(complete(replace(job, refine=own), ["a.jpg"], 4).digests) == [job.model, own]
