@@ -23,8 +23,8 @@ from associative_embedding.cli import ALLOCATOR
 from associative_embedding.config import DataConfig, LossConfig, NetworkConfig, Recipe, SourceConfig, TrainConfig
 from associative_embedding.data.synthetic import write_synthetic_dataset
 from associative_embedding.geometry import letterbox
+from associative_embedding.loading import load
 from associative_embedding.losses import tag_loss
-from associative_embedding.predict import load
 from associative_embedding.skeleton import COCO_17
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.tasks.pose_target import draw_gaussians

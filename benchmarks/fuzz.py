@@ -209,7 +209,7 @@ def seed_model() -> bytes:
 
 
 def seed_description() -> bytes:
-    from associative_embedding.predict import WEIGHTS, model_path
+    from associative_embedding.loading import WEIGHTS, model_path
 
     assert WEIGHTS.is_dir()
     info = read_weights(model_path("person"))[1]

@@ -21,9 +21,10 @@ import numpy as np
 from tqdm import tqdm
 
 from associative_embedding.evaluate import coco_results, group_truth, pose_task
+from associative_embedding.loading import load
 from associative_embedding.metrics.grouping import RightGrouping
 from associative_embedding.metrics.oks import evaluate_keypoints
-from associative_embedding.predict import Predictor, load
+from associative_embedding.predict import Predictor
 from associative_embedding.tasks.pose import PoseTask
 from associative_embedding.trial import Trial, open_trial
 

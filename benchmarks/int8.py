@@ -25,7 +25,8 @@ from associative_embedding.evaluate import pose_task
 from associative_embedding.export import export_model
 from associative_embedding.geometry import letterbox, warp
 from associative_embedding.image_io import find_images, read_image
-from associative_embedding.predict import Predictor, load, model_path
+from associative_embedding.loading import load, model_path
+from associative_embedding.predict import Predictor
 from associative_embedding.trial import evaluate_trial, open_trial
 from associative_embedding.types import Array
 

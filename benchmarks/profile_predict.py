@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from timing import call_ms, markdown, start_anew
 
-from associative_embedding import predict
+from associative_embedding import loading, predict
 from associative_embedding.cli import ALLOCATOR
 from associative_embedding.draw import draw_instances
 from associative_embedding.image_io import find_images
@@ -77,7 +77,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     photos = find_images([options.images])[: options.limit]
-    model = predict.load(options.model, runtime=options.runtime)
+    model = loading.load(options.model, runtime=options.runtime)
     watches = {name: Watch(*place) for name, place in PARTS.items()}
     look(model, photos[0], watches)  # to warm up
     rows = [look(model, photo, watches) for photo in photos]

@@ -24,7 +24,8 @@ from timing import alternating_ms, call_ms, markdown, start_anew
 
 from associative_embedding.cli import ALLOCATOR
 from associative_embedding.image_io import find_images, read_image
-from associative_embedding.predict import Predictor, load, model_path
+from associative_embedding.loading import load, model_path
+from associative_embedding.predict import Predictor
 from associative_embedding.runtime import NEEDS, cached_graph
 
 SIZE = (384, 512)  # rows and columns of the network's input

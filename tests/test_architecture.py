@@ -23,8 +23,8 @@ LAYERS = [
     "storage image_list result_rows",
     "tasks",
     "checkpoint exported export runtime optimisation interrupt journal training_state training_data recipe_file "
-    "train evaluate trial compare truth protocols predict refine crop_accuracy mask_accuracy mask_trial track_trial "
-    "ray_job ray_worker run_ray run_predict run_video run_evaluate server foreign convert hub neighbours",
+    "train evaluate trial compare truth protocols predict refine loading crop_accuracy mask_accuracy mask_trial "
+    "track_trial ray_job ray_worker run_ray run_predict run_video run_evaluate server foreign convert hub neighbours",
     "cli cli_data cli_options cli_run __main__",
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules.split()}

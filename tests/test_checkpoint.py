@@ -20,7 +20,7 @@ from associative_embedding.checkpoint import (
     save_model,
     start_from,
 )
-from associative_embedding.predict import load
+from associative_embedding.loading import load
 from associative_embedding.settings import DecodeConfig
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.tasks.pose import PoseTask

@@ -152,7 +152,7 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     reference = (tmp_path / "reference.html").read_text()
-    for name in ("losses.tag_loss", "grouping.group_sequentially", "predict.load"):
+    for name in ("losses.tag_loss", "grouping.group_sequentially", "loading.load"):
         assert f'id="associative_embedding.{name}"' in reference
     pages = "".join(path.read_text() for path in tmp_path.glob("*.html"))
     sources = re.findall(r'(?:src|href)="(https?://[^"]+\.(?:js|css|woff2?))"', pages)

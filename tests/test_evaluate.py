@@ -17,8 +17,9 @@ from associative_embedding.config import SourceConfig
 from associative_embedding.data.coco import CocoKeypoints
 from associative_embedding.evaluate import build_validation, coco_results, evaluate_samples
 from associative_embedding.geometry import ImageGeometry
+from associative_embedding.loading import load
 from associative_embedding.metrics.oks import KEYPOINT_METRICS, evaluate_keypoints
-from associative_embedding.predict import Predictor, load
+from associative_embedding.predict import Predictor
 from associative_embedding.tasks.pose_target import draw_gaussians
 from associative_embedding.truth import truth_for, truth_of_source
 from associative_embedding.types import Array, Maps, Sample

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from associative_embedding.config import NetworkConfig
+from associative_embedding.loading import load
 from associative_embedding.models.hrnet import HigherHRNet, HRNet
 from associative_embedding.models.network import enlarge, final_maps
-from associative_embedding.predict import load
 from associative_embedding.train import train
 from associative_embedding.types import Maps
 from test_hourglass import fill_by_name, official_shapes

@@ -12,7 +12,7 @@ import torch
 
 import associative_embedding as ae
 from associative_embedding.checkpoint import MODEL_FILE, load_model, read_weights
-from associative_embedding.predict import model_path
+from associative_embedding.loading import model_path
 from tiny import FIGURE, tiny_info, tiny_model, tiny_network
 
 hub = pytest.importorskip("associative_embedding.hub", reason="needs the extra [hub]")

@@ -12,9 +12,10 @@ import pytest
 
 from associative_embedding import mask_trial
 from associative_embedding.cli import main
+from associative_embedding.loading import load
 from associative_embedding.mask_trial import MaskTrial, evaluate_mask_trial, open_mask_trial
 from associative_embedding.metrics.coco_masks import MASK_METRICS, evaluate_masks
-from associative_embedding.predict import Predictor, load
+from associative_embedding.predict import Predictor
 from associative_embedding.tasks.segmentation import SegmentationTask
 from associative_embedding.types import Instances
 from test_data_masks import box_mask, compressed, document, plain, polygon, thing, write

@@ -13,9 +13,9 @@ from associative_embedding.cli_run import build_recipe
 from associative_embedding.config import Recipe
 from associative_embedding.data.synthetic import write_synthetic_dataset
 from associative_embedding.data.voc import VOC_CLASSES
+from associative_embedding.loading import load
 from associative_embedding.models.zoo import build_network
 from associative_embedding.optimisation import learning_rate
-from associative_embedding.predict import load
 from associative_embedding.skeleton import load_skeleton
 from conftest import ROOT
 from test_data_masks import document, write

@@ -19,8 +19,9 @@ from torch.nn import functional as F
 from associative_embedding.checkpoint import load_model, save_model
 from associative_embedding.cli import main
 from associative_embedding.config import SourceConfig
+from associative_embedding.loading import load
 from associative_embedding.models.network import Network
-from associative_embedding.predict import Predictor, load
+from associative_embedding.predict import Predictor
 from associative_embedding.refine import Changes, Refiner, agreeing, believe, confirmed
 from associative_embedding.settings import RefineConfig
 from associative_embedding.skeleton import Skeleton
@@ -274,7 +275,7 @@ def test_a_model_can_have_a_second_look_of_its_own(
     shutil.copy(second, shipped / "second.safetensors")
     digest = hashlib.sha256(Path(second).read_bytes()).hexdigest()
     (shipped / "SHA256SUMS").write_text(f"{digest}  second.safetensors\n")
-    monkeypatch.setattr("associative_embedding.predict.WEIGHTS", shipped)
+    monkeypatch.setattr("associative_embedding.loading.WEIGHTS", shipped)
 
     image = sorted(Path(source.images).iterdir())[0]
     own = load(tmp_path / "with.safetensors")
@@ -318,7 +319,7 @@ def test_prediction_by_command(model: str, second: str, source: SourceConfig, tm
     ("options", "message"),
     [
         (["--refine", "{model}"], "refine: people are refined by a model of the task single-person, not pose"),
-        (["--refine", "nothing"], "refine: model 'nothing' is neither a shipped model"),
+        (["--refine", "nothing"], "'none' = no second look"),
         (["--model", "{second}", "--refine", "{second}"], "only a model of the task pose can be refined"),
         (["--model", "{second}", "--show", "tags"], "finds a single person and has no tags to show"),
     ],

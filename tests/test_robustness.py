@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from associative_embedding import load
 from associative_embedding.geometry import letterbox
+from associative_embedding.loading import WEIGHTS, model_path
 from associative_embedding.losses import pixel_tag_loss, tag_loss
-from associative_embedding.predict import WEIGHTS, model_path
 from associative_embedding.settings import DecodeConfig, MaskDecodeConfig
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.tasks.pose import PoseTask
@@ -155,7 +155,7 @@ def test_shipped_weights_are_those_that_were_shipped(tmp_path: Path, monkeypatch
     data = bytearray((tmp_path / "person.safetensors").read_bytes())
     data[-1000] ^= 1
     (tmp_path / "person.safetensors").write_bytes(data)
-    monkeypatch.setattr("associative_embedding.predict.WEIGHTS", tmp_path)
+    monkeypatch.setattr("associative_embedding.loading.WEIGHTS", tmp_path)
     assert model_path("single-person").is_file()
     with pytest.raises(ValueError, match=r"person\.safetensors: is damaged"):
         load("person")

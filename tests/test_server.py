@@ -19,8 +19,9 @@ import pytest
 
 from associative_embedding.cli import main
 from associative_embedding.download import connect_public, download
+from associative_embedding.loading import load
 from associative_embedding.masks import Masks
-from associative_embedding.predict import Predictor, load
+from associative_embedding.predict import Predictor
 from associative_embedding.types import Array, Instances
 from tiny import TINY_DECODE, tiny_info, tiny_network
 

@@ -18,9 +18,9 @@ from associative_embedding import optimisation
 from associative_embedding.config import LossConfig, NetworkConfig, SourceConfig, TrainConfig
 from associative_embedding.evaluate import build_validation
 from associative_embedding.journal import Journal, Meter
+from associative_embedding.loading import load
 from associative_embedding.losses import focal_loss, mse_loss, tag_loss
 from associative_embedding.optimisation import learning_rate, parameter_groups, update_average
-from associative_embedding.predict import load
 from associative_embedding.train import criterion, train
 from associative_embedding.training_data import open_source
 from associative_embedding.training_state import build_state

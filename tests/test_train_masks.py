@@ -21,8 +21,9 @@ from associative_embedding.config import (
     TrainConfig,
 )
 from associative_embedding.evaluate import build_validation
+from associative_embedding.loading import load
 from associative_embedding.masks import Masks
-from associative_embedding.predict import Predictor, load
+from associative_embedding.predict import Predictor
 from associative_embedding.run_predict import predict_sources
 from associative_embedding.settings import MaskDecodeConfig
 from associative_embedding.train import train

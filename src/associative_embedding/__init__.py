@@ -47,7 +47,7 @@ _HOME = {  # no name of a submodule: importing that one would put the module in 
     "evaluate_keypoints": "metrics.oks",
     "focal_loss": "losses",
     "group_sequentially": "grouping",
-    "load": "predict",
+    "load": "loading",
     "load_model": "checkpoint",
     "mse_loss": "losses",
     "read_image": "image_io",

@@ -11,7 +11,7 @@ from associative_embedding.cli_data import build_data
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace  # type: ignore[attr-defined]
 
-# how to look, whatever at: keyword arguments of `predict.load`
+# how to look, whatever at: keyword arguments of `loading.load`
 MODEL_OPTIONS = ("input_size", "scales", "flip", "zoom", "refine", "device", "runtime")
 
 

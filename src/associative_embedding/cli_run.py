@@ -221,7 +221,7 @@ def run_evaluate_tracks(options: Namespace) -> int:
 
 def run_export(options: Namespace) -> int:
     from associative_embedding.export import export_model
-    from associative_embedding.predict import model_path
+    from associative_embedding.loading import model_path
 
     files = export_model(model_path(options.model), options.output, options.format, with_peaks=options.with_peaks)
     print(*files, sep="\n")
@@ -229,7 +229,7 @@ def run_export(options: Namespace) -> int:
 
 
 def run_serve(options: Namespace) -> int:
-    from associative_embedding.predict import load
+    from associative_embedding.loading import load
 
     try:
         from associative_embedding.server import Limits, serve

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from associative_embedding.evaluate import Given, pose_task
+from associative_embedding.loading import NO_REFINER, load
 from associative_embedding.metrics.coco_eval import Metrics
 from associative_embedding.metrics.mpii_json import LEFT_OUT
 from associative_embedding.output import check_writable, say, write_json
-from associative_embedding.predict import NO_REFINER, Predictor, load
+from associative_embedding.predict import Predictor
 from associative_embedding.protocols import Protocol, build_protocol
 from associative_embedding.runtime import Runtime
 from associative_embedding.trial import describe, evaluate_trial, open_trial
@@ -92,7 +93,7 @@ def compare_files(
 
     Args:
         experiment: "ablation" or "truth_detections".
-        refine: single-person model, see `predict.load`.
+        refine: single-person model, see `loading.load`.
         others: see `run_evaluate.evaluate_files`.
 
     Returns:
@@ -130,7 +131,7 @@ def compare_files(
 
 
 def run_as(variant: Variant, model: str, decode: dict[str, Any], **options: Any) -> Predictor:
-    """The only place that knows how a variant becomes a predictor. `options`: see `predict.load`."""
+    """The only place that knows how a variant becomes a predictor. `options`: see `loading.load`."""
     predictor = load(model, scales=variant.scales, flip=variant.flip, refine=variant.refine, **options)
     return predictor.with_decode(**{str(key): value for key, value in decode.items()})
 

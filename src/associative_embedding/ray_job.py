@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from associative_embedding.image_list import digest
-from associative_embedding.predict import Predictor, load, model_path
+from associative_embedding.loading import load, model_path
+from associative_embedding.predict import Predictor
 from associative_embedding.runtime import Runtime
 from associative_embedding.storage import is_remote, read_bytes, write_bytes
 from associative_embedding.version import VERSION
@@ -25,10 +26,10 @@ class Job:
 
     Attributes:
         folder: of the parquet files, a path or URI that all workers reach.
-        model, refine, input_size, scales, flip, zoom: see `predict.load`; model files must be at the same path on every
+        model, refine, input_size, scales, flip, zoom: see `loading.load`; model files must be at the same path on every
             machine.
         digests: SHA-256 of these files, see `digest_of`.
-        runtime: see `predict.load`; every machine makes its own graph.
+        runtime: see `loading.load`; every machine makes its own graph.
         device: of a worker; "auto" is the GPU that Ray gave it, if it gave one.
         batch: images that the network sees together at most; None = 1, on a GPU 8.
         min_score: lowest score; None = the task's.
@@ -54,7 +55,7 @@ class Job:
     def load(self, device: str) -> Predictor:
         """
         Raises:
-            ValueError: see `predict.load`, and for a model file that is another one than the job's.
+            ValueError: see `loading.load`, and for a model file that is another one than the job's.
         """
         for name, known in self.digests.items():
             if digest_of(name) != known:
@@ -75,7 +76,7 @@ def digest_of(model: str) -> str:
     """SHA-256 of a model's file, or of OpenVINO's two.
 
     Raises:
-        ValueError: see `predict.model_path`.
+        ValueError: see `loading.model_path`.
     """
     path = model_path(model)
     files = [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]

@@ -9,9 +9,10 @@ from typing import Any
 
 from associative_embedding import mask_trial, trial
 from associative_embedding.evaluate import pose_task
+from associative_embedding.loading import load
 from associative_embedding.metrics.coco_eval import Metrics
 from associative_embedding.output import check_writable, say, write_json
-from associative_embedding.predict import Predictor, load
+from associative_embedding.predict import Predictor
 from associative_embedding.protocols import build_protocol
 from associative_embedding.refine import Changes
 
@@ -39,8 +40,8 @@ def evaluate_files(
     Args:
         annotations: a COCO json, or for masks the folder of a VOC tree, whose image set is `split`.
         images: folder of the images; None = JPEGImages of the VOC tree.
-        model, options: see `predict.load`.
-        refine: single-person model, see `predict.load`; what it changed is counted.
+        model, options: see `loading.load`.
+        refine: single-person model, see `loading.load`; what it changed is counted.
         held_out_share, limit: see `trial.open_trial`.
         decode: settings that replace the model's.
         protocol: of poses "coco" (None), "crowdpose" or "mpii", see `protocols.build_protocol`; of masks "coco" or

@@ -16,9 +16,10 @@ from associative_embedding.draw_tags import draw_tag_histogram, draw_tag_maps, d
 from associative_embedding.errors import UsageError
 from associative_embedding.geometry import ImageGeometry, warp
 from associative_embedding.image_io import ImageError, find_images
+from associative_embedding.loading import load
 from associative_embedding.masks import Masks
 from associative_embedding.output import ResultsWriter, annotated_name, labels_name, say, write_image, write_labels
-from associative_embedding.predict import Predictor, load
+from associative_embedding.predict import Predictor
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.tasks.task import Decoded, Task
 from associative_embedding.types import Array, Groups, Instances, Maps
@@ -41,7 +42,7 @@ def predict_sources(
     """
     Args:
         sources: files, folders, patterns, URLs (see `image_io.find_images`).
-        model, options: see `predict.load`.
+        model, options: see `loading.load`.
         output: folder of the annotated pictures and label images.
         json_path: results file, by default ``predictions.json`` in that folder.
         min_score: lowest score, by default the task's `shown_score`. Pictures show the keypoints from

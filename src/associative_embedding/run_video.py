@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from associative_embedding.errors import UsageError
 from associative_embedding.linking import Tracker
+from associative_embedding.loading import load
 from associative_embedding.output import annotated_name, say
-from associative_embedding.predict import Predictor, load
+from associative_embedding.predict import Predictor
 from associative_embedding.run_predict import report
 from associative_embedding.settings import LinkConfig
 from associative_embedding.smoothing import Smoother
@@ -71,7 +72,7 @@ def predict_videos(
     """
     Args:
         sources: see `video_io.open_video`.
-        model, options: see `predict.load`.
+        model, options: see `loading.load`.
         track: link the frames.
         link: settings of `LinkConfig` that replace the model's.
         others: see `VideoSettings`; min_score is by default the task's `shown_score`.

@@ -12,11 +12,12 @@ from tqdm import tqdm
 from associative_embedding.data.coco import CocoKeypoints
 from associative_embedding.evaluate import pose_task
 from associative_embedding.linking import Tracker
+from associative_embedding.loading import load
 from associative_embedding.metrics.coco_eval import Metrics
 from associative_embedding.metrics.oks import format_table, oks
 from associative_embedding.metrics.tracks import THRESHOLD, TrackFrame, clear, hota, idf1, keypoint_clear
 from associative_embedding.output import check_writable, say, write_json
-from associative_embedding.predict import Predictor, load
+from associative_embedding.predict import Predictor
 from associative_embedding.settings import LinkConfig
 from associative_embedding.tasks.tracking import link_config
 from associative_embedding.types import Array, Instances, Sample
@@ -57,7 +58,7 @@ def evaluate_tracks(
         limit: only the first so many frames (0 = all).
         every: look at every so many-th frame, as at a slower camera: the harder, the more.
         decode: decode settings that replace the model's.
-        options: see `predict.load`.
+        options: see `loading.load`.
 
     Returns:
         the numbers of the row that the model (or `link`) chooses, and of the keypoints whatever the linker.

@@ -12,11 +12,11 @@ import torch
 
 from associative_embedding.checkpoint import read_torch, start_from
 from associative_embedding.config import Recipe
+from associative_embedding.loading import model_path
 from associative_embedding.models.network import Network
 from associative_embedding.models.zoo import build_network
 from associative_embedding.optimisation import build_optimizer, set_training
 from associative_embedding.output import atomic_write
-from associative_embedding.predict import model_path
 
 NAME = "state.pt"
 
