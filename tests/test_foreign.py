@@ -21,7 +21,7 @@ from associative_embedding.models.network import Network, final_maps
 from associative_embedding.skeleton import COCO_17, CROWDPOSE_14, MPII_16
 from test_checkpoint import Malicious
 from test_hourglass import fill_by_name, official_shapes
-from test_predict import photo
+from tiny import photo
 
 State = dict[str, Tensor]
 LEVELS = (6, 8, 10)  # widths of mmpose's small hourglass

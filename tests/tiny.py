@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 
 from associative_embedding.checkpoint import ModelInfo, save_model
@@ -20,9 +22,11 @@ from associative_embedding.config import (
 )
 from associative_embedding.data.synthetic import write_synthetic_dataset
 from associative_embedding.models.network import Network
+from associative_embedding.predict import Predictor
 from associative_embedding.settings import DecodeConfig
 from associative_embedding.skeleton import Skeleton
 from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.types import Array
 
 # Several threads of a small network wait for each other more than they compute, on a busy machine for minutes; and the
 # last bit of a sum depends on their number.
@@ -104,3 +108,14 @@ def tiny_model(path: Path, **values: Any) -> str:
     info = tiny_info(**values)
     save_model(path, tiny_network(info), info)
     return str(path)
+
+
+def photo(height: int = 64, width: int = 96, seed: int = 0) -> Array:
+    """Blurred noise: bright and dark places for a random network to find people in."""
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return cv2.normalize(cv2.GaussianBlur(noise, (9, 9), 2), None, 0, 255, cv2.NORM_MINMAX)  # type: ignore[call-overload]
+
+
+def tiny_predictor(backbone: str = "mobilenet_v2", **options: Any) -> Predictor:
+    info = tiny_info(backbone)
+    return Predictor(tiny_network(info), info, **{"input_size": 96, **options})

@@ -1,0 +1,282 @@
+"""Many images through the command line: what is written, what is kept, what is drawn."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import associative_embedding as ae
+from associative_embedding import run_predict
+from associative_embedding.cli import main
+from associative_embedding.draw import MIN_KEYPOINT_SCORE
+from associative_embedding.image_io import read_image
+from associative_embedding.predict import Predictor
+from associative_embedding.types import Array, Maps
+from tiny import FIGURE, TINY_DECODE, photo, tiny_model, tiny_predictor
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tiny_model(tmp_path_factory.mktemp("predict") / "model.safetensors", backbone="mobilenet_v2", input_size=96)
+
+
+def predict(model: str, output: Path, *arguments: object) -> int:
+    return main(["predict", "--model", model, "--output", str(output), "--min-score", "0", *map(str, arguments)])
+
+
+def document_of(output: Path) -> dict[str, Any]:
+    return json.loads((output / "predictions.json").read_text())  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A colour image, a grey one, one that EXIF turns, one with alpha, and a file that is no image but says so."""
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    image = Image.fromarray(photo())
+    image.save(tmp_path / "in" / "a.jpg", quality=95)
+    image.convert("L").save(tmp_path / "in" / "grey.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "in" / "turned.jpg", exif=exif)
+    image.convert("RGBA").save(tmp_path / "in" / "sub" / "alpha.png")
+    return tmp_path / "in"
+
+
+def test_a_model_says_from_which_score_on_people_are_shown(tmp_path: Path) -> None:
+    """To the commands; in Python all are returned."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    for score in (0.0, 1.0):
+        decode = replace(TINY_DECODE, shown_score=score)
+        model = tiny_model(tmp_path / f"{score}.safetensors", decode=decode)
+        command = ["predict", str(tmp_path / "a.png"), "--model", model, "--output", str(tmp_path / f"{score}")]
+        assert main(command) == 0
+        rows = json.loads((tmp_path / f"{score}" / "predictions.json").read_text())["annotations"]
+        everybody = ae.load(model)(tmp_path / "a.png")
+        assert len(everybody) > 0
+        assert len(rows) == (everybody.score >= score).sum()
+
+
+def test_folders_patterns_and_files(model: str, folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    assert predict(model, output, folder / "*.jpg", folder / "a.jpg", folder, "--recursive") == 0
+    document = document_of(output)
+    names = [Path(image["file_name"]).name for image in document["images"]]
+    assert names == ["a.jpg", "turned.jpg", "grey.png", "alpha.png"]  # each once
+    assert [(i["height"], i["width"]) for i in document["images"]] == [(64, 96), (96, 64), (64, 96), (64, 96)]
+    assert document["categories"][0]["keypoints"] == list(FIGURE.keypoints)
+    assert document["annotations"]
+    assert {a["image_id"] for a in document["annotations"]} <= {1, 2, 3, 4}
+    pictures = {path.name.rsplit("-", 1)[0]: path for path in output.glob("*-*.*")}
+    assert pictures.keys() == {"a", "turned", "grey", "alpha"}
+    assert read_image(pictures["turned"]).shape == (96, 64, 3)
+
+
+def test_one_bad_file_is_reported_and_the_rest_is_done(
+    model: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "b.jpg").write_bytes((folder / "a.jpg").read_bytes()[:400])
+    (folder / "c.png").write_bytes(b"")
+    assert predict(model, tmp_path / "out", folder, tmp_path / "nothing.jpg", "--json", tmp_path / "r.json") == 1
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("ae: ") for line in lines)
+    assert [name in line for name, line in zip(("nothing.jpg", "b.jpg", "c.png"), lines, strict=True)] == [True] * 3
+    document = json.loads((tmp_path / "r.json").read_text())
+    assert [Path(i["file_name"]).name for i in document["images"]] == ["a.jpg", "grey.png", "turned.jpg"]
+
+
+def test_nobody_in_the_picture_is_a_valid_result(model: str, folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    assert predict(model, output, folder / "a.jpg", "--min-score", "1") == 0
+    document = document_of(output)
+    assert document["annotations"] == []
+    assert len(document["images"]) == len(document["categories"]) == 1
+
+
+def test_no_source_that_can_be_read_leaves_earlier_results_alone(model: str, folder: Path, tmp_path: Path) -> None:
+    predict(model, tmp_path / "out", folder / "a.jpg", "--show", "nothing")
+    before = document_of(tmp_path / "out")
+    assert predict(model, tmp_path / "out", tmp_path / "typo.jpg") == 1
+    assert document_of(tmp_path / "out") == before
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["predictions.json"]
+
+
+def test_images_that_all_fail_leave_earlier_results_alone(model: str, folder: Path, tmp_path: Path) -> None:
+    predict(model, tmp_path / "out", folder / "a.jpg", "--show", "nothing")
+    before = document_of(tmp_path / "out")
+    (folder / "a.jpg").write_bytes(b"")
+    assert predict(model, tmp_path / "out", folder / "a.jpg") == 1
+    assert document_of(tmp_path / "out") == before
+
+
+def test_a_closed_output_does_not_stop_the_work(model: str, folder: Path, tmp_path: Path) -> None:
+    """As in ``ae predict in/ | head -1``: the reader is gone before the first line."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "associative_embedding", "predict", str(folder), "--model", model]
+    done = subprocess.run(
+        [*command, "--output", str(tmp_path / "out")], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(document_of(tmp_path / "out")["images"]) == len(list((tmp_path / "out").glob("*-*.*"))) == 3
+
+
+def test_a_url(model: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        try:
+            assert predict(model, tmp_path / "out", f"{url}/a.jpg", f"{url}/none.jpg") == 1
+        finally:
+            server.shutdown()
+    assert [i["file_name"] for i in document_of(tmp_path / "out")["images"]] == [f"{url}/a.jpg"]
+    assert "none.jpg: HTTP 404" in capfd.readouterr().err
+
+
+def test_interrupted_what_was_computed_is_kept(
+    model: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    original = Predictor.__call__
+
+    def interrupting(self: Predictor, source: Any, **options: Any) -> Any:
+        if "turned" in str(source):
+            signal.raise_signal(signal.SIGINT)
+        return original(self, source, **options)
+
+    monkeypatch.setattr(Predictor, "__call__", interrupting)
+    assert predict(model, tmp_path / "out", folder) == 130
+    results = tmp_path / "out" / "predictions.json"
+    assert capfd.readouterr().err == f"ae: interrupted; 2 of 3 images are in {results}\n"
+    assert len(document_of(tmp_path / "out")["images"]) == 2
+
+    monkeypatch.undo()
+    assert predict(model, tmp_path / "out", folder, "--resume") == 0
+    assert predict(model, tmp_path / "whole", folder) == 0
+    assert f"2 images are in {results} already" in capfd.readouterr().out
+    resumed, whole = document_of(tmp_path / "out"), document_of(tmp_path / "whole")
+    assert [resumed[key] for key in ("images", "annotations", "categories")] == [
+        whole[key] for key in ("images", "annotations", "categories")
+    ]
+    assert predict(model, tmp_path / "out", folder, "--resume") == 0  # nothing is left to do
+    assert document_of(tmp_path / "out")["annotations"] == whole["annotations"]
+
+
+def test_only_ones_own_results_are_resumed(
+    model: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "out" / "predictions.json"
+    results.parent.mkdir()
+    for text, message in (
+        ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "cow"}]}', "its categories differ"),
+        ("[", "not a json file"),
+    ):
+        results.write_text(text)
+        assert predict(model, tmp_path / "out", folder, "--resume") == 1
+        assert message in capfd.readouterr().err
+        assert results.read_text() == text
+
+
+def test_a_picture_that_cannot_be_written_stops_with_one_line(
+    model: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_text("a file, not a folder")
+    assert predict(model, tmp_path / "out", folder, "--json", tmp_path / "r.json") == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("ae: error: cannot write")
+    assert len(json.loads((tmp_path / "r.json").read_text())["images"]) == 1
+
+
+@pytest.mark.parametrize("options", [[], ["--flip", "--scales", "1", "0.5"]])
+def test_the_picture_of_tags(model: str, folder: Path, tmp_path: Path, options: list[str]) -> None:
+    assert predict(model, tmp_path / "out", folder / "a.jpg", "--show", "tags", "--scores", *options) == 0
+    (path,) = (tmp_path / "out").glob("*.jpg")
+    height, width = read_image(path).shape[:2]
+    assert height > 64 + 5 * 26  # people, tag maps, and a row a keypoint type
+    assert width > 600
+
+
+def test_tag_maps_are_drawn_over_what_they_cover(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def draw(image: Array, tag: Array, heatmap: Array, channels: dict[str, int]) -> Array:
+        seen.update(image=image, tag=tag)
+        return image
+
+    monkeypatch.setattr(run_predict, "draw_tag_maps", draw)
+    run = tiny_predictor(input_size=128)
+    run_predict.tag_pictures(*run.explain(photo(100, 130)))
+    height, width = seen["tag"].shape[1:]
+    assert seen["image"].shape[:2] == (4 * height, 4 * width)
+
+
+def test_a_person_has_one_colour_in_all_pictures() -> None:
+    """Groups are numbered as the people shown; detections of people that are not shown are in none."""
+    decoded, _, geometry = tiny_predictor().explain(photo())
+    everybody = decoded.instances
+    shown = run_predict.select(decoded, np.arange(len(everybody)) > 0)
+    groups, people = run_predict.shown_groups(shown), shown.instances
+    assert len(groups) == len(people) == len(everybody) - 1 > 0
+    np.testing.assert_allclose(groups.tag, people.tag, rtol=1e-5)
+    xy = geometry.to_image(decoded.detections.xy)
+    for i in np.flatnonzero(groups.group >= 0):
+        point = people.keypoints[groups.group[i], decoded.channel[i], :2]
+        np.testing.assert_allclose(point, xy[i], atol=1e-3)
+    assert set(groups.group) == {-1, *range(len(people))}
+
+
+def test_people_with_equal_tags_keep_their_own_groups() -> None:
+    """Groups are numbers; that tags are equal says nothing."""
+    run = tiny_predictor().with_decode(duplicate_oks=1.0, fill=False)
+    maps, geometry = run.maps(photo())
+    decoded = run.task.decode_groups(Maps(maps.heatmap, torch.zeros_like(maps.tag)), geometry)
+    assert len(decoded.groups) > 1
+    groups = run_predict.shown_groups(decoded)
+    assert sorted(np.bincount(groups.group[groups.group >= 0])) == sorted(np.bincount(decoded.groups.group))
+
+
+def test_nobody_shown_is_no_group() -> None:
+    decoded, _, _ = tiny_predictor().explain(photo())
+    nobody = run_predict.select(decoded, np.zeros(len(decoded.instances), bool))
+    assert set(run_predict.shown_groups(nobody).group) == {-1}
+
+
+def test_tags_are_shown_of_the_same_run_of_the_network(
+    model: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, original = [], Predictor.views
+    monkeypatch.setattr(Predictor, "views", lambda self, image: (seen.append(1), original(self, image))[1])
+    assert predict(model, tmp_path / "out", folder / "a.jpg", "--show", "tags") == 0
+    assert len(seen) == 1
+
+
+def test_guessed_keypoints_are_not_drawn() -> None:
+    """One stray peak and filled-in points of nearly no score are no person to be seen."""
+    found = tiny_predictor()(photo())[:1]
+    keypoints = found.keypoints.copy()
+    keypoints[..., :2] = np.linspace(10, 60, keypoints.shape[1])[:, None]
+    keypoints[..., 2] = MIN_KEYPOINT_SCORE / 2
+    keypoints[0, 0, 2] = 0.5
+    picture = replace(found, keypoints=keypoints).draw()
+    changed = (picture != photo()).any(axis=2)
+    assert changed[:20, :20].any()
+    assert not changed[30:, 30:].any()
