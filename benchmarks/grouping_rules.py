@@ -33,7 +33,6 @@ ORDERS = {
     "torso, face, limbs": "shoulder hip nose eye ear elbow wrist knee ankle",
     "limbs, torso, face": "ankle wrist knee elbow hip shoulder ear eye nose",
 }
-PASSES = (1, 2, 4)
 FACTORS = (0.25, 0.5, 0.7, 1.4, 2.0, 4.0)  # of the model's own tag threshold
 
 
@@ -76,7 +75,6 @@ def rules(task: PoseTask, dimensions: int) -> list[Rule]:
         Rule("greedy", greedy),
         Rule("greedy, product", {**greedy, **product}),
         Rule("greedy, published cost", {**greedy, **rounded}),
-        *(Rule(f"passes: {n}", {"passes": n}) for n in PASSES),
         *(Rule(f"threshold x {f:g}", {"tag_threshold": f * threshold}) for f in FACTORS),
         *(Rule(f"product, threshold x {f:g}", {**product, "tag_threshold": f * threshold}) for f in (0.7, 1.4)),
         *(Rule(f"order: {name}", order=order) for name, order in ORDERS.items()),

@@ -187,10 +187,9 @@ def test_the_l2_threshold_is_stricter_with_more_dimensions() -> None:
 
 @pytest.mark.parametrize("people", [1, 2, 40, 200])
 @pytest.mark.parametrize("dimension", [1, 3])
-@pytest.mark.parametrize("passes", [1, 3])
-def test_clear_tags_are_grouped_rightly(people: int, dimension: int, passes: int) -> None:
+def test_clear_tags_are_grouped_rightly(people: int, dimension: int) -> None:
     detections, person = crowd(people, dimension=dimension)
-    groups = group_sequentially(detections, tag_threshold=1.0, passes=passes)
+    groups = group_sequentially(detections, tag_threshold=1.0)
     assert_sound(detections, groups.group, len(groups))
     assert partition(groups.group) == partition(person)
     for g in range(len(groups)):
@@ -231,21 +230,20 @@ def test_all_tags_equal(counts: list[int]) -> None:
     noise=st.floats(0, 3),
     constant=st.floats(-100, 100),
     seed=st.integers(0, 999),
-    passes=st.integers(1, 3),
 )
 @settings(max_examples=40, deadline=None)
-def test_invariances(people: int, dimension: int, noise: float, constant: float, seed: int, passes: int) -> None:
+def test_invariances(people: int, dimension: int, noise: float, constant: float, seed: int) -> None:
     detections, _ = crowd(people, steps=6, dimension=dimension, noise=noise, seed=seed)
-    groups = group_sequentially(detections, tag_threshold=1.0, passes=passes)
+    groups = group_sequentially(detections, tag_threshold=1.0)
     assert_sound(detections, groups.group, len(groups))
-    shifted = group_sequentially(replace(detections, tag=detections.tag + constant), tag_threshold=1.0, passes=passes)
+    shifted = group_sequentially(replace(detections, tag=detections.tag + constant), tag_threshold=1.0)
     assert partition(shifted.group) == partition(groups.group)
-    scaled = group_sequentially(replace(detections, tag=detections.tag * 4), tag_threshold=4.0, passes=passes)
+    scaled = group_sequentially(replace(detections, tag=detections.tag * 4), tag_threshold=4.0)
     assert partition(scaled.group) == partition(groups.group)
     order = np.random.default_rng(seed).permutation(len(detections))
     permuted = Detections(detections.score[order], detections.tag[order], detections.xy[order], detections.step[order])
     back = np.empty_like(order)
-    back[order] = group_sequentially(permuted, tag_threshold=1.0, passes=passes).group
+    back[order] = group_sequentially(permuted, tag_threshold=1.0).group
     assert partition(back) == partition(groups.group)
 
 
@@ -255,24 +253,6 @@ def test_a_detection_beyond_the_threshold_starts_a_group() -> None:
     assert group_sequentially(detections, tag_threshold=1.2).group.tolist() == [0, 0, 0]
     exactly = build([0, 1], [0.0, 1.0])
     assert group_sequentially(exactly, tag_threshold=1.0).group.tolist() == [0, 1]
-
-
-def test_a_second_pass_mends_what_the_first_could_not_know() -> None:
-    """People of tags 0 and 1. The only detection of step 0 is 0's, and joins the other because that one comes next."""
-    detections = build([0, 1, 2, 2, 3, 3], [0.3, 0.9, 0.0, 1.1, 0.0, 1.0])
-    assert group_sequentially(detections, tag_threshold=1.0).group.tolist() == [0, 0, 1, 0, 1, 0]
-    groups = group_sequentially(detections, tag_threshold=1.0, passes=2)
-    assert partition(groups.group) == {frozenset({0, 2, 4}), frozenset({1, 3, 5})}
-    np.testing.assert_allclose(sorted(groups.tag[:, 0]), [0.1, 1.0])
-
-
-def test_a_pass_can_empty_a_group() -> None:
-    """1.5 is too far from 0 and 0.6, but not from what they are with 0.9 twice."""
-    detections = build([0, 1, 2, 3, 4], [0.0, 0.6, 1.5, 0.9, 0.9])
-    assert group_sequentially(detections, tag_threshold=1.0).group.tolist() == [0, 0, 1, 0, 0]
-    groups = group_sequentially(detections, tag_threshold=1.0, passes=4)
-    assert groups.group.tolist() == [0] * 5
-    np.testing.assert_allclose(groups.tag, [[0.78]])
 
 
 def test_steps_are_visited_in_ascending_order() -> None:

@@ -101,15 +101,11 @@ def group_sequentially(
     norm: Norm = "rms",
     matching: Matching = "strength",
     assignment: Assignment = "optimal",
-    passes: int = 1,
 ) -> Groups:
     """Visit the steps in ascending order; each group takes at most one detection of a step (paper, section 3.3).
 
     A detection may join a group if their tag distance is below `tag_threshold`; who joins whom maximises the sum of
     weights. A detection that joins none starts a new group. The tag of a group is the mean over its detections.
-
-    The first steps join groups of which hardly anything is known yet. In every further pass the detections of each step
-    leave their groups and are matched anew, with what all the others have become in view.
 
     Args:
         detections: M detections.
@@ -117,66 +113,30 @@ def group_sequentially(
         norm: of the tag distance, see `tag_distance`.
         matching: how distance, score and the group's strength weigh, a key of `MATCHING`.
         assignment: "optimal" for the greatest sum of weights, "greedy" for the best pair first.
-        passes: times that the steps are visited (fewer when a pass changes nothing); 1 is the paper's.
 
     Raises:
         ValueError: for a tag or score that is NaN or infinite.
     """
+    count, dimension = len(detections), detections.tag.shape[1]
     if not (np.isfinite(detections.tag).all() and np.isfinite(detections.score).all()):
         raise ValueError("tags and scores must be finite")
-    groups = _Open(detections)
-    steps = _rows_by_step(detections)
-    for again in range(passes):
-        before = groups.of.copy()
-        for rows in steps:
-            if again:
-                groups.take_out(rows)
-            open_ = np.flatnonzero(groups.size)
-            score = detections.score[rows]
-            distance = tag_distance(detections.tag[rows][:, None], groups.tag(open_), norm)
-            weight = MATCHING[matching](distance, score, tag_threshold, groups.score_sum[open_])
-            joined = match(distance, weight, tag_threshold, assignment)
-            groups.put_in(rows, np.where(joined < 0, -1, np.append(open_, -1)[joined]))
-        if (groups.of == before).all():
-            break
-    kept, group = np.unique(groups.of, return_inverse=True)
-    return Groups(group=group, tag=groups.tag(kept), score=groups.score_sum[kept] / groups.size[kept])
-
-
-class _Open:
-    """Groups that detections can leave and join: the sums that their means and strengths are made of.
-
-    There is room for a group each; a group of size 0 is free.
-    """
-
-    def __init__(self, detections: Detections) -> None:
-        self.detections = detections
-        self.of = np.full(len(detections), -1, dtype=np.int64)
-        self.tag_sum = np.zeros((len(detections), detections.tag.shape[1]))
-        self.score_sum, self.size = np.zeros(len(detections)), np.zeros(len(detections), dtype=np.int64)
-
-    def tag(self, groups: Array) -> Array:
-        return np.asarray(self.tag_sum[groups] / self.size[groups, None])
-
-    def take_out(self, rows: Array) -> None:
-        """Detections of one step leave the groups they are in."""
-        left = self.of[rows]
-        self._add(rows, left, -1)
-        empty = left[self.size[left] == 0]
-        self.tag_sum[empty], self.score_sum[empty] = 0, 0  # exactly, whatever the differences left
-
-    def put_in(self, rows: Array, groups: Array) -> None:
-        """Detections of one step join groups; -1 = each a new one."""
-        new = groups < 0
-        groups[new] = np.flatnonzero(self.size == 0)[: new.sum()]
-        self.of[rows] = groups
-        self._add(rows, groups, 1)
-
-    def _add(self, rows: Array, groups: Array, sign: int) -> None:
-        # a step's detections are in different groups: no index repeats
-        self.tag_sum[groups] += sign * self.detections.tag[rows]
-        self.score_sum[groups] += sign * self.detections.score[rows]
-        self.size[groups] += sign
+    group = np.full(count, -1, dtype=np.int64)
+    tag_sum = np.zeros((count, dimension))
+    score_sum, size = np.zeros(count), np.zeros(count, dtype=np.int64)
+    groups = 0
+    for rows in _rows_by_step(detections):
+        tags, scores = detections.tag[rows], detections.score[rows]
+        distance = tag_distance(tags[:, None], tag_sum[:groups] / size[:groups, None], norm)
+        weight = MATCHING[matching](distance, scores, tag_threshold, score_sum[:groups])
+        joined = match(distance, weight, tag_threshold, assignment)
+        new = joined < 0
+        joined[new] = groups + np.arange(int(new.sum()))
+        groups += int(new.sum())
+        group[rows] = joined
+        tag_sum[joined] += tags  # a step's detections join different groups: no index repeats
+        score_sum[joined] += scores
+        size[joined] += 1
+    return Groups(group=group, tag=tag_sum[:groups] / size[:groups, None], score=score_sum[:groups] / size[:groups])
 
 
 def _rows_by_step(detections: Detections) -> list[Array]:

@@ -22,8 +22,6 @@ class DecodeConfig:
         matching: how tag distance and score weigh when detections join groups, a key of `grouping.MATCHING` ("rounded":
             as published; "strength": strong detections go to strong groups).
         assignment: the "optimal" one, or "greedy", the best pair first.
-        passes: times that detections are grouped: from the second on, each step's are matched anew to what the others
-            have become (1: the paper's).
         fill: look for the keypoints a person lacks, at its tag.
         fill_threshold: heatmap value from which a filled-in keypoint is taken.
         fill_rule: "near" takes the highest value within the tag threshold, "rounded" the greatest value -
@@ -44,7 +42,6 @@ class DecodeConfig:
     tag_distance: Literal["rms", "l2"] = "rms"
     matching: Literal["product", "nearest", "rounded", "strength"] = "strength"
     assignment: Literal["optimal", "greedy"] = "optimal"
-    passes: int = 1
     fill: bool = True
     fill_threshold: float = 0.05
     fill_rule: Literal["near", "rounded"] = "near"
@@ -58,7 +55,6 @@ class DecodeConfig:
         ranges: dict[str, Range] = {
             "nms": ("odd and positive", lambda v: v > 0 and v % 2 == 1),
             "top_k": ONE_OR_MORE,
-            "passes": ONE_OR_MORE,
             "min_keypoints": NOT_NEGATIVE,
             "min_score": SHARE,
             "shown_score": SHARE,

@@ -98,7 +98,6 @@ class PoseTask:
             norm=c.tag_distance,
             matching=c.matching,
             assignment=c.assignment,
-            passes=c.passes,
         )
 
     def decode(self, maps: Maps, geometry: ImageGeometry) -> Instances:
