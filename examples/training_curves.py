@@ -1,5 +1,7 @@
 """Losses of training runs over their steps: one panel a run, from the json lines that ``ae train`` writes.
 
+Also prints the steps and hours of each run and the hours of all; a break before a run was resumed does not count.
+
 python examples/training_curves.py docs/training-log/*.jsonl --output docs/images/training.png
 """
 
@@ -8,7 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -18,6 +22,24 @@ from matplotlib import pyplot
 TERMS = ("heatmap", "pull", "push")
 
 
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def hours(lines: list[dict[str, Any]]) -> float:
+    """Of training: up to each of its lines from the one before."""
+    return sum(b["time"] - a["time"] for a, b in pairwise(lines) if b["event"] == "train") / 3600
+
+
+def report(paths: list[Path]) -> None:
+    runs = {path.stem: read(path) for path in paths}
+    for name, lines in runs.items():
+        print(
+            f"{name}: {max(line['step'] for line in lines if line['event'] == 'train')} steps, {hours(lines):.2f} hours"
+        )
+    print(f"all: {sum(map(hours, runs.values())):.2f} hours")
+
+
 def draw(paths: list[Path], output: Path) -> None:
     columns = min(3, len(paths))
     rows = math.ceil(len(paths) / columns)
@@ -25,8 +47,7 @@ def draw(paths: list[Path], output: Path) -> None:
     for axis in axes.flat[len(paths) :]:
         axis.set_visible(False)
     for axis, path in zip(axes.flat, paths, strict=False):
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
-        steps = [line for line in lines if line["event"] == "train"]
+        steps = [line for line in read(path) if line["event"] == "train"]
         for term in TERMS:
             values = [line[term] for line in steps]
             if max(values, default=0) > 0:
@@ -44,4 +65,5 @@ if __name__ == "__main__":
     parser.add_argument("logs", type=Path, nargs="+")
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
+    report(options.logs)
     draw(options.logs, options.output)

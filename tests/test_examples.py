@@ -92,3 +92,30 @@ def test_labels_are_completed_by_what_was_found(tmp_path: Path) -> None:
     unsure, unknown = record.unlabelled
     assert unsure[0] < 240 < 260 < unsure[0] + unsure[2]
     assert np.array_equal(unknown, record.boxes_xywh[1])
+
+
+def test_hours_of_training_leave_out_breaks(tmp_path: Path) -> None:
+    """Two runs: one hour; and half an hour, a night, a quarter, with a validation that does not count either."""
+    terms = {"heatmap": 1.0, "pull": 0.1, "push": 0.2}
+
+    def log(name: str, *events: tuple[str, int, float]) -> Path:
+        lines = [{"event": event, "step": step, "time": 3600 * hour, **terms} for event, step, hour in events]
+        (tmp_path / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return tmp_path / name
+
+    once = log("once.jsonl", ("start", 0, 2.0), ("train", 50, 2.5), ("train", 100, 3.0))
+    resumed = log(
+        "resumed.jsonl",
+        ("start", 0, 0.0),
+        ("train", 50, 0.5),
+        ("start", 50, 9.0),
+        ("train", 80, 9.25),
+        ("val", 80, 9.5),
+    )
+    output = run("training_curves.py", once, resumed, "--output", tmp_path / "curves.png")
+    assert output.splitlines() == [
+        "once: 100 steps, 1.00 hours",
+        "resumed: 80 steps, 0.75 hours",
+        "all: 1.75 hours",
+    ]
+    assert cv2.imread(str(tmp_path / "curves.png")) is not None

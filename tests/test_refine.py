@@ -319,7 +319,8 @@ def test_prediction_by_command(model: str, second: str, source: SourceConfig, tm
     ("options", "message"),
     [
         (["--refine", "{model}"], "refine: people are refined by a model of the task single-person, not pose"),
-        (["--refine", "nothing"], "'none' = no second look"),
+        (["--refine", "nothing"], "refine: model 'nothing' is neither a shipped model"),
+        (["--refine", "nothing"], "nor a file; 'none' = no second look"),
         (["--model", "{second}", "--refine", "{second}"], "only a model of the task pose can be refined"),
         (["--model", "{second}", "--show", "tags"], "finds a single person and has no tags to show"),
     ],
