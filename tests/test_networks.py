@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import pytest
 import torch
 
-from associative_embedding.checkpoint import save_model, start_from
 from associative_embedding.models.network import Network, final_maps
-from associative_embedding.models.pyramid import Pyramid, Stack
+from associative_embedding.models.pyramid import Pyramid
 from associative_embedding.models.zoo import BACKBONES, build_network
-from associative_embedding.tasks.single_pose import SinglePersonTask
 from tiny import FIGURE, HOURGLASS, tiny_info, tiny_network
 
 NARROW = {"width": 4}
 OPTIONS: dict[str, dict[str, Any]] = {
     "hourglass": HOURGLASS,
     **{name: NARROW for name in BACKBONES if "hrnet" in name},
-    "mobilenet_v2_150": {"stacks": 2},
 }
 TWO = [(4, 3), (2, 0)]
-STACKED = [(4, 3), (4, 3)]
-OUTPUTS = {  # stride, tag size of each
-    "hourglass": STACKED,
-    "mobilenet_v2_150": STACKED,
-    "higherhrnet_w32": TWO,
-    "higherhrnet_w48": TWO,
-}
+OUTPUTS = {"hourglass": [(4, 3), (4, 3)], "higherhrnet_w32": TWO, "higherhrnet_w48": TWO}  # stride, tag size of each
 K = len(FIGURE)
 DESCRIPTIONS: WeakKeyDictionary[Network, str] = WeakKeyDictionary()  # network -> its backbone
 
@@ -136,47 +126,6 @@ def test_position_tags_are_in_input_pixels() -> None:
     assert tag[0, :, 1, :, 0].unique(dim=0)[0].tolist() == [4 * i + 2 for i in range(8)]
 
 
-@pytest.mark.parametrize(
-    ("tag_size", "values"),
-    [(3, {"options": {"position": 2}}), (0, {"options": {}, "task": SinglePersonTask(FIGURE)})],
-    ids=["pose", "single-person"],
-)
-@torch.inference_mode()
-def test_stacks_put_on_a_trained_pyramid_network_change_nothing(
-    tag_size: int, values: dict[str, Any], tmp_path: Path
-) -> None:
-    """Then training them can only be about what they correct."""
-    info = tiny_info("mobilenet_v2", tag_size=tag_size, **values)
-    trained = tiny_network(info)
-    save_model(tmp_path / "one.safetensors", trained, info)
-    stacked = build_network("mobilenet_v2", len(FIGURE), tag_size, {**info.options, "stacks": 3}).eval()
-    fresh = start_from(stacked, tmp_path / "one.safetensors")
-    assert fresh
-    assert all(name.startswith("body.stacks.") for name in fresh)
-    image = picture(64, 96)
-    outputs = stacked(image)
-    assert len(outputs) == 3
-    for maps in outputs:
-        torch.testing.assert_close(maps.heatmap, trained(image)[0].heatmap)
-        torch.testing.assert_close(maps.tag, trained(image)[0].tag)
-
-
-def test_a_stack_corrects_what_was_said_before() -> None:
-    """Its input are the features and the maps, at every level of its hourglass; what it says is added to the maps."""
-    torch.manual_seed(0)
-    stack = Stack(5, 3, 32, levels=3, context=1)
-    torch.nn.init.constant_(stack.head[-1].bias, 2.0)  # type: ignore[arg-type]
-    features, maps = torch.rand(1, 5, 16, 24), torch.rand(1, 3, 16, 24)
-    torch.testing.assert_close(stack(features, maps), maps + 2)
-    torch.nn.init.normal_(stack.head[-1].weight)  # type: ignore[arg-type]
-    far = maps.clone()
-    far[..., 0, 0] += 10
-    changed = (stack(features, far) != stack(features, maps))[0].any(dim=0)
-    assert changed[-1, -1]  # a keypoint at one corner counts in the other
-    stack(features, maps).sum().backward()
-    assert all(p.grad is not None for p in stack.parameters())
-
-
 def test_a_pyramid_network_is_silent_at_first() -> None:
     torch.manual_seed(0)
     maps = build_network("mobilenet_v2", K, 1, {}).eval()(picture(64, 64))[-1]
@@ -187,9 +136,7 @@ def test_a_pyramid_network_is_silent_at_first() -> None:
     ("backbone", "tag_size", "options", "message"),
     [
         ("resnet", 1, {}, "unknown backbone 'resnet'; known are efficientnet_lite0, higherhrnet_w32, .*mobilenet_v2"),
-        ("hrnet_w32", 1, {"stacks": 2}, "backbone hrnet_w32 has no option 'stacks'"),
-        ("mobilenet_v2", 1, {"stacks": 0}, "need at least one stack and one channel of it, not stacks=0"),
-        ("mobilenet_v2", 1, {"stack_width": 0}, "need at least one stack and one channel of it, .*stack_width=0"),
+        ("mobilenet_v2", 1, {"stacks": 2}, "backbone mobilenet_v2 has no option 'stacks'"),
         ("mobilenet_v2", 1, {"position": 2}, "cannot hold 2 position dimensions"),
         ("mobilenet_v2", 2, {"position": 1}, "position must be 0 or 2"),
         ("mobilenet_v2", 1, {"widths": [8, 8]}, "needs 3 widths, not 2"),

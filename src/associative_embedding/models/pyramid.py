@@ -2,13 +2,11 @@
 
 The two pyramids are separate because the two outputs ask for different things: a heatmap for what is *here*, a tag for
 *whose* it is, which needs the whole person in view. So the tag pyramid has context blocks at the coarsest level.
-Further stacks see what was said before, and correct it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +16,9 @@ from torch.nn import functional as F
 class Separable(nn.Sequential):
     """Depthwise convolution, then 1x1 convolution and ReLU."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1):
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3):
         super().__init__(
-            nn.Conv2d(inputs, inputs, kernel, stride=stride, padding=kernel // 2, groups=inputs, bias=False),
+            nn.Conv2d(inputs, inputs, kernel, padding=kernel // 2, groups=inputs, bias=False),
             nn.Conv2d(inputs, outputs, 1),
             nn.ReLU(inplace=True),
         )
@@ -78,39 +76,6 @@ class Head(nn.Sequential):
         super().__init__(Separable(inputs, hidden), nn.Conv2d(hidden, outputs, 1))
 
 
-class Stack(nn.Module):
-    """An hourglass of separable convolutions that corrects the maps before it (paper, section 3.1: stacking).
-
-    It sees the features that those maps were made of, and the maps: where a knee is depends on where the hip was found.
-    Its last layer starts at 0, so a stack that is put on a trained network changes nothing at first.
-
-    Args:
-        features: channels of the features.
-        maps: channels of the maps.
-        width: of the finest level; the coarser ones have twice as many channels.
-        levels: how often it halves the height and width.
-        context: blocks of `Context` on its coarsest level.
-    """
-
-    def __init__(self, features: int, maps: int, width: int, *, levels: int, context: int):
-        super().__init__()
-        widths = [width, *[2 * width] * levels]
-        self.merge = Separable(features + maps, width)
-        self.down = nn.ModuleList(Separable(w, n, 5, stride=2) for w, n in pairwise(widths))
-        self.up = Pyramid(widths, widths[:-1], width, context=context)
-        self.head = Head(width, 2 * width, maps)
-        for parameter in self.head[-1].parameters():
-            nn.init.zeros_(parameter)
-
-    def forward(self, features: Tensor, maps: Tensor) -> Tensor:
-        """``(B, features, h, w)`` and ``(B, maps, h, w)`` -> the corrected maps."""
-        levels = [self.merge(torch.cat([features, maps], dim=1))]
-        for down in self.down:
-            levels.append(down(levels[-1]))
-        correction: Tensor = self.head(self.up(levels))
-        return maps + correction
-
-
 class PyramidNetwork(nn.Module):
     """Encoder, a pyramid and head for heatmaps (sigmoid), a pyramid and head for tags (linear).
 
@@ -124,8 +89,6 @@ class PyramidNetwork(nn.Module):
         position: the first so many tag dimensions (0 or 2: x, y) are predicted as an offset from the pixel's own
             position, in units of `position_unit` input pixels. The network then only has to say where its person is
             *relative to here*, which a convolution can, and far-apart people never share a tag.
-        stacks: outputs, each but the first by a `Stack` that corrects the one before; every one is supervised.
-        stack_width: channels of such a stack.
     """
 
     def __init__(
@@ -143,8 +106,6 @@ class PyramidNetwork(nn.Module):
         context: int = 2,
         position: int = 0,
         position_unit: float = 64.0,
-        stacks: int = 1,
-        stack_width: int = 64,
     ):
         super().__init__()
         strides: tuple[int, ...] = encoder.strides  # type: ignore[assignment]
@@ -160,13 +121,6 @@ class PyramidNetwork(nn.Module):
         if tag_channels:
             self.tag_pyramid = Pyramid(channels, tag_widths, tag_outputs, context=context)
             self.tag_head = Head(tag_outputs, hidden, tag_channels)
-        if stacks < 1 or stack_width < 1:
-            raise ValueError(f"need at least one stack and one channel of it, not {stacks=}, {stack_width=}")
-        seen = outputs + (tag_outputs if tag_channels else 0)
-        self.stacks = nn.ModuleList(
-            Stack(seen, heatmaps + tag_channels, stack_width, levels=len(channels) - 1, context=context)
-            for _ in range(stacks - 1)
-        )
         if not position_unit > 0:
             raise ValueError(f"position_unit must be positive, not {position_unit}")
         if position not in (0, 2):
@@ -180,24 +134,12 @@ class PyramidNetwork(nn.Module):
         nn.init.constant_(self.heatmap_head[-1].bias, -4.0)  # type: ignore[arg-type]  # sigmoid(-4): silence at first
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        levels = self.encoder(image)[self.finest :]
-        features = self.heatmap_pyramid(levels)
-        maps = self.heatmap_head(features)
-        if self.tag_channels:
-            of_tags = self.tag_pyramid(levels)
-            maps = torch.cat([maps, self.tag_head(of_tags)], dim=1)
-            features = torch.cat([features, of_tags], dim=1)
-        outputs = [maps]
-        for stack in self.stacks:
-            outputs.append(stack(features, outputs[-1]))
-        return [self._finished(raw) for raw in outputs]
-
-    def _finished(self, raw: Tensor) -> Tensor:
-        """Logits and tags by the pixel's own position -> heatmaps and tags."""
-        heatmap = torch.sigmoid(raw[:, : self.heatmaps])
+        features = self.encoder(image)[self.finest :]
+        heatmap = torch.sigmoid(self.heatmap_head(self.heatmap_pyramid(features)))
         if not self.tag_channels:
-            return heatmap
-        return torch.cat([heatmap, self._positioned(raw[:, self.heatmaps :])], dim=1)
+            return [heatmap]
+        tag = self.tag_head(self.tag_pyramid(features))
+        return [torch.cat([heatmap, self._positioned(tag)], dim=1)]
 
     def _positioned(self, tag: Tensor) -> Tensor:
         if not self.position:
