@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
+import yaml
 
 from associative_embedding.cli import main, parse
 from associative_embedding.cli_run import build_recipe
@@ -170,3 +174,34 @@ def test_masks_are_taught_on_coco_then_on_voc(tmp_path: Path) -> None:
     files = ["--annotations", voc, "--split", "val", "--json", str(numbers)]
     assert main(["evaluate", "--model", model, *files]) == 0
     assert {"mAP50", "mAP70"} <= json.loads(numbers.read_text())["metrics"].keys()
+
+
+def controlled_runs() -> ModuleType:
+    spec = spec_from_file_location("controlled_runs", ROOT / "benchmarks" / "controlled_runs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["tags", "heatmaps", "second-look"])
+def test_controlled_runs_differ_from_their_recipe_in_what_they_are_named_for(name: str, tmp_path: Path) -> None:
+    runs = controlled_runs()
+    comparison = runs.COMPARISONS[name]
+    recipe = yaml.safe_load((ROOT / comparison.recipe).read_text())
+    seen = []
+    for variant, values in comparison.variants.items():
+        file = tmp_path / f"{len(seen)}.yaml"
+        file.write_text(yaml.safe_dump(runs.replaced(recipe, {**comparison.base, **values})))
+        seen.append(build_recipe(parse(["train", str(file)])["train"]))
+        assert seen.count(seen[-1]) == 1, f"{variant} is a run that there is already"
+    assert yaml.safe_load((ROOT / comparison.recipe).read_text()) == recipe
+
+
+def test_a_value_of_every_source_can_be_replaced() -> None:
+    recipe = {"data": {"sources": [{"mosaic": 0.1}, {}]}, "train": {"seed": 3}}
+    changed = controlled_runs().replaced(recipe, {"data.sources.*.mosaic": 0.0, "train.seed": 4})
+    assert changed == {"data": {"sources": [{"mosaic": 0.0}, {"mosaic": 0.0}]}, "train": {"seed": 4}}
+    assert recipe["train"] == {"seed": 3}

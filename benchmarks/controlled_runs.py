@@ -1,0 +1,192 @@
+"""Short training runs of the models of people that differ in one setting: tables of docs/training-notes.md.
+
+    python benchmarks/controlled_runs.py tags                       # all, 8 minutes of a core each
+    python benchmarks/controlled_runs.py second-look "as the recipe" "mean square error"
+
+Every run is a recipe of the repository with some values replaced, trained by ``ae train`` and evaluated on the held-out
+images; what was done before is not done again. The recipes say where their starting weights come from. `heatmaps`
+starts from the first run of `tags` as the recipe has it, trained in full.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+RUNS = Path("runs/controlled")
+COCO = Path("../shared/data/pose/coco")
+NO_MOSAICS, NO_OVERLAPS = {"data.sources.*.mosaic": 0.0}, {"data.sources.*.overlap": 0.0}
+MSE, FOREGROUND = {"loss.heatmap": "mse"}, {"loss.heatmap": "mse", "loss.foreground": 10.0}
+
+Values = Mapping[str, Any]  # path of a setting, "*" for every entry of a list -> value
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """
+    Attributes:
+        recipe: of the repository.
+        base: what all runs have in place of the recipe's values.
+        variants: name -> what this run has besides.
+    """
+
+    recipe: str
+    base: Values
+    variants: Mapping[str, Values]
+
+
+COMPARISONS = {
+    "tags": Comparison(
+        "recipes/person-tags.yaml",
+        {},
+        {
+            "as the recipe": {},
+            "seed 1": {"train.seed": 1},
+            "seed 2": {"train.seed": 2},
+            "no overlaps": NO_OVERLAPS,
+            "no mosaics": NO_MOSAICS,
+            "neither overlaps nor mosaics": NO_OVERLAPS | NO_MOSAICS,
+            "no warm-up of pull": {"loss.pull_warmup": 0},
+            "push sigma 0.3": {"loss.push_sigma": 0.3},
+            "192 px x 14": {"data.input_size": 192, "train.batch": 14},
+            "320 px x 5": {"data.input_size": 320, "train.batch": 5},
+            "scales 0.5 to 2": {"data.augment.scale": [0.5, 2.0]},
+            "scales 1 to 1.25": {"data.augment.scale": [1.0, 1.25]},
+            "no change of colour": {"data.augment.colour": 0.0},
+            "moving average 0.99": {"train.ema": 0.99},
+            "constant learning rate": {"train.schedule": "constant"},
+            "no context blocks": {"network.options": {"position": 2, "context": 0}},
+            "no position dimensions": {"network.options": {"position": 0}},
+            "D = 1, the paper's": {"network.options": {"position": 0}, "network.tag_size": 1},
+        },
+    ),
+    "heatmaps": Comparison(
+        "recipes/person-heatmaps.yaml",
+        {"train.steps": 400, "train.save_every": 200, "train.ema": 0.99, "data.validation": []},
+        {
+            "as the recipe": {},
+            "mean square error": MSE,
+            "mean square error, foreground 10": FOREGROUND,
+            "neither overlaps nor mosaics": NO_OVERLAPS | NO_MOSAICS,
+        },
+    ),
+    "second-look": Comparison(
+        "recipes/single-person.yaml",
+        {"train.steps": 500, "train.save_every": 250, "train.ema": 0.99},
+        {
+            "as the recipe": {},
+            "seed 8": {"train.seed": 8},
+            "mean square error": MSE,
+            "mean square error, foreground 10": FOREGROUND,
+            "160 px x 23": {"data.input_size": 160, "train.batch": 23},
+            "224 px x 12": {"data.input_size": 224, "train.batch": 12},
+            "scales 0.5 to 1.6": {"data.augment.scale": [0.5, 1.6]},
+            "scales 0.95 to 1.05": {"data.augment.scale": [0.95, 1.05]},
+            "no change of colour": {"data.augment.colour": 0.0},
+            "no moving average": {"train.ema": 0.0},
+            "constant learning rate": {"train.schedule": "constant"},
+        },
+    ),
+}
+
+
+def replaced(recipe: dict[str, Any], values: Values) -> dict[str, Any]:
+    """A copy of a recipe with other values.
+
+    Raises:
+        KeyError: for a path through something that the recipe does not have.
+    """
+    copy: dict[str, Any] = json.loads(json.dumps(recipe))
+    for path, value in values.items():
+        *way, last = path.split(".")
+        places: list[Any] = [copy]
+        for step in way:
+            places = [inner for place in places for inner in (place if step == "*" else [place[step]])]
+        for place in places:
+            place[last] = value
+    return copy
+
+
+def train_and_evaluate(comparison: Comparison, folder: Path, name: str) -> dict[str, Any]:
+    """What a run reached; trained and evaluated unless it was before."""
+    result = folder / "result.json"
+    if not result.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        recipe = yaml.safe_load(Path(comparison.recipe).read_text())
+        values = {**comparison.base, **comparison.variants[name], "output": str(folder)}
+        (folder / "controlled.yaml").write_text(yaml.safe_dump(replaced(recipe, values)))
+        run("train", str(folder / "controlled.yaml"))
+        if recipe.get("task") == "single-person":
+            result.write_text(json.dumps({"validation": last(folder, "validation")}))
+        else:
+            run("evaluate", "--model", str(folder / "model.safetensors"), *evaluation(), "--json", str(result))
+    return {**json.loads(result.read_text()), "train": last(folder, "train")}
+
+
+def evaluation() -> list[str]:
+    """Options of ``ae evaluate``: two sizes, the settings of the second stage whatever the recipe."""
+    decode = yaml.safe_load(Path("recipes/person-heatmaps.yaml").read_text())["decode"]
+    sizes = ["--input_size", "512", "--scales", "1", "0.5"]
+    images = ["--annotations", f"{COCO}/annotations.json", "--images", f"{COCO}/images", "--held_out", "0.1"]
+    return ["--refine", "none", *sizes, "--truth_detections", "--decode", json.dumps(decode), *images]
+
+
+def run(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "associative_embedding", *arguments], check=True, stdout=sys.stderr)
+
+
+def last(folder: Path, event: str) -> dict[str, Any]:
+    """The last line of a run's log that tells of `event`."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    found: dict[str, Any] = [line for line in lines if line["event"] == event][-1]
+    return found
+
+
+def row(name: str, result: dict[str, Any]) -> str:
+    train = result["train"]
+    if "validation" in result:
+        numbers = [result["validation"]["OKS"], result["validation"]["PCK"]]
+    else:
+        found, by_truth = (result["metrics"][f"predicted detections{which}"] for which in ("", ", true tags"))
+        rates = [found["keypoints_grouped_right"], found["people_grouped_right"]]
+        numbers = [found["AP"], by_truth["AP"], *rates, train["pull"], train["push"]]
+    cells = [name, *(f"{number:.3f}" for number in numbers), f"{train['images_per_second']:.0f}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def head(comparison: str) -> str:
+    columns = (
+        ["OKS", "PCK"]
+        if comparison == "second-look"
+        else ["AP", "AP by truth", "keypoints right", "people right", "pull", "push"]
+    )
+    return "\n".join((f"| {comparison} | {' | '.join(columns)} | images/s |", "|---" * (len(columns) + 2) + "|"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("comparison", choices=COMPARISONS)
+    parser.add_argument("names", nargs="*", help="of the runs; none = all")
+    given = parser.parse_args()
+    comparison = COMPARISONS[given.comparison]
+    if unknown := [name for name in given.names if name not in comparison.variants]:
+        parser.error(f"no run {unknown[0]!r}; there are {', '.join(map(repr, comparison.variants))}")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    print(head(given.comparison))
+    for name in given.names or comparison.variants:
+        folder = RUNS / given.comparison / re.sub(r"\W+", "-", name.lower())
+        print(row(name, train_and_evaluate(comparison, folder, name)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
