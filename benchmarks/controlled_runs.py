@@ -26,9 +26,10 @@ import yaml
 RUNS = Path("runs/controlled")
 COCO = Path("../shared/data/pose/coco")
 NO_MOSAICS, NO_OVERLAPS = {"data.sources.*.mosaic": 0.0}, {"data.sources.*.overlap": 0.0}
+COCO_ALONE = {"data.sources.*.weight": 1e-9, "data.sources.0.weight": 1.0}
 MSE, FOREGROUND = {"loss.heatmap": "mse"}, {"loss.heatmap": "mse", "loss.foreground": 10.0}
 
-Values = Mapping[str, Any]  # path of a setting, "*" for every entry of a list -> value
+Values = Mapping[str, Any]  # path of a setting, in lists a number or "*" for every entry -> value; the later ones win
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ COMPARISONS = {
             "no overlaps": NO_OVERLAPS,
             "no mosaics": NO_MOSAICS,
             "neither overlaps nor mosaics": NO_OVERLAPS | NO_MOSAICS,
+            "COCO alone": COCO_ALONE,
             "no warm-up of pull": {"loss.pull_warmup": 0},
             "push sigma 0.3": {"loss.push_sigma": 0.3},
             "192 px x 14": {"data.input_size": 192, "train.batch": 14},
@@ -86,6 +88,7 @@ COMPARISONS = {
         {
             "as the recipe": {},
             "seed 8": {"train.seed": 8},
+            "COCO alone": COCO_ALONE,
             "mean square error": MSE,
             "mean square error, foreground 10": FOREGROUND,
             "160 px x 23": {"data.input_size": 160, "train.batch": 23},
@@ -111,10 +114,16 @@ def replaced(recipe: dict[str, Any], values: Values) -> dict[str, Any]:
         *way, last = path.split(".")
         places: list[Any] = [copy]
         for step in way:
-            places = [inner for place in places for inner in (place if step == "*" else [place[step]])]
+            places = [inner for place in places for inner in entries(place, step)]
         for place in places:
             place[last] = value
     return copy
+
+
+def entries(place: Any, step: str) -> list[Any]:
+    if step == "*":
+        return list(place)
+    return [place[int(step) if isinstance(place, list) else step]]
 
 
 def train_and_evaluate(comparison: Comparison, folder: Path, name: str) -> dict[str, Any]:

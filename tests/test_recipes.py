@@ -202,6 +202,7 @@ def test_controlled_runs_differ_from_their_recipe_in_what_they_are_named_for(nam
 
 def test_a_value_of_every_source_can_be_replaced() -> None:
     recipe = {"data": {"sources": [{"mosaic": 0.1}, {}]}, "train": {"seed": 3}}
-    changed = controlled_runs().replaced(recipe, {"data.sources.*.mosaic": 0.0, "train.seed": 4})
-    assert changed == {"data": {"sources": [{"mosaic": 0.0}, {"mosaic": 0.0}]}, "train": {"seed": 4}}
+    values = {"data.sources.*.mosaic": 0.0, "data.sources.1.mosaic": 0.2, "train.seed": 4}
+    changed = controlled_runs().replaced(recipe, values)
+    assert changed == {"data": {"sources": [{"mosaic": 0.0}, {"mosaic": 0.2}]}, "train": {"seed": 4}}
     assert recipe["train"] == {"seed": 3}
