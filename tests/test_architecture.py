@@ -24,7 +24,8 @@ LAYERS = [
     "tasks",
     "checkpoint exported export runtime optimisation interrupt journal training_state training_data recipe_file "
     "train evaluate trial compare truth protocols predict refine loading crop_accuracy mask_accuracy mask_trial "
-    "track_trial ray_job ray_worker run_ray run_predict run_video run_evaluate server foreign convert hub neighbours",
+    "track_trial ray_job ray_worker run_ray run_predict run_video run_evaluate server foreign convert hub neighbours "
+    "describe",
     "cli cli_data cli_options cli_run __main__",
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules.split()}

@@ -154,7 +154,7 @@ EVALUATE = ["evaluate", "--annotations", "a", "--images", "b"]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "which command? one of predict,train,evaluate,export,serve,convert,data"),
+        ([], "which command? one of predict,train,evaluate,export,serve,info,convert,data"),
         (["trian", "x"], "invalid choice: 'trian' (choose from 'predict', 'train'"),
         (["train"], "the recipe comes first: ae train RECIPE.yaml"),
         (["train", "--train.lr", "1", "r.yaml"], "the recipe comes first"),

@@ -1,4 +1,4 @@
-"""The command ``ae``: train, evaluate, predict, export, convert, data.
+"""The command ``ae``: predict, train, evaluate, export, serve, info, convert, data.
 
 A mistake of the user's gets one line on the error output and exit status 2 (usage) or 1 (bad input); never a traceback.
 """
@@ -151,6 +151,7 @@ def build_parser() -> ArgumentParser:
         ("evaluate", "official metrics of a model on a COCO json"),
         ("export", "a model's network for ONNX Runtime or OpenVINO, faster on a CPU"),
         ("serve", "an HTTP service, and a page to try a model in the browser"),
+        ("info", "what models there are, and what one is: its size, what it finds, its settings"),
         ("convert", "other projects' weights to a file to start from"),
         ("data", "make a data set: of drawn figures, or of MPII's annotation"),
     ):

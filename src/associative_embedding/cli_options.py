@@ -152,12 +152,26 @@ def build_serve(parser: ArgumentParser) -> ArgumentParser:
     return parser
 
 
+def build_info(parser: ArgumentParser) -> ArgumentParser:
+    add = parser.add_argument
+    add(
+        "models",
+        nargs="*",
+        type=str,
+        metavar="MODEL",
+        help="shipped models or model files; none = all that are shipped",
+    )
+    add("--json", type=str, default=None, help="write all of it here")
+    return parser
+
+
 BUILDERS: dict[str, Callable[[ArgumentParser], ArgumentParser]] = {
     "predict": build_predict,
     "train": build_train,
     "evaluate": build_evaluate,
     "export": build_export,
     "serve": build_serve,
+    "info": build_info,
     "convert": build_convert,
     "data": build_data,
 }

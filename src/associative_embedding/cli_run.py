@@ -250,6 +250,20 @@ def run_serve(options: Namespace) -> int:
     return 0
 
 
+def run_info(options: Namespace) -> int:
+    from associative_embedding.describe import describe, details, overview
+    from associative_embedding.loading import shipped_models
+    from associative_embedding.output import check_writable, say, write_json
+
+    if options.json:
+        check_writable(options.json)
+    told = [describe(model) for model in options.models or shipped_models()]
+    say("\n\n".join("\n".join(details(each)) for each in told) if options.models else "\n".join(map(overview, told)))
+    if options.json:
+        write_json(options.json, told)
+    return 0
+
+
 def run_convert(options: Namespace) -> int:
     from associative_embedding.convert import convert
 
@@ -263,6 +277,7 @@ COMMANDS: dict[str, Callable[[Any], int]] = {
     "evaluate": run_evaluate,
     "export": run_export,
     "serve": run_serve,
+    "info": run_info,
     "convert": run_convert,
     "data": run_data,
 }
