@@ -62,6 +62,7 @@ COMPARISONS = {
             "push sigma 0.3": {"loss.push_sigma": 0.3},
             "192 px x 14": {"data.input_size": 192, "train.batch": 14},
             "320 px x 5": {"data.input_size": 320, "train.batch": 5},
+            "448 px x 3": {"data.input_size": 448, "train.batch": 3},
             "scales 0.5 to 2": {"data.augment.scale": [0.5, 2.0]},
             "scales 1 to 1.25": {"data.augment.scale": [1.0, 1.25]},
             "no change of colour": {"data.augment.colour": 0.0},
