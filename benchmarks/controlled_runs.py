@@ -4,8 +4,8 @@
     python benchmarks/controlled_runs.py second-look "as the recipe" "mean square error"
 
 Every run is a recipe of the repository with some values replaced, trained by ``ae train`` and evaluated on the held-out
-images; what was done before is not done again. The recipes say where their starting weights come from. `heatmaps`
-starts from the first run of `tags` as the recipe has it, trained in full.
+images; what was done before is not done again. The recipes say where their starting weights come from; that
+of `heatmaps` is what ``ae train recipes/person-tags.yaml`` makes.
 """
 
 from __future__ import annotations

@@ -200,6 +200,19 @@ def test_controlled_runs_differ_from_their_recipe_in_what_they_are_named_for(nam
     assert yaml.safe_load((ROOT / comparison.recipe).read_text()) == recipe
 
 
+def test_the_table_of_controlled_runs_has_a_cell_for_every_column() -> None:
+    runs = controlled_runs()
+    found = {"AP": 0.3, "keypoints_grouped_right": 0.9, "people_grouped_right": 0.7}
+    metrics = {"predicted detections": found, "predicted detections, true tags": {"AP": 0.4}}
+    train = {"pull": 0.06, "push": 0.5, "images_per_second": 7.6}
+    pose = runs.row("a", {"metrics": metrics, "train": train})
+    assert pose == "| a | 0.300 | 0.400 | 0.900 | 0.700 | 0.060 | 0.500 | 8 |"
+    crops = runs.row("b", {"validation": {"OKS": 0.7, "PCK": 0.75}, "train": train})
+    assert crops == "| b | 0.700 | 0.750 | 8 |"
+    for name, cells in (("tags", pose), ("heatmaps", pose), ("second-look", crops)):
+        assert all(line.count("|") == cells.count("|") for line in runs.head(name).splitlines())
+
+
 def test_a_value_of_every_source_can_be_replaced() -> None:
     recipe = {"data": {"sources": [{"mosaic": 0.1}, {}]}, "train": {"seed": 3}}
     values = {"data.sources.*.mosaic": 0.0, "data.sources.1.mosaic": 0.2, "train.seed": 4}
