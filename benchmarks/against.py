@@ -55,10 +55,10 @@ def decode_scenes(root: Path, folder: Path) -> Times:
     import torch
 
     import associative_embedding
-    from associative_embedding.geometry import letterbox
-    from associative_embedding.skeleton import COCO_17
-    from associative_embedding.tasks.pose import PoseTask
-    from associative_embedding.types import Maps
+    from associative_embedding.structures.geometry import letterbox
+    from associative_embedding.structures.known_skeletons import COCO_17
+    from associative_embedding.structures.maps import Maps
+    from associative_embedding.tasks.pose.task import PoseTask
 
     assert Path(associative_embedding.__file__).is_relative_to(root), f"{associative_embedding.__file__}: not of {root}"
     torch.set_num_threads(1)
@@ -74,7 +74,7 @@ def decode_scenes(root: Path, folder: Path) -> Times:
 
 def times_of(root: Path, scenes: Path) -> Times:
     """The same in a process of its own."""
-    from associative_embedding.cli import ALLOCATOR
+    from associative_embedding.apps.cli.main import ALLOCATOR
 
     environment = {**os.environ, **ALLOCATOR, "PYTHONPATH": str(root / "src"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, __file__, str(root), "--decode", str(scenes)]

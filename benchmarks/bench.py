@@ -19,20 +19,23 @@ import numpy as np
 import torch
 from timing import median_ms, start_anew
 
-from associative_embedding.cli import ALLOCATOR
-from associative_embedding.config import DataConfig, LossConfig, NetworkConfig, Recipe, SourceConfig, TrainConfig
-from associative_embedding.data.synthetic import write_synthetic_dataset
-from associative_embedding.geometry import letterbox
-from associative_embedding.loading import load
+from associative_embedding.apps.cli.main import ALLOCATOR
+from associative_embedding.data.settings import SourceConfig
+from associative_embedding.data.synthetic.figures import write_synthetic_dataset
+from associative_embedding.inference.load import load
 from associative_embedding.losses import tag_loss
-from associative_embedding.skeleton import COCO_17
-from associative_embedding.tasks.pose import PoseTask
-from associative_embedding.tasks.pose_target import draw_gaussians
-from associative_embedding.tasks.target import join_samples
-from associative_embedding.train import criterion, update
-from associative_embedding.training_data import build_batches, build_stream, build_task
-from associative_embedding.training_state import build_state
-from associative_embedding.types import Array, Maps
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import letterbox
+from associative_embedding.structures.known_skeletons import COCO_17
+from associative_embedding.structures.maps import Maps
+from associative_embedding.tasks.pose.target import draw_gaussians
+from associative_embedding.tasks.pose.task import PoseTask
+from associative_embedding.tasks.targets import join_samples
+from associative_embedding.training.batches import build_batches, build_stream, build_task
+from associative_embedding.training.criterion import criterion
+from associative_embedding.training.recipe import DataConfig, LossConfig, NetworkConfig, Recipe, TrainConfig
+from associative_embedding.training.state import build_state
+from associative_embedding.training.train import update
 
 
 def name_of(people: int, side: int, dimensions: int) -> str:

@@ -23,22 +23,24 @@ with atheris.instrument_imports(include=["associative_embedding"]):
     import torch
     from PIL import Image
 
-    from associative_embedding.checkpoint import ModelInfo, read_weights
-    from associative_embedding.data.coco import CocoKeypoints
-    from associative_embedding.data.coco_masks import CocoMasks
-    from associative_embedding.foreign import load_foreign
-    from associative_embedding.geometry import letterbox
-    from associative_embedding.image_io import ImageError, read_image
+    from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
+    from associative_embedding.data.readers.coco_masks import CocoMasks
+    from associative_embedding.io.images import ImageError, read_image
+    from associative_embedding.io.matlab import read_matlab
     from associative_embedding.losses import pixel_tag_loss, tag_loss
-    from associative_embedding.matlab import read_matlab
-    from associative_embedding.recipe_file import check_recipe
-    from associative_embedding.rle import decode_runs
-    from associative_embedding.settings import DecodeConfig, MaskDecodeConfig
-    from associative_embedding.skeleton import COCO_17, Skeleton
-    from associative_embedding.tasks.pose import PoseTask
-    from associative_embedding.tasks.segmentation import SegmentationTask
-    from associative_embedding.tasks.target import join_samples
-    from associative_embedding.types import Maps
+    from associative_embedding.model_files.checkpoint import ModelInfo, read_weights
+    from associative_embedding.model_files.converters.published_pose_models import load_foreign
+    from associative_embedding.structures.geometry import letterbox
+    from associative_embedding.structures.known_skeletons import COCO_17
+    from associative_embedding.structures.maps import Maps
+    from associative_embedding.structures.run_lengths import decode_runs
+    from associative_embedding.structures.skeleton import Skeleton
+    from associative_embedding.tasks.pose.settings import DecodeConfig
+    from associative_embedding.tasks.pose.task import PoseTask
+    from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
+    from associative_embedding.tasks.segmentation.task import SegmentationTask
+    from associative_embedding.tasks.targets import join_samples
+    from associative_embedding.training.recipe_file import check_recipe
 
 FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))
 FILE = FOLDER / "input"
@@ -209,7 +211,7 @@ def seed_model() -> bytes:
 
 
 def seed_description() -> bytes:
-    from associative_embedding.loading import WEIGHTS, model_path
+    from associative_embedding.model_files.find import WEIGHTS, model_path
 
     assert WEIGHTS.is_dir()
     info = read_weights(model_path("person"))[1]

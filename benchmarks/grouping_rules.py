@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from associative_embedding.evaluate import coco_results, group_truth, pose_task
-from associative_embedding.loading import load
-from associative_embedding.metrics.grouping import RightGrouping
-from associative_embedding.metrics.oks import evaluate_keypoints
-from associative_embedding.predict import Predictor
-from associative_embedding.tasks.pose import PoseTask
-from associative_embedding.trial import Trial, open_trial
+from associative_embedding.evaluation.metrics.grouping import RightGrouping
+from associative_embedding.evaluation.metrics.oks import evaluate_keypoints
+from associative_embedding.evaluation.oracle import group_truth
+from associative_embedding.evaluation.poses import Trial, coco_results, open_trial, pose_task
+from associative_embedding.inference.load import load
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.tasks.pose.task import PoseTask
 
 ORDERS = {
     "face, torso, limbs (published)": "nose eye ear shoulder hip elbow wrist knee ankle",

@@ -20,15 +20,15 @@ import torch
 from onnxruntime.quantization import CalibrationDataReader, quantize_static
 from timing import alternating_ms, markdown, start_anew
 
-from associative_embedding.cli import ALLOCATOR
-from associative_embedding.evaluate import pose_task
-from associative_embedding.export import export_model
-from associative_embedding.geometry import letterbox, warp
-from associative_embedding.image_io import find_images, read_image
-from associative_embedding.loading import load, model_path
-from associative_embedding.predict import Predictor
-from associative_embedding.trial import evaluate_trial, open_trial
-from associative_embedding.types import Array
+from associative_embedding.apps.cli.main import ALLOCATOR
+from associative_embedding.evaluation.poses import evaluate_trial, open_trial, pose_task
+from associative_embedding.inference.load import load
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.io.images import find_images, read_image
+from associative_embedding.model_files.export import export_model
+from associative_embedding.model_files.find import model_path
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import letterbox, warp
 
 SIZE = (384, 512)  # rows and columns of the network's input
 

@@ -18,7 +18,7 @@ import cv2
 import httpx
 import numpy as np
 
-from associative_embedding.loading import load
+from associative_embedding.inference.load import load
 
 
 def photos(count: int) -> list[bytes]:

@@ -18,14 +18,16 @@ from pathlib import Path
 import torch
 from timing import start_anew
 
-from associative_embedding.cli import ALLOCATOR, parse
-from associative_embedding.cli_run import build_recipe
-from associative_embedding.config import Recipe, SourceConfig
-from associative_embedding.data.synthetic import write_synthetic_dataset
-from associative_embedding.skeleton import load_skeleton
-from associative_embedding.train import criterion, update
-from associative_embedding.training_data import build_batches, build_stream, build_task
-from associative_embedding.training_state import build_state
+from associative_embedding.apps.cli.commands import build_recipe
+from associative_embedding.apps.cli.main import ALLOCATOR, parse
+from associative_embedding.data.settings import SourceConfig
+from associative_embedding.data.synthetic.figures import write_synthetic_dataset
+from associative_embedding.structures.known_skeletons import load_skeleton
+from associative_embedding.training.batches import build_batches, build_stream, build_task
+from associative_embedding.training.criterion import criterion
+from associative_embedding.training.recipe import Recipe
+from associative_embedding.training.state import build_state
+from associative_embedding.training.train import update
 
 RECIPE = str(Path(__file__).resolve().parents[1] / "recipes" / "person-fast.yaml")
 

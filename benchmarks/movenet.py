@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.skeleton import COCO_17
-from associative_embedding.trial import Trial, open_trial
+from associative_embedding.evaluation.poses import Trial, open_trial
+from associative_embedding.structures.known_skeletons import COCO_17
 
 SHOWN = ("AP", "AP50", "AP75", "APM", "APL", "AR")
 

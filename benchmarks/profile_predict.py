@@ -17,11 +17,12 @@ from typing import Any
 import torch
 from timing import call_ms, markdown, start_anew
 
-from associative_embedding import loading, predict
-from associative_embedding.cli import ALLOCATOR
-from associative_embedding.draw import draw_instances
-from associative_embedding.image_io import find_images
-from associative_embedding.tasks import pose
+from associative_embedding.apps.cli.main import ALLOCATOR
+from associative_embedding.inference import load as loading
+from associative_embedding.inference import predictor as predict
+from associative_embedding.instances import draw_instances
+from associative_embedding.io.images import find_images
+from associative_embedding.tasks.pose import task as pose
 
 # none of them calls another one
 PARTS: dict[str, tuple[Any, str]] = {

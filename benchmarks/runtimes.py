@@ -22,11 +22,12 @@ from typing import Any
 import torch
 from timing import alternating_ms, call_ms, markdown, start_anew
 
-from associative_embedding.cli import ALLOCATOR
-from associative_embedding.image_io import find_images, read_image
-from associative_embedding.loading import load, model_path
-from associative_embedding.predict import Predictor
-from associative_embedding.runtime import NEEDS, cached_graph
+from associative_embedding.apps.cli.main import ALLOCATOR
+from associative_embedding.inference.load import load
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.io.images import find_images, read_image
+from associative_embedding.model_files.find import model_path
+from associative_embedding.model_files.runtime import NEEDS, cached_graph
 
 SIZE = (384, 512)  # rows and columns of the network's input
 NETWORK = f"the network at {SIZE[1]} x {SIZE[0]}, ms"

@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from associative_embedding import run_ray
-from associative_embedding.image_io import find_images
-from associative_embedding.ray_job import Job
-from associative_embedding.ray_worker import Worker
+from associative_embedding.apps.cluster import predict as run_ray
+from associative_embedding.apps.cluster.job import Job
+from associative_embedding.apps.cluster.worker import Worker
+from associative_embedding.io.images import find_images
 
 
 class TimedWorker(Worker):

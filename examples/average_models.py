@@ -13,7 +13,7 @@ import argparse
 
 import torch
 
-from associative_embedding.checkpoint import load_model, save_model
+from associative_embedding.model_files.checkpoint import load_model, save_model
 
 
 def average(sources: list[str], target: str, only: tuple[str, ...] = ("",)) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import skimage.data
 
-from associative_embedding.cli import main
-from associative_embedding.output import write_image
+from associative_embedding.apps.cli.main import main
+from associative_embedding.io.files import write_image
 
 
 def demo(output: str = "output/demo") -> int:

@@ -17,14 +17,14 @@ import numpy as np
 from tqdm import tqdm
 
 from associative_embedding import load
-from associative_embedding.draw import draw_instances
-from associative_embedding.evaluate import pose_task
-from associative_embedding.metrics.oks import oks
-from associative_embedding.output import write_image
-from associative_embedding.predict import Predictor
-from associative_embedding.strokes import draw_box
-from associative_embedding.trial import open_trial
-from associative_embedding.types import Array, Instances, Sample
+from associative_embedding.drawing.canvas import draw_box
+from associative_embedding.evaluation.metrics.oks import oks
+from associative_embedding.evaluation.poses import open_trial, pose_task
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.instances import Instances, draw_instances
+from associative_embedding.io.files import write_image
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.sample import Sample
 
 NEAR = 0.5  # OKS from which a person is found
 SIDE = 400  # of a tile, pixels

@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.coco_json import read_coco
-from associative_embedding.data.records import Record, read_records
-from associative_embedding.metrics.oks import oks
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.types import Array
+from associative_embedding.data.readers.coco_records import Record, read_records
+from associative_embedding.evaluation.metrics.oks import oks
+from associative_embedding.io.coco_json import read_coco
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.skeleton import Skeleton
 
 SAME_OKS = 0.3  # of one person, labelled and found
 SAME_PLACE = 0.5  # share of a found person's keypoints inside a labelled box: too near to call it somebody else

@@ -10,7 +10,7 @@ import argparse
 import json
 from dataclasses import replace
 
-from associative_embedding.checkpoint import load_model, save_model
+from associative_embedding.model_files.checkpoint import load_model, save_model
 
 
 def publish(

@@ -12,9 +12,9 @@ import numpy as np
 import skimage.data
 
 from associative_embedding import load
-from associative_embedding.draw import draw_instances
-from associative_embedding.draw_tags import draw_tag_plot
-from associative_embedding.output import write_image
+from associative_embedding.drawing.tags import draw_tag_plot
+from associative_embedding.instances import draw_instances
+from associative_embedding.io.files import write_image
 
 
 def picture() -> np.ndarray:

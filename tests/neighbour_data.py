@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from hypothesis import strategies as st
 
-from associative_embedding.skeleton import Skeleton
+from associative_embedding.structures.skeleton import Skeleton
 from tiny import FIGURE
 
 Document = dict[str, Any]

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from associative_embedding.geometry import letterbox
-from associative_embedding.settings import DecodeConfig
-from associative_embedding.skeleton import COCO_17
-from associative_embedding.tasks.pose import PoseTask
-from associative_embedding.types import Array, Instances, Maps
+from associative_embedding.instances import Instances
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import letterbox
+from associative_embedding.structures.known_skeletons import COCO_17
+from associative_embedding.structures.maps import Maps
+from associative_embedding.tasks.pose.settings import DecodeConfig
+from associative_embedding.tasks.pose.task import PoseTask
 
 CASES = ["n0", "n1", "n3", "n5", "n30", "n6_missing"]  # so many people; n3 is not square; n6 has D = 2
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from associative_embedding import train as training
-from associative_embedding.config import Recipe, SourceConfig, TrainConfig
-from associative_embedding.data.loader import Steps
-from associative_embedding.train import train
+from associative_embedding.data.settings import SourceConfig
+from associative_embedding.data.stream import Steps
+from associative_embedding.training import train as training
+from associative_embedding.training.recipe import Recipe, TrainConfig
+from associative_embedding.training.train import train
 from tiny import tiny_data, tiny_recipe
 
 

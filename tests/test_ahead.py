@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from associative_embedding.ahead import ahead
+from associative_embedding.inference.prefetch import ahead
 
 
 def test_everything_comes_in_order() -> None:

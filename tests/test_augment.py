@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.data.augment import LUMA, Augment, augment, colour_matrix, fit, vary_colours, view
-from associative_embedding.data.warp_masks import warp_masks
-from associative_embedding.geometry import ImageGeometry, centred, reduction, warp
-from associative_embedding.masks import Masks
-from associative_embedding.skeleton import COCO_17
-from associative_embedding.types import Array, Sample
+from associative_embedding.data.augmentation.augment import LUMA, augment, colour_matrix, fit, vary_colours, view
+from associative_embedding.data.augmentation.warp_masks import warp_masks
+from associative_embedding.data.settings import Augment
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import ImageGeometry, centred, reduction, warp
+from associative_embedding.structures.known_skeletons import COCO_17
+from associative_embedding.structures.masks import Masks
+from associative_embedding.structures.sample import Sample
 
 FLIP = np.asarray(COCO_17.flip_index)
 PLAIN = Augment(rotation=0, scale=(1, 1), shift=0, mirror=0, colour=0, grey=0, blur=0)

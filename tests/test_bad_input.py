@@ -13,8 +13,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from associative_embedding.cli import main
-from associative_embedding.train import plain
+from associative_embedding.apps.cli.main import main
+from associative_embedding.training.run_folder import plain
 from tiny import tiny_data, tiny_model, tiny_recipe
 
 

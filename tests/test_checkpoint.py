@@ -11,7 +11,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from associative_embedding.checkpoint import (
+from associative_embedding.inference.load import load
+from associative_embedding.model_files.checkpoint import (
     KEY,
     ModelInfo,
     load_model,
@@ -20,10 +21,9 @@ from associative_embedding.checkpoint import (
     save_model,
     start_from,
 )
-from associative_embedding.loading import load
-from associative_embedding.settings import DecodeConfig
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.structures.skeleton import Skeleton
+from associative_embedding.tasks.pose.settings import DecodeConfig
+from associative_embedding.tasks.pose.task import PoseTask
 from tiny import FIGURE, tiny_info, tiny_network
 
 

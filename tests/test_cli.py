@@ -15,13 +15,13 @@ import pytest
 import torch
 import yaml
 
-from associative_embedding import cli
-from associative_embedding.cli import main
-from associative_embedding.cli_run import build_recipe
-from associative_embedding.config import Recipe
-from associative_embedding.recipe_file import check_recipe, setting_names, suggestion
-from associative_embedding.train import plain
-from associative_embedding.version import VERSION
+from associative_embedding import __version__
+from associative_embedding.apps.cli import main as cli
+from associative_embedding.apps.cli.commands import build_recipe
+from associative_embedding.apps.cli.main import main
+from associative_embedding.training.recipe import Recipe
+from associative_embedding.training.recipe_file import check_recipe, setting_names, suggestion
+from associative_embedding.training.run_folder import plain
 from tiny import FIGURE, tiny_data, tiny_recipe
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
@@ -237,7 +237,7 @@ def test_the_installed_command_starts_anew_with_its_allocator(monkeypatch: pytes
 def test_the_command_is_light_until_it_works() -> None:
     """``ae --version`` and mistakes do not wait for torch."""
     code = (
-        "import sys; from associative_embedding.cli import main; print('jsonargparse' in sys.modules); "
+        "import sys; from associative_embedding.apps.cli.main import main; print('jsonargparse' in sys.modules); "
         "main(['predict']); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -245,7 +245,7 @@ def test_the_command_is_light_until_it_works() -> None:
     version = subprocess.run(
         [sys.executable, "-m", "associative_embedding", "--version"], capture_output=True, text=True, check=True
     )
-    assert version.stdout.strip() == f"associative-embedding {VERSION}"
+    assert version.stdout.strip() == f"associative-embedding {__version__}"
 
 
 def fail(error: type[BaseException]) -> None:

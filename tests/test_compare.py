@@ -11,19 +11,22 @@ import numpy as np
 import pytest
 import torch
 
-from associative_embedding import compare
-from associative_embedding.cli import main
-from associative_embedding.compare import ablation, bottleneck
-from associative_embedding.config import SourceConfig
-from associative_embedding.data.coco import CocoKeypoints
-from associative_embedding.evaluate import Given, look, tags_of_truth
-from associative_embedding.geometry import ImageGeometry, letterbox
+from associative_embedding.apps.cli.main import main
+from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
+from associative_embedding.data.settings import SourceConfig
+from associative_embedding.evaluation import experiments as compare
+from associative_embedding.evaluation.experiments import ablation, bottleneck
+from associative_embedding.evaluation.metrics.oks import KEYPOINT_METRICS, evaluate_crowdpose
+from associative_embedding.evaluation.oracle import Given, tags_of_truth
+from associative_embedding.evaluation.poses import evaluate_trial, look, open_trial
+from associative_embedding.evaluation.protocols import PROTOCOLS, build_protocol
 from associative_embedding.grouping import group_sequentially
-from associative_embedding.metrics.oks import KEYPOINT_METRICS, evaluate_crowdpose
-from associative_embedding.predict import Predictor
-from associative_embedding.protocols import PROTOCOLS, build_protocol
-from associative_embedding.trial import evaluate_trial, open_trial
-from associative_embedding.types import Array, Detections, Maps, Sample
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.detections import Detections
+from associative_embedding.structures.geometry import ImageGeometry, letterbox
+from associative_embedding.structures.maps import Maps
+from associative_embedding.structures.sample import Sample
 from tiny import FIGURE, TINY_DECODE, tiny_data, tiny_info, tiny_model, tiny_network
 
 RATES = ["keypoints_grouped_right", "people_grouped_right"]

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.data.compose import blend, limb_mask, mosaic, overlap, split, tile
-from associative_embedding.data.synthetic import synthetic_sample
-from associative_embedding.masks import Masks
-from associative_embedding.skeleton import COCO_17
-from associative_embedding.types import Array, Sample
+from associative_embedding.data.augmentation.compose import blend, limb_mask, mosaic, overlap, split, tile
+from associative_embedding.data.synthetic.figures import synthetic_sample
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.known_skeletons import COCO_17
+from associative_embedding.structures.masks import Masks
+from associative_embedding.structures.sample import Sample
 
 EDGES = np.asarray(COCO_17.edge_index)
 

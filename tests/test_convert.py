@@ -15,14 +15,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from associative_embedding.checkpoint import start_from
-from associative_embedding.cli import main
-from associative_embedding.convert import convert
-from associative_embedding.models.efficientnet_lite import EfficientNetLite0
-from associative_embedding.models.mobilenet_v2 import MobileNetV2, widened
-from associative_embedding.models.zoo import build_network
-from associative_embedding.movenet import ENCODER, LAYERS, balanced, encoder_layers
-from associative_embedding.types import Array
+from associative_embedding.apps.cli.main import main
+from associative_embedding.model_files.checkpoint import start_from
+from associative_embedding.model_files.converters.convert import convert
+from associative_embedding.model_files.converters.movenet import ENCODER, LAYERS, balanced, encoder_layers
+from associative_embedding.networks.efficientnet_lite import EfficientNetLite0
+from associative_embedding.networks.mobilenet_v2 import MobileNetV2, widened
+from associative_embedding.networks.zoo import build_network
+from associative_embedding.structures.arrays import Array
 
 
 def movenet_weights(backbone: str = "mobilenet_v2", number: int = 4) -> dict[str, Array]:

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as rle
 
-from associative_embedding.data.coco import CocoKeypoints, enlarged, held_out
-from associative_embedding.rle import decode_runs
-from associative_embedding.skeleton import COCO_17, CROWDPOSE_14, LSP_14, MPII_16, Skeleton
+from associative_embedding.data.readers.coco_keypoints import CocoKeypoints, enlarged, held_out
+from associative_embedding.structures.known_skeletons import COCO_17, CROWDPOSE_14, LSP_14, MPII_16
+from associative_embedding.structures.run_lengths import decode_runs
+from associative_embedding.structures.skeleton import Skeleton
 
 H, W = 30, 40
 Document = dict[str, Any]

@@ -16,14 +16,14 @@ from PIL import Image
 from pycocotools import mask as coco
 from pycocotools.coco import COCO
 
-from associative_embedding.config import SourceConfig
-from associative_embedding.data.coco import CocoKeypoints
-from associative_embedding.data.coco_masks import CocoMasks, category_ids, class_names
-from associative_embedding.data.regions import region_crop
-from associative_embedding.rle import decode_strip
-from associative_embedding.skeleton import COCO_17
-from associative_embedding.training_data import open_masks, source_classes
-from associative_embedding.types import Array
+from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
+from associative_embedding.data.readers.coco_masks import CocoMasks, category_ids, class_names
+from associative_embedding.data.readers.segmentations import region_crop
+from associative_embedding.data.settings import SourceConfig
+from associative_embedding.data.sources import open_masks, source_classes
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.known_skeletons import COCO_17
+from associative_embedding.structures.run_lengths import decode_strip
 
 # pycocotools' decode, as an oracle, meets NumPy 2 with a DeprecationWarning of its own
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

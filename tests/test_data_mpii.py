@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from associative_embedding.cli import main
-from associative_embedding.data.coco import CocoKeypoints
-from associative_embedding.data.mpii import MpiiImage, mpii_to_coco, read_mpii
-from associative_embedding.skeleton import MPII_16
+from associative_embedding.apps.cli.main import main
+from associative_embedding.data.preparation.mpii import MpiiImage, mpii_to_coco, read_mpii
+from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
+from associative_embedding.structures.known_skeletons import MPII_16
 
 EMPTY = np.zeros((0, 0))
 W, H = 80, 60

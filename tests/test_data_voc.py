@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from associative_embedding.config import SourceConfig
-from associative_embedding.data.coco import held_out
-from associative_embedding.data.voc import VOC_CLASSES, VocMasks, stem_id
-from associative_embedding.training_data import open_masks, open_source, source_classes
-from associative_embedding.types import Array
+from associative_embedding.data.readers.coco_keypoints import held_out
+from associative_embedding.data.readers.voc import VOC_CLASSES, VocMasks, stem_id
+from associative_embedding.data.settings import SourceConfig
+from associative_embedding.data.sources import open_masks, open_source, source_classes
+from associative_embedding.structures.arrays import Array
 from tiny import FIGURE
 
 H, W = 30, 40

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from associative_embedding.detect import detect, subpixel, window_maximum
-from associative_embedding.types import Array, Detections
+from associative_embedding.detection.peaks import detect
+from associative_embedding.detection.peaks_on_gpu import subpixel, window_maximum
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.detections import Detections
 
 DEFAULTS = {"threshold": 0.1, "nms": 5, "top_k": 30}
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from associative_embedding.train import train
+from associative_embedding.training.train import train
 from tiny import tiny_data, tiny_recipe
 
 # Process 1 alone is interrupted at its fourth step; then the same again, to the end; each process tells its weights.
@@ -23,7 +23,7 @@ DRIVER = """
 import os, pickle, signal, sys
 import torch
 import torch.distributed as dist
-from associative_embedding import train as training
+from associative_embedding.training import train as training
 torch.set_num_threads(1)
 recipe, parts, folder = pickle.load(open("job", "rb"))
 rank = os.environ["RANK"]

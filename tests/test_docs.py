@@ -21,10 +21,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from associative_embedding.cli import main, parse
-from associative_embedding.data.synthetic import write_synthetic_dataset
-from associative_embedding.recipe_file import check_recipe
-from associative_embedding.skeleton import COCO_17
+from associative_embedding.apps.cli.main import main, parse
+from associative_embedding.data.synthetic.figures import write_synthetic_dataset
+from associative_embedding.structures.known_skeletons import COCO_17
+from associative_embedding.training.recipe_file import check_recipe
 from conftest import ROOT
 
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
@@ -86,7 +86,7 @@ def write_cells(folder: Path, slide: np.ndarray) -> None:
 
 def write_film(path: Path, image: np.ndarray) -> None:
     pytest.importorskip("av", reason="needs the extra [video]")
-    from associative_embedding.video_io import VideoWriter
+    from associative_embedding.io.videos import VideoWriter
 
     with VideoWriter(path, 10.0) as writer:
         for number in range(4):
@@ -152,7 +152,7 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     reference = (tmp_path / "reference.html").read_text()
-    for name in ("losses.tag_loss", "grouping.group_sequentially", "loading.load"):
+    for name in ("losses.tag_loss", "grouping.group_sequentially", "inference.load.load"):
         assert f'id="associative_embedding.{name}"' in reference
     pages = "".join(path.read_text() for path in tmp_path.glob("*.html"))
     sources = re.findall(r'(?:src|href)="(https?://[^"]+\.(?:js|css|woff2?))"', pages)

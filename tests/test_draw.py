@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.draw import SIDE_COLOURS, draw_instances, limb_radius
-from associative_embedding.skeleton import COCO_17, Skeleton
-from associative_embedding.strokes import RIM, contact_sheet, draw_dot, draw_line, palette
-from associative_embedding.types import Instances
+from associative_embedding.drawing.canvas import RIM, contact_sheet, draw_dot, draw_line, palette
+from associative_embedding.drawing.skeletons import SIDE_COLOURS, limb_radius
+from associative_embedding.instances import Instances, draw_instances
+from associative_embedding.structures.known_skeletons import COCO_17
+from associative_embedding.structures.skeleton import Skeleton
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

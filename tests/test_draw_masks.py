@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from associative_embedding import draw_masks as draw_masks_module
-from associative_embedding.draw import draw_instances
-from associative_embedding.draw_masks import FILL, SHADE, draw_masks, mask_colours, territories
-from associative_embedding.masks import Masks
-from associative_embedding.strokes import RIM, colour_distance, palette
-from associative_embedding.types import Array, Instances
+from associative_embedding.drawing import masks as draw_masks_module
+from associative_embedding.drawing.canvas import RIM, colour_distance, palette
+from associative_embedding.drawing.masks import FILL, SHADE, draw_masks, mask_colours, territories
+from associative_embedding.instances import Instances, draw_instances
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.masks import Masks
 from test_draw import canvas, changed
 
 SIZE = (120, 160)

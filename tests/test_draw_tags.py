@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.draw_tags import (
+from associative_embedding.drawing.canvas import palette
+from associative_embedding.drawing.tags import (
     BAR,
     DROPPED,
     LEFT,
@@ -21,8 +22,8 @@ from associative_embedding.draw_tags import (
     draw_tag_plot,
     foreground_maps,
 )
-from associative_embedding.strokes import palette
-from associative_embedding.types import Array, Detections, Groups
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.detections import Detections, Groups
 from test_draw import PAIR, canvas
 
 

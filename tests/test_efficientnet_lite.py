@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from associative_embedding.models.efficientnet_lite import ConvNorm, EfficientNetLite0, load_imagenet_weights
+from associative_embedding.model_files.converters.efficientnet_lite import load_imagenet_weights
+from associative_embedding.networks.efficientnet_lite import ConvNorm, EfficientNetLite0
 
 # Written down from the published weights: block -> channels in, widened (None: not widened), kernel, channels out.
 BLOCKS = (

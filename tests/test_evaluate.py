@@ -11,18 +11,23 @@ import numpy as np
 import pytest
 import torch
 
-from associative_embedding import output, run_evaluate, trial
-from associative_embedding.cli import main
-from associative_embedding.config import SourceConfig
-from associative_embedding.data.coco import CocoKeypoints
-from associative_embedding.evaluate import build_validation, coco_results, evaluate_samples
-from associative_embedding.geometry import ImageGeometry
-from associative_embedding.loading import load
-from associative_embedding.metrics.oks import KEYPOINT_METRICS, evaluate_keypoints
-from associative_embedding.predict import Predictor
-from associative_embedding.tasks.pose_target import draw_gaussians
-from associative_embedding.truth import truth_for, truth_of_source
-from associative_embedding.types import Array, Maps, Sample
+from associative_embedding.apps.cli import evaluate as run_evaluate
+from associative_embedding.apps.cli.main import main
+from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
+from associative_embedding.data.settings import SourceConfig
+from associative_embedding.evaluation import poses as trial
+from associative_embedding.evaluation.ground_truth import truth_for, truth_of_source
+from associative_embedding.evaluation.metrics.oks import KEYPOINT_METRICS, evaluate_keypoints
+from associative_embedding.evaluation.poses import coco_results, evaluate_samples
+from associative_embedding.inference.load import load
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.io import files as output
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import ImageGeometry
+from associative_embedding.structures.maps import Maps
+from associative_embedding.structures.sample import Sample
+from associative_embedding.tasks.pose.target import draw_gaussians
+from associative_embedding.training.validation import build_validation
 from tiny import FIGURE, TINY_DECODE, tiny_data, tiny_info, tiny_model, tiny_network, tiny_recipe
 
 

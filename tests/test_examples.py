@@ -13,10 +13,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from associative_embedding.checkpoint import save_model
-from associative_embedding.data.records import read_records
-from associative_embedding.skeleton import load_skeleton
-from associative_embedding.types import Array
+from associative_embedding.data.readers.coco_records import read_records
+from associative_embedding.model_files.checkpoint import save_model
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.known_skeletons import load_skeleton
 from conftest import ROOT
 from tiny import tiny_data, tiny_info, tiny_model, tiny_network
 

@@ -12,15 +12,17 @@ import pytest
 import torch
 
 from associative_embedding import load
-from associative_embedding.checkpoint import load_model
-from associative_embedding.cli import main
-from associative_embedding.detect import SCORE, detect, peak_table, to_detections
-from associative_embedding.exported import ExportedNetwork, load_exported
-from associative_embedding.models.network import final_maps
-from associative_embedding.settings import DecodeConfig, MaskDecodeConfig
-from associative_embedding.tasks.pose import PoseTask
-from associative_embedding.tasks.segmentation import SegmentationTask
-from associative_embedding.types import Peaks
+from associative_embedding.apps.cli.main import main
+from associative_embedding.detection.peaks import SCORE, detect, to_detections
+from associative_embedding.detection.peaks_in_graph import peak_table
+from associative_embedding.model_files.checkpoint import load_model
+from associative_embedding.model_files.exported_network import ExportedNetwork, load_exported
+from associative_embedding.networks.network import final_maps
+from associative_embedding.structures.maps import Peaks
+from associative_embedding.tasks.pose.settings import DecodeConfig
+from associative_embedding.tasks.pose.task import PoseTask
+from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
+from associative_embedding.tasks.segmentation.task import SegmentationTask
 from tiny import FIGURE, TINY_DECODE, tiny_model
 
 SIZES = [(1, 64, 96), (3, 96, 64)]
@@ -151,7 +153,7 @@ def test_values_that_are_not_finite_are_an_error() -> None:
     network = ExportedNetwork(broken, stride=4, multiple=32, channels=5, gives_peaks=True, device=torch.device("cpu"))
     peaks = network(image_of(1, 32, 32))
     assert isinstance(peaks, Peaks)
-    from associative_embedding.geometry import letterbox
+    from associative_embedding.structures.geometry import letterbox
 
     with pytest.raises(ValueError, match="NaN or infinity"):
         PoseTask(FIGURE, DecodeConfig()).decode_peaks(peaks, letterbox((32, 32), 32, multiple=32, stride=4))

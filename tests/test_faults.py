@@ -23,13 +23,14 @@ import pytest
 import torch
 from PIL import Image
 
-from associative_embedding.checkpoint import load_model, read_torch
-from associative_embedding.cli import main
-from associative_embedding.data.coco import CocoKeypoints
-from associative_embedding.image_io import ImageError, read_image
-from associative_embedding.output import ResultsWriter, atomic_write
-from associative_embedding.skeleton import COCO_17
-from associative_embedding.train import train
+from associative_embedding.apps.cli.main import main
+from associative_embedding.apps.cli.results_file import ResultsWriter
+from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
+from associative_embedding.io.files import atomic_write
+from associative_embedding.io.images import ImageError, read_image
+from associative_embedding.model_files.checkpoint import load_model, read_torch
+from associative_embedding.structures.known_skeletons import COCO_17
+from associative_embedding.training.train import train
 from test_output import made
 from test_resume import assert_same
 from tiny import tiny_data, tiny_model, tiny_recipe
@@ -110,7 +111,7 @@ LIMITED = """
 import resource, sys
 import torch
 from pathlib import Path
-from associative_embedding.output import atomic_write
+from associative_embedding.io.files import atomic_write
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
     atomic_write(sys.argv[1], bytes(100_000))
@@ -180,7 +181,7 @@ def test_results_on_a_full_disk_stay_whole(small_disk: Path) -> None:
 KILLED = """
 import pickle, sys, time
 import torch
-from associative_embedding import train as training
+from associative_embedding.training import train as training
 torch.set_num_threads(1)
 update = training.update
 def slow(*arguments):
@@ -224,10 +225,10 @@ def test_killed_at_random_moments_in_a_loop(tmp_path: Path) -> None:
 # `ae predict` that writes its results as often as it can
 PREDICT = """
 import sys
-from associative_embedding import output
+from associative_embedding.io import files as output
 start = output.Periodic.__init__
 output.Periodic.__init__ = lambda self, write, interval: start(self, write, 0)
-from associative_embedding.cli import main
+from associative_embedding.apps.cli.main import main
 sys.exit(main(["predict", *sys.argv[1:]]))
 """
 

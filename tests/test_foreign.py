@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from associative_embedding.checkpoint import ModelInfo, load_model
-from associative_embedding.cli import main
-from associative_embedding.models.hrnet import IMAGENET_MEAN, IMAGENET_STD, HigherHRNet, HRNet
-from associative_embedding.models.network import Network, final_maps
-from associative_embedding.skeleton import COCO_17, CROWDPOSE_14, MPII_16
+from associative_embedding.apps.cli.main import main
+from associative_embedding.model_files.checkpoint import ModelInfo, load_model
+from associative_embedding.networks.hrnet import IMAGENET_MEAN, IMAGENET_STD, HigherHRNet, HRNet
+from associative_embedding.networks.network import Network, final_maps
+from associative_embedding.structures.known_skeletons import COCO_17, CROWDPOSE_14, MPII_16
 from test_checkpoint import Malicious
 from test_hourglass import fill_by_name, official_shapes
 from tiny import photo

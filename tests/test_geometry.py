@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.geometry import ImageGeometry, centred, letterbox, long_side, round_up, warp
-from associative_embedding.types import Array
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import ImageGeometry, centred, letterbox, long_side, round_up, warp
 
 side = st.integers(1, 5000)
 small = settings(max_examples=50, deadline=None)

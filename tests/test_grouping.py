@@ -20,8 +20,9 @@ from associative_embedding.grouping import (
     match,
     tag_distance,
 )
-from associative_embedding.settings import DecodeConfig
-from associative_embedding.types import Array, Detections
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.detections import Detections
+from associative_embedding.tasks.pose.settings import DecodeConfig
 
 
 def build(steps: list[int], tags: Array, scores: Array | None = None) -> Detections:

@@ -10,15 +10,17 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from associative_embedding import host
-from associative_embedding.detect import device_table, host_table, subpixel
-from associative_embedding.geometry import letterbox
-from associative_embedding.settings import DecodeConfig
-from associative_embedding.skeleton import COCO_17
-from associative_embedding.tasks import pose_fill
-from associative_embedding.tasks.pose import PoseTask
-from associative_embedding.tasks.pose_fill import cells, device_pixels, host_pixels, near
-from associative_embedding.types import Array, Maps
+from associative_embedding.detection import peaks_on_cpu as host
+from associative_embedding.detection.peaks import host_table
+from associative_embedding.detection.peaks_on_gpu import device_table, subpixel
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import letterbox
+from associative_embedding.structures.known_skeletons import COCO_17
+from associative_embedding.structures.maps import Maps
+from associative_embedding.tasks.pose import missing_keypoints as pose_fill
+from associative_embedding.tasks.pose.missing_keypoints import cells, device_pixels, host_pixels, near
+from associative_embedding.tasks.pose.settings import DecodeConfig
+from associative_embedding.tasks.pose.task import PoseTask
 
 SIZES = st.tuples(st.integers(1, 4), st.integers(1, 14), st.integers(1, 14))
 
@@ -141,7 +143,7 @@ def test_positions_are_those_of_upsampled_maps(sigma: float) -> None:
 
 def test_a_device_decodes_the_same_people(monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole of it, by the functions for devices."""
-    from associative_embedding import detect
+    from associative_embedding.detection import peaks as detect
 
     rng = np.random.default_rng(1)
     heatmap = torch.from_numpy(np.where(rng.random((1, 17, 32, 32)) > 0.98, rng.random((1, 17, 32, 32)), 0)).float()

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from associative_embedding.models.hourglass import Hourglass, StackedHourglass
-from associative_embedding.models.hourglass_names import POSE_AE, our_name
+from associative_embedding.model_files.converters.hourglass_names import POSE_AE, our_name
+from associative_embedding.networks.hourglass import Hourglass, StackedHourglass
 
 
 def small(**changes: Any) -> StackedHourglass:

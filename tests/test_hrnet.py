@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from associative_embedding.config import NetworkConfig
-from associative_embedding.loading import load
-from associative_embedding.models.hrnet import HigherHRNet, HRNet
-from associative_embedding.models.network import enlarge, final_maps
-from associative_embedding.train import train
-from associative_embedding.types import Maps
+from associative_embedding.inference.load import load
+from associative_embedding.networks.hrnet import HigherHRNet, HRNet
+from associative_embedding.networks.network import enlarge, final_maps
+from associative_embedding.structures.maps import Maps
+from associative_embedding.training.recipe import NetworkConfig
+from associative_embedding.training.train import train
 from test_hourglass import fill_by_name, official_shapes
 from test_train import log_of
 from tiny import FIGURE, tiny_data, tiny_recipe

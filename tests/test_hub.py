@@ -11,11 +11,12 @@ import pytest
 import torch
 
 import associative_embedding as ae
-from associative_embedding.checkpoint import MODEL_FILE, load_model, read_weights
-from associative_embedding.loading import model_path
+from associative_embedding.model_files.checkpoint import MODEL_FILE, load_model, read_weights
+from associative_embedding.model_files.find import model_path
 from tiny import FIGURE, tiny_info, tiny_model, tiny_network
 
-hub = pytest.importorskip("associative_embedding.hub", reason="needs the extra [hub]")
+huggingface_hub = pytest.importorskip("huggingface_hub", reason="needs the extra [hub]")
+hub = pytest.importorskip("associative_embedding.inference.pretrained")
 IMAGE = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
 
 
@@ -85,7 +86,7 @@ def test_a_model_of_the_hub_is_asked_for_by_name(tmp_path: Path, monkeypatch: py
         asked.append((repository, name, options.get("revision")))
         return tiny_model(tmp_path / "cached.safetensors")
 
-    monkeypatch.setattr(hub, "hf_hub_download", download)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     assert ae.load("hf://me/flies@v1").task.skeleton == FIGURE
     assert model_path("hf://me/flies") == tmp_path / "cached.safetensors"
     assert asked == [("me/flies", MODEL_FILE, "v1"), ("me/flies", MODEL_FILE, None)]
@@ -99,8 +100,8 @@ def test_what_cannot_be_had_is_one_line(name: str, monkeypatch: pytest.MonkeyPat
             raise ConnectionError("no\nnetwork")
         return original(repository, MODEL_FILE)
 
-    original = hub.hf_hub_download
-    monkeypatch.setattr(hub, "hf_hub_download", nobody)
+    original = huggingface_hub.hf_hub_download
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", nobody)
     with pytest.raises(ValueError) as error:
         ae.load(f"hf://{name}")
     assert "cannot be had from the Hugging Face Hub" in str(error.value)
@@ -109,6 +110,5 @@ def test_what_cannot_be_had_is_one_line(name: str, monkeypatch: pytest.MonkeyPat
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    monkeypatch.delitem(sys.modules, "associative_embedding.hub")
     with pytest.raises(ValueError, match=r"pip install 'associative-embedding\[hub\]'"):
         model_path("hf://me/flies")

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from associative_embedding.image_io import ImageError, find_images, read_image, read_url
+from associative_embedding.io.images import ImageError, find_images, read_image, read_url
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

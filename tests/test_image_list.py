@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from associative_embedding.cli import main
-from associative_embedding.image_list import digest, list_images, shards, sorted_once
-from associative_embedding.storage import is_remote, list_store, names_in, read_bytes, write_bytes
+from associative_embedding.apps.cli.main import main
+from associative_embedding.apps.cluster.image_list import digest, list_images, shards, sorted_once
+from associative_embedding.io.object_stores import is_remote, list_store, names_in, read_bytes, write_bytes
 
 needs_pyarrow = pytest.mark.skipif(not find_spec("pyarrow"), reason="needs pyarrow (extra ray)")
 

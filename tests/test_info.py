@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from associative_embedding.checkpoint import load_model
-from associative_embedding.cli import main
-from associative_embedding.describe import LONGEST, describe, details, overview
-from associative_embedding.loading import WEIGHTS, shipped_models
-from associative_embedding.skeleton import load_skeleton
+from associative_embedding.apps.cli.main import main
+from associative_embedding.model_files.checkpoint import load_model
+from associative_embedding.model_files.describe import LONGEST, describe, details, overview
+from associative_embedding.model_files.find import WEIGHTS, shipped_models
+from associative_embedding.structures.known_skeletons import load_skeleton
 from tiny import FIGURE, tiny_model
 
 

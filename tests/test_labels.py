@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools.coco import COCO
 
-from associative_embedding.image_io import read_image
-from associative_embedding.masks import Masks
-from associative_embedding.output import annotated_name, labels_name, write_labels
-from associative_embedding.types import Array, Instances
+from associative_embedding.apps.cli.results_file import annotated_name, labels_name
+from associative_embedding.instances import Instances
+from associative_embedding.io.files import write_labels
+from associative_embedding.io.images import read_image
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.masks import Masks
 
 READERS: dict[str, Callable[[Path], Array]] = {
     "cv2": lambda path: cv2.imread(str(path), cv2.IMREAD_UNCHANGED),

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.linking import Tracker
-from associative_embedding.settings import LinkConfig
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.types import Array, Instances
+from associative_embedding.instances import Instances
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.skeleton import Skeleton
+from associative_embedding.tasks.tracking.settings import LinkConfig
+from associative_embedding.tasks.tracking.tracker import Tracker
 
 BOX = Skeleton.from_category({"name": "box", "keypoints": ["a", "b"], "skeleton": [[1, 2]]})
 SIZE = (200, 400)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from associative_embedding.config import Augment
-from associative_embedding.data.loader import Mixture, Steps, TrainingStream, batches, shuffled
-from associative_embedding.data.synthetic import synthetic_sample
-from associative_embedding.skeleton import COCO_17
-from associative_embedding.types import Sample
+from associative_embedding.data.settings import Augment
+from associative_embedding.data.stream import Mixture, Steps, TrainingStream, batches, shuffled
+from associative_embedding.data.synthetic.figures import synthetic_sample
+from associative_embedding.structures.known_skeletons import COCO_17
+from associative_embedding.structures.sample import Sample
 
 STILL = Augment(rotation=0, scale=(1, 1), shift=0, mirror=0, colour=0, grey=0, blur=0)
 

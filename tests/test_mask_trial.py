@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from associative_embedding import mask_trial
-from associative_embedding.cli import main
-from associative_embedding.loading import load
-from associative_embedding.mask_trial import MaskTrial, evaluate_mask_trial, open_mask_trial
-from associative_embedding.metrics.coco_masks import MASK_METRICS, evaluate_masks
-from associative_embedding.predict import Predictor
-from associative_embedding.tasks.segmentation import SegmentationTask
-from associative_embedding.types import Instances
+from associative_embedding.apps.cli.main import main
+from associative_embedding.evaluation import masks as mask_trial
+from associative_embedding.evaluation.masks import MaskTrial, evaluate_mask_trial, open_mask_trial
+from associative_embedding.evaluation.metrics.coco_masks import MASK_METRICS, evaluate_masks
+from associative_embedding.inference.load import load
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.instances import Instances
+from associative_embedding.tasks.segmentation.task import SegmentationTask
 from test_data_masks import box_mask, compressed, document, plain, polygon, thing, write
 from test_data_voc import tree
 from tiny import tiny_info, tiny_model, tiny_network

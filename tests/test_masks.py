@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as stnp
 from pycocotools import mask as coco
 
-from associative_embedding.masks import Masks, tight
-from associative_embedding.rle import decode_runs
+from associative_embedding.structures.masks import Masks, tight
+from associative_embedding.structures.run_lengths import decode_runs
 
 dense_masks = stnp.arrays(bool, st.tuples(st.integers(0, 4), st.integers(1, 9), st.integers(1, 9)))
 

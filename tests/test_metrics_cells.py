@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.masks import Masks
-from associative_embedding.metrics.cells import CellScores, cell_scores, match
+from associative_embedding.evaluation.metrics.cells import CellScores, cell_scores, match
+from associative_embedding.structures.masks import Masks
 
 SIZE = 9, 10
 Pixels = frozenset[tuple[int, int]]

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
-from associative_embedding.masks import Masks
-from associative_embedding.metrics.coco_masks import MASK_METRICS, encode, evaluate_masks
-from associative_embedding.rle import decode_runs
+from associative_embedding.evaluation.metrics.coco_masks import MASK_METRICS, encode, evaluate_masks
+from associative_embedding.structures.masks import Masks
+from associative_embedding.structures.run_lengths import decode_runs
 
 COCO_100 = "instances_val2014_100.json", "instances_val2014_fakesegm100_results.json"
 SIZE = 60, 80

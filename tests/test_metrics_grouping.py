@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.metrics.grouping import RightGrouping, right_grouping
+from associative_embedding.evaluation.metrics.grouping import RightGrouping, right_grouping
 
 
 def case(seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from associative_embedding.metrics.mpii import (
+from associative_embedding.evaluation.metrics.mpii import (
     COLUMNS,
     PARTS,
     PeopleGroup,

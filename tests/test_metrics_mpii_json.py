@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.metrics.mpii import COLUMNS, PeopleGroup
-from associative_embedding.metrics.mpii_json import evaluate_mpii, format_mpii, state_head_sizes
-from associative_embedding.protocols import PROTOCOLS
-from associative_embedding.skeleton import COCO_17, MPII_16, Skeleton
-from associative_embedding.truth import truth_for
+from associative_embedding.evaluation.ground_truth import truth_for
+from associative_embedding.evaluation.metrics.mpii import COLUMNS, PeopleGroup
+from associative_embedding.evaluation.metrics.mpii_coco import evaluate_mpii, format_mpii, state_head_sizes
+from associative_embedding.evaluation.protocols import PROTOCOLS
+from associative_embedding.structures.known_skeletons import COCO_17, MPII_16
+from associative_embedding.structures.skeleton import Skeleton
 from test_metrics_mpii import ALL, naive_ap
 
 PCKH = [f"PCKh {name}" for name in ALL]

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.metrics.coco_eval import index
-from associative_embedding.metrics.oks import (
+from associative_embedding.evaluation.metrics.coco_eval import index
+from associative_embedding.evaluation.metrics.oks import (
     KEYPOINT_METRICS,
     SkeletonEval,
     category_sigmas,

@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.metrics.tracks import ALPHAS, Clear, TrackFrame, clear, hota, idf1, keypoint_clear
+from associative_embedding.evaluation.metrics.tracking import (
+    ALPHAS,
+    Clear,
+    TrackFrame,
+    clear,
+    hota,
+    idf1,
+    keypoint_clear,
+)
 
 
 def frame(truth: Sequence[int], found: Sequence[int], similarity: object = None) -> TrackFrame:

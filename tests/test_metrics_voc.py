@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.masks import Masks
-from associative_embedding.metrics.ranking import mean, ranked_precision
-from associative_embedding.metrics.voc import VocImage, hits, voc_map
+from associative_embedding.evaluation.metrics.ranking import mean, ranked_precision
+from associative_embedding.evaluation.metrics.voc import VocImage, hits, voc_map
+from associative_embedding.structures.masks import Masks
 
 SIZE = 8, 10
 CLASSES = {1: "cat", 2: "dog", 7: "sofa"}

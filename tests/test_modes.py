@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.modes import group_by_modes, histogram
-from associative_embedding.types import Array, Detections
+from associative_embedding.grouping import group_by_modes, histogram
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.detections import Detections
 
 
 def detections(tag: Array, score: Array | None = None) -> Detections:

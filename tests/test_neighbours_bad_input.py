@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from associative_embedding.cli import main
-from associative_embedding.cli_data import build_convert
-from associative_embedding.neighbours import files
-from associative_embedding.neighbours.convert import READERS, WRITERS
+from associative_embedding.apps.cli.data_commands import build_convert
+from associative_embedding.apps.cli.main import main
+from associative_embedding.data.label_formats import reading as files
+from associative_embedding.data.label_formats.convert import READERS, WRITERS
 from neighbour_data import dataset, person, write_images
 from tiny import FIGURE
 

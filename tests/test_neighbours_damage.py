@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from associative_embedding.neighbours.convert import READERS, WRITERS
+from associative_embedding.data.label_formats.convert import READERS, WRITERS
 from neighbour_data import Document, dataset, person, write_images
 
 ODD: list[Any] = [None, True, -1, 0, 1e308, "nan", "x", "", [], {}, [[]], [None], {"a": 1}, 10**400, "\ud800", 2**63]

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from associative_embedding.masks import Masks
-from associative_embedding.neighbours import fiftyone as to_fo
-from associative_embedding.neighbours import supervision as to_sv
-from associative_embedding.skeleton import LSP_14
-from associative_embedding.types import Instances
+from associative_embedding.inference import to_fiftyone as to_fo
+from associative_embedding.inference import to_supervision as to_sv
+from associative_embedding.instances import Instances
+from associative_embedding.structures.known_skeletons import LSP_14
+from associative_embedding.structures.masks import Masks
 
 
 def found(n: int = 2, *, masks: bool = False, tracks: bool = False) -> Instances:

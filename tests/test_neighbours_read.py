@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from associative_embedding.data.coco import CocoKeypoints
-from associative_embedding.neighbours.cvat import read_cvat
-from associative_embedding.neighbours.deeplabcut import read_deeplabcut
-from associative_embedding.neighbours.label_studio import read_label_studio
-from associative_embedding.neighbours.yolo import label_of, read_yolo
-from associative_embedding.skeleton import COCO_17, Skeleton
+from associative_embedding.data.label_formats.cvat import read_cvat
+from associative_embedding.data.label_formats.deeplabcut import read_deeplabcut
+from associative_embedding.data.label_formats.label_studio import read_label_studio
+from associative_embedding.data.label_formats.yolo import label_of, read_yolo
+from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
+from associative_embedding.structures.known_skeletons import COCO_17
+from associative_embedding.structures.skeleton import Skeleton
 from neighbour_data import dataset, people_of, write_images
 
 # ---- YOLO

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from associative_embedding.cli import main
-from associative_embedding.data.coco import CocoKeypoints
-from associative_embedding.neighbours.convert import READERS, WRITERS
-from associative_embedding.skeleton import COCO_17, MPII_16
+from associative_embedding.apps.cli.main import main
+from associative_embedding.data.label_formats.convert import READERS, WRITERS
+from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
+from associative_embedding.structures.known_skeletons import COCO_17, MPII_16
 from neighbour_data import Document, H, W, assert_same, dataset, documents, person, write_images
 from tiny import FIGURE
 

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from associative_embedding.neighbours.sleap import read_sleap
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.types import Array
+from associative_embedding.data.label_formats.sleap import read_sleap
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.skeleton import Skeleton
 
 h5py = pytest.importorskip("h5py", reason="needs the extra [sleap]")
 

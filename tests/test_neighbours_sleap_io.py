@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 import pytest
 
-from associative_embedding.neighbours.deeplabcut import read_deeplabcut
-from associative_embedding.neighbours.label_studio import read_label_studio
-from associative_embedding.neighbours.label_studio_write import write_label_studio
-from associative_embedding.neighbours.sleap import read_sleap
-from associative_embedding.neighbours.yolo import read_yolo
-from associative_embedding.neighbours.yolo_write import write_yolo
-from associative_embedding.skeleton import Skeleton
+from associative_embedding.data.label_formats.deeplabcut import read_deeplabcut
+from associative_embedding.data.label_formats.label_studio import read_label_studio
+from associative_embedding.data.label_formats.label_studio_write import write_label_studio
+from associative_embedding.data.label_formats.sleap import read_sleap
+from associative_embedding.data.label_formats.yolo import read_yolo
+from associative_embedding.data.label_formats.yolo_write import write_yolo
+from associative_embedding.structures.skeleton import Skeleton
 
 sio = pytest.importorskip("sleap_io", reason="an independent implementation, not needed by this project")
 H, W = 60, 80

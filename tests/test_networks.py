@@ -8,9 +8,9 @@ from weakref import WeakKeyDictionary
 import pytest
 import torch
 
-from associative_embedding.models.network import Network, final_maps
-from associative_embedding.models.pyramid import Pyramid
-from associative_embedding.models.zoo import BACKBONES, build_network
+from associative_embedding.networks.network import Network, final_maps
+from associative_embedding.networks.pyramid import Pyramid
+from associative_embedding.networks.zoo import BACKBONES, build_network
 from tiny import FIGURE, HOURGLASS, tiny_info, tiny_network
 
 NARROW = {"width": 4}

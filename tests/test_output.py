@@ -16,20 +16,13 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from associative_embedding import output
-from associative_embedding.image_io import read_image
-from associative_embedding.output import (
-    ResultsWriter,
-    annotated_name,
-    atomic_write,
-    check_writable,
-    coco_dataset,
-    save_instances,
-    write_image,
-    write_json,
-)
-from associative_embedding.skeleton import COCO_17, LSP_14, Skeleton
-from associative_embedding.types import Instances
+from associative_embedding.apps.cli.results_file import ResultsWriter, annotated_name
+from associative_embedding.instances import Instances, coco_dataset, save_instances
+from associative_embedding.io import files as output
+from associative_embedding.io.files import atomic_write, check_writable, write_image, write_json
+from associative_embedding.io.images import read_image
+from associative_embedding.structures.known_skeletons import COCO_17, LSP_14
+from associative_embedding.structures.skeleton import Skeleton
 
 
 def made(n: int, source: str = "a.jpg", skeleton: Skeleton = COCO_17, class_id: int = 1, seed: int = 0) -> Instances:
@@ -273,7 +266,7 @@ KILLED = """
 import sys, time
 sys.path.insert(0, sys.argv[2])
 from test_output import made
-from associative_embedding.output import ResultsWriter
+from associative_embedding.apps.cli.results_file import ResultsWriter
 with ResultsWriter(sys.argv[1], interval=0) as writer:
     while True:
         writer.add(made(5))

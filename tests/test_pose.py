@@ -13,16 +13,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from associative_embedding.detect import subpixel
-from associative_embedding.geometry import ImageGeometry, letterbox
+from associative_embedding.detection.peaks_on_gpu import subpixel
 from associative_embedding.grouping import Norm
-from associative_embedding.settings import DecodeConfig
-from associative_embedding.skeleton import COCO_17, MPII_16, Skeleton
-from associative_embedding.tasks.pose import PoseTask, assemble, distinct, person_score
-from associative_embedding.tasks.pose_fill import FILLING, FillRule, fill_missing
-from associative_embedding.tasks.pose_target import draw_gaussians, encode_pose, tag_index
-from associative_embedding.tasks.target import collate, join_samples
-from associative_embedding.types import Array, Detections, Groups, Instances, Maps, Sample
+from associative_embedding.instances import Instances
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.detections import Detections, Groups
+from associative_embedding.structures.geometry import ImageGeometry, letterbox
+from associative_embedding.structures.known_skeletons import COCO_17, MPII_16
+from associative_embedding.structures.maps import Maps
+from associative_embedding.structures.sample import Sample
+from associative_embedding.structures.skeleton import Skeleton
+from associative_embedding.tasks.pose.duplicates import distinct
+from associative_embedding.tasks.pose.missing_keypoints import FILLING, FillRule, fill_missing
+from associative_embedding.tasks.pose.settings import DecodeConfig
+from associative_embedding.tasks.pose.target import draw_gaussians, encode_pose, tag_index
+from associative_embedding.tasks.pose.task import PoseTask, assemble, person_score
+from associative_embedding.tasks.targets import collate, join_samples
 
 ONE = Skeleton.build("one", ["centre"])
 THREE = Skeleton.build("three", ["left_end", "middle", "right_end"], [("left_end", "middle"), ("middle", "right_end")])

@@ -13,10 +13,11 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from associative_embedding.geometry import letterbox
-from associative_embedding.skeleton import COCO_17
-from associative_embedding.tasks.pose import PoseTask
-from associative_embedding.types import Array, Maps
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import letterbox
+from associative_embedding.structures.known_skeletons import COCO_17
+from associative_embedding.structures.maps import Maps
+from associative_embedding.tasks.pose.task import PoseTask
 from published import CASES, decode, load
 
 NEAR = 0.75  # map pixels

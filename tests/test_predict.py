@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import associative_embedding as ae
-from associative_embedding.types import Array
+from associative_embedding.structures.arrays import Array
 from tiny import FIGURE, photo, tiny_model, tiny_predictor
 
 

@@ -21,12 +21,14 @@ import torch
 from PIL import Image
 
 import associative_embedding as ae
-from associative_embedding import run_predict
-from associative_embedding.cli import main
-from associative_embedding.draw import MIN_KEYPOINT_SCORE
-from associative_embedding.image_io import read_image
-from associative_embedding.predict import Predictor
-from associative_embedding.types import Array, Maps
+from associative_embedding.apps.cli import predict_images as run_predict
+from associative_embedding.apps.cli import tag_pictures
+from associative_embedding.apps.cli.main import main
+from associative_embedding.drawing.skeletons import MIN_KEYPOINT_SCORE
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.io.images import read_image
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.maps import Maps
 from tiny import FIGURE, TINY_DECODE, photo, tiny_model, tiny_predictor
 
 
@@ -222,9 +224,9 @@ def test_tag_maps_are_drawn_over_what_they_cover(monkeypatch: pytest.MonkeyPatch
         seen.update(image=image, tag=tag)
         return image
 
-    monkeypatch.setattr(run_predict, "draw_tag_maps", draw)
+    monkeypatch.setattr(tag_pictures, "draw_tag_maps", draw)
     run = tiny_predictor(input_size=128)
-    run_predict.tag_pictures(*run.explain(photo(100, 130)))
+    tag_pictures.tag_pictures(*run.explain(photo(100, 130)))
     height, width = seen["tag"].shape[1:]
     assert seen["image"].shape[:2] == (4 * height, 4 * width)
 
@@ -234,7 +236,7 @@ def test_a_person_has_one_colour_in_all_pictures() -> None:
     decoded, _, geometry = tiny_predictor().explain(photo())
     everybody = decoded.instances
     shown = run_predict.select(decoded, np.arange(len(everybody)) > 0)
-    groups, people = run_predict.shown_groups(shown), shown.instances
+    groups, people = tag_pictures.shown_groups(shown), shown.instances
     assert len(groups) == len(people) == len(everybody) - 1 > 0
     np.testing.assert_allclose(groups.tag, people.tag, rtol=1e-5)
     xy = geometry.to_image(decoded.detections.xy)
@@ -250,14 +252,14 @@ def test_people_with_equal_tags_keep_their_own_groups() -> None:
     maps, geometry = run.maps(photo())
     decoded = run.task.decode_groups(Maps(maps.heatmap, torch.zeros_like(maps.tag)), geometry)
     assert len(decoded.groups) > 1
-    groups = run_predict.shown_groups(decoded)
+    groups = tag_pictures.shown_groups(decoded)
     assert sorted(np.bincount(groups.group[groups.group >= 0])) == sorted(np.bincount(decoded.groups.group))
 
 
 def test_nobody_shown_is_no_group() -> None:
     decoded, _, _ = tiny_predictor().explain(photo())
     nobody = run_predict.select(decoded, np.zeros(len(decoded.instances), bool))
-    assert set(run_predict.shown_groups(nobody).group) == {-1}
+    assert set(tag_pictures.shown_groups(nobody).group) == {-1}
 
 
 def test_tags_are_shown_of_the_same_run_of_the_network(

@@ -17,19 +17,23 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
-from associative_embedding import run_predict
-from associative_embedding.cli import main
-from associative_embedding.draw_masks import mask_colours
-from associative_embedding.geometry import ImageGeometry
-from associative_embedding.image_io import read_image
-from associative_embedding.masks import Masks
-from associative_embedding.output import labels_name
-from associative_embedding.predict import Predictor
-from associative_embedding.rle import decode_runs
-from associative_embedding.settings import DecodeConfig
+from associative_embedding.apps.cli import predict_images as run_predict
+from associative_embedding.apps.cli import tag_pictures
+from associative_embedding.apps.cli.main import main
+from associative_embedding.apps.cli.results_file import labels_name
+from associative_embedding.drawing.masks import mask_colours
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.instances import Instances
+from associative_embedding.io.images import read_image
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.detections import Detections, Groups
+from associative_embedding.structures.geometry import ImageGeometry
+from associative_embedding.structures.maps import Maps
+from associative_embedding.structures.masks import Masks
+from associative_embedding.structures.run_lengths import decode_runs
+from associative_embedding.tasks.multi_scale import View
+from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.task import Decoded
-from associative_embedding.types import Array, Detections, Groups, Instances, Maps
-from associative_embedding.views import View
 from tiny import tiny_info, tiny_model
 
 SIZE = (64, 96)
@@ -271,10 +275,10 @@ def test_objects_have_one_colour_in_all_pictures(run: Predictor, monkeypatch: py
         seen.update(pixels=pixels, groups=groups, channels=channels, colours=colours)
         return np.zeros((2, 2, 3), np.uint8)
 
-    monkeypatch.setattr(run_predict, "draw_tag_histogram", histogram)
+    monkeypatch.setattr(tag_pictures, "draw_tag_histogram", histogram)
     decoded, maps, geometry = run.explain(picture())
     shown = run_predict.select(decoded, np.array([False, True, True, True]))
-    run_predict.tag_pictures(shown, maps, geometry)
+    tag_pictures.tag_pictures(shown, maps, geometry)
     found, groups = shown.instances, seen["groups"]
     assert found.masks is not None
     np.testing.assert_array_equal(seen["colours"], mask_colours(found.masks))
@@ -295,7 +299,7 @@ def test_maps_show_the_classes_that_were_found(run: Predictor, monkeypatch: pyte
         titles.append(" ".join(channels))
         return image
 
-    monkeypatch.setattr(run_predict, "draw_tag_maps", maps_of)
+    monkeypatch.setattr(tag_pictures, "draw_tag_maps", maps_of)
     for image in (picture(), picture(0, 2), picture(1, 3), picture(0, 0)):
-        run_predict.tag_pictures(*run.explain(image))
+        tag_pictures.tag_pictures(*run.explain(image))
     assert titles == ["red green", "green", "green red", "red"]

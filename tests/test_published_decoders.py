@@ -18,11 +18,11 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 from associative_embedding.grouping import MATCHING, tag_distance
-from associative_embedding.settings import DecodeConfig
-from associative_embedding.skeleton import COCO_17
-from associative_embedding.tasks.pose import PoseTask
-from associative_embedding.tasks.pose_fill import fill_missing
-from associative_embedding.types import Array
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.known_skeletons import COCO_17
+from associative_embedding.tasks.pose.missing_keypoints import fill_missing
+from associative_embedding.tasks.pose.settings import DecodeConfig
+from associative_embedding.tasks.pose.task import PoseTask
 from published import CASES, decode, load, read_maps
 
 PUBLISHED: dict[str, Any] = {

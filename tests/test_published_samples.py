@@ -18,12 +18,13 @@ import cv2
 import numpy as np
 import pytest
 
-from associative_embedding.data.augment import view
-from associative_embedding.geometry import ImageGeometry, centred
-from associative_embedding.skeleton import COCO_17
-from associative_embedding.tasks.pose_target import draw_gaussians, encode_pose
-from associative_embedding.tasks.target import ImageTarget
-from associative_embedding.types import Array, Sample
+from associative_embedding.data.augmentation.augment import view
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import ImageGeometry, centred
+from associative_embedding.structures.known_skeletons import COCO_17
+from associative_embedding.structures.sample import Sample
+from associative_embedding.tasks.pose.target import draw_gaussians, encode_pose
+from associative_embedding.tasks.targets import ImageTarget
 
 SEEDS = range(6)
 INPUT, STRIDE, SIDE = (128, 128), 4, 32

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 import associative_embedding as ae
-from associative_embedding.cli import main
-from associative_embedding.ray_job import MANIFEST
+from associative_embedding.apps.cli.main import main
+from associative_embedding.apps.cluster.job import MANIFEST
 from tiny import tiny_model
 
 pytest.importorskip("ray", reason="needs Ray Data: pip install 'associative-embedding[ray]'")
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, and of its proce
 @pytest.fixture(scope="module", autouse=True)
 def two_workers() -> Iterator[None]:
     """One Ray of two CPUs for all tests: starting it takes seconds."""
-    from associative_embedding.run_ray import ray_runtime
+    from associative_embedding.apps.cluster.predict import ray_runtime
 
     with ray_runtime(2):
         yield

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from associative_embedding.predict import Predictor
-from associative_embedding.ray_job import Job, check_manifest, complete, digest_of, part_name
-from associative_embedding.ray_worker import Worker
-from associative_embedding.storage import names_in
-from associative_embedding.tasks.single_pose import SinglePersonTask
+from associative_embedding.apps.cluster.job import Job, check_manifest, complete, digest_of, part_name
+from associative_embedding.apps.cluster.worker import Worker
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.io.object_stores import names_in
+from associative_embedding.tasks.single_person.task import SinglePersonTask
 from tiny import FIGURE, tiny_model
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow (extra ray)")
@@ -100,7 +100,7 @@ def test_when_nothing_can_be_done_it_says_so(job: Job, paths: list[str], tmp_pat
 
 def test_masks_are_run_lengths(job: Job, tmp_path: Path) -> None:
     """A model that finds masks writes the counts that COCO's tools read."""
-    from associative_embedding.rle import decode_runs
+    from associative_embedding.structures.run_lengths import decode_runs
 
     image = np.full((96, 96, 3), 20, np.uint8)
     for x, y in ((25, 25), (70, 60), (30, 75)):

@@ -12,15 +12,15 @@ import pytest
 import torch
 import yaml
 
-from associative_embedding.cli import main, parse
-from associative_embedding.cli_run import build_recipe
-from associative_embedding.config import Recipe
-from associative_embedding.data.synthetic import write_synthetic_dataset
-from associative_embedding.data.voc import VOC_CLASSES
-from associative_embedding.loading import load
-from associative_embedding.models.zoo import build_network
-from associative_embedding.optimisation import learning_rate
-from associative_embedding.skeleton import load_skeleton
+from associative_embedding.apps.cli.commands import build_recipe
+from associative_embedding.apps.cli.main import main, parse
+from associative_embedding.data.readers.voc import VOC_CLASSES
+from associative_embedding.data.synthetic.figures import write_synthetic_dataset
+from associative_embedding.inference.load import load
+from associative_embedding.networks.zoo import build_network
+from associative_embedding.structures.known_skeletons import load_skeleton
+from associative_embedding.training.optimizer import learning_rate
+from associative_embedding.training.recipe import Recipe
 from conftest import ROOT
 from test_data_masks import document, write
 from test_data_voc import tree

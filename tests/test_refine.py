@@ -16,18 +16,19 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from associative_embedding.checkpoint import load_model, save_model
-from associative_embedding.cli import main
-from associative_embedding.config import SourceConfig
-from associative_embedding.loading import load
-from associative_embedding.models.network import Network
-from associative_embedding.predict import Predictor
-from associative_embedding.refine import Changes, Refiner, agreeing, believe, confirmed
-from associative_embedding.settings import RefineConfig
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.tasks.pose_target import draw_gaussians
-from associative_embedding.tasks.single_pose import SinglePersonTask
-from associative_embedding.types import Array, Instances
+from associative_embedding.apps.cli.main import main
+from associative_embedding.data.settings import SourceConfig
+from associative_embedding.inference.load import load
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.inference.refiner import Changes, Refiner, agreeing, believe, confirmed
+from associative_embedding.instances import Instances
+from associative_embedding.model_files.checkpoint import load_model, save_model
+from associative_embedding.networks.network import Network
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.skeleton import Skeleton
+from associative_embedding.tasks.pose.target import draw_gaussians
+from associative_embedding.tasks.single_person.settings import RefineConfig
+from associative_embedding.tasks.single_person.task import SinglePersonTask
 from tiny import FIGURE, tiny_data, tiny_info, tiny_model, tiny_network
 
 DOTS = Skeleton.build("dots", ["red", "green", "blue"], [("red", "green"), ("green", "blue")])
@@ -275,7 +276,7 @@ def test_a_model_can_have_a_second_look_of_its_own(
     shutil.copy(second, shipped / "second.safetensors")
     digest = hashlib.sha256(Path(second).read_bytes()).hexdigest()
     (shipped / "SHA256SUMS").write_text(f"{digest}  second.safetensors\n")
-    monkeypatch.setattr("associative_embedding.loading.WEIGHTS", shipped)
+    monkeypatch.setattr("associative_embedding.model_files.find.WEIGHTS", shipped)
 
     image = sorted(Path(source.images).iterdir())[0]
     own = load(tmp_path / "with.safetensors")

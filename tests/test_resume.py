@@ -17,17 +17,19 @@ from typing import Any
 import pytest
 import torch
 
-from associative_embedding import train as training
-from associative_embedding.config import NetworkConfig, Recipe, SourceConfig
-from associative_embedding.interrupt import Interrupt
-from associative_embedding.train import train
+from associative_embedding.data.settings import SourceConfig
+from associative_embedding.training import train as training
+from associative_embedding.training.interrupt import Interrupt
+from associative_embedding.training.recipe import NetworkConfig, Recipe
+from associative_embedding.training.train import train
 from tiny import tiny_data, tiny_recipe
 
 # Trains, slowly, by a recipe; or kills itself in the middle of the writing of the second state.
 DRIVER = """
 import os, pickle, signal, sys, time
 import torch
-from associative_embedding import output, train as training
+from associative_embedding.io import files as output
+from associative_embedding.training import train as training
 torch.set_num_threads(1)
 recipe, deadly = pickle.load(open(sys.argv[1], "rb"))
 update, replace, states = training.update, os.replace, []

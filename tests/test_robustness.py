@@ -14,15 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from associative_embedding import load
-from associative_embedding.geometry import letterbox
-from associative_embedding.loading import WEIGHTS, model_path
 from associative_embedding.losses import pixel_tag_loss, tag_loss
-from associative_embedding.settings import DecodeConfig, MaskDecodeConfig
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.tasks.pose import PoseTask
-from associative_embedding.tasks.segmentation import SegmentationTask
-from associative_embedding.tasks.target import join_samples
-from associative_embedding.types import Array, Maps
+from associative_embedding.model_files.find import WEIGHTS, model_path
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import letterbox
+from associative_embedding.structures.maps import Maps
+from associative_embedding.structures.skeleton import Skeleton
+from associative_embedding.tasks.pose.settings import DecodeConfig
+from associative_embedding.tasks.pose.task import PoseTask
+from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
+from associative_embedding.tasks.segmentation.task import SegmentationTask
+from associative_embedding.tasks.targets import join_samples
 
 GOLDEN = Path(__file__).parent / "golden_person.json"
 SIDES = st.sampled_from([(1, 1), (1, 9), (6, 1), (2, 3), (8, 8), (24, 32)])
@@ -155,7 +157,7 @@ def test_shipped_weights_are_those_that_were_shipped(tmp_path: Path, monkeypatch
     data = bytearray((tmp_path / "person.safetensors").read_bytes())
     data[-1000] ^= 1
     (tmp_path / "person.safetensors").write_bytes(data)
-    monkeypatch.setattr("associative_embedding.loading.WEIGHTS", tmp_path)
+    monkeypatch.setattr("associative_embedding.model_files.find.WEIGHTS", tmp_path)
     assert model_path("single-person").is_file()
     with pytest.raises(ValueError, match=r"person\.safetensors: is damaged"):
         load("person")

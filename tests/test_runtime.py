@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from associative_embedding import load, runtime
-from associative_embedding.cli import main
-from associative_embedding.exported import ExportedNetwork
-from associative_embedding.models.network import Network
-from associative_embedding.runtime import cached_graph, chosen_runtime, load_network
+from associative_embedding import load
+from associative_embedding.apps.cli.main import main
+from associative_embedding.model_files import runtime
+from associative_embedding.model_files.exported_network import ExportedNetwork
+from associative_embedding.model_files.runtime import cached_graph, chosen_runtime, load_network
+from associative_embedding.networks.network import Network
 from tiny import tiny_model
 
 pytest.importorskip("onnxruntime", reason="needs the extra [onnx]")

@@ -12,11 +12,12 @@ import pytest
 import torch
 
 import associative_embedding as ae
-from associative_embedding.geometry import ImageGeometry, letterbox, warp
-from associative_embedding.image_io import read_image
-from associative_embedding.predict import Predictor
-from associative_embedding.types import Array, Maps
-from associative_embedding.views import merge_mirror, resample
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.io.images import read_image
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import ImageGeometry, letterbox, warp
+from associative_embedding.structures.maps import Maps
+from associative_embedding.tasks.multi_scale import merge_mirror, resample
 from tiny import FIGURE, photo, tiny_info, tiny_network, tiny_predictor
 
 

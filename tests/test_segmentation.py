@@ -10,13 +10,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.geometry import letterbox
 from associative_embedding.losses import cross_entropy_loss, pixel_tag_loss
-from associative_embedding.masks import Masks
-from associative_embedding.settings import MaskDecodeConfig
-from associative_embedding.tasks.mask_target import encode_masks, stratified
-from associative_embedding.tasks.segmentation import SegmentationTask
-from associative_embedding.types import Array, Maps, Sample, TagSamples
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import letterbox
+from associative_embedding.structures.maps import Maps, TagSamples
+from associative_embedding.structures.masks import Masks
+from associative_embedding.structures.sample import Sample
+from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
+from associative_embedding.tasks.segmentation.target import encode_masks, stratified
+from associative_embedding.tasks.segmentation.task import SegmentationTask
 
 RNG = np.random.default_rng(0)
 

@@ -17,12 +17,13 @@ import cv2
 import numpy as np
 import pytest
 
-from associative_embedding.cli import main
-from associative_embedding.download import connect_public, download
-from associative_embedding.loading import load
-from associative_embedding.masks import Masks
-from associative_embedding.predict import Predictor
-from associative_embedding.types import Array, Instances
+from associative_embedding.apps.cli.main import main
+from associative_embedding.inference.load import load
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.instances import Instances
+from associative_embedding.io.download import connect_public, download
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.masks import Masks
 from tiny import TINY_DECODE, tiny_info, tiny_network
 
 pytest.importorskip("fastapi", reason="needs the extra [serve]")
@@ -31,7 +32,7 @@ pytest.importorskip("httpx", reason="needs httpx")
 import httpx
 import uvicorn
 
-from associative_embedding.server import Limits, Worker, create_app
+from associative_embedding.apps.server.service import Limits, Worker, create_app
 
 
 def photo(seed: int = 0, size: tuple[int, int] = (64, 96)) -> Array:
@@ -44,7 +45,7 @@ def png(image: Array) -> bytes:
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
-    from associative_embedding.tasks.pose import PoseTask
+    from associative_embedding.tasks.pose.task import PoseTask
     from tiny import FIGURE
 
     info = tiny_info(task=PoseTask(FIGURE, TINY_DECODE))

@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 import torch
 
-from associative_embedding.cli import main
-from associative_embedding.config import Recipe, SourceConfig
-from associative_embedding.data.coco_masks import CocoMasks
-from associative_embedding.data.shards import Shards
-from associative_embedding.train import plain, train
-from associative_embedding.training_data import build_stream, build_task, open_source
+from associative_embedding.apps.cli.main import main
+from associative_embedding.data.readers.coco_masks import CocoMasks
+from associative_embedding.data.readers.tar_shards import Shards
+from associative_embedding.data.settings import SourceConfig
+from associative_embedding.data.sources import open_source
+from associative_embedding.training.batches import build_stream, build_task
+from associative_embedding.training.recipe import Recipe
+from associative_embedding.training.run_folder import plain
+from associative_embedding.training.train import train
 from tiny import FIGURE, tiny_data, tiny_recipe
 
 

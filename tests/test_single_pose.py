@@ -13,21 +13,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.checkpoint import ModelInfo, load_model, start_from
-from associative_embedding.config import LossConfig, NetworkConfig, Recipe, SourceConfig
-from associative_embedding.data.augment import augment
-from associative_embedding.data.coco import CocoKeypoints
-from associative_embedding.data.people import PersonCrops, crop_squares
-from associative_embedding.evaluate import build_validation
-from associative_embedding.geometry import letterbox
-from associative_embedding.models.zoo import build_network
-from associative_embedding.predict import Predictor
-from associative_embedding.settings import RefineConfig
-from associative_embedding.tasks.pose_target import draw_gaussians
-from associative_embedding.tasks.single_pose import SinglePersonTask, highest
-from associative_embedding.train import train
-from associative_embedding.training_data import build_stream, build_task
-from associative_embedding.types import Maps
+from associative_embedding.data.augmentation.augment import augment
+from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
+from associative_embedding.data.readers.person_crops import PersonCrops
+from associative_embedding.data.settings import SourceConfig
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.model_files.checkpoint import ModelInfo, load_model, start_from
+from associative_embedding.networks.zoo import build_network
+from associative_embedding.structures.geometry import crop_squares, letterbox
+from associative_embedding.structures.maps import Maps
+from associative_embedding.tasks.pose.target import draw_gaussians
+from associative_embedding.tasks.single_person.settings import RefineConfig
+from associative_embedding.tasks.single_person.task import SinglePersonTask, highest
+from associative_embedding.training.batches import build_stream, build_task
+from associative_embedding.training.recipe import LossConfig, NetworkConfig, Recipe
+from associative_embedding.training.train import train
+from associative_embedding.training.validation import build_validation
 from tiny import FIGURE, STILL, tiny_data, tiny_info, tiny_model, tiny_recipe
 
 TASK = SinglePersonTask(FIGURE, sigma=1.0)

@@ -11,15 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.skeleton import (
-    COCO_17,
-    DEFAULT_OKS_SIGMA,
-    MPII_16,
-    SKELETONS,
-    Skeleton,
-    load_skeleton,
-    split_side,
-)
+from associative_embedding.structures.keypoint_names import DEFAULT_OKS_SIGMA, split_side
+from associative_embedding.structures.known_skeletons import COCO_17, MPII_16, SKELETONS, load_skeleton
+from associative_embedding.structures.skeleton import Skeleton
 
 # sigmas of the official COCO keypoint metric
 COCO_SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000

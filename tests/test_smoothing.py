@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from associative_embedding.smoothing import Smoother
-from associative_embedding.types import Array, Instances
+from associative_embedding.instances import Instances
+from associative_embedding.structures.arrays import Array
+from associative_embedding.tasks.tracking.smoothing import Smoother
 from test_linking import seen
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from associative_embedding.data.coco import CocoKeypoints
-from associative_embedding.data.synthetic import (
+from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
+from associative_embedding.data.synthetic.figures import (
     bones,
     colours,
     graph_layout,
@@ -18,7 +18,8 @@ from associative_embedding.data.synthetic import (
     torso_of,
     write_synthetic_dataset,
 )
-from associative_embedding.skeleton import COCO_17, CROWDPOSE_14, LSP_14, MPII_16, Skeleton, load_skeleton
+from associative_embedding.structures.known_skeletons import COCO_17, CROWDPOSE_14, LSP_14, MPII_16, load_skeleton
+from associative_embedding.structures.skeleton import Skeleton
 
 FLY = Skeleton.build(
     "fly",

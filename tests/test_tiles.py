@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.masks import Masks
-from associative_embedding.tiles import Window, concatenate, stitch, trusted, windows
-from associative_embedding.types import Array, Instances
+from associative_embedding.inference.tiles import Window, stitch, trusted, windows
+from associative_embedding.instances import Instances, concatenate
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.masks import Masks
 
 
 def instances(masks: Masks, score: Array | None = None, class_id: Array | None = None) -> Instances:

@@ -11,22 +11,23 @@ import numpy as np
 import pytest
 import torch
 
-from associative_embedding.checkpoint import load_model
-from associative_embedding.cli import main
-from associative_embedding.config import Augment, Recipe, SourceConfig
-from associative_embedding.data.augment import augment
-from associative_embedding.data.coco import CocoKeypoints
-from associative_embedding.data.frames import FramePairs
-from associative_embedding.data.moving import write_moving_dataset
-from associative_embedding.data.split import split_coco
+from associative_embedding.apps.cli.main import main
+from associative_embedding.data.augmentation.augment import augment
+from associative_embedding.data.preparation.split import split_coco
+from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
+from associative_embedding.data.readers.frame_pairs import FramePairs
+from associative_embedding.data.settings import Augment, SourceConfig
+from associative_embedding.data.synthetic.videos import write_moving_dataset
+from associative_embedding.evaluation.tracks import Seen, keypoint_numbers, track_numbers
+from associative_embedding.instances import Instances
 from associative_embedding.losses import tag_loss
-from associative_embedding.settings import LinkConfig
-from associative_embedding.tasks.target import join_samples
-from associative_embedding.tasks.tracking import TrackingTask
-from associative_embedding.track_trial import Seen, keypoint_numbers, track_numbers
-from associative_embedding.train import train
-from associative_embedding.training_data import Encode, collate_strides
-from associative_embedding.types import Instances
+from associative_embedding.model_files.checkpoint import load_model
+from associative_embedding.tasks.targets import join_samples
+from associative_embedding.tasks.tracking.settings import LinkConfig
+from associative_embedding.tasks.tracking.task import TrackingTask
+from associative_embedding.training.batches import Encode, collate_strides
+from associative_embedding.training.recipe import Recipe
+from associative_embedding.training.train import train
 from tiny import FIGURE, tiny_recipe
 
 

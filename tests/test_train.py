@@ -14,17 +14,19 @@ import pytest
 import torch
 from torch import nn
 
-from associative_embedding import optimisation
-from associative_embedding.config import LossConfig, NetworkConfig, SourceConfig, TrainConfig
-from associative_embedding.evaluate import build_validation
-from associative_embedding.journal import Journal, Meter
-from associative_embedding.loading import load
+from associative_embedding.data.settings import SourceConfig
+from associative_embedding.data.sources import open_source
+from associative_embedding.inference.load import load
 from associative_embedding.losses import focal_loss, mse_loss, tag_loss
-from associative_embedding.optimisation import learning_rate, parameter_groups, update_average
-from associative_embedding.train import criterion, train
-from associative_embedding.training_data import open_source
-from associative_embedding.training_state import build_state
-from associative_embedding.types import Maps, TagSamples, Target
+from associative_embedding.structures.maps import Maps, TagSamples, Target
+from associative_embedding.training import optimizer as optimisation
+from associative_embedding.training.criterion import criterion
+from associative_embedding.training.log import Journal, Meter
+from associative_embedding.training.optimizer import learning_rate, parameter_groups, update_average
+from associative_embedding.training.recipe import LossConfig, NetworkConfig, TrainConfig
+from associative_embedding.training.state import build_state
+from associative_embedding.training.train import train
+from associative_embedding.training.validation import build_validation
 from tiny import FIGURE, STILL, tiny_data, tiny_recipe
 
 

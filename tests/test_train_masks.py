@@ -11,22 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from associative_embedding.config import (
-    DataConfig,
-    LossConfig,
-    MaskConfig,
-    NetworkConfig,
-    Recipe,
-    SourceConfig,
-    TrainConfig,
-)
-from associative_embedding.evaluate import build_validation
-from associative_embedding.loading import load
-from associative_embedding.masks import Masks
-from associative_embedding.predict import Predictor
-from associative_embedding.run_predict import predict_sources
-from associative_embedding.settings import MaskDecodeConfig
-from associative_embedding.train import train
+from associative_embedding.apps.cli.predict_images import predict_sources
+from associative_embedding.data.settings import SourceConfig
+from associative_embedding.inference.load import load
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.structures.masks import Masks
+from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
+from associative_embedding.training.recipe import DataConfig, LossConfig, MaskConfig, NetworkConfig, Recipe, TrainConfig
+from associative_embedding.training.train import train
+from associative_embedding.training.validation import build_validation
 from tiny import STILL
 
 SIDE = 64

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from associative_embedding.masks import Masks
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.types import Instances, Maps, Sample, TagSamples, Target
+from associative_embedding.instances import Instances
+from associative_embedding.structures.maps import Maps, TagSamples, Target
+from associative_embedding.structures.masks import Masks
+from associative_embedding.structures.sample import Sample
+from associative_embedding.structures.skeleton import Skeleton
 
 TRIPOD = Skeleton.build("tripod", ["a", "b", "c"])
 SAMPLE = Sample(

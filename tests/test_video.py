@@ -13,13 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
-from associative_embedding import run_video
-from associative_embedding.cli import main
-from associative_embedding.linking import Tracker
-from associative_embedding.predict import Predictor
-from associative_embedding.tasks.pose import PoseTask
-from associative_embedding.types import Array, Instances
-from associative_embedding.video_io import (
+from associative_embedding.apps.cli import predict_videos as run_video
+from associative_embedding.apps.cli.main import main
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.instances import Instances
+from associative_embedding.io.videos import (
     Part,
     VideoWriter,
     frame_files,
@@ -29,6 +27,9 @@ from associative_embedding.video_io import (
     upright,
     without_password,
 )
+from associative_embedding.structures.arrays import Array
+from associative_embedding.tasks.pose.task import PoseTask
+from associative_embedding.tasks.tracking.tracker import Tracker
 from test_linking import BOX, seen
 from tiny import tiny_model
 

@@ -10,23 +10,16 @@ import cv2
 import numpy as np
 import torch
 
-from associative_embedding.checkpoint import ModelInfo, save_model
-from associative_embedding.config import (
-    Augment,
-    DataConfig,
-    LossConfig,
-    NetworkConfig,
-    Recipe,
-    SourceConfig,
-    TrainConfig,
-)
-from associative_embedding.data.synthetic import write_synthetic_dataset
-from associative_embedding.models.network import Network
-from associative_embedding.predict import Predictor
-from associative_embedding.settings import DecodeConfig
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.tasks.pose import PoseTask
-from associative_embedding.types import Array
+from associative_embedding.data.settings import Augment, SourceConfig
+from associative_embedding.data.synthetic.figures import write_synthetic_dataset
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.model_files.checkpoint import ModelInfo, save_model
+from associative_embedding.networks.network import Network
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.skeleton import Skeleton
+from associative_embedding.tasks.pose.settings import DecodeConfig
+from associative_embedding.tasks.pose.task import PoseTask
+from associative_embedding.training.recipe import DataConfig, LossConfig, NetworkConfig, Recipe, TrainConfig
 
 # Several threads of a small network wait for each other more than they compute, on a busy machine for minutes; and the
 # last bit of a sum depends on their number.

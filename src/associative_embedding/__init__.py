@@ -10,7 +10,7 @@ One network gives every detection a score and a tag; equal tags mean the same gr
     people.save("out.json")
 
 Names are imported when they are first used, so that ``import associative_embedding`` is light. What is named as its
-module comes from there: ``from associative_embedding.train import train``.
+module comes from there: ``from associative_embedding.training.train import train``.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from associative_embedding.version import VERSION as __version__
+__version__ = "0.1.0"
 
 _HOME = {  # no name of a submodule: importing that one would put the module in its place
-    "COCO_17": "skeleton",
-    "CROWDPOSE_14": "skeleton",
-    "DecodeConfig": "settings",
-    "Detections": "types",
-    "Groups": "types",
-    "ImageGeometry": "geometry",
-    "Instances": "types",
-    "LSP_14": "skeleton",
-    "MPII_16": "skeleton",
-    "Maps": "types",
-    "ModelInfo": "checkpoint",
-    "Network": "models.network",
-    "PoseTask": "tasks.pose",
-    "Predictor": "predict",
-    "Recipe": "config",
-    "Refiner": "refine",
-    "Sample": "types",
-    "SinglePersonTask": "tasks.single_pose",
-    "Skeleton": "skeleton",
-    "TagSamples": "types",
-    "Target": "types",
-    "build_network": "models.zoo",
-    "draw_instances": "draw",
-    "evaluate_keypoints": "metrics.oks",
+    "COCO_17": "structures.known_skeletons",
+    "CROWDPOSE_14": "structures.known_skeletons",
+    "DecodeConfig": "tasks.pose.settings",
+    "Detections": "structures.detections",
+    "Groups": "structures.detections",
+    "ImageGeometry": "structures.geometry",
+    "Instances": "instances",
+    "LSP_14": "structures.known_skeletons",
+    "MPII_16": "structures.known_skeletons",
+    "Maps": "structures.maps",
+    "ModelInfo": "model_files.checkpoint",
+    "Network": "networks.network",
+    "PoseTask": "tasks.pose.task",
+    "Predictor": "inference.predictor",
+    "Recipe": "training.recipe",
+    "Refiner": "inference.refiner",
+    "Sample": "structures.sample",
+    "SinglePersonTask": "tasks.single_person.task",
+    "Skeleton": "structures.skeleton",
+    "TagSamples": "structures.maps",
+    "Target": "structures.maps",
+    "build_network": "networks.zoo",
+    "draw_instances": "instances",
+    "evaluate_keypoints": "evaluation.metrics.oks",
     "focal_loss": "losses",
     "group_sequentially": "grouping",
-    "load": "loading",
-    "load_model": "checkpoint",
+    "load": "inference.load",
+    "load_model": "model_files.checkpoint",
     "mse_loss": "losses",
-    "read_image": "image_io",
-    "save_model": "checkpoint",
+    "read_image": "io.images",
+    "save_model": "model_files.checkpoint",
     "tag_distance": "grouping",
     "tag_loss": "losses",
 }

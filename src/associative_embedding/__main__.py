@@ -2,6 +2,6 @@
 
 import sys
 
-from associative_embedding.cli import main
+from associative_embedding.apps.cli.main import main
 
 sys.exit(main())

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from associative_embedding.types import TagSamples
+from associative_embedding.structures.maps import TagSamples
 
 Reduction = Literal["sum", "mean"]
 Kernel = Literal["exp", "max"]

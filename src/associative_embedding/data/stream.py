@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from associative_embedding.config import Augment
-from associative_embedding.data.augment import augment
-from associative_embedding.data.compose import mosaic, overlap
-from associative_embedding.types import Array, Sample
+from associative_embedding.data.augmentation.augment import augment
+from associative_embedding.data.augmentation.compose import mosaic, overlap
+from associative_embedding.data.settings import Augment
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.sample import Sample
 
 ENCODE = 1  # sets the randomness of a target apart from its sample's
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from associative_embedding.types import Array
+from associative_embedding.structures.arrays import Array
 
 STEPS = np.array([-1, 0, 1])
 CROWDED = 20  # pixels a pixel above the threshold, below which a filter over the whole map is quicker

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from associative_embedding.types import Array
+from associative_embedding.structures.arrays import Array
 
 Colour = tuple[int, int, int]
 Plate = tuple[int, int, int, int]  # x0, y0, x1, y1

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from associative_embedding.masks import Masks
-from associative_embedding.strokes import (
+from associative_embedding.drawing.canvas import (
     RIM,
     Colour,
     Plate,
@@ -20,7 +19,8 @@ from associative_embedding.strokes import (
     palette,
     to_colour,
 )
-from associative_embedding.types import Array
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.masks import Masks
 
 FILL, SHADE = 0.35, 0.5  # opacity of the inside, and of the dark seam around the outline
 APART = 60.0  # CIELAB distance of neighbours' colours: no two of them have the same name

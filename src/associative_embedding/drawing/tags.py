@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.strokes import (
+from associative_embedding.drawing.canvas import (
     RIM,
     Colour,
     check_picture,
@@ -26,7 +25,9 @@ from associative_embedding.strokes import (
     to_colour,
     write_text,
 )
-from associative_embedding.types import Array, Detections, Groups
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.detections import Detections, Groups
+from associative_embedding.structures.skeleton import Skeleton
 
 INK: Colour = (40, 44, 52)
 PALE: Colour = (226, 229, 234)

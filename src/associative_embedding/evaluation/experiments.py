@@ -6,15 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from associative_embedding.evaluate import Given, pose_task
-from associative_embedding.loading import NO_REFINER, load
-from associative_embedding.metrics.coco_eval import Metrics
-from associative_embedding.metrics.mpii_json import LEFT_OUT
-from associative_embedding.output import check_writable, say, write_json
-from associative_embedding.predict import Predictor
-from associative_embedding.protocols import Protocol, build_protocol
-from associative_embedding.runtime import Runtime
-from associative_embedding.trial import describe, evaluate_trial, open_trial
+from associative_embedding.evaluation.metrics.coco_eval import Metrics
+from associative_embedding.evaluation.metrics.mpii_coco import LEFT_OUT
+from associative_embedding.evaluation.oracle import Given
+from associative_embedding.evaluation.poses import describe, evaluate_trial, open_trial, pose_task
+from associative_embedding.evaluation.protocols import Protocol, build_protocol
+from associative_embedding.inference.load import NO_REFINER, load
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.io.console import say
+from associative_embedding.io.files import check_writable, write_json
+from associative_embedding.model_files.runtime import Runtime
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.coco_json import read_coco
-from associative_embedding.config import SourceConfig
-from associative_embedding.protocols import PROTOCOLS, Protocol
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.types import Array
+from associative_embedding.data.settings import SourceConfig
+from associative_embedding.evaluation.protocols import PROTOCOLS, Protocol
+from associative_embedding.io.coco_json import read_coco
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.skeleton import Skeleton
 
 
 def truth_of_source(source: SourceConfig, skeleton: Skeleton, image_ids: set[int]) -> dict[int, list[dict[str, Any]]]:

@@ -9,20 +9,22 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from associative_embedding.coco_json import read_coco
-from associative_embedding.config import SourceConfig
-from associative_embedding.data.coco_masks import CocoMasks
-from associative_embedding.data.voc import VocMasks
-from associative_embedding.metrics.cells import CellScores, cell_scores
-from associative_embedding.metrics.coco_eval import Metrics
-from associative_embedding.metrics.coco_masks import evaluate_masks
-from associative_embedding.metrics.oks import format_table
-from associative_embedding.metrics.voc import VocImage, voc_map
-from associative_embedding.predict import Predictor
-from associative_embedding.tiles import masks_of
-from associative_embedding.training_data import check_mask_source, is_voc, mask_images, source_classes
-from associative_embedding.trial import choose, keeping
-from associative_embedding.types import Array, Instances, Sample
+from associative_embedding.data.readers.coco_masks import CocoMasks
+from associative_embedding.data.readers.voc import VocMasks
+from associative_embedding.data.settings import SourceConfig
+from associative_embedding.data.sources import check_mask_source, choose, is_voc, mask_images, source_classes
+from associative_embedding.evaluation.metrics.cells import CellScores, cell_scores
+from associative_embedding.evaluation.metrics.coco_eval import Metrics
+from associative_embedding.evaluation.metrics.coco_masks import evaluate_masks
+from associative_embedding.evaluation.metrics.oks import format_table
+from associative_embedding.evaluation.metrics.voc import VocImage, voc_map
+from associative_embedding.evaluation.results_file import keeping
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.instances import Instances
+from associative_embedding.io.coco_json import read_coco
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.masks import masks_of
+from associative_embedding.structures.sample import Sample
 
 
 @dataclass(frozen=True, eq=False)

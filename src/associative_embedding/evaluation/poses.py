@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
-from associative_embedding.data.coco import CocoKeypoints, held_out
-from associative_embedding.data.images import ImageFolder
-from associative_embedding.evaluate import Given, all_numbers, coco_results, look, look_again
-from associative_embedding.metrics.coco_eval import Metrics
-from associative_embedding.metrics.grouping import RightGrouping
-from associative_embedding.output import Periodic, write_json
-from associative_embedding.predict import Predictor
-from associative_embedding.protocols import PROTOCOLS, Protocol
-from associative_embedding.refine import Changes
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.truth import truth_for
-from associative_embedding.types import Array
-
-D = TypeVar("D", bound=ImageFolder[Any])
+from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
+from associative_embedding.data.sources import choose
+from associative_embedding.evaluation.ground_truth import truth_for
+from associative_embedding.evaluation.metrics.coco_eval import Metrics
+from associative_embedding.evaluation.metrics.grouping import RightGrouping
+from associative_embedding.evaluation.oracle import Given, group_by_truth, group_truth
+from associative_embedding.evaluation.protocols import PROTOCOLS, Protocol
+from associative_embedding.evaluation.results_file import keeping
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.inference.refiner import Changes
+from associative_embedding.instances import Instances
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.sample import Sample
+from associative_embedding.structures.skeleton import Skeleton
+from associative_embedding.tasks.pose.task import PoseTask
 
 
 @dataclass(frozen=True)
@@ -77,22 +78,6 @@ def open_trial(
     return Trial(data, *truth, protocol, annotations)
 
 
-def choose(data: D, held_out_share: float, limit: int, name: str) -> D:
-    """The held-out images, and the first of them; see `open_trial`. Messages call them `name`.
-
-    Raises:
-        ValueError: for a share or limit out of range, or no image.
-    """
-    if not 0 <= held_out_share <= 1 or limit < 0:
-        raise ValueError(f"the held-out share must be in [0, 1] and the limit 0 or more, not {held_out_share}, {limit}")
-    if held_out_share:
-        data = data.select(lambda image_id: held_out(image_id, held_out_share))
-    chosen = set(data.image_ids[: limit or len(data)])
-    if not chosen:
-        raise ValueError(f"{name}: no image to evaluate on")
-    return data.select(chosen.__contains__)
-
-
 def evaluate_trial(
     predictor: Predictor,
     trial: Trial,
@@ -128,32 +113,6 @@ def evaluate_trial(
     return metrics, changed
 
 
-@contextmanager
-def keeping(results: list[dict[str, Any]], path: str | None, total: int) -> Iterator[Callable[[], None]]:
-    """Gives a function to call after each of `total` images; the results so far are written to `path` now and then.
-
-    Raises:
-        KeyboardInterrupt: saying what was kept.
-    """
-    count = 0
-    save = Periodic(lambda: write_json(path, results) if path else None)
-
-    def done() -> None:
-        nonlocal count
-        count += 1
-        save()
-
-    try:
-        yield done
-    except KeyboardInterrupt:
-        kept = f"are in {path}" if path and count else "were done"
-        kept += "" if path else "; --results would have kept them"
-        raise KeyboardInterrupt(f"interrupted; {count} of {total} images {kept}") from None
-    finally:  # what was computed is kept, whatever comes in between
-        if count:
-            save.now()
-
-
 def report(trial: Trial, metrics: Metrics) -> str:
     """The table, and what does not count in it."""
     unknown = f"the model has no {', '.join(trial.unknown)}: they do not count\n" if trial.unknown else ""
@@ -172,3 +131,117 @@ def describe(predictor: Predictor, trial: Trial) -> dict[str, Any]:
         "refine": predictor.refiner.name if predictor.refiner else None,
         "decode": dataclasses.asdict(predictor.task.decode_config),
     }
+
+
+def pose_task(predictor: Predictor) -> PoseTask:
+    """
+    Raises:
+        ValueError: when the model finds something else than poses.
+    """
+    if not isinstance(predictor.task, PoseTask):
+        raise ValueError(f"a model of the task {predictor.task.name} does not find the people of an image")
+    return predictor.task
+
+
+def look(predictor: Predictor, sample: Sample, given: Given = "nothing") -> tuple[Instances, RightGrouping]:
+    """The people found in one image, and how well the tags alone group its true keypoints.
+
+    Args:
+        given: "detections": the people are those of `group_truth`; "tags": of `group_by_truth`.
+
+    Raises:
+        ValueError: when the network's output is not finite.
+    """
+    task = pose_task(predictor)
+    maps, geometry = predictor.maps(sample.image)
+    try:
+        grouped, counts = group_truth(task, maps, geometry, sample.keypoints)
+        if given == "detections":
+            return grouped, counts
+        decoded = task.decode(maps, geometry) if given == "nothing" else group_by_truth(task, maps, geometry, sample)
+        return decoded, counts
+    except ValueError as error:
+        raise ValueError(f"{sample.file_name}: {error}") from None
+
+
+def look_again(predictor: Predictor, sample: Sample, found: Instances) -> tuple[Instances, Changes]:
+    """The people of one image after refinement, if the predictor refines, and what that changed.
+
+    Raises:
+        ValueError: when the network's output is not finite.
+    """
+    try:
+        refined = predictor.refine(found, sample.image)
+    except ValueError as error:
+        raise ValueError(f"{sample.file_name}: {error}") from None
+    return refined.people, refined.changes
+
+
+def coco_results(
+    found: Iterable[tuple[int, Instances]], *, category_id: int = 1, order: Array | None = None
+) -> list[dict[str, Any]]:
+    """Official COCO results: image_id, category_id, keypoints, score.
+
+    Args:
+        order: for each keypoint of the truth's category, its index in the model's skeleton, -1 = none.
+    """
+    rows = []
+    for image_id, instances in found:
+        for row in instances.to_coco(image_id):
+            keypoints = np.array(row["keypoints"]).reshape(-1, 3)
+            if order is not None:
+                keypoints = np.where(order[:, None] >= 0, keypoints[order], 0)
+            rows.append(
+                {
+                    "image_id": image_id,
+                    "category_id": category_id,
+                    "keypoints": keypoints.ravel().tolist(),
+                    "score": row["score"],
+                }
+            )
+    return rows
+
+
+def all_numbers(
+    truth: dict[str, Any],
+    results: list[dict[str, Any]],
+    grouping: RightGrouping,
+    name: str | None = None,
+    protocol: Protocol = PROTOCOLS["coco"],
+) -> Metrics:
+    """The official numbers, and the rates of rightly grouped keypoints and people given the true detections.
+
+    Args:
+        name: what messages call the truth.
+    """
+    return {
+        **protocol.score(truth, results, name=name),
+        "keypoints_grouped_right": grouping.keypoint_rate,
+        "people_grouped_right": grouping.person_rate,
+    }
+
+
+def evaluate_samples(
+    predictor: Predictor, samples: Iterable[tuple[Sample, Sequence[dict[str, Any]]]], *, count: int | None = None
+) -> Metrics:
+    """How well a predictor does on samples of its own skeleton; see `all_numbers`.
+
+    Args:
+        samples: each with all its annotations, see `truth_of_source`; read once, one at a time.
+        count: how many there are, for the progress bar.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    found: list[tuple[int, Instances]] = []
+    grouping = RightGrouping()
+    progress = tqdm(samples, total=count, disable=None, leave=False, desc="evaluate", unit="image")
+    for i, (sample, rows) in enumerate(progress):  # of several sources, whose ids may be the same
+        instances, counts = look(predictor, sample)
+        height, width = sample.image.shape[:2]
+        images.append({"id": i, "file_name": sample.file_name, "width": width, "height": height})
+        annotations += [{**row, "image_id": i, "category_id": 1} for row in rows]
+        found.append((i, instances))
+        grouping += counts
+    categories = [pose_task(predictor).skeleton.to_category()]
+    truth = {"images": images, "annotations": annotations, "categories": categories}
+    return all_numbers(truth, coco_results(found), grouping)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from associative_embedding.metrics.coco_eval import Metrics
-from associative_embedding.metrics.mpii import read_groups
-from associative_embedding.metrics.mpii_json import evaluate_mpii, format_mpii, state_head_sizes
-from associative_embedding.metrics.oks import evaluate_crowdpose, evaluate_keypoints, format_table
+from associative_embedding.evaluation.metrics.coco_eval import Metrics
+from associative_embedding.evaluation.metrics.mpii import read_groups
+from associative_embedding.evaluation.metrics.mpii_coco import evaluate_mpii, format_mpii, state_head_sizes
+from associative_embedding.evaluation.metrics.oks import evaluate_crowdpose, evaluate_keypoints, format_table
 
 
 def unchanged(truth: dict[str, Any]) -> dict[str, Any]:

@@ -9,18 +9,21 @@ from typing import Any, Literal
 import numpy as np
 from tqdm import tqdm
 
-from associative_embedding.data.coco import CocoKeypoints
-from associative_embedding.evaluate import pose_task
-from associative_embedding.linking import Tracker
-from associative_embedding.loading import load
-from associative_embedding.metrics.coco_eval import Metrics
-from associative_embedding.metrics.oks import format_table, oks
-from associative_embedding.metrics.tracks import THRESHOLD, TrackFrame, clear, hota, idf1, keypoint_clear
-from associative_embedding.output import check_writable, say, write_json
-from associative_embedding.predict import Predictor
-from associative_embedding.settings import LinkConfig
-from associative_embedding.tasks.tracking import link_config
-from associative_embedding.types import Array, Instances, Sample
+from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
+from associative_embedding.evaluation.metrics.coco_eval import Metrics
+from associative_embedding.evaluation.metrics.oks import format_table, oks
+from associative_embedding.evaluation.metrics.tracking import THRESHOLD, TrackFrame, clear, hota, idf1, keypoint_clear
+from associative_embedding.evaluation.poses import pose_task
+from associative_embedding.inference.load import load
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.instances import Instances
+from associative_embedding.io.console import say
+from associative_embedding.io.files import check_writable, write_json
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.sample import Sample
+from associative_embedding.tasks.tracking.settings import LinkConfig
+from associative_embedding.tasks.tracking.task import link_config
+from associative_embedding.tasks.tracking.tracker import Tracker
 
 LINKERS: tuple[Literal["tags", "motion", "both"], ...] = ("tags", "motion", "both")
 SHARE = 0.1  # of an object's size, within which a keypoint counts as found in the MOTA of keypoints

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from associative_embedding.checkpoint import MODEL_FILE, ModelInfo
-from associative_embedding.device import choose_device
-from associative_embedding.predict import Predictor
-from associative_embedding.refine import Refiner
-from associative_embedding.runtime import Runtime, load_network
-from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.inference.refiner import Refiner
+from associative_embedding.model_files.checkpoint import ModelInfo
+from associative_embedding.model_files.find import model_path, shipped_models
+from associative_embedding.model_files.runtime import Runtime, load_network
+from associative_embedding.networks.device import choose_device
+from associative_embedding.tasks.pose.task import PoseTask
 
-WEIGHTS = Path(__file__).parent / "weights"
-HUB = "hf://"
 NO_REFINER = "none"
 
 
@@ -95,42 +93,3 @@ def load_refiner(model: str | Path, info: ModelInfo, device: torch.device, runti
         return Refiner(*load_network(model_path(model), device, runtime), info.task.skeleton, name=str(model))
     except ValueError as error:
         raise ValueError(f"refine: {error}; {NO_REFINER!r} = no second look") from None
-
-
-def model_path(name: str | Path) -> Path:
-    """The file of a model: a shipped one by its name, else a path, the folder that `hub.Pretrained` wrote, or one of
-    the Hugging Face Hub, ``hf://owner/name`` or ``hf://owner/name@revision``.
-
-    Raises:
-        ValueError: when it is none of them, or a shipped one that is damaged.
-    """
-    if str(name).startswith(HUB):
-        try:
-            from associative_embedding.hub import fetch
-        except ImportError as error:
-            raise ValueError(str(error)) from None
-        return fetch(str(name).removeprefix(HUB))
-    shipped = WEIGHTS / f"{name}.safetensors"
-    if "/" not in str(name) and shipped.is_file():
-        check_digest(shipped)
-        return shipped
-    path = Path(name) / MODEL_FILE if Path(name).is_dir() else Path(name)
-    if path.is_file():
-        return path
-    names = ", ".join(shipped_models())
-    raise ValueError(f"model {str(name)!r} is neither a shipped model ({names}) nor a file")
-
-
-def shipped_models() -> list[str]:
-    """Their names, sorted."""
-    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
-
-
-def check_digest(path: Path) -> None:
-    """
-    Raises:
-        ValueError: when a shipped file is not the one that was shipped.
-    """
-    sums = dict(line.split()[::-1] for line in (path.parent / "SHA256SUMS").read_text(encoding="ascii").splitlines())
-    if hashlib.sha256(path.read_bytes()).hexdigest() != sums.get(path.name):
-        raise ValueError(f"{path}: is damaged or was changed (its SHA-256 is another); install the package anew")

@@ -9,18 +9,20 @@ from typing import Any
 
 import torch
 
-from associative_embedding.ahead import ahead
-from associative_embedding.checkpoint import ModelInfo
-from associative_embedding.exported import ExportedNetwork
-from associative_embedding.geometry import ImageGeometry, letterbox, long_side, warp
-from associative_embedding.image_io import read_image
-from associative_embedding.models.network import Network, enlarge, final_maps
-from associative_embedding.refine import Refined, Refiner, unrefined
-from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.inference.prefetch import ahead
+from associative_embedding.inference.refiner import Refined, Refiner, unrefined
+from associative_embedding.inference.tiles import stitch, windows
+from associative_embedding.instances import Instances
+from associative_embedding.io.images import read_image
+from associative_embedding.model_files.checkpoint import ModelInfo
+from associative_embedding.model_files.exported_network import ExportedNetwork
+from associative_embedding.networks.network import Network, enlarge, final_maps
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import ImageGeometry, letterbox, long_side, warp
+from associative_embedding.structures.maps import Maps, Peaks
+from associative_embedding.tasks.multi_scale import View, merge_mirror, merge_views
+from associative_embedding.tasks.pose.task import PoseTask
 from associative_embedding.tasks.task import Decoded
-from associative_embedding.tiles import stitch, windows
-from associative_embedding.types import Array, Instances, Maps, Peaks
-from associative_embedding.views import View, merge_mirror, merge_views
 
 Seen = list[View] | tuple[Peaks, ImageGeometry] | None
 MAX_INPUT_SIDE = 4096

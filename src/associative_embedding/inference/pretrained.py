@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from associative_embedding.checkpoint import MODEL_FILE, ModelInfo, load_model, save_model
-from associative_embedding.models.network import Network
-from associative_embedding.output import atomic_write
-from associative_embedding.predict import Predictor
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.io.files import atomic_write
+from associative_embedding.model_files.checkpoint import MODEL_FILE, ModelInfo, load_model, save_model
+from associative_embedding.networks.network import Network
 
 try:
     from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
@@ -112,17 +112,3 @@ class Pretrained(ModelHubMixin):
                 finds=", ".join(names),
             )
         )
-
-
-def fetch(name: str) -> Path:
-    """The model file of ``owner/name`` or ``owner/name@revision``, downloaded once into huggingface_hub's cache.
-
-    Raises:
-        ValueError: one line, when there is none, or it cannot be reached.
-    """
-    repository, _, revision = name.partition("@")
-    try:
-        return Path(hf_hub_download(repository, MODEL_FILE, revision=revision or None))
-    except Exception as error:  # of many kinds, not all of them public
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ValueError(f"model hf://{name}: cannot be had from the Hugging Face Hub ({reason})") from None

@@ -14,16 +14,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from associative_embedding.checkpoint import ModelInfo
-from associative_embedding.data.people import crop_squares
-from associative_embedding.exported import ExportedNetwork
-from associative_embedding.geometry import ImageGeometry, centred, round_up, warp
-from associative_embedding.models.network import Network
-from associative_embedding.settings import RefineConfig
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.tasks.pose import distinct
-from associative_embedding.tasks.single_pose import SinglePersonTask, highest
-from associative_embedding.types import Array, Instances, Peaks
+from associative_embedding.instances import Instances
+from associative_embedding.model_files.checkpoint import ModelInfo
+from associative_embedding.model_files.exported_network import ExportedNetwork
+from associative_embedding.networks.network import Network
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import ImageGeometry, centred, crop_squares, round_up, warp
+from associative_embedding.structures.maps import Peaks
+from associative_embedding.structures.skeleton import Skeleton
+from associative_embedding.tasks.pose.duplicates import distinct
+from associative_embedding.tasks.single_person.settings import RefineConfig
+from associative_embedding.tasks.single_person.task import SinglePersonTask, highest
 
 MOST_CROPS = 32  # in one batch
 MOVED = 0.02  # keypoints that moved less, relative to the person's size, are not counted as moved

@@ -5,15 +5,16 @@ Memory holds the crops of the objects and the maps of one tile, whatever the siz
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from associative_embedding.masks import Masks, tight
-from associative_embedding.types import Array, Instances, Sample
+from associative_embedding.instances import Instances, concatenate
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.masks import Masks, masks_of, tight
 
 Window = tuple[slice, slice]  # rows, columns
 SAME = 0.5  # IoU, where two tiles overlap, from which two objects are one
@@ -113,25 +114,6 @@ def meetings(a: Instances, b: Instances, strip: Window | None) -> Array:
     iou = inside(masks_of(a), strip).iou(inside(masks_of(b), strip))
     rows = np.argwhere((iou > 0) & (a.class_id[:, None] == b.class_id))
     return np.column_stack([rows, iou[rows[:, 0], rows[:, 1]] > SAME]).astype(np.int64)
-
-
-def masks_of(objects: Instances | Sample) -> Masks:
-    """The masks of what was found, or of a truth."""
-    if objects.masks is None:
-        raise ValueError("these objects have no masks")
-    return objects.masks
-
-
-def concatenate(parts: Sequence[Instances]) -> Instances:
-    """All instances of several results of one image, one after the other."""
-    return replace(
-        parts[0],
-        score=np.concatenate([part.score for part in parts]),
-        class_id=np.concatenate([part.class_id for part in parts]),
-        tag=np.concatenate([part.tag for part in parts]),
-        keypoints=np.concatenate([part.keypoints for part in parts]),
-        masks=Masks.join([masks_of(part) for part in parts], parts[0].image_size),
-    )
 
 
 def unite(pieces: Instances, same: Array) -> tuple[Instances, Array]:

@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from associative_embedding.extras import need
-from associative_embedding.types import Instances
+from associative_embedding.instances import Instances
+from associative_embedding.io.optional_packages import need
 
 
 def to_fiftyone(path: str | Path, instances: Instances) -> Any:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.extras import need
-from associative_embedding.types import Array, Instances
+from associative_embedding.instances import Instances
+from associative_embedding.io.optional_packages import need
+from associative_embedding.structures.arrays import Array
 
 
 def to_keypoints(instances: Instances) -> Any:

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from associative_embedding.version import VERSION
+from associative_embedding import __version__
 
 
 def download(url: str, *, timeout: float, max_bytes: int, public_only: bool = False) -> bytes:
@@ -105,7 +105,7 @@ def _fetch(url: str, deadline: float, max_bytes: int, public_only: bool) -> byte
     for handler in handlers:
         opener.add_handler(handler())
     quoted = urllib.parse.quote(url, safe=string.punctuation)
-    request = urllib.request.Request(quoted, headers={"User-Agent": f"associative-embedding/{VERSION}"})
+    request = urllib.request.Request(quoted, headers={"User-Agent": f"associative-embedding/{__version__}"})
     with opener.open(request, timeout=max(deadline - time.monotonic(), 0.001)) as response:
         data = bytearray()
         while chunk := response.read1(2**16):  # read() would wait until all of it has come

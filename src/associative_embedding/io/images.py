@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from associative_embedding.download import download
-from associative_embedding.types import Array
+from associative_embedding.io.download import download
+from associative_embedding.structures.arrays import Array
 
 MAX_PIXELS = 178_956_970  # half a gigabyte of RGB; where Pillow, too, refuses to go on
 MAX_BYTES = 500 * 2**20  # of a file

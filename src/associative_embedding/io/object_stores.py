@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from associative_embedding.extras import need
-from associative_embedding.output import atomic_write
+from associative_embedding.io.files import atomic_write
+from associative_embedding.io.optional_packages import need
 
 WEB = ("http://", "https://")
 

@@ -18,9 +18,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from associative_embedding.extras import need
-from associative_embedding.image_io import EXTENSIONS, read_image
-from associative_embedding.types import Array
+from associative_embedding.io.images import EXTENSIONS, read_image
+from associative_embedding.io.optional_packages import need
+from associative_embedding.structures.arrays import Array
 
 VIDEO_EXTENSIONS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv")
 STREAMS = ("rtsp://", "rtsps://", "rtmp://", "udp://", "srt://")

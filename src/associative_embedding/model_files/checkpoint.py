@@ -19,10 +19,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from associative_embedding.models.network import Network
-from associative_embedding.models.zoo import build_network
-from associative_embedding.output import atomic_write
-from associative_embedding.tasks import TASKS
+from associative_embedding.io.files import atomic_write
+from associative_embedding.networks.network import Network
+from associative_embedding.networks.zoo import build_network
+from associative_embedding.tasks.all_tasks import TASKS
 from associative_embedding.tasks.task import Task
 
 KEY = "associative_embedding"

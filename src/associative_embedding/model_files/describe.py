@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from associative_embedding.exported import is_exported
-from associative_embedding.loading import WEIGHTS, model_path
-from associative_embedding.models.network import Network
-from associative_embedding.runtime import load_network
+from associative_embedding.model_files.exported_network import is_exported
+from associative_embedding.model_files.find import WEIGHTS, model_path
+from associative_embedding.model_files.runtime import load_network
+from associative_embedding.networks.network import Network
 from associative_embedding.tasks.task import Task
 
 MEGABYTE = 1e6

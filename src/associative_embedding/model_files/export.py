@@ -12,13 +12,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from associative_embedding.checkpoint import KEY, ModelInfo, load_model
-from associative_embedding.detect import peak_table
-from associative_embedding.exported import SHAPE
-from associative_embedding.extras import need
-from associative_embedding.models.network import Network, final_maps
-from associative_embedding.output import atomic_write, write_json
-from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.detection.peaks_in_graph import peak_table
+from associative_embedding.io.files import atomic_write, write_json
+from associative_embedding.io.optional_packages import need
+from associative_embedding.model_files.checkpoint import KEY, ModelInfo, load_model
+from associative_embedding.model_files.exported_network import SHAPE
+from associative_embedding.networks.network import Network, final_maps
+from associative_embedding.tasks.pose.task import PoseTask
 
 Format = Literal["onnx", "openvino"]
 OPSET = 17

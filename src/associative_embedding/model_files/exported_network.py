@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from associative_embedding.checkpoint import KEY, ModelInfo
-from associative_embedding.extras import need
-from associative_embedding.types import Array, Maps, Peaks
+from associative_embedding.io.optional_packages import need
+from associative_embedding.model_files.checkpoint import KEY, ModelInfo
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.maps import Maps, Peaks
 
 SUFFIXES = {".onnx": "onnx", ".xml": "openvino"}
 SHAPE = "network"  # key of what the runtime must know beside the model's description

@@ -13,11 +13,11 @@ from typing import Literal
 
 import torch
 
-from associative_embedding.checkpoint import ModelInfo, load_model
-from associative_embedding.export import OPSET, Format, export_model
-from associative_embedding.exported import SUFFIXES, ExportedNetwork, is_exported, load_exported
-from associative_embedding.models.network import Network
-from associative_embedding.version import VERSION
+from associative_embedding import __version__
+from associative_embedding.model_files.checkpoint import ModelInfo, load_model
+from associative_embedding.model_files.export import OPSET, Format, export_model
+from associative_embedding.model_files.exported_network import SUFFIXES, ExportedNetwork, is_exported, load_exported
+from associative_embedding.networks.network import Network
 
 Runtime = Literal["auto", "torch", "onnx", "openvino"]
 NEEDS: dict[Format, tuple[str, ...]] = {"onnx": ("onnxruntime", "onnx"), "openvino": ("openvino",)}  # the fastest first
@@ -76,7 +76,7 @@ def cached_graph(path: Path, kind: Format) -> Path:
         OSError: when the cache cannot be written.
     """
     suffix = next(ending for ending, name in SUFFIXES.items() if name == kind)
-    digest = hashlib.sha256(path.read_bytes() + f"{VERSION} {OPSET}".encode()).hexdigest()
+    digest = hashlib.sha256(path.read_bytes() + f"{__version__} {OPSET}".encode()).hexdigest()
     target = cache_folder() / f"{digest}{suffix}"
     if not target.is_file():
         export_model(path, str(target), kind)

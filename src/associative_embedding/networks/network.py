@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from associative_embedding.types import Maps
+from associative_embedding.structures.maps import Maps
 
 
 class Network(nn.Module):

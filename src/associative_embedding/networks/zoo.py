@@ -10,12 +10,12 @@ from typing import Any
 
 from torch import nn
 
-from associative_embedding.models.efficientnet_lite import EfficientNetLite0
-from associative_embedding.models.hourglass import StackedHourglass
-from associative_embedding.models.hrnet import HigherHRNet, HRNet
-from associative_embedding.models.mobilenet_v2 import MobileNetV2
-from associative_embedding.models.network import Network
-from associative_embedding.models.pyramid import PyramidNetwork
+from associative_embedding.networks.efficientnet_lite import EfficientNetLite0
+from associative_embedding.networks.hourglass import StackedHourglass
+from associative_embedding.networks.hrnet import HigherHRNet, HRNet
+from associative_embedding.networks.mobilenet_v2 import MobileNetV2
+from associative_embedding.networks.network import Network
+from associative_embedding.networks.pyramid import PyramidNetwork
 
 # name -> the body, which takes the options, and the encoder that it is put on, if any
 BACKBONES: dict[str, tuple[Callable[..., nn.Module], *tuple[Callable[[], nn.Module], ...]]] = {

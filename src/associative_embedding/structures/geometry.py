@@ -14,7 +14,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from associative_embedding.types import Array
+from associative_embedding.structures.arrays import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,3 +141,16 @@ def resample(image: Array, matrix: Array, size: tuple[int, int], *, border: int 
     return cv2.warpAffine(
         image, indexed, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=value
     )
+
+
+def crop_squares(xywh: Array, *, margin: float, min_size: float) -> Array:
+    """``(N, 4)`` x, y, width, height of the squares around people.
+
+    Args:
+        xywh: ``(N, 4)`` boxes around their keypoints.
+        margin: side of a square, relative to the longer side of its box.
+        min_size: but at least so many pixels.
+    """
+    centre = xywh[:, :2] + xywh[:, 2:] / 2
+    side = np.maximum(margin * xywh[:, 2:].max(axis=1, initial=0), min_size)[:, None]
+    return np.concatenate([centre - side / 2, side, side], axis=1)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from scipy import ndimage
 
-from associative_embedding.rle import compress_runs, runs_of
-from associative_embedding.types import Array
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.run_lengths import compress_runs, runs_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,3 +195,21 @@ def _window(first: Array, last: Array, corner: Array) -> tuple[slice, slice]:
     """A part of the image in the pixels of a crop."""
     (y0, x0), (y1, x1) = (first - corner).tolist(), (last - corner).tolist()
     return slice(y0, y1), slice(x0, x1)
+
+
+class HasMasks(Protocol):
+    """What was found in an image, or its annotation."""
+
+    @property
+    def masks(self) -> Masks | None: ...
+
+
+def masks_of(objects: HasMasks) -> Masks:
+    """Returns the masks of instances or of a sample.
+
+    Raises:
+        ValueError: when they have keypoints instead.
+    """
+    if objects.masks is None:
+        raise ValueError("these objects have no masks")
+    return objects.masks

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.types import Array
+from associative_embedding.structures.arrays import Array
 
 
 def decode_runs(segmentation: dict[str, Any], size: tuple[int, int]) -> Array:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from associative_embedding.geometry import ImageGeometry
-from associative_embedding.types import Array, Maps
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import ImageGeometry
+from associative_embedding.structures.maps import Maps
 
 View = tuple[Maps, ImageGeometry]
 

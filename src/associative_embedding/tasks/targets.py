@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import torch
 
-from associative_embedding.types import Array, TagSamples, Target
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.maps import TagSamples, Target
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,14 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from associative_embedding.geometry import ImageGeometry
-from associative_embedding.tasks.target import ImageTarget
-from associative_embedding.types import Array, Detections, Groups, Instances, Maps, Sample
-from associative_embedding.views import View
+from associative_embedding.instances import Instances
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.detections import Detections, Groups
+from associative_embedding.structures.geometry import ImageGeometry
+from associative_embedding.structures.maps import Maps
+from associative_embedding.structures.sample import Sample
+from associative_embedding.tasks.multi_scale import View
+from associative_embedding.tasks.targets import ImageTarget
 
 
 @dataclass(frozen=True)

@@ -2,140 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from associative_embedding.config import DataConfig, Recipe, SourceConfig
-from associative_embedding.data.coco import CocoKeypoints, held_out
-from associative_embedding.data.coco_masks import CocoMasks, class_names
-from associative_embedding.data.frames import FramePairs
-from associative_embedding.data.images import ImageFolder
-from associative_embedding.data.loader import Mixture, Samples, TrainingStream, batches
-from associative_embedding.data.people import PersonCrops
-from associative_embedding.data.voc import VOC_CLASSES, VocMasks
-from associative_embedding.settings import RefineConfig
-from associative_embedding.skeleton import Skeleton, load_skeleton
-from associative_embedding.tasks.pose import PoseTask
-from associative_embedding.tasks.segmentation import SegmentationTask
-from associative_embedding.tasks.single_pose import SinglePersonTask
-from associative_embedding.tasks.target import ImageTarget, collate
+from associative_embedding.data.settings import SourceConfig
+from associative_embedding.data.sources import open_masks, open_pairs, open_people, open_source, source_classes
+from associative_embedding.data.stream import Mixture, Samples, TrainingStream, batches
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.known_skeletons import load_skeleton
+from associative_embedding.structures.maps import Target
+from associative_embedding.structures.sample import Sample
+from associative_embedding.tasks.pose.task import PoseTask
+from associative_embedding.tasks.segmentation.task import SegmentationTask
+from associative_embedding.tasks.single_person.task import SinglePersonTask
+from associative_embedding.tasks.targets import ImageTarget, collate
 from associative_embedding.tasks.task import Task
-from associative_embedding.tasks.tracking import TrackingTask
-from associative_embedding.types import Array, Sample, Target
+from associative_embedding.tasks.tracking.task import TrackingTask
+from associative_embedding.training.recipe import DataConfig, Recipe
 
-D = TypeVar("D", bound=ImageFolder[Any])
 Row = tuple[Array, list[ImageTarget]]  # an image, and what it teaches at each stride
-
-
-def open_source(source: SourceConfig, skeleton: Skeleton, *, part: str) -> CocoKeypoints:
-    """One source's images, without (`part` = "train") or only (`part` = "validation") its held-out share.
-
-    Raises:
-        ValueError: for a source that cannot be read, or when no image of it is left to train on.
-    """
-    if source.split:
-        raise ValueError(f"{source.annotations or source.images}: split is of VOC trees of masks: leave it out")
-    data = CocoKeypoints(
-        source.annotations, source.images, skeleton, complete=source.complete, rename=source.rename or None, cache=False
-    )
-    return take_part(data, source, part, "no image has a labelled person")
-
-
-def mask_images(
-    path: str, images: str | None, classes: Sequence[str], split: str, rename: Mapping[str, str] | None = None
-) -> CocoMasks | VocMasks:
-    """All images of a COCO json, or of an image set of a VOC tree, without holding their files in memory."""
-    if is_voc(path):
-        return VocMasks(path, split, classes, images=images, cache=False)
-    return CocoMasks(path, images or "", classes, rename=rename, cache=False)
-
-
-def open_masks(source: SourceConfig, classes: Sequence[str], *, part: str) -> CocoMasks | VocMasks:
-    """The same of a source of masks.
-
-    Args:
-        classes: C names of what is taught.
-    """
-    path = check_mask_source(source)
-    none = "the image set is empty" if is_voc(path) else "there is none"
-    return take_part(mask_images(path, source.images, classes, source.split, source.rename), source, part, none)
-
-
-def source_classes(source: SourceConfig) -> list[str]:
-    """All classes of a source of masks, in the order of their ids.
-
-    Raises:
-        ValueError: for annotations that cannot be read.
-    """
-    path = check_mask_source(source)
-    return list(VOC_CLASSES) if is_voc(path) else class_names(path, source.rename)
-
-
-def is_voc(annotations: str) -> bool:
-    return (Path(annotations) / "SegmentationObject").is_dir()
-
-
-def check_mask_source(source: SourceConfig) -> str:
-    """The path of the annotations.
-
-    Raises:
-        ValueError: for a setting that has no meaning for masks, or lacks.
-    """
-    if source.annotations is None:
-        raise ValueError(f"{source.images}: masks need annotations, a COCO json or a VOC tree")
-    if is_voc(source.annotations) and not source.split:
-        raise ValueError(f"{source.annotations}: a VOC tree needs a split, the name of an image set such as train")
-    if source.split and not is_voc(source.annotations):
-        raise ValueError(f"{source.annotations}: split is of VOC trees, but this is no folder with SegmentationObject")
-    if source.mosaic or source.overlap:
-        raise ValueError(f"{source.annotations}: mosaic and overlap are for keypoints, not for masks: set both to 0")
-    if not source.complete:
-        raise ValueError(f"{source.annotations}: complete is for keypoints, not for masks: leave it out")
-    if source.rename and is_voc(source.annotations):
-        raise ValueError(f"{source.annotations}: rename is for COCO jsons; a VOC tree's classes have their names")
-    return source.annotations
-
-
-def take_part(data: D, source: SourceConfig, part: str, none: str) -> D:
-    """The images of `part`; `none` says why there may not be any at all."""
-    chosen = data
-    if source.held_out:
-        chosen = data.select(lambda image_id: held_out(image_id, source.held_out) == (part == "validation"))
-    if part == "train" and not len(chosen):
-        why = f"held_out: {source.held_out} takes all {len(data)}" if len(data) else none
-        raise ValueError(f"{source.annotations or source.images}: no image to train on is left, {why}")
-    return chosen.cached() if source.cache else chosen  # only now: what is not used is not read
-
-
-def open_people(source: SourceConfig, images: CocoKeypoints, config: RefineConfig) -> PersonCrops:
-    """The people of a source one by one.
-
-    Raises:
-        ValueError: when there is none, or several images are to be composed into one: a crop shows one person.
-    """
-    where = source.annotations or source.images
-    if source.mosaic or source.overlap:
-        raise ValueError(f"{where}: mosaic and overlap are for the task pose, leave them out for single-person")
-    people = PersonCrops(images, margin=config.margin, min_size=config.min_size)
-    if not len(people):
-        raise ValueError(f"{where}: no person has the {people.min_keypoints} labelled keypoints that a crop needs")
-    return people
-
-
-def open_pairs(source: SourceConfig, images: CocoKeypoints, reach: int) -> FramePairs:
-    """The pairs of frames of a source.
-
-    Raises:
-        ValueError: when it has no track ids, or frames are to be composed.
-    """
-    if source.mosaic or source.overlap:
-        raise ValueError(f"{source.annotations}: mosaic and overlap are for the task pose, leave them out for tracking")
-    return FramePairs(images, reach)
 
 
 def build_task(recipe: Recipe) -> Task:
@@ -170,7 +58,8 @@ def open_samples(source: SourceConfig, task: Task) -> Samples:
     assert isinstance(task, (PoseTask, SinglePersonTask))
     images = open_source(source, task.skeleton, part="train")
     if isinstance(task, SinglePersonTask):
-        return open_people(source, images, task.decode_config)
+        crop = task.decode_config
+        return open_people(source, images, margin=crop.margin, min_size=crop.min_size)
     return open_pairs(source, images, task.reach) if isinstance(task, TrackingTask) else images
 
 

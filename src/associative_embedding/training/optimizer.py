@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from associative_embedding.config import TrainConfig
+from associative_embedding.training.recipe import TrainConfig
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 import yaml
 
-from associative_embedding.config import Recipe
+from associative_embedding.training.recipe import Recipe
 
 
 def check_recipe(path: str) -> None:

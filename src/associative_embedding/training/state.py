@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from associative_embedding.checkpoint import read_torch, start_from
-from associative_embedding.config import Recipe
-from associative_embedding.loading import model_path
-from associative_embedding.models.network import Network
-from associative_embedding.models.zoo import build_network
-from associative_embedding.optimisation import build_optimizer, set_training
-from associative_embedding.output import atomic_write
+from associative_embedding.io.files import atomic_write
+from associative_embedding.model_files.checkpoint import read_torch, start_from
+from associative_embedding.model_files.find import model_path
+from associative_embedding.networks.network import Network
+from associative_embedding.networks.zoo import build_network
+from associative_embedding.training.optimizer import build_optimizer, set_training
+from associative_embedding.training.recipe import Recipe
 
 NAME = "state.pt"
 

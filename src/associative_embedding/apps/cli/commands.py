@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from associative_embedding.cli_data import run_data
-from associative_embedding.cli_options import build_predict, build_train, model_options, new_parser
-from associative_embedding.errors import UsageError
+from associative_embedding.apps.cli.data_commands import run_data
+from associative_embedding.apps.cli.options import build_predict, build_train, model_options, new_parser
+from associative_embedding.apps.errors import UsageError
 
 # All else is imported inside of functions, so that Ctrl-C is one line from the start.
 if TYPE_CHECKING:
     from jsonargparse import Namespace  # type: ignore[attr-defined]
 
-    from associative_embedding.config import Recipe
+    from associative_embedding.training.recipe import Recipe
 
 
 def run_predict(options: Namespace) -> int:
@@ -26,7 +26,7 @@ def run_predict(options: Namespace) -> int:
         return run_predict_ray(options)
     if is_of_video(options):
         return run_predict_video(options)
-    from associative_embedding.run_predict import predict_sources
+    from associative_embedding.apps.cli.predict_images import predict_sources
 
     return predict_sources(
         options.sources,
@@ -53,7 +53,7 @@ def is_of_video(options: Namespace) -> bool:
     Raises:
         UsageError: for videos and images at once, or options of the one for the other.
     """
-    from associative_embedding.video_io import is_video
+    from associative_embedding.io.videos import is_video
 
     videos = [options.track or is_video(source) for source in options.sources]
     if any(videos) != all(videos):
@@ -85,8 +85,8 @@ def check_engine(options: Namespace) -> None:
 
 
 def run_predict_ray(options: Namespace) -> int:
-    from associative_embedding.ray_job import Job
-    from associative_embedding.run_ray import predict_on_ray
+    from associative_embedding.apps.cluster.job import Job
+    from associative_embedding.apps.cluster.predict import predict_on_ray
 
     names = ("model", "batch", "min_score")
     return predict_on_ray(
@@ -104,8 +104,8 @@ def run_predict_video(options: Namespace) -> int:
         raise UsageError("--smooth is of tracks: add --track")
     if options.link is not None and not options.track:
         raise UsageError("--link is of tracks: add --track")
-    from associative_embedding.run_video import predict_videos
-    from associative_embedding.video_io import Part
+    from associative_embedding.apps.cli.predict_videos import predict_videos
+    from associative_embedding.io.videos import Part
 
     try:
         part = Part(options.start, options.end, options.every)
@@ -130,8 +130,8 @@ def run_predict_video(options: Namespace) -> int:
 
 
 def run_train(options: Namespace) -> int:
-    from associative_embedding.evaluate import build_validation
-    from associative_embedding.train import train
+    from associative_embedding.training.train import train
+    from associative_embedding.training.validation import build_validation
 
     recipe = build_recipe(options)
     print(train(recipe, validate=build_validation(recipe)))
@@ -145,7 +145,7 @@ def build_recipe(options: Namespace) -> Recipe:
     """
     from jsonargparse import ArgumentParser, Namespace
 
-    from associative_embedding.config import Recipe
+    from associative_embedding.training.recipe import Recipe
 
     values = Namespace(  # type: ignore[no-untyped-call]
         {key: value for key, value in options.items() if key != "config"}
@@ -171,8 +171,8 @@ def run_evaluate(options: Namespace) -> int:
     experiment = options.ablation or options.truth_detections
     if experiment and (options.images is None or options.split or options.zoom is not None):
         raise UsageError("ablation and truth_detections are for poses: they need --images, and no --split or --zoom")
-    from associative_embedding.compare import compare_files
-    from associative_embedding.run_evaluate import evaluate_files
+    from associative_embedding.apps.cli.evaluate import evaluate_files
+    from associative_embedding.evaluation.experiments import compare_files
 
     settings = {
         "model": options.model,
@@ -194,7 +194,7 @@ def run_evaluate(options: Namespace) -> int:
 
 
 def run_evaluate_tracks(options: Namespace) -> int:
-    from associative_embedding.track_trial import evaluate_tracks
+    from associative_embedding.evaluation.tracks import evaluate_tracks
 
     if not options.track:
         raise UsageError("--link and --every are of tracks: add --track")
@@ -220,8 +220,8 @@ def run_evaluate_tracks(options: Namespace) -> int:
 
 
 def run_export(options: Namespace) -> int:
-    from associative_embedding.export import export_model
-    from associative_embedding.loading import model_path
+    from associative_embedding.model_files.export import export_model
+    from associative_embedding.model_files.find import model_path
 
     files = export_model(model_path(options.model), options.output, options.format, with_peaks=options.with_peaks)
     print(*files, sep="\n")
@@ -229,10 +229,10 @@ def run_export(options: Namespace) -> int:
 
 
 def run_serve(options: Namespace) -> int:
-    from associative_embedding.loading import load
+    from associative_embedding.inference.load import load
 
     try:
-        from associative_embedding.server import Limits, serve
+        from associative_embedding.apps.server.service import Limits, serve
     except ImportError as error:
         raise ValueError(f"ae serve needs {error.name}: pip install 'associative-embedding[serve]'") from None
 
@@ -251,9 +251,10 @@ def run_serve(options: Namespace) -> int:
 
 
 def run_info(options: Namespace) -> int:
-    from associative_embedding.describe import describe, details, overview
-    from associative_embedding.loading import shipped_models
-    from associative_embedding.output import check_writable, say, write_json
+    from associative_embedding.io.console import say
+    from associative_embedding.io.files import check_writable, write_json
+    from associative_embedding.model_files.describe import describe, details, overview
+    from associative_embedding.model_files.find import shipped_models
 
     if options.json:
         check_writable(options.json)
@@ -265,7 +266,7 @@ def run_info(options: Namespace) -> int:
 
 
 def run_convert(options: Namespace) -> int:
-    from associative_embedding.convert import convert
+    from associative_embedding.model_files.converters.convert import convert
 
     print(convert(options.file, options["from"], options.output, skeleton=options.skeleton))
     return 0

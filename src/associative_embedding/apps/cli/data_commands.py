@@ -82,9 +82,9 @@ def run_data(options: Namespace) -> int:
 
 
 def run_synthetic(options: Namespace) -> int:
-    from associative_embedding.data.moving import write_moving_dataset
-    from associative_embedding.data.synthetic import write_synthetic_dataset
-    from associative_embedding.skeleton import load_skeleton
+    from associative_embedding.data.synthetic.figures import write_synthetic_dataset
+    from associative_embedding.data.synthetic.videos import write_moving_dataset
+    from associative_embedding.structures.known_skeletons import load_skeleton
 
     settings = {"seed": options.seed, "size": (options.size, options.size), "people": tuple(options.people)}
     skeleton = load_skeleton(options.skeleton)
@@ -97,28 +97,28 @@ def run_synthetic(options: Namespace) -> int:
 
 
 def run_mpii(options: Namespace) -> int:
-    from associative_embedding.data.mpii import write_mpii_as_coco
+    from associative_embedding.data.preparation.mpii import write_mpii_as_coco
 
     print(write_mpii_as_coco(options.annotation, options.images, options.output, part=options.part))
     return 0
 
 
 def run_split(options: Namespace) -> int:
-    from associative_embedding.data.split import write_split
+    from associative_embedding.data.preparation.split import write_split
 
     print(*write_split(options.annotations, options.output, options.last), sep="\n")
     return 0
 
 
 def run_convert_labels(options: Namespace) -> int:
-    from associative_embedding.neighbours.convert import convert_labels
+    from associative_embedding.data.label_formats.convert import convert_labels
 
     print(convert_labels(options.source, options["from"], options.to, options.output, options.images))
     return 0
 
 
 def run_shard(options: Namespace) -> int:
-    from associative_embedding.data.write_shards import write_shards
+    from associative_embedding.data.preparation.write_shards import write_shards
 
     print(write_shards(options.annotations, options.images, options.output, options.size))
     return 0

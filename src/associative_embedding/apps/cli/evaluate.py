@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from associative_embedding import mask_trial, trial
-from associative_embedding.evaluate import pose_task
-from associative_embedding.loading import load
-from associative_embedding.metrics.coco_eval import Metrics
-from associative_embedding.output import check_writable, say, write_json
-from associative_embedding.predict import Predictor
-from associative_embedding.protocols import build_protocol
-from associative_embedding.refine import Changes
+from associative_embedding.evaluation import masks as mask_trial
+from associative_embedding.evaluation import poses as trial
+from associative_embedding.evaluation.metrics.coco_eval import Metrics
+from associative_embedding.evaluation.poses import pose_task
+from associative_embedding.evaluation.protocols import build_protocol
+from associative_embedding.inference.load import load
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.inference.refiner import Changes
+from associative_embedding.io.console import say
+from associative_embedding.io.files import check_writable, write_json
 
 
 def evaluate_files(

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from associative_embedding.cli_data import DATA_BUILDERS
-from associative_embedding.cli_options import BUILDERS
-from associative_embedding.cli_run import COMMANDS
-from associative_embedding.errors import UsageError
-from associative_embedding.version import VERSION
+from associative_embedding import __version__
+from associative_embedding.apps.cli.commands import COMMANDS
+from associative_embedding.apps.cli.data_commands import DATA_BUILDERS
+from associative_embedding.apps.cli.options import BUILDERS
+from associative_embedding.apps.errors import UsageError
 
 # All else is imported inside of `main`, so that Ctrl-C is one line from the start.
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def parse(arguments: list[str]) -> Namespace:
 
 def spell_recipe(arguments: list[str]) -> list[str]:
     """``recipe.yaml ...`` -> ``--config recipe.yaml ...``, when the recipe is one."""
-    from associative_embedding.recipe_file import check_recipe
+    from associative_embedding.training.recipe_file import check_recipe
 
     if arguments[:1] in (["-h"], ["--help"]):
         return arguments
@@ -103,7 +103,7 @@ def spell_recipe(arguments: list[str]) -> list[str]:
 
 def explain(message: str, arguments: Sequence[str]) -> str:
     """A parser's complaint on one line, in words that a person used."""
-    from associative_embedding.recipe_file import setting_names, suggestion
+    from associative_embedding.training.recipe_file import setting_names, suggestion
 
     text = " ".join(message.split())
     if unknown := re.search(r"[Uu]nrecognized arguments?: (?:--([\w.-]+)|(\S+))", text):
@@ -143,7 +143,7 @@ def build_parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="ae", exit_on_error=False, description="Associative embedding: joint detection and grouping."
     )
-    parser.add_argument("--version", action="version", version=f"associative-embedding {VERSION}")
+    parser.add_argument("--version", action="version", version=f"associative-embedding {__version__}")
     commands = parser.add_subcommands(dest="command")
     for name, text in (
         ("predict", "find people or objects in images"),

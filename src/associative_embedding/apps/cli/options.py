@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from associative_embedding.cli_data import build_data
+from associative_embedding.apps.cli.data_commands import build_data
 
 # All else is imported inside of functions, so that Ctrl-C is one line from the start.
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def add_video_options(parser: ArgumentParser) -> None:
 def build_train(parser: ArgumentParser) -> ArgumentParser:
     from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
-    from associative_embedding.config import Recipe
+    from associative_embedding.training.recipe import Recipe
 
     parser.add_argument("--config", action=ActionConfigFile, help="the recipe; settings after it override it")
     parser.add_class_arguments(Recipe)

@@ -11,19 +11,21 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from associative_embedding.errors import UsageError
-from associative_embedding.linking import Tracker
-from associative_embedding.loading import load
-from associative_embedding.output import annotated_name, say
-from associative_embedding.predict import Predictor
-from associative_embedding.run_predict import report
-from associative_embedding.settings import LinkConfig
-from associative_embedding.smoothing import Smoother
-from associative_embedding.tasks.tracking import link_config
-from associative_embedding.types import Array, Instances
-from associative_embedding.video_io import Frame, Part, Video, VideoWriter, open_video, read_frames
-from associative_embedding.video_results import FORMATS, LinesWriter
-from associative_embedding.window import Window
+from associative_embedding.apps.cli.predict_images import report
+from associative_embedding.apps.cli.results_file import annotated_name
+from associative_embedding.apps.cli.video_results import FORMATS, LinesWriter
+from associative_embedding.apps.cli.window import Window
+from associative_embedding.apps.errors import UsageError
+from associative_embedding.inference.load import load
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.instances import Instances
+from associative_embedding.io.console import say
+from associative_embedding.io.videos import Frame, Part, Video, VideoWriter, open_video, read_frames
+from associative_embedding.structures.arrays import Array
+from associative_embedding.tasks.tracking.settings import LinkConfig
+from associative_embedding.tasks.tracking.smoothing import Smoother
+from associative_embedding.tasks.tracking.task import link_config
+from associative_embedding.tasks.tracking.tracker import Tracker
 
 TRAIL = 30  # looks at a video that a trail is long
 

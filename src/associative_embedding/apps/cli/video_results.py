@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TextIO
 
-from associative_embedding.types import Instances
-from associative_embedding.version import VERSION
+from associative_embedding import __version__
+from associative_embedding.instances import Instances
 
 
 class Lines(Protocol):
@@ -33,7 +33,7 @@ class JsonLines:
 
     def head(self, categories: Sequence[Mapping[str, Any]]) -> list[str]:
         info = {"description": "Instances found by associative-embedding; a keypoint is x, y, score"}
-        return [json.dumps({"info": info | {"version": VERSION}, "categories": list(categories)})]
+        return [json.dumps({"info": info | {"version": __version__}, "categories": list(categories)})]
 
     def frame(self, found: Instances, number: int, time: float) -> list[str]:
         height, width = found.image_size

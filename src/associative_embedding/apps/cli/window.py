@@ -7,7 +7,7 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from associative_embedding.types import Array
+from associative_embedding.structures.arrays import Array
 
 MOST = 960  # pixels of the longer side of what is shown
 

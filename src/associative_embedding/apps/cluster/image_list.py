@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from associative_embedding.extras import need
-from associative_embedding.image_io import EXTENSIONS, find_images
-from associative_embedding.storage import is_remote, list_store, one_line, open_dataset
+from associative_embedding.io.images import EXTENSIONS, find_images
+from associative_embedding.io.object_stores import is_remote, list_store, one_line, open_dataset
+from associative_embedding.io.optional_packages import need
 
 COLUMN = "path"  # of a parquet file of paths
 

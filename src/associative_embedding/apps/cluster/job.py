@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from associative_embedding.image_list import digest
-from associative_embedding.loading import load, model_path
-from associative_embedding.predict import Predictor
-from associative_embedding.runtime import Runtime
-from associative_embedding.storage import is_remote, read_bytes, write_bytes
-from associative_embedding.version import VERSION
+from associative_embedding import __version__
+from associative_embedding.apps.cluster.image_list import digest
+from associative_embedding.inference.load import load
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.io.object_stores import is_remote, read_bytes, write_bytes
+from associative_embedding.model_files.find import model_path
+from associative_embedding.model_files.runtime import Runtime
 
 MANIFEST = "_manifest.json"  # readers of parquet folders leave out what begins with _ or .
 
@@ -109,7 +110,7 @@ def complete(job: Job, paths: Sequence[str], shard_size: int) -> Job:
     task, second = predictor.task, predictor.refiner.name if predictor.refiner else None
     job = replace(job, digests={name: digest_of(name) for name in (model, second) if name})
     notes = {
-        "version": VERSION,
+        "version": __version__,
         "models": list(job.digests.values()),
         "input_size": job.input_size,
         "scales": None if job.scales is None else list(job.scales),

@@ -17,13 +17,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from associative_embedding.errors import UsageError
-from associative_embedding.extras import need
-from associative_embedding.image_list import list_images, shards, sorted_once
-from associative_embedding.output import say
-from associative_embedding.ray_job import Job, check_manifest, complete, part_name
-from associative_embedding.ray_worker import Worker
-from associative_embedding.storage import names_in, one_line, open_dataset
+from associative_embedding.apps.cluster.image_list import list_images, shards, sorted_once
+from associative_embedding.apps.cluster.job import Job, check_manifest, complete, part_name
+from associative_embedding.apps.cluster.worker import Worker
+from associative_embedding.apps.errors import UsageError
+from associative_embedding.io.console import say
+from associative_embedding.io.object_stores import names_in, one_line, open_dataset
+from associative_embedding.io.optional_packages import need
 
 RETRIES = 1  # of a shard whose worker died, in one pass: an image that kills workers must not do so for ever
 PASSES = 3  # of the shards that are left; while Ray has not noticed that a machine is gone, retries there fail at once

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from associative_embedding.types import Instances
+from associative_embedding.instances import Instances
 
 Row = dict[str, Any]
 

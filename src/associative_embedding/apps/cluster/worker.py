@@ -15,13 +15,13 @@ from typing import Any
 import cv2
 import torch
 
-from associative_embedding.ahead import ahead
-from associative_embedding.image_io import MAX_BYTES, decode, read_image
-from associative_embedding.predict import Predictor
-from associative_embedding.ray_job import Job, part_name
-from associative_embedding.result_rows import Row, failed_row, found_row, to_parquet
-from associative_embedding.storage import is_remote, read_bytes, write_bytes
-from associative_embedding.types import Array
+from associative_embedding.apps.cluster.job import Job, part_name
+from associative_embedding.apps.cluster.result_rows import Row, failed_row, found_row, to_parquet
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.inference.prefetch import ahead
+from associative_embedding.io.images import MAX_BYTES, decode, read_image
+from associative_embedding.io.object_stores import is_remote, read_bytes, write_bytes
+from associative_embedding.structures.arrays import Array
 
 Opened = tuple[str, Array | Exception]  # a path, and its pixels or why there are none
 OF_AN_IMAGE = (ValueError, OSError, MemoryError, torch.OutOfMemoryError, cv2.error)  # what one image may be guilty of

@@ -24,12 +24,12 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from associative_embedding.download import download
-from associative_embedding.image_io import ImageError, decode
-from associative_embedding.output import coco_dataset
-from associative_embedding.predict import Predictor, Seen
-from associative_embedding.types import Array, Instances
-from associative_embedding.version import VERSION
+from associative_embedding import __version__
+from associative_embedding.inference.predictor import Predictor, Seen
+from associative_embedding.instances import Instances, coco_dataset
+from associative_embedding.io.download import download
+from associative_embedding.io.images import ImageError, decode
+from associative_embedding.structures.arrays import Array
 
 KEPT = 8  # images whose maps are kept, so that moving a threshold in the page does not run the network again
 LIVE = ("threshold", "tag_threshold", "fill_threshold", "min_size", "min_weight", "bandwidth")  # settings of a request
@@ -173,7 +173,9 @@ def create_app(predictor: Predictor, limits: Limits | None = None) -> FastAPI:
         await worker.drain()
         task.cancel()
 
-    app = FastAPI(title="associative-embedding", version=VERSION, lifespan=lifespan, docs_url="/docs", redoc_url=None)
+    app = FastAPI(
+        title="associative-embedding", version=__version__, lifespan=lifespan, docs_url="/docs", redoc_url=None
+    )
     registry = CollectorRegistry()
     counted = Counter("ae_requests", "Answers by status", ["status"], registry=registry)
     seconds = Histogram("ae_request_seconds", "Time of a prediction request", registry=registry)
@@ -240,7 +242,7 @@ def add_routes(
 
     @app.get("/health", summary="Whether the service works, and with which model")
     async def health() -> dict[str, Any]:
-        return {"status": "ok", "version": VERSION, "waiting": worker.queue.qsize(), **about(worker.predictor)}
+        return {"status": "ok", "version": __version__, "waiting": worker.queue.qsize(), **about(worker.predictor)}
 
     @app.get("/metrics", summary="Numbers for Prometheus")
     async def metrics() -> Response:
@@ -248,7 +250,7 @@ def add_routes(
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     async def page() -> HTMLResponse:
-        text = resources.files("associative_embedding").joinpath("page.html").read_text(encoding="utf-8")
+        text = resources.files("associative_embedding").joinpath("apps/server/page.html").read_text(encoding="utf-8")
         return HTMLResponse(text, headers={"Content-Security-Policy": POLICY})
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from associative_embedding.config import Augment
-from associative_embedding.data.warp_masks import warp_masks
-from associative_embedding.geometry import ImageGeometry, centred, letterbox, warp
-from associative_embedding.types import Array, Sample
+from associative_embedding.data.augmentation.warp_masks import warp_masks
+from associative_embedding.data.settings import Augment
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import ImageGeometry, centred, letterbox, warp
+from associative_embedding.structures.sample import Sample
 
 LUMA = np.array([0.299, 0.587, 0.114])
 

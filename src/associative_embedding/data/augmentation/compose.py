@@ -13,9 +13,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from associative_embedding.data.augment import view
-from associative_embedding.geometry import ImageGeometry, centred, warp
-from associative_embedding.types import Array, Sample
+from associative_embedding.data.augmentation.augment import view
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import ImageGeometry, centred, warp
+from associative_embedding.structures.sample import Sample
 
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from associative_embedding.geometry import ImageGeometry, reduction, resample
-from associative_embedding.masks import Masks, tight
-from associative_embedding.types import Array
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import ImageGeometry, reduction, resample
+from associative_embedding.structures.masks import Masks, tight
 
 
 def warp_masks(masks: Masks, geometry: ImageGeometry) -> Masks:

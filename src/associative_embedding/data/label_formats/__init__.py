@@ -1,1 +1,1 @@
-"""Labels and results of other tools: one small module each, all by way of one COCO dataset."""
+"""Labels of other tools: one module for each format, all by way of one COCO dataset."""

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from associative_embedding.coco_json import read_coco
-from associative_embedding.output import write_json
+from associative_embedding.io.coco_json import read_coco
+from associative_embedding.io.files import write_json
 
 
 def read_coco_labels(path: str | Path, images: str | Path | None = None) -> dict[str, Any]:

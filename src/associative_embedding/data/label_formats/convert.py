@@ -6,15 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from associative_embedding.neighbours.coco import read_coco_labels, write_coco
-from associative_embedding.neighbours.cvat import read_cvat
-from associative_embedding.neighbours.cvat_write import write_cvat
-from associative_embedding.neighbours.deeplabcut import read_deeplabcut
-from associative_embedding.neighbours.label_studio import read_label_studio
-from associative_embedding.neighbours.label_studio_write import write_label_studio
-from associative_embedding.neighbours.sleap import read_sleap
-from associative_embedding.neighbours.yolo import read_yolo
-from associative_embedding.neighbours.yolo_write import write_yolo
+from associative_embedding.data.label_formats.coco import read_coco_labels, write_coco
+from associative_embedding.data.label_formats.cvat import read_cvat
+from associative_embedding.data.label_formats.cvat_write import write_cvat
+from associative_embedding.data.label_formats.deeplabcut import read_deeplabcut
+from associative_embedding.data.label_formats.label_studio import read_label_studio
+from associative_embedding.data.label_formats.label_studio_write import write_label_studio
+from associative_embedding.data.label_formats.sleap import read_sleap
+from associative_embedding.data.label_formats.yolo import read_yolo
+from associative_embedding.data.label_formats.yolo_write import write_yolo
 
 Folder = str | Path | None
 READERS: dict[str, Callable[[str | Path, Folder], dict[str, Any]]] = {

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from associative_embedding.neighbours.files import finite, pixel_size
-from associative_embedding.neighbours.gather import Part, gather
-from associative_embedding.neighbours.labels import Box, Picture, Point, Thing, to_coco
-from associative_embedding.neighbours.safe_xml import parse_xml
-from associative_embedding.skeleton import Skeleton
+from associative_embedding.data.label_formats.labels import Box, Picture, Point, Thing, to_coco
+from associative_embedding.data.label_formats.loose_points import Part, gather
+from associative_embedding.data.label_formats.reading import finite, pixel_size
+from associative_embedding.data.label_formats.safe_xml import parse_xml
+from associative_embedding.structures.skeleton import Skeleton
 
 BOX = " box"  # what the label of a person's box has after the label of their skeleton
 EXPORT = "export the task from CVAT as 'CVAT for images 1.1'"

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from associative_embedding.neighbours.cvat import BOX
-from associative_embedding.neighbours.labels import Picture, Point, from_coco
-from associative_embedding.output import atomic_write
-from associative_embedding.skeleton import Skeleton
+from associative_embedding.data.label_formats.cvat import BOX
+from associative_embedding.data.label_formats.labels import Picture, Point, from_coco
+from associative_embedding.io.files import atomic_write
+from associative_embedding.structures.skeleton import Skeleton
 
 
 def write_cvat(coco: dict[str, Any], path: str | Path, images: str | Path | None = None) -> Path:

@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from associative_embedding.neighbours.files import finite, image_size, read_text
-from associative_embedding.neighbours.labels import Picture, Point, Thing, to_coco
-from associative_embedding.skeleton import Skeleton
+from associative_embedding.data.label_formats.labels import Picture, Point, Thing, to_coco
+from associative_embedding.data.label_formats.reading import finite, image_size, read_text
+from associative_embedding.structures.skeleton import Skeleton
 
 HALF = 0.5
 CATEGORY = "animal"

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.extras import need
-from associative_embedding.types import Array
+from associative_embedding.io.optional_packages import need
+from associative_embedding.structures.arrays import Array
 
 MAX_TABLE = 2**30  # bytes in memory, of one table
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from associative_embedding.neighbours.files import finite, pixel_size, read_text
-from associative_embedding.neighbours.gather import Part, gather
-from associative_embedding.neighbours.labels import Picture, to_coco
-from associative_embedding.neighbours.safe_xml import parse_xml
-from associative_embedding.skeleton import Skeleton
+from associative_embedding.data.label_formats.labels import Picture, to_coco
+from associative_embedding.data.label_formats.loose_points import Part, gather
+from associative_embedding.data.label_formats.reading import finite, pixel_size, read_text
+from associative_embedding.data.label_formats.safe_xml import parse_xml
+from associative_embedding.structures.skeleton import Skeleton
 
 OCCLUDED = "occluded"
 EXPORT = "export from Label Studio as 'JSON'"

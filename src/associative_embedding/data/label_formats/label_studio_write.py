@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from associative_embedding.neighbours.label_studio import OCCLUDED
-from associative_embedding.neighbours.labels import Picture, Thing, extent, from_coco
-from associative_embedding.output import atomic_write, write_json
-from associative_embedding.skeleton import Skeleton
+from associative_embedding.data.label_formats.label_studio import OCCLUDED
+from associative_embedding.data.label_formats.labels import Picture, Thing, extent, from_coco
+from associative_embedding.io.files import atomic_write, write_json
+from associative_embedding.structures.skeleton import Skeleton
 
 LOCAL_FILES = "/data/local-files/?d="  # labelstud.io/guide/storage: files below the server's document root
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.coco_json import AREA_PER_BOX, check_coco
-from associative_embedding.data.records import (
+from associative_embedding import __version__
+from associative_embedding.data.label_formats.reading import finite, pixel_size, size_in
+from associative_embedding.data.readers.coco_records import (
     annotations_of_images,
     box_of,
     check_flags,
@@ -22,9 +23,8 @@ from associative_embedding.data.records import (
     source_keypoints,
     track_of,
 )
-from associative_embedding.neighbours.files import finite, pixel_size, size_in
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.version import VERSION
+from associative_embedding.io.coco_json import AREA_PER_BOX, check_coco
+from associative_embedding.structures.skeleton import Skeleton
 
 Point = tuple[float, float, int]  # x, y, visibility: 1 occluded, 2 visible
 Box = tuple[float, float, float, float]  # x, y, width, height
@@ -87,7 +87,7 @@ def to_coco(pictures: Sequence[Picture], skeletons: Mapping[str, Skeleton], wher
                 numbers = {"id": len(annotations) + 1, "image_id": image_id, "category_id": ids[thing.category]}
                 annotations.append({**numbers, **row})
     return {
-        "info": {"description": f"Converted by associative-embedding {VERSION}"},
+        "info": {"description": f"Converted by associative-embedding {__version__}"},
         "images": images,
         "annotations": annotations,
         "categories": [skeleton.to_category(ids[name]) for name, skeleton in known.items()],

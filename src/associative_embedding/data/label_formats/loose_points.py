@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from associative_embedding.neighbours.labels import Box, Point, Thing
+from associative_embedding.data.label_formats.labels import Box, Point, Thing
 
 
 @dataclass(frozen=True)

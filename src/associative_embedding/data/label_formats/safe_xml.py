@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from associative_embedding.neighbours.files import read_bytes
+from associative_embedding.data.label_formats.reading import read_bytes
 
 
 class _NoDocumentType(ET.TreeBuilder):

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.extras import need
-from associative_embedding.neighbours.hdf5 import own, table
-from associative_embedding.neighbours.labels import Picture, Point, Thing, to_coco
-from associative_embedding.neighbours.sleap_video import save_frame, video_of
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.types import Array
+from associative_embedding.data.label_formats.hdf5 import own, table
+from associative_embedding.data.label_formats.labels import Picture, Point, Thing, to_coco
+from associative_embedding.data.label_formats.sleap_video import save_frame, video_of
+from associative_embedding.io.optional_packages import need
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.skeleton import Skeleton
 
 USER, PREDICTED = 0, 1
 TABLES = ("frames", "instances", "points", "pred_points", "videos_json", "tracks_json")

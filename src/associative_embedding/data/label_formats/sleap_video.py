@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.neighbours.hdf5 import own, table
-from associative_embedding.output import atomic_write
+from associative_embedding.data.label_formats.hdf5 import own, table
+from associative_embedding.io.files import atomic_write
 
 ENCODED = {"png": ".png", "jpg": ".jpg", "jpeg": ".jpg"}
 MAX_FRAME = 256 * 2**20

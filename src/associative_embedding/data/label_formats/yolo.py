@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from associative_embedding.neighbours.files import finite, image_size, read_text
-from associative_embedding.neighbours.labels import Picture, Point, Thing, to_coco
-from associative_embedding.neighbours.yolo_yaml import SPLITS, read_yaml, shape_of, skeletons_of, yaml_in
-from associative_embedding.skeleton import Skeleton
+from associative_embedding.data.label_formats.labels import Picture, Point, Thing, to_coco
+from associative_embedding.data.label_formats.reading import finite, image_size, read_text
+from associative_embedding.data.label_formats.yolo_yaml import SPLITS, read_yaml, shape_of, skeletons_of, yaml_in
+from associative_embedding.structures.skeleton import Skeleton
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 

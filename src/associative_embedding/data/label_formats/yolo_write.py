@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from associative_embedding.neighbours.labels import Picture, Thing, extent, from_coco
-from associative_embedding.neighbours.yolo_yaml import SPLITS
-from associative_embedding.output import atomic_write
-from associative_embedding.skeleton import Skeleton
+from associative_embedding.data.label_formats.labels import Picture, Thing, extent, from_coco
+from associative_embedding.data.label_formats.yolo_yaml import SPLITS
+from associative_embedding.io.files import atomic_write
+from associative_embedding.structures.skeleton import Skeleton
 
 
 def write_yolo(coco: dict[str, Any], folder: str | Path, images: str | Path | None = None) -> Path:

@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
-from associative_embedding.neighbours.files import read_text
-from associative_embedding.skeleton import COCO_17, Skeleton
+from associative_embedding.data.label_formats.reading import read_text
+from associative_embedding.structures.known_skeletons import COCO_17
+from associative_embedding.structures.skeleton import Skeleton
 
 SPLITS = ("train", "val", "test")
 MAX_YAML = 2**20

@@ -21,11 +21,11 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from associative_embedding.coco_json import AREA_PER_BOX
-from associative_embedding.matlab import read_matlab
-from associative_embedding.output import check_writable, write_json
-from associative_embedding.skeleton import MPII_16
-from associative_embedding.types import Array
+from associative_embedding.io.coco_json import AREA_PER_BOX
+from associative_embedding.io.files import check_writable, write_json
+from associative_embedding.io.matlab import read_matlab
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.known_skeletons import MPII_16
 
 PERSON_HEIGHT = 200  # pixels of a person of scale 1
 Part = Literal["train", "test", "all"]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from associative_embedding.coco_json import read_coco
-from associative_embedding.output import write_json
+from associative_embedding.io.coco_json import read_coco
+from associative_embedding.io.files import write_json
 
 
 def split_coco(document: dict[str, Any], last: float) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -13,11 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from associative_embedding.coco_json import read_coco
-from associative_embedding.data.images import ImageRecord, check_folder, check_image_path, read_image_bytes
-from associative_embedding.data.records import annotations_of_images, int_id, name_and_size
-from associative_embedding.data.shards import ANNOTATIONS, INDEX
-from associative_embedding.output import write_json
+from associative_embedding.data.readers.coco_records import annotations_of_images, int_id, name_and_size
+from associative_embedding.data.readers.image_folder import (
+    ImageRecord,
+    check_folder,
+    check_image_path,
+    read_image_bytes,
+)
+from associative_embedding.data.readers.tar_shards import ANNOTATIONS, INDEX
+from associative_embedding.io.coco_json import read_coco
+from associative_embedding.io.files import write_json
 
 Places = dict[str, list[int]]  # file name -> tar, offset, length, CRC-32
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from associative_embedding.data.images import ImageFolder, check_folder
-from associative_embedding.data.records import Record, read_records
-from associative_embedding.data.regions import fill_box, mark_regions
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.types import Array, Sample
+from associative_embedding.data.readers.coco_records import Record, read_records
+from associative_embedding.data.readers.image_folder import ImageFolder, check_folder
+from associative_embedding.data.readers.segmentations import fill_box, mark_regions
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.sample import Sample
+from associative_embedding.structures.skeleton import Skeleton
 
 ENLARGE = 0.25  # a labelled person's box grows by this part of its sides before all around it is ignored
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")

@@ -12,12 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.coco_json import read_coco
-from associative_embedding.data.images import ImageFolder, ImageRecord, check_folder
-from associative_embedding.data.records import annotations_of_images, box_of, check_flags, int_id, name_and_size
-from associative_embedding.data.regions import mark_regions, region_crop
-from associative_embedding.masks import Masks
-from associative_embedding.types import Array, Sample
+from associative_embedding.data.readers.coco_records import (
+    annotations_of_images,
+    box_of,
+    check_flags,
+    int_id,
+    name_and_size,
+)
+from associative_embedding.data.readers.image_folder import ImageFolder, ImageRecord, check_folder
+from associative_embedding.data.readers.segmentations import mark_regions, region_crop
+from associative_embedding.io.coco_json import read_coco
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.masks import Masks
+from associative_embedding.structures.sample import Sample
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.coco_json import read_coco
-from associative_embedding.data.images import ImageRecord
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.types import Array
+from associative_embedding.data.readers.image_folder import ImageRecord
+from associative_embedding.io.coco_json import read_coco
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.skeleton import Skeleton
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from associative_embedding.data.coco import CocoKeypoints
-from associative_embedding.types import Sample
+from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
+from associative_embedding.structures.sample import Sample
 
 
 class FramePairs:

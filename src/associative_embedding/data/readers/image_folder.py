@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from associative_embedding.data.shards import Shards, open_shards
-from associative_embedding.types import Array
+from associative_embedding.data.readers.tar_shards import Shards, open_shards
+from associative_embedding.structures.arrays import Array
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from associative_embedding.data.coco import CocoKeypoints, hide_outside
-from associative_embedding.data.compose import people_box
-from associative_embedding.types import Array, Sample
+from associative_embedding.data.augmentation.compose import people_box
+from associative_embedding.data.readers.coco_keypoints import CocoKeypoints, hide_outside
+from associative_embedding.structures.geometry import crop_squares
+from associative_embedding.structures.sample import Sample
 
 
 class PersonCrops:
@@ -51,16 +52,3 @@ class PersonCrops:
             track_id=None,
             focus=crop_squares(xywh[None], margin=self.margin, min_size=self.min_size)[0],
         )
-
-
-def crop_squares(xywh: Array, *, margin: float, min_size: float) -> Array:
-    """``(N, 4)`` x, y, width, height of the squares around people.
-
-    Args:
-        xywh: ``(N, 4)`` boxes around their keypoints.
-        margin: side of a square, relative to the longer side of its box.
-        min_size: but at least so many pixels.
-    """
-    centre = xywh[:, :2] + xywh[:, 2:] / 2
-    side = np.maximum(margin * xywh[:, 2:].max(axis=1, initial=0), min_size)[:, None]
-    return np.concatenate([centre - side / 2, side, side], axis=1)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as rle
 
-from associative_embedding.masks import tight
-from associative_embedding.rle import decode_runs, decode_strip
-from associative_embedding.types import Array
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.masks import tight
+from associative_embedding.structures.run_lengths import decode_runs, decode_strip
 
 
 def mark_regions(mask: Array, regions: Iterable[Any], where: str) -> None:

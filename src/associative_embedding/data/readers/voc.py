@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from associative_embedding.data.coco_masks import check_classes
-from associative_embedding.data.images import ImageFolder, ImageRecord, check_folder
-from associative_embedding.masks import Masks
-from associative_embedding.types import Array, Sample
+from associative_embedding.data.readers.coco_masks import check_classes
+from associative_embedding.data.readers.image_folder import ImageFolder, ImageRecord, check_folder
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.masks import Masks
+from associative_embedding.structures.sample import Sample
 
 VOC_CLASSES = tuple(
     "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant sheep "

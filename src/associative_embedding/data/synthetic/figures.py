@@ -13,9 +13,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from associative_embedding.data.coco import hide_outside
-from associative_embedding.skeleton import Skeleton, derive_order, split_side
-from associative_embedding.types import Array, Sample
+from associative_embedding.data.readers.coco_keypoints import hide_outside
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.keypoint_names import derive_order, split_side
+from associative_embedding.structures.sample import Sample
+from associative_embedding.structures.skeleton import Skeleton
 
 # a standing person from the front, x of the left side (on the right of the picture), y down
 REST = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from associative_embedding.data.synthetic import (
+from associative_embedding.data.synthetic.figures import (
     background,
     bones,
     colours,
@@ -19,8 +19,9 @@ from associative_embedding.data.synthetic import (
     rest_layout,
     write_samples,
 )
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.types import Array, Sample
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.sample import Sample
+from associative_embedding.structures.skeleton import Skeleton
 
 PACE = (0.5, 2.5)  # of a figure, percent of the image's side a frame
 PERIOD = (12, 30)  # frames of a step

@@ -13,9 +13,9 @@ from functools import cached_property
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from associative_embedding.masks import Masks
-from associative_embedding.metrics.coco_eval import Metrics
-from associative_embedding.types import Array
+from associative_embedding.evaluation.metrics.coco_eval import Metrics
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.masks import Masks
 
 THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))  # of the IoU, which must be above
 

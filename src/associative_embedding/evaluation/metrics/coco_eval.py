@@ -11,7 +11,7 @@ from typing import Any
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from associative_embedding.coco_json import check_coco, read_coco
+from associative_embedding.io.coco_json import check_coco, read_coco
 
 Metrics = dict[str, float | None]  # None: undefined, there was nothing to find
 

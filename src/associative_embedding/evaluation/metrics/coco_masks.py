@@ -13,14 +13,14 @@ import numpy as np
 from pycocotools import mask as coco
 from pycocotools.cocoeval import COCOeval
 
-from associative_embedding.metrics.coco_eval import (
+from associative_embedding.evaluation.metrics.coco_eval import (
     Metrics,
     check_result,
     official_numbers,
     read_truth,
     wanted_images,
 )
-from associative_embedding.rle import read_runs
+from associative_embedding.structures.run_lengths import read_runs
 
 MASK_METRICS = ("AP", "AP50", "AP75", "APS", "APM", "APL", "AR1", "AR10", "AR100", "ARS", "ARM", "ARL")
 RESULT_KEYS = ("image_id", "category_id", "segmentation", "score")

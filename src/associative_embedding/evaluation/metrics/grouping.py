@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from associative_embedding.types import Array
+from associative_embedding.structures.arrays import Array
 
 
 @dataclass(frozen=True)

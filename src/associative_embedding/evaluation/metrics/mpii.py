@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from associative_embedding.matlab import read_matlab
-from associative_embedding.metrics.ranking import mean, ranked_precision
-from associative_embedding.skeleton import MPII_16
-from associative_embedding.types import Array
+from associative_embedding.evaluation.metrics.ranking import mean, ranked_precision
+from associative_embedding.io.matlab import read_matlab
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.known_skeletons import MPII_16
 
 COLUMNS: dict[str, tuple[str, str]] = {
     "Head": ("upper_neck", "head_top"),

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.metrics.coco_eval import Metrics, read_truth
-from associative_embedding.metrics.mpii import (
+from associative_embedding.evaluation.metrics.coco_eval import Metrics, read_truth
+from associative_embedding.evaluation.metrics.mpii import (
     PERSON_HEIGHT,
     PeopleGroup,
     assign_to_group,
@@ -19,9 +19,9 @@ from associative_embedding.metrics.mpii import (
     mpii_multiperson_ap,
     pckh,
 )
-from associative_embedding.metrics.oks import checked_results, format_table
-from associative_embedding.skeleton import MPII_16
-from associative_embedding.types import Array
+from associative_embedding.evaluation.metrics.oks import checked_results, format_table
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.known_skeletons import MPII_16
 
 # MPII's head top and upper neck lie 0.8 diagonals of the head box apart and the head size is 0.6 of them
 HEAD_PER_NECK = 0.75

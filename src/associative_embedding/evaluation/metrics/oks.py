@@ -16,16 +16,16 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from associative_embedding.coco_json import AREA_PER_BOX
-from associative_embedding.metrics.coco_eval import (
+from associative_embedding.evaluation.metrics.coco_eval import (
     Metrics,
     check_result,
     official_numbers,
     read_truth,
     wanted_images,
 )
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.types import Array
+from associative_embedding.io.coco_json import AREA_PER_BOX
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.skeleton import Skeleton
 
 KEYPOINT_METRICS = (
     "AP",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from associative_embedding.types import Array
+from associative_embedding.structures.arrays import Array
 
 
 def ranked_precision(hit: Array, total: int) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from associative_embedding.types import Array
+from associative_embedding.structures.arrays import Array
 
 ALPHAS = np.arange(0.05, 0.96, 0.05)  # localisation thresholds of HOTA
 THRESHOLD = 0.5  # of MOTA and IDF1

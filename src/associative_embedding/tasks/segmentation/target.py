@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from associative_embedding.tasks.target import ImageTarget, mostly
-from associative_embedding.types import Array, Sample
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.sample import Sample
+from associative_embedding.tasks.targets import ImageTarget, mostly
 
 
 def encode_masks(

@@ -9,16 +9,19 @@ from typing import Any
 import cv2
 import numpy as np
 
-from associative_embedding.geometry import ImageGeometry
-from associative_embedding.modes import group_by_modes
-from associative_embedding.settings import MaskDecodeConfig
-from associative_embedding.tasks.mask_target import encode_masks
-from associative_embedding.tasks.regions import clean, fill_labels, fill_reach, mean_inside, to_image
-from associative_embedding.tasks.target import ImageTarget
+from associative_embedding.grouping import group_by_modes
+from associative_embedding.instances import Instances, concatenate
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.detections import Detections, Groups
+from associative_embedding.structures.geometry import ImageGeometry
+from associative_embedding.structures.maps import Maps
+from associative_embedding.structures.sample import Sample
+from associative_embedding.tasks.multi_scale import View, merge_views
+from associative_embedding.tasks.segmentation.regions import clean, fill_labels, fill_reach, mean_inside, to_image
+from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
+from associative_embedding.tasks.segmentation.target import encode_masks
+from associative_embedding.tasks.targets import ImageTarget
 from associative_embedding.tasks.task import Decoded, check_maps
-from associative_embedding.tiles import concatenate
-from associative_embedding.types import Array, Detections, Groups, Instances, Maps, Sample
-from associative_embedding.views import View, merge_views
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from associative_embedding.detect import subpixel
-from associative_embedding.geometry import ImageGeometry
-from associative_embedding.settings import RefineConfig
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.tasks.pose_target import encode_pose
-from associative_embedding.tasks.target import ImageTarget
+from associative_embedding.detection.peaks_on_gpu import subpixel
+from associative_embedding.instances import Instances
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.detections import Detections, Groups
+from associative_embedding.structures.geometry import ImageGeometry
+from associative_embedding.structures.maps import Maps
+from associative_embedding.structures.sample import Sample
+from associative_embedding.structures.skeleton import Skeleton
+from associative_embedding.tasks.multi_scale import View, merge_views
+from associative_embedding.tasks.pose.target import encode_pose
+from associative_embedding.tasks.single_person.settings import RefineConfig
+from associative_embedding.tasks.targets import ImageTarget
 from associative_embedding.tasks.task import Decoded, check_maps
-from associative_embedding.types import Array, Detections, Groups, Instances, Maps, Sample
-from associative_embedding.views import View, merge_views
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from associative_embedding.types import Array, Instances
+from associative_embedding.instances import Instances
+from associative_embedding.structures.arrays import Array
 
 SPEED_CUTOFF = 1.0  # Hz, of the speed's own low-pass filter, as in the paper
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from associative_embedding.errors import UsageError
-from associative_embedding.settings import DecodeConfig, LinkConfig
-from associative_embedding.skeleton import Skeleton
-from associative_embedding.tasks.pose import PoseTask
+from associative_embedding.structures.skeleton import Skeleton
+from associative_embedding.tasks.pose.settings import DecodeConfig
+from associative_embedding.tasks.pose.task import PoseTask
 from associative_embedding.tasks.task import Task
+from associative_embedding.tasks.tracking.settings import LinkConfig
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ def link_config(task: Task, changes: Mapping[str, Any]) -> LinkConfig:
     """How a model's instances are linked: its own settings, or the defaults, with some of them replaced.
 
     Raises:
-        UsageError: for a setting that is not there, or a value out of range.
+        ValueError: for a setting that is not there, or a value out of range.
     """
     own = task.link if isinstance(task, TrackingTask) else LinkConfig()
     try:
         return replace(own, **changes)
     except (TypeError, ValueError) as error:
         text = str(error).removeprefix("LinkConfig.__init__() got an ").removeprefix("link.")
-        raise UsageError(f"link: {text}") from None
+        raise ValueError(f"link: {text}") from None

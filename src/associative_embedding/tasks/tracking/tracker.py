@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from associative_embedding.grouping import group_sequentially
-from associative_embedding.settings import LinkConfig
-from associative_embedding.types import Array, Detections, Instances
+from associative_embedding.instances import Instances
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.detections import Detections
+from associative_embedding.tasks.tracking.settings import LinkConfig
 
 NO_TRACK = -1
 OTHER_CLASS = 1e6  # between the tags of two classes: they never join

@@ -1,0 +1,1 @@
+"""`ae predict --engine ray`: any number of images on one machine or many."""

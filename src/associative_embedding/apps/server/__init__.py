@@ -1,0 +1,1 @@
+"""`ae serve`: the HTTP service and its page."""

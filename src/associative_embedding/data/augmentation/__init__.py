@@ -1,0 +1,1 @@
+"""Random views of a sample, and samples composed of others."""

@@ -1,0 +1,1 @@
+"""Drawn figures and videos, to train and test without data."""

@@ -1,0 +1,1 @@
+"""Maps -> detections: the peaks of heatmaps, with their scores and tags."""

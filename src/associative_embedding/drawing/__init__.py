@@ -1,0 +1,1 @@
+"""Arrays -> pictures: skeletons, masks, tags."""

@@ -1,0 +1,1 @@
+"""Predictions against ground truth: the official numbers, and what limits them."""

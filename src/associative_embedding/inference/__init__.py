@@ -1,0 +1,1 @@
+"""Image -> instances: prepare, network, decode, refine."""

@@ -1,0 +1,1 @@
+"""Files, images, videos and consoles: all that touches the outside."""

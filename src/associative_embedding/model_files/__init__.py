@@ -1,0 +1,1 @@
+"""Model files: find, read, write, describe, export, convert."""

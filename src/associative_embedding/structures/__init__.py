@@ -1,0 +1,1 @@
+"""The values that all rooms share. They import no other room."""

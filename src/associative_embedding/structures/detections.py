@@ -1,0 +1,45 @@
+"""Detections, and their groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from associative_embedding.structures.arrays import Array
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Scored, tagged places that may belong together.
+
+    Attributes:
+        score: ``(M,)`` float.
+        tag: ``(M, D)`` float.
+        xy: ``(M, 2)`` float, map index coordinates (a pixel's centre is its integer index).
+        step: ``(M,)`` int64; detections of one step exclude each other (pose: the keypoint type; tracking: the frame).
+    """
+
+    score: Array
+    tag: Array
+    xy: Array
+    step: Array
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The answer of grouping.
+
+    Attributes:
+        group: ``(M,)`` int64, the group of each detection, -1 = dropped.
+        tag: ``(G, D)`` mean tag of each group.
+        score: ``(G,)`` mean score of the detections of each group.
+    """
+
+    group: Array
+    tag: Array
+    score: Array
+
+    def __len__(self) -> int:
+        return len(self.score)

@@ -1,0 +1,1 @@
+"""Several people in an image: keypoints grouped by their tags."""

@@ -1,0 +1,1 @@
+"""Objects with masks: pixels grouped by their tags."""

@@ -1,0 +1,37 @@
+"""How a single-person model crops a person, and when its keypoints are believed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from associative_embedding.structures.setting_checks import ABOVE_0, POSITIVE, SHARE, Range, check
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """How a single-person model sees a person and when it is believed. Travels with the model.
+
+    Attributes:
+        margin: side of the square crop, relative to the longer side of the box around the person's keypoints.
+        min_size: smallest side of a crop, image pixels.
+        threshold: heatmap value from which a new keypoint is believed.
+        distance: up to which an old and a new keypoint agree, relative to the longer side of the box.
+        agree: share of the person's keypoints that must agree, else all the new ones are discarded.
+        duplicate_oks: of two people with at least this OKS after the second look the weaker is dropped (1 = keep all).
+    """
+
+    margin: float = 1.3
+    min_size: float = 60.0
+    threshold: float = 0.15
+    distance: float = 0.1
+    agree: float = 0.2
+    duplicate_oks: float = 0.8
+
+    def __post_init__(self) -> None:
+        ranges: dict[str, Range] = {
+            "margin": ("at least 1", lambda v: 1 <= v < math.inf),
+            "agree": SHARE,
+            "duplicate_oks": ABOVE_0,
+        }
+        check("refine.", self, ranges | dict.fromkeys(("min_size", "threshold", "distance"), POSITIVE))

@@ -1,0 +1,1 @@
+"""Instances of a video that keep their tag: tracks."""

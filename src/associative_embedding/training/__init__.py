@@ -1,0 +1,1 @@
+"""Recipe and data -> a trained model."""
