@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-# exporting every small model that a test makes would take longer than the test; tests/test_runtime.py does without this
+# exporting every small model that a test makes would take longer than the test; tests/model_files/test_runtime.py does without this
 os.environ["AE_RUNTIME"] = "torch"
 
-ROOT = Path(__file__).resolve().parents[1]
+from support.paths import ROOT
 
 
 @pytest.fixture(scope="session")

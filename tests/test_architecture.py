@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import associative_embedding as package
+from support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 SOURCE = Path(package.__file__).parent
 NAME = package.__name__
 FILES = sorted(SOURCE.rglob("*.py"))

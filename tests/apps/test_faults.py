@@ -31,9 +31,9 @@ from associative_embedding.io.images import ImageError, read_image
 from associative_embedding.model_files.checkpoint import load_model, read_torch
 from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.training.train import train
-from test_output import made
-from test_resume import assert_same
-from tiny import tiny_data, tiny_model, tiny_recipe
+from support.random_people import made
+from support.run_states import assert_same
+from support.tiny import tiny_data, tiny_model, tiny_recipe
 
 FULL = os.environ.get("AE_FAULTS") == "full"
 KILLS, IMAGES = (50, 1000) if FULL else (3, 150)

@@ -31,7 +31,6 @@ def stream_of(*mixtures: Mixture, seed: int = 0, settings: Augment | None = None
         mixtures,
         settings or Augment(),
         input_size=(64, 64),
-        stride=4,
         flip_index=COCO_17.flip_index,
         edges=COCO_17.edge_index,
         seed=seed,
@@ -47,8 +46,10 @@ def collate(rows: list[Any]) -> tuple[list[int], torch.Tensor, list[int]]:
     return list(ids), torch.stack(images), list(people)
 
 
-def read(stream: TrainingStream, **options: Any) -> list[Any]:
-    return list(batches(stream, encode, collate, **{"batch": 3, "start_step": 0, "steps": 4, **options}))
+def read(stream: TrainingStream, workers: int = 0, **steps: Any) -> list[Any]:
+    return list(
+        batches(stream, encode, collate, Steps(**{"batch": 3, "first": 0, "count": 4, **steps}), workers=workers)
+    )
 
 
 def assert_same(first: list[Any], second: list[Any]) -> None:
@@ -88,23 +89,23 @@ def test_reading_leaves_global_random_states_alone(mixed: TrainingStream) -> Non
 
 
 def test_a_resumed_run_reads_what_it_would_have_read(mixed: TrainingStream) -> None:
-    whole = read(mixed, steps=6)
-    assert_same(whole[2:], read(mixed, start_step=2, steps=4))
-    assert read(mixed, steps=0) == []
+    whole = read(mixed, count=6)
+    assert_same(whole[2:], read(mixed, first=2, count=4))
+    assert read(mixed, count=0) == []
 
 
 def test_processes_share_each_step(mixed: TrainingStream) -> None:
-    whole = read(mixed, batch=4, steps=3)
-    parts = [read(mixed, batch=2, steps=3, rank=rank, world=2) for rank in (0, 1)]
+    whole = read(mixed, batch=4, count=3)
+    parts = [read(mixed, batch=2, count=3, rank=rank, world=2) for rank in (0, 1)]
     for step, (ids, images, _) in enumerate(whole):
         assert ids == parts[0][step][0] + parts[1][step][0]
         assert torch.equal(images, torch.cat([parts[0][step][1], parts[1][step][1]]))
 
 
 def test_steps_number_every_sample_once() -> None:
-    numbers = [n for rank in range(3) for step in Steps(2, 0, 5, rank, 3) for n in step]
+    numbers = [n for rank in range(3) for step in Steps(2, 0, 5, rank=rank, world=3) for n in step]
     assert sorted(numbers) == list(range(30))
-    assert len(Steps(2, 0, 5, 0, 3)) == 5
+    assert len(Steps(2, 0, 5, world=3)) == 5
 
 
 def test_one_source_is_read_in_epochs_without_repetition() -> None:
@@ -142,9 +143,11 @@ def test_bad_settings() -> None:
     with pytest.raises(ValueError, match="at least one source"):
         stream_of()
     stream = stream_of(Mixture(samples))
-    for options in ({"batch": 0}, {"steps": -1}, {"start_step": -1}, {"workers": -1}, {"rank": 1}, {"world": 0}):
-        with pytest.raises(ValueError, match="out of range"):
+    for options in ({"batch": 0}, {"parts": 0}, {"count": -1}, {"first": -1}, {"rank": 1}, {"world": 0}):
+        with pytest.raises(ValueError, match="batch and parts must be at least 1"):
             read(stream, **options)
+    with pytest.raises(ValueError, match="workers must be at least 0, not -1"):
+        read(stream, workers=-1)
 
 
 def test_errors_in_workers_reach_the_reader() -> None:
@@ -153,20 +156,11 @@ def test_errors_in_workers_reach_the_reader() -> None:
 
     for workers in (0, 1):
         with pytest.raises(ValueError, match="bad sample"):
-            next(batches(stream_of(Mixture(drawn(1))), broken, list, batch=1, start_step=0, steps=1, workers=workers))
+            next(batches(stream_of(Mixture(drawn(1))), broken, list, Steps(1, 0, 1), workers=workers))
 
 
 def test_a_signal_to_the_group_spares_the_workers() -> None:
     """SIGTERM to the process group killed the loaders, and with them the trainer before it could save."""
-    found = next(
-        batches(
-            stream_of(Mixture(drawn(1))),
-            lambda sample, rng: os.getpgrp(),
-            list,
-            batch=2,
-            start_step=0,
-            steps=1,
-            workers=1,
-        )
-    )
+    stream = stream_of(Mixture(drawn(1)))
+    found = next(batches(stream, lambda sample, rng: os.getpgrp(), list, Steps(2, 0, 1), workers=1))
     assert set(found).isdisjoint({os.getpgrp()})

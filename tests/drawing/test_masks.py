@@ -20,9 +20,8 @@ from associative_embedding.drawing.masks import FILL, SHADE, draw_masks, mask_co
 from associative_embedding.instances import Instances, draw_instances
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks
-from test_draw import canvas, changed
+from support.pictures import SIZE, canvas, changed
 
-SIZE = (120, 160)
 NAMES = {3: "cell", 7: "debris"}
 
 

@@ -16,11 +16,9 @@ from associative_embedding.drawing.skeletons import SIDE_COLOURS, limb_radius
 from associative_embedding.instances import Instances, draw_instances
 from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.structures.skeleton import Skeleton
+from support.pictures import PAIR, SIZE, canvas, changed
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-PAIR = Skeleton.build("thing", ["left_end", "right_end", "middle"], [("left_end", "right_end")])
-SIZE = (120, 160)
 
 
 def instances_of(keypoints: Any, skeleton: Skeleton = PAIR, size: tuple[int, int] = SIZE) -> Instances:
@@ -31,14 +29,6 @@ def instances_of(keypoints: Any, skeleton: Skeleton = PAIR, size: tuple[int, int
 
 
 ONE = instances_of([[20.5, 60.5, 0.9], [140.5, 60.5, 0.6], [80.5, 100.5, 0.3]])
-
-
-def canvas(value: int = 128, size: tuple[int, int] = SIZE) -> Array:
-    return np.full((*size, 3), value, np.uint8)
-
-
-def changed(image: Array, value: int = 128) -> Array:
-    return (image != value).any(axis=2)
 
 
 def test_each_thing_has_its_colour_and_place() -> None:

@@ -24,7 +24,7 @@ from associative_embedding.drawing.tags import (
 )
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.detections import Detections, Groups
-from test_draw import PAIR, canvas
+from support.pictures import PAIR, canvas
 
 
 def grouped(tag: Any, group: Any, step: Any) -> tuple[Detections, Groups]:

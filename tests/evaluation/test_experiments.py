@@ -18,7 +18,7 @@ from associative_embedding.evaluation import experiments as compare
 from associative_embedding.evaluation.experiments import ablation, bottleneck
 from associative_embedding.evaluation.metrics.oks import KEYPOINT_METRICS, evaluate_crowdpose
 from associative_embedding.evaluation.oracle import Given, tags_of_truth
-from associative_embedding.evaluation.poses import evaluate_trial, look, open_trial
+from associative_embedding.evaluation.poses import evaluate_pose_model, look, open_pose_test_set
 from associative_embedding.evaluation.protocols import PROTOCOLS, build_protocol
 from associative_embedding.grouping import group_sequentially
 from associative_embedding.inference.predictor import Predictor
@@ -27,7 +27,7 @@ from associative_embedding.structures.detections import Detections
 from associative_embedding.structures.geometry import ImageGeometry, letterbox
 from associative_embedding.structures.maps import Maps
 from associative_embedding.structures.sample import Sample
-from tiny import FIGURE, TINY_DECODE, tiny_data, tiny_info, tiny_model, tiny_network
+from support.tiny import FIGURE, TINY_DECODE, tiny_data, tiny_info, tiny_model, tiny_network
 
 RATES = ["keypoints_grouped_right", "people_grouped_right"]
 
@@ -113,7 +113,7 @@ def test_a_model_of_one_scale_has_no_ablation_unless_told(
 def test_an_unwritable_json_is_noticed_before_the_work(
     model: str, source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare, "evaluate_trial", lambda *_, **__: pytest.fail("it worked in vain"))
+    monkeypatch.setattr(compare, "evaluate_pose_model", lambda *_, **__: pytest.fail("it worked in vain"))
     assert run(model, source, "--truth-detections", "--json", tmp_path) == 1
 
 
@@ -137,7 +137,7 @@ class Tagger(Predictor):
 
 def tagged(source: SourceConfig, spread: float, given: Given) -> Any:
     predictor = Tagger(spread)
-    trial = open_trial(str(source.annotations), source.images, FIGURE)
+    trial = open_pose_test_set(str(source.annotations), source.images, FIGURE)
     kept = CocoKeypoints.__getitem__
 
     class Watched(CocoKeypoints):
@@ -147,7 +147,7 @@ def tagged(source: SourceConfig, spread: float, given: Given) -> Any:
             return sample
 
     trial.data.__class__ = Watched
-    return evaluate_trial(predictor, trial, given=given)[0]
+    return evaluate_pose_model(predictor, trial, given=given)[0]
 
 
 def test_true_detections_with_right_tags_are_perfect(source: SourceConfig) -> None:
@@ -166,7 +166,7 @@ def test_true_detections_with_equal_tags_are_mixed_up(source: SourceConfig) -> N
 
 def test_true_detections_are_all_of_the_people(model: str, source: SourceConfig) -> None:
     """Nothing is filled in: as many keypoints as are labelled, each at its place."""
-    trial = open_trial(str(source.annotations), source.images, FIGURE)
+    trial = open_pose_test_set(str(source.annotations), source.images, FIGURE)
     predictor = compare.load(model).with_decode(min_keypoints=0, duplicate_oks=1.0)
     sample = trial.data[0]
     instances, _ = look(predictor, sample, "detections")

@@ -12,15 +12,15 @@ import pytest
 
 from associative_embedding.apps.cli.main import main
 from associative_embedding.evaluation import masks as mask_trial
-from associative_embedding.evaluation.masks import MaskTrial, evaluate_mask_trial, open_mask_trial
+from associative_embedding.evaluation.masks import MaskTestSet, evaluate_mask_model, open_mask_test_set
 from associative_embedding.evaluation.metrics.coco_masks import MASK_METRICS, evaluate_masks
 from associative_embedding.inference.load import load
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
 from associative_embedding.tasks.segmentation.task import SegmentationTask
-from test_data_masks import box_mask, compressed, document, plain, polygon, thing, write
-from test_data_voc import tree
-from tiny import tiny_info, tiny_model, tiny_network
+from support.coco_masks import box_mask, compressed, document, plain, polygon, thing, write
+from support.tiny import tiny_info, tiny_model, tiny_network
+from support.voc_tree import tree
 
 CELLS = ("dsb_ap50", "dsb_map", "aji", "pq", "sq", "rq", "precision50", "recall50")
 CLASSES = ("tree", "cow", "cat")  # the truth has no cow; its dog is unknown to the model
@@ -29,7 +29,7 @@ CLASSES = ("tree", "cow", "cat")  # the truth has no cow; its dog is unknown to 
 class Known(Predictor):
     """Finds the truth of a trial, in the classes of the model, and whatever it is told to invent."""
 
-    def __init__(self, trial: MaskTrial, classes: tuple[str, ...], invent: int = 0) -> None:
+    def __init__(self, trial: MaskTestSet, classes: tuple[str, ...], invent: int = 0) -> None:
         info = tiny_info(task=SegmentationTask(classes))
         super().__init__(tiny_network(info), info)
         self.samples = [trial.data[i] for i in range(len(trial.data))]
@@ -69,8 +69,8 @@ def coco(tmp_path: Path) -> tuple[str, str]:
 
 
 def test_the_truth_itself_is_perfect(coco: tuple[str, str]) -> None:
-    trial = open_mask_trial(*coco, CLASSES)
-    metrics = evaluate_mask_trial(Known(trial, CLASSES), trial)
+    trial = open_mask_test_set(*coco, CLASSES)
+    metrics = evaluate_mask_model(Known(trial, CLASSES), trial)
     assert tuple(metrics) == (*MASK_METRICS, *CELLS)
     assert [metrics[key] for key in ("AP", "AR100", "dsb_map", "aji", "pq")] == [1, 1, 1, 1, 1]
     assert trial.classes == {6: "tree", 4: "cat"}
@@ -78,16 +78,16 @@ def test_the_truth_itself_is_perfect(coco: tuple[str, str]) -> None:
 
 
 def test_what_is_found_of_a_class_that_the_truth_lacks_does_not_count(coco: tuple[str, str]) -> None:
-    trial = open_mask_trial(*coco, CLASSES)
-    assert evaluate_mask_trial(Known(trial, CLASSES, invent=3), trial)["dsb_map"] == 1
+    trial = open_mask_test_set(*coco, CLASSES)
+    assert evaluate_mask_model(Known(trial, CLASSES, invent=3), trial)["dsb_map"] == 1
 
 
 def test_classes_of_another_order_are_matched_by_name(coco: tuple[str, str]) -> None:
     """A model that calls trees cats and cats trees is wrong everywhere, though its masks are right."""
-    trial = open_mask_trial(*coco, CLASSES)
+    trial = open_mask_test_set(*coco, CLASSES)
     swapped = replace(trial, category=trial.category[::-1])
     assert trial.category.tolist() == [6, -1, 4]
-    metrics = evaluate_mask_trial(Known(trial, CLASSES), swapped)
+    metrics = evaluate_mask_model(Known(trial, CLASSES), swapped)
     # sample classes go through the same table, so only the COCO truth tells that they were swapped
     assert metrics["AP"] == 0
     assert metrics["dsb_map"] == 1
@@ -95,16 +95,16 @@ def test_classes_of_another_order_are_matched_by_name(coco: tuple[str, str]) -> 
 
 def test_a_voc_tree_is_scored_by_its_protocol(tmp_path: Path) -> None:
     classes = ("person", "cat", "unicorn")
-    trial = open_mask_trial(str(tree(tmp_path)), None, classes, split="train")
-    metrics = evaluate_mask_trial(Known(trial, classes), trial)
+    trial = open_mask_test_set(str(tree(tmp_path)), None, classes, split="train")
+    metrics = evaluate_mask_model(Known(trial, classes), trial)
     assert (metrics["mAP50"], metrics["mAP70"], metrics["AP50 person"], metrics["dsb_map"]) == (1, 1, 1, 1)
     assert len(trial.data) == 2
     assert "AP70 cat" in mask_trial.report(trial, metrics)
 
 
 def test_a_coco_json_may_be_scored_by_the_rules_of_voc(coco: tuple[str, str]) -> None:
-    trial = open_mask_trial(*coco, CLASSES, protocol="voc")
-    metrics = evaluate_mask_trial(Known(trial, CLASSES), trial)
+    trial = open_mask_test_set(*coco, CLASSES, protocol="voc")
+    metrics = evaluate_mask_model(Known(trial, CLASSES), trial)
     assert (metrics["mAP50"], metrics["AP70 tree"]) == (1, 1)
 
 
@@ -132,7 +132,7 @@ def test_the_command_prints_and_writes_the_numbers(
     results = json.loads((tmp_path / "r.json").read_text())
     assert {row["category_id"] for row in results} <= {4, 6}
     assert results
-    truth = open_mask_trial(*coco, ("tree", "cat")).truth
+    truth = open_mask_test_set(*coco, ("tree", "cat")).truth
     assert truth is not None
     again = evaluate_masks(truth, results)
     assert again == {key: written["metrics"][key] for key in MASK_METRICS}
@@ -159,13 +159,13 @@ def test_what_makes_no_sense_is_one_line(
 def test_trees_and_folders(tmp_path: Path, coco: tuple[str, str]) -> None:
     root = str(tree(tmp_path / "voc"))
     with pytest.raises(ValueError, match="scored by the protocol voc, not coco"):
-        open_mask_trial(root, None, ("cat",), split="val", protocol="coco")
+        open_mask_test_set(root, None, ("cat",), split="val", protocol="coco")
     with pytest.raises(ValueError, match="a VOC tree needs a split"):
-        open_mask_trial(root, None, ("cat",))
+        open_mask_test_set(root, None, ("cat",))
     with pytest.raises(ValueError, match="--images, the folder of its images, is missing"):
-        open_mask_trial(coco[0], None, CLASSES)
+        open_mask_test_set(coco[0], None, CLASSES)
     with pytest.raises(ValueError, match="no category name in common"):
-        open_mask_trial(*coco, ("unicorn",))
+        open_mask_test_set(*coco, ("unicorn",))
 
 
 def test_poses_are_not_found_tile_by_tile(
@@ -179,9 +179,9 @@ def test_poses_are_not_found_tile_by_tile(
 def test_the_shipped_model_finds_nuclei_in_real_images(shared: Path) -> None:
     """Twelve images that it was not trained on, by the rule of the 2018 Data Science Bowl."""
     folder = shared / "data/segmentation/dsb2018"
-    trial = open_mask_trial(
+    trial = open_mask_test_set(
         str(folder / "annotations.json"), str(folder / "images"), ("nucleus",), held_out_share=0.1, limit=12
     )
-    metrics = evaluate_mask_trial(load("nuclei"), trial)
+    metrics = evaluate_mask_model(load("nuclei"), trial)
     assert metrics["dsb_ap50"] is not None
     assert metrics["dsb_ap50"] > 0.75

@@ -28,7 +28,7 @@ from associative_embedding.structures.maps import Maps
 from associative_embedding.structures.sample import Sample
 from associative_embedding.tasks.pose.target import draw_gaussians
 from associative_embedding.training.validation import build_validation
-from tiny import FIGURE, TINY_DECODE, tiny_data, tiny_info, tiny_model, tiny_network, tiny_recipe
+from support.tiny import FIGURE, TINY_DECODE, tiny_data, tiny_info, tiny_model, tiny_network, tiny_recipe
 
 
 @pytest.fixture(scope="module")

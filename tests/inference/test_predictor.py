@@ -14,7 +14,7 @@ from PIL import Image
 
 import associative_embedding as ae
 from associative_embedding.structures.arrays import Array
-from tiny import FIGURE, photo, tiny_model, tiny_predictor
+from support.tiny import FIGURE, photo, tiny_model, tiny_predictor
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.target import draw_gaussians
 from associative_embedding.tasks.single_person.settings import RefineConfig
 from associative_embedding.tasks.single_person.task import SinglePersonTask
-from tiny import FIGURE, tiny_data, tiny_info, tiny_model, tiny_network
+from support.tiny import FIGURE, tiny_data, tiny_info, tiny_model, tiny_network
 
 DOTS = Skeleton.build("dots", ["red", "green", "blue"], [("red", "green"), ("green", "blue")])
 TRUTH = np.array([[[80.3, 60.8], [110.1, 95.4], [75.7, 120.2]]])  # (1, 3, 2) in an image of 160 x 200

@@ -30,8 +30,8 @@ from associative_embedding.io.videos import (
 from associative_embedding.structures.arrays import Array
 from associative_embedding.tasks.pose.task import PoseTask
 from associative_embedding.tasks.tracking.tracker import Tracker
-from test_linking import BOX, seen
-from tiny import tiny_model
+from support.boxes import BOX, seen
+from support.tiny import tiny_model
 
 av = pytest.importorskip("av", reason="needs PyAV, the extra [video]")
 

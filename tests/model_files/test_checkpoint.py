@@ -24,7 +24,8 @@ from associative_embedding.model_files.checkpoint import (
 from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.pose.task import PoseTask
-from tiny import FIGURE, tiny_info, tiny_network
+from support.malicious import Malicious
+from support.tiny import FIGURE, tiny_info, tiny_network
 
 
 @pytest.fixture(scope="module")
@@ -125,16 +126,6 @@ def test_nothing_that_fits_is_an_error(tmp_path: Path) -> None:
     safetensors.torch.save_file({"other": torch.zeros(3)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="none of its 1 weights fits this network"):
         start_from(tiny_network(tiny_info()), tmp_path / "other.safetensors")
-
-
-class Malicious:
-    """Unpickled, it would write a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.path,)
 
 
 def with_description(file: Path, text: str | None, drop: str = "") -> bytes:

@@ -14,7 +14,7 @@ from associative_embedding.model_files.checkpoint import load_model
 from associative_embedding.model_files.describe import LONGEST, describe, details, overview
 from associative_embedding.model_files.find import WEIGHTS, shipped_models
 from associative_embedding.structures.known_skeletons import load_skeleton
-from tiny import FIGURE, tiny_model
+from support.tiny import FIGURE, tiny_model
 
 
 @pytest.mark.parametrize("name", shipped_models())

@@ -23,7 +23,7 @@ from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.pose.task import PoseTask
 from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
 from associative_embedding.tasks.segmentation.task import SegmentationTask
-from tiny import FIGURE, TINY_DECODE, tiny_model
+from support.tiny import FIGURE, TINY_DECODE, tiny_model
 
 SIZES = [(1, 64, 96), (3, 96, 64)]
 POSITION = {"backbone": "mobilenet_v2", "tag_size": 2, "options": {"position": 2}}

@@ -13,7 +13,7 @@ import torch
 import associative_embedding as ae
 from associative_embedding.model_files.checkpoint import MODEL_FILE, load_model, read_weights
 from associative_embedding.model_files.find import model_path
-from tiny import FIGURE, tiny_info, tiny_model, tiny_network
+from support.tiny import FIGURE, tiny_info, tiny_model, tiny_network
 
 huggingface_hub = pytest.importorskip("huggingface_hub", reason="needs the extra [hub]")
 hub = pytest.importorskip("associative_embedding.inference.pretrained")

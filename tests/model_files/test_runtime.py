@@ -18,7 +18,7 @@ from associative_embedding.model_files import runtime
 from associative_embedding.model_files.exported_network import ExportedNetwork
 from associative_embedding.model_files.runtime import cached_graph, chosen_runtime, load_network
 from associative_embedding.networks.network import Network
-from tiny import tiny_model
+from support.tiny import tiny_model
 
 pytest.importorskip("onnxruntime", reason="needs the extra [onnx]")
 pytest.importorskip("onnx", reason="needs the extra [onnx]")

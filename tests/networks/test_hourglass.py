@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from associative_embedding.model_files.converters.hourglass_names import POSE_AE, our_name
 from associative_embedding.networks.hourglass import Hourglass, StackedHourglass
+from support.published_weights import fill_by_name, official_shapes
 
 
 def small(**changes: Any) -> StackedHourglass:
@@ -21,25 +19,6 @@ def small(**changes: Any) -> StackedHourglass:
     torch.manual_seed(0)
     values: dict[str, Any] = {"stacks": 2, "widths": (8, 12, 16), "stem": (4, 8, 8)}
     return StackedHourglass(3, 2, **(values | changes))
-
-
-def fill_by_name(name: str, shape: list[int], gain: float = 1.2) -> Tensor:
-    """The weights rule of the goldens: a value for every tensor that depends on its published name alone."""
-    if name.endswith("num_batches_tracked"):
-        return torch.tensor(0)
-    value = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape).astype(np.float32)
-    if len(shape) > 1:
-        value *= np.float32(gain / np.sqrt(np.prod(shape[1:])))
-    elif name.endswith("running_var"):
-        value = np.abs(value) * 0.1 + 0.9
-    else:
-        value = 1 + 0.05 * value if name.endswith("weight") else 0.05 * value
-    return torch.from_numpy(value.astype(np.float32))
-
-
-def official_shapes(shared: Path, stem: str) -> list[tuple[str, list[int]]]:
-    content = json.loads((shared / "reference" / "goldens" / f"{stem}_state_dict.json").read_text())
-    return [(name, shape) for name, shape in (content["keys"] if isinstance(content, dict) else content)]
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,8 @@ from associative_embedding.networks.network import enlarge, final_maps
 from associative_embedding.structures.maps import Maps
 from associative_embedding.training.recipe import NetworkConfig
 from associative_embedding.training.train import train
-from test_hourglass import fill_by_name, official_shapes
-from test_train import log_of
-from tiny import FIGURE, tiny_data, tiny_recipe
+from support.published_weights import fill_by_name, official_shapes
+from support.tiny import FIGURE, log_of, tiny_data, tiny_recipe
 
 
 def test_published_outputs_are_reproduced(shared: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from associative_embedding.networks.network import Network, final_maps
 from associative_embedding.networks.pyramid import Pyramid
 from associative_embedding.networks.zoo import BACKBONES, build_network
-from tiny import FIGURE, HOURGLASS, tiny_info, tiny_network
+from support.tiny import FIGURE, HOURGLASS, tiny_info, tiny_network
 
 NARROW = {"width": 4}
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -25,7 +25,7 @@ from associative_embedding.apps.cli.main import main, parse
 from associative_embedding.data.synthetic.figures import write_synthetic_dataset
 from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.training.recipe_file import check_recipe
-from conftest import ROOT
+from support.paths import ROOT
 
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)

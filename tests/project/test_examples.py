@@ -17,8 +17,8 @@ from associative_embedding.data.readers.coco_records import read_records
 from associative_embedding.model_files.checkpoint import save_model
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.known_skeletons import load_skeleton
-from conftest import ROOT
-from tiny import tiny_data, tiny_info, tiny_model, tiny_network
+from support.paths import ROOT
+from support.tiny import tiny_data, tiny_info, tiny_model, tiny_network
 
 
 def run(script: str, *arguments: object) -> str:

@@ -21,10 +21,10 @@ from associative_embedding.networks.zoo import build_network
 from associative_embedding.structures.known_skeletons import load_skeleton
 from associative_embedding.training.optimizer import learning_rate
 from associative_embedding.training.recipe import Recipe
-from conftest import ROOT
-from test_data_masks import document, write
-from test_data_voc import tree
-from test_train import log_of
+from support.coco_masks import document, write
+from support.paths import ROOT
+from support.tiny import log_of
+from support.voc_tree import tree
 
 PAPER = {"paper-coco": (17, 138_832_776), "paper-mpii": (16, 138_829_184)}  # keypoint types, parameters
 

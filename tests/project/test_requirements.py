@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from conftest import ROOT
+from support.paths import ROOT
 
 # no lower bound that works with the others': older than numpy 2, or in need of a newer av
 NOT_LOWEST = {"openvino", "ray", "pyarrow", "supervision"}

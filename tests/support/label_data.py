@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from associative_embedding.structures.skeleton import Skeleton
-from tiny import FIGURE
+from support.tiny import FIGURE
 
 Document = dict[str, Any]
 W, H = 80, 60

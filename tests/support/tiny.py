@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -112,3 +113,7 @@ def photo(height: int = 64, width: int = 96, seed: int = 0) -> Array:
 def tiny_predictor(backbone: str = "mobilenet_v2", **options: Any) -> Predictor:
     info = tiny_info(backbone)
     return Predictor(tiny_network(info), info, **{"input_size": 96, **options})
+
+
+def log_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]

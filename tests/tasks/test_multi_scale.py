@@ -18,7 +18,7 @@ from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.geometry import ImageGeometry, letterbox, warp
 from associative_embedding.structures.maps import Maps
 from associative_embedding.tasks.multi_scale import merge_mirror, resample
-from tiny import FIGURE, photo, tiny_info, tiny_network, tiny_predictor
+from support.tiny import FIGURE, photo, tiny_info, tiny_network, tiny_predictor
 
 
 @pytest.mark.parametrize("scales", [(1.0,), (1.0, 2.0)])

@@ -15,7 +15,7 @@ from associative_embedding.data.stream import Steps
 from associative_embedding.training import train as training
 from associative_embedding.training.recipe import Recipe, TrainConfig
 from associative_embedding.training.train import train
-from tiny import tiny_data, tiny_recipe
+from support.tiny import tiny_data, tiny_recipe
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,8 @@ def assert_close(a: dict[str, Any], b: dict[str, Any], **limits: float) -> None:
 
 def test_parts_are_the_numbers_of_one_batch() -> None:
     for rank in (0, 1):
-        whole = [n for step in Steps(6, 3, 4, rank, 2) for n in step]
-        parts = Steps(2, 3, 4, rank, 2, parts=3)
+        whole = [n for step in Steps(6, 3, 4, rank=rank, world=2) for n in step]
+        parts = Steps(2, 3, 4, 3, rank, 2)
         assert [n for part in parts for n in part] == whole
         assert len(parts) == len(list(parts)) == 12
 

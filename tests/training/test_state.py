@@ -22,7 +22,8 @@ from associative_embedding.training import train as training
 from associative_embedding.training.interrupt import Interrupt
 from associative_embedding.training.recipe import NetworkConfig, Recipe
 from associative_embedding.training.train import train
-from tiny import tiny_data, tiny_recipe
+from support.run_states import assert_same
+from support.tiny import tiny_data, tiny_recipe
 
 # Trains, slowly, by a recipe; or kills itself in the middle of the writing of the second state.
 DRIVER = """
@@ -55,25 +56,6 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> SourceConfig:
 def whole(tmp_path_factory: pytest.TempPathFactory, source: SourceConfig) -> Path:
     """The folder of a run of 12 steps without a stop."""
     return train(tiny_recipe(tmp_path_factory.mktemp("whole"), source)).parent
-
-
-def assert_same(a: Path, b: Path) -> None:
-    left, right = (torch.load(folder / "state.pt", weights_only=True) for folder in (a, b))
-    assert left["step"] == right["step"]
-    assert left["average"] is not None
-    flat_left, flat_right = flatten(left), flatten(right)
-    assert flat_left.keys() == flat_right.keys()
-    for key, value in flat_left.items():
-        same = torch.equal(value, flat_right[key]) if isinstance(value, torch.Tensor) else value == flat_right[key]
-        assert same, key
-    assert (a / "model.safetensors").read_bytes() == (b / "model.safetensors").read_bytes()
-
-
-def flatten(value: Any, name: str = "") -> dict[str, Any]:
-    if isinstance(value, dict | list):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        return {k: v for key, inner in items for k, v in flatten(inner, f"{name}/{key}").items()}
-    return {name: value}
 
 
 def start(folder: Path, recipe: Recipe, *, deadly: bool) -> subprocess.Popen[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
@@ -27,16 +26,12 @@ from associative_embedding.training.recipe import LossConfig, NetworkConfig, Tra
 from associative_embedding.training.state import build_state
 from associative_embedding.training.train import train
 from associative_embedding.training.validation import build_validation
-from tiny import FIGURE, STILL, tiny_data, tiny_recipe
+from support.tiny import FIGURE, STILL, log_of, tiny_data, tiny_recipe
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> SourceConfig:
     return tiny_data(tmp_path_factory.mktemp("train"))
-
-
-def log_of(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
 # --- losses

@@ -20,7 +20,7 @@ from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
 from associative_embedding.training.recipe import DataConfig, LossConfig, MaskConfig, NetworkConfig, Recipe, TrainConfig
 from associative_embedding.training.train import train
 from associative_embedding.training.validation import build_validation
-from tiny import STILL
+from support.tiny import STILL
 
 SIDE = 64
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from associative_embedding.apps.cli.main import main
 from associative_embedding.training.run_folder import plain
-from tiny import tiny_data, tiny_model, tiny_recipe
+from support.tiny import tiny_data, tiny_model, tiny_recipe
 
 
 @dataclass

@@ -22,9 +22,10 @@ from associative_embedding.apps.cli.main import main
 from associative_embedding.training.recipe import Recipe
 from associative_embedding.training.recipe_file import check_recipe, setting_names, suggestion
 from associative_embedding.training.run_folder import plain
-from tiny import FIGURE, tiny_data, tiny_recipe
+from support.paths import ROOT
+from support.tiny import FIGURE, tiny_data, tiny_recipe
 
-RECIPES = Path(__file__).resolve().parents[1] / "recipes"
+RECIPES = ROOT / "recipes"
 
 
 @pytest.fixture

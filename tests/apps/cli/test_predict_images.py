@@ -29,7 +29,7 @@ from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.images import read_image
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.maps import Maps
-from tiny import FIGURE, TINY_DECODE, photo, tiny_model, tiny_predictor
+from support.tiny import FIGURE, TINY_DECODE, photo, tiny_model, tiny_predictor
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ from associative_embedding.structures.run_lengths import decode_runs
 from associative_embedding.tasks.multi_scale import View
 from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.task import Decoded
-from tiny import tiny_info, tiny_model
+from support.tiny import tiny_info, tiny_model
 
 SIZE = (64, 96)
 

@@ -23,14 +23,8 @@ from associative_embedding.io.files import atomic_write, check_writable, write_i
 from associative_embedding.io.images import read_image
 from associative_embedding.structures.known_skeletons import COCO_17, LSP_14
 from associative_embedding.structures.skeleton import Skeleton
-
-
-def made(n: int, source: str = "a.jpg", skeleton: Skeleton = COCO_17, class_id: int = 1, seed: int = 0) -> Instances:
-    rng = np.random.default_rng(seed)
-    keypoints = rng.uniform(0.1, 1, (n, len(skeleton), 3)).astype(np.float32) * np.array([64, 48, 1], np.float32)
-    image = np.full((48, 64, 3), 90, np.uint8)
-    score = np.sort(rng.uniform(0.1, 1, n).astype(np.float32))[::-1]
-    return Instances(score, np.full(n, class_id), np.zeros((n, 1)), keypoints, (48, 64), skeleton, image, source)
+from support.paths import ROOT
+from support.random_people import made
 
 
 def add_all(path: Path, results: Iterator[Instances]) -> None:
@@ -265,7 +259,7 @@ def test_check_writable_changes_nothing(tmp_path: Path) -> None:
 KILLED = """
 import sys, time
 sys.path.insert(0, sys.argv[2])
-from test_output import made
+from support.random_people import made
 from associative_embedding.apps.cli.results_file import ResultsWriter
 with ResultsWriter(sys.argv[1], interval=0) as writer:
     while True:
@@ -275,7 +269,7 @@ with ResultsWriter(sys.argv[1], interval=0) as writer:
 
 def test_kill_leaves_a_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
-    process = subprocess.Popen([sys.executable, "-c", KILLED, str(path), str(Path(__file__).parent)])
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(path), str(ROOT / "tests")])
     deadline = time.monotonic() + 60
     while not path.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -18,7 +18,7 @@ import pytest
 import associative_embedding as ae
 from associative_embedding.apps.cli.main import main
 from associative_embedding.apps.cluster.job import MANIFEST
-from tiny import tiny_model
+from support.tiny import tiny_model
 
 pytest.importorskip("ray", reason="needs Ray Data: pip install 'associative-embedding[ray]'")
 dataset = pytest.importorskip("pyarrow.dataset")

@@ -16,7 +16,7 @@ from associative_embedding.apps.cluster.worker import Worker
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.object_stores import names_in
 from associative_embedding.tasks.single_person.task import SinglePersonTask
-from tiny import FIGURE, tiny_model
+from support.tiny import FIGURE, tiny_model
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow (extra ray)")
 

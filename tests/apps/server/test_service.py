@@ -24,7 +24,7 @@ from associative_embedding.instances import Instances
 from associative_embedding.io.download import connect_public, download
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks
-from tiny import TINY_DECODE, tiny_info, tiny_network
+from support.tiny import TINY_DECODE, tiny_info, tiny_network
 
 pytest.importorskip("fastapi", reason="needs the extra [serve]")
 pytest.importorskip("httpx", reason="needs httpx")
@@ -46,7 +46,7 @@ def png(image: Array) -> bytes:
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
     from associative_embedding.tasks.pose.task import PoseTask
-    from tiny import FIGURE
+    from support.tiny import FIGURE
 
     info = tiny_info(task=PoseTask(FIGURE, TINY_DECODE))
     return Predictor(tiny_network(info), info)

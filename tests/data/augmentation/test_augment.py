@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.data.augmentation.augment import LUMA, augment, colour_matrix, fit, vary_colours, view
+from associative_embedding.data.augmentation.augment import (
+    LUMA,
+    augment,
+    colour_matrix,
+    random_view,
+    vary_colours,
+    view,
+)
 from associative_embedding.data.augmentation.warp_masks import warp_masks
 from associative_embedding.data.settings import Augment
 from associative_embedding.structures.arrays import Array
@@ -50,12 +57,13 @@ def centre_of_light(image: np.ndarray, xy: np.ndarray, reach: int) -> np.ndarray
 @settings(max_examples=40, deadline=None)
 def test_keypoints_stay_on_their_pixels(seed: int, size: tuple[int, int]) -> None:
     sample = dotted()
-    result, geometry = augment(sample, np.random.default_rng(seed), SHAPES, size, 4, FLIP)
+    result = augment(sample, np.random.default_rng(seed), SHAPES, size, FLIP)
+    geometry = random_view(sample, np.random.default_rng(seed), SHAPES, size)
     assert result.image.shape == (*size, 3)
     assert result.ignore is not None
     assert result.ignore.shape == size
     reach = int(np.ceil(6.5 * geometry.scale)) + 1
-    mirrored = np.linalg.det(geometry.matrix[:, :2]) < 0
+    mirrored = geometry.mirrored
     checked = 0
     for k, (x, y, v) in enumerate(result.keypoints[0] if len(result.keypoints) else ()):
         assert (v > 0) == (0 <= x < size[1] and 0 <= y < size[0])
@@ -75,9 +83,8 @@ def test_ignored_regions_move_with_the_image(seed: int) -> None:
     ignore = np.zeros(sample.image.shape[:2], bool)
     ignore[30:70, 60:150] = True
     image = np.where(ignore, 100, 200).astype(np.uint8)[..., None].repeat(3, axis=2)
-    result, _ = augment(
-        replace(sample, image=image, ignore=ignore), np.random.default_rng(seed), SHAPES, (128, 128), 4, FLIP
-    )
+    sample = replace(sample, image=image, ignore=ignore)
+    result = augment(sample, np.random.default_rng(seed), SHAPES, (128, 128), FLIP)
     assert result.ignore is not None
     level = result.image[..., 0]
     pure = np.isin(level, (0, 100, 200))  # off the borders, where levels mix
@@ -88,13 +95,12 @@ def test_ignored_regions_move_with_the_image(seed: int) -> None:
 
 def test_without_variation_nothing_changes() -> None:
     sample = dotted((128, 128))
-    result, geometry = augment(sample, np.random.default_rng(0), PLAIN, (128, 128), 4, FLIP)
+    result = augment(sample, np.random.default_rng(0), PLAIN, (128, 128), FLIP)
     assert np.array_equal(result.image, sample.image)
     assert np.array_equal(result.keypoints, sample.keypoints)
     assert result.area.tolist() == [1000]
     assert result.ignore is not None
     assert not result.ignore.any()
-    assert geometry.map_size == (32, 32)
 
 
 def test_mirror_twice_is_the_sample() -> None:
@@ -112,7 +118,7 @@ def test_mirror_twice_is_the_sample() -> None:
 def test_the_input_is_not_changed() -> None:
     sample = dotted()
     before = sample.image.copy(), sample.keypoints.copy(), sample.area.copy()
-    augment(sample, np.random.default_rng(1), Augment(), (96, 96), 4, FLIP)
+    augment(sample, np.random.default_rng(1), Augment(), (96, 96), FLIP)
     for array, copy in zip((sample.image, sample.keypoints, sample.area), before, strict=True):
         assert np.array_equal(array, copy)
 
@@ -126,14 +132,14 @@ def test_area_follows_scale_and_people_out_of_view_are_left_out() -> None:
         keypoints=np.concatenate([far, sample.keypoints, hidden]),
         area=np.array([1, 2, 3], np.float32),
     )
-    result, _ = augment(two, np.random.default_rng(0), PLAIN, (64, 64), 4, FLIP)
+    result = augment(two, np.random.default_rng(0), PLAIN, (64, 64), FLIP)
     assert len(result.keypoints) == 1
     assert result.area.tolist() == [2 / 4]
 
 
 def test_nobody_in_the_image() -> None:
     sample = replace(dotted(), keypoints=np.zeros((0, 17, 3), np.float32), area=np.zeros(0, np.float32))
-    result, _ = augment(sample, np.random.default_rng(0), Augment(), (64, 64), 4, FLIP)
+    result = augment(sample, np.random.default_rng(0), Augment(), (64, 64), FLIP)
     assert result.keypoints.shape == (0, 17, 3)
     assert result.area.shape == (0,)
 
@@ -143,14 +149,11 @@ def test_tiny_images(size: tuple[int, int]) -> None:
     sample = Sample(
         np.full((*size, 3), 9, np.uint8), np.zeros((0, 17, 3), np.float32), np.zeros(0, np.float32), np.ones(17, bool)
     )
-    assert augment(sample, np.random.default_rng(0), Augment(), (64, 96), 4, FLIP)[0].image.shape == (64, 96, 3)
-    assert fit(sample, 64, multiple=32, stride=4)[0].image.shape[0] % 32 == 0
+    assert augment(sample, np.random.default_rng(0), Augment(), (64, 96), FLIP).image.shape == (64, 96, 3)
 
 
 def test_the_same_seed_gives_the_same_view_and_another_another() -> None:
-    first, again, other = (
-        augment(dotted(), np.random.default_rng(s), Augment(), (96, 96), 4, FLIP)[0] for s in (5, 5, 6)
-    )
+    first, again, other = (augment(dotted(), np.random.default_rng(s), Augment(), (96, 96), FLIP) for s in (5, 5, 6))
     assert np.array_equal(first.image, again.image)
     assert np.array_equal(first.keypoints, again.keypoints)
     assert not np.array_equal(first.image, other.image)
@@ -162,12 +165,11 @@ def test_ranges_are_reached_and_kept() -> None:
     sample = dotted((100, 200))
     found = []
     for _ in range(400):
-        _, geometry = augment(sample, rng, choice, (64, 64), 4, FLIP)
+        geometry = random_view(sample, rng, choice, (64, 64))
         linear = geometry.matrix[:, :2]
-        mirror = np.linalg.det(linear) < 0
         angle = np.degrees(np.arctan2(linear[0, 1], linear[1, 1]))
         middle = geometry.to_input(np.array([100.0, 50.0])) - 32
-        found.append((geometry.scale / (64 / 200), angle, mirror, np.abs(middle).max() / 64))
+        found.append((geometry.scale / (64 / 200), angle, geometry.mirrored, np.abs(middle).max() / 64))
     scale, angle, mirror, shift = np.array(found).T
     assert 0.5 <= scale.min() < 0.55
     assert 1.85 < scale.max() <= 2.0001
@@ -175,19 +177,6 @@ def test_ranges_are_reached_and_kept() -> None:
     assert 18.5 < angle.max() <= 20.001
     assert 0.4 < mirror.mean() < 0.6
     assert 0.09 < shift.max() < 0.1 * np.sqrt(2)
-
-
-def test_fit_shows_the_whole_image() -> None:
-    sample = dotted((60, 100))
-    result, geometry = fit(sample, 200, multiple=64, stride=4)
-    assert result.image.shape == (128, 256, 3)
-    assert np.allclose(result.keypoints[..., :2], 2 * sample.keypoints[..., :2])
-    assert result.area.tolist() == [4000]
-    assert result.ignore is not None
-    assert not result.ignore[:120, :200].any()
-    assert result.ignore[120:].all()
-    assert result.ignore[:, 200:].all()
-    assert np.allclose(geometry.from_input(result.keypoints[..., :2]), sample.keypoints[..., :2])
 
 
 # ---- colours
@@ -227,7 +216,7 @@ def test_inverted_images_are_the_negative_with_black_padding() -> None:
     image = np.random.default_rng(0).integers(0, 256, (32, 64, 3), dtype=np.uint8)
     sample = Sample(image, np.zeros((0, 1, 3), np.float32), np.zeros(0, np.float32), np.ones(1, bool))
     seen = [
-        augment(sample, np.random.default_rng(0), replace(PLAIN, invert=share), (64, 64), 4, np.arange(1))[0].image
+        augment(sample, np.random.default_rng(0), replace(PLAIN, invert=share), (64, 64), np.arange(1)).image
         for share in (0.0, 1.0)
     ]
     inside = np.zeros((64, 64), bool)
@@ -353,7 +342,7 @@ def test_regions_out_of_view_are_empty_and_their_instances_left_out() -> None:
 @settings(max_examples=25, deadline=None)
 def test_regions_stay_on_their_pixels(seed: int) -> None:
     sample = outlined(regions(seed, (100, 140)))
-    result, _ = augment(sample, np.random.default_rng(seed), SHAPES, (128, 96), 4, np.arange(3))
+    result = augment(sample, np.random.default_rng(seed), SHAPES, (128, 96), np.arange(3))
     assert result.masks is not None
     inside = result.masks.labels() > 0
     assert ((result.image[..., 0] >= 100) == inside).mean() > 0.995

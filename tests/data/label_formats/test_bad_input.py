@@ -12,8 +12,8 @@ from associative_embedding.apps.cli.data_commands import build_convert
 from associative_embedding.apps.cli.main import main
 from associative_embedding.data.label_formats import reading as files
 from associative_embedding.data.label_formats.convert import READERS, WRITERS
-from neighbour_data import dataset, person, write_images
-from tiny import FIGURE
+from support.label_data import dataset, person, write_images
+from support.tiny import FIGURE
 
 YAML = "train: images\nval: images\nkpt_shape: [2, 3]\nnames: [cat]\n"
 LINE = "0 0.5 0.5 0.5 0.5 0.4 0.4 2 0.6 0.6 2"

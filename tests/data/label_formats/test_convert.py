@@ -14,8 +14,8 @@ from associative_embedding.apps.cli.main import main
 from associative_embedding.data.label_formats.convert import READERS, WRITERS
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.structures.known_skeletons import COCO_17, MPII_16
-from neighbour_data import Document, H, W, assert_same, dataset, documents, person, write_images
-from tiny import FIGURE
+from support.label_data import Document, H, W, assert_same, dataset, documents, person, write_images
+from support.tiny import FIGURE
 
 OUTPUT = {"yolo": "set", "cvat": "annotations.xml", "label-studio": "tasks.json", "coco": "a.json"}
 BOTH = sorted(set(READERS) & set(WRITERS))

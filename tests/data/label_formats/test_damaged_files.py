@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from associative_embedding.data.label_formats.convert import READERS, WRITERS
-from neighbour_data import Document, dataset, person, write_images
+from support.label_data import Document, dataset, person, write_images
 
 ODD: list[Any] = [None, True, -1, 0, 1e308, "nan", "x", "", [], {}, [[]], [None], {"a": 1}, 10**400, "\ud800", 2**63]
 CSV = b"scorer,me,me,me,me\nindividuals,a,a,b,b\nbodyparts,nose,nose,nose,nose\ncoords,x,y,x,y\nimg0.png,1,2,3,4\n"
@@ -122,7 +122,7 @@ def test_sleap_with_odd_values(part: str, tmp_path: Path) -> None:
     h5py = pytest.importorskip("h5py", reason="needs the extra [sleap]")
     import numpy as np
 
-    from test_neighbours_sleap import VIDEO, build, description
+    from support.sleap_files import VIDEO, build, description
 
     refused = 0
     original = description() if part == "metadata" else VIDEO

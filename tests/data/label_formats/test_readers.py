@@ -18,7 +18,7 @@ from associative_embedding.data.label_formats.yolo import label_of, read_yolo
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.structures.skeleton import Skeleton
-from neighbour_data import dataset, people_of, write_images
+from support.label_data import dataset, people_of, write_images
 
 # ---- YOLO
 

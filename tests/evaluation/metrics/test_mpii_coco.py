@@ -17,7 +17,7 @@ from associative_embedding.evaluation.metrics.mpii_coco import evaluate_mpii, fo
 from associative_embedding.evaluation.protocols import PROTOCOLS
 from associative_embedding.structures.known_skeletons import COCO_17, MPII_16
 from associative_embedding.structures.skeleton import Skeleton
-from test_metrics_mpii import ALL, naive_ap
+from support.mpii_oracle import ALL, naive_ap
 
 PCKH = [f"PCKh {name}" for name in ALL]
 HEADS = [MPII_16.index["upper_neck"], MPII_16.index["head_top"]]

@@ -19,9 +19,9 @@ from associative_embedding.model_files.checkpoint import ModelInfo, load_model
 from associative_embedding.networks.hrnet import IMAGENET_MEAN, IMAGENET_STD, HigherHRNet, HRNet
 from associative_embedding.networks.network import Network, final_maps
 from associative_embedding.structures.known_skeletons import COCO_17, CROWDPOSE_14, MPII_16
-from test_checkpoint import Malicious
-from test_hourglass import fill_by_name, official_shapes
-from tiny import photo
+from support.malicious import Malicious
+from support.published_weights import fill_by_name, official_shapes
+from support.tiny import photo
 
 State = dict[str, Tensor]
 LEVELS = (6, 8, 10)  # widths of mmpose's small hourglass

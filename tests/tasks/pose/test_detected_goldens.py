@@ -18,7 +18,7 @@ from associative_embedding.structures.geometry import letterbox
 from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.structures.maps import Maps
 from associative_embedding.tasks.pose.task import PoseTask
-from published import CASES, decode, load
+from support.published import CASES, decode, load
 
 NEAR = 0.75  # map pixels
 

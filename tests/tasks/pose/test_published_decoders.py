@@ -23,7 +23,7 @@ from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.tasks.pose.missing_keypoints import fill_missing
 from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.pose.task import PoseTask
-from published import CASES, decode, load, read_maps
+from support.published import CASES, decode, load, read_maps
 
 PUBLISHED: dict[str, Any] = {
     "threshold": 0.1,

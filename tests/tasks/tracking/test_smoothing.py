@@ -10,7 +10,7 @@ import pytest
 from associative_embedding.instances import Instances
 from associative_embedding.structures.arrays import Array
 from associative_embedding.tasks.tracking.smoothing import Smoother
-from test_linking import seen
+from support.boxes import seen
 
 
 def at(x: float, track: int = 1) -> Instances:

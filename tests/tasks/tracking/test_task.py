@@ -28,7 +28,7 @@ from associative_embedding.tasks.tracking.task import TrackingTask
 from associative_embedding.training.batches import Encode, collate_strides
 from associative_embedding.training.recipe import Recipe
 from associative_embedding.training.train import train
-from tiny import FIGURE, tiny_recipe
+from support.tiny import FIGURE, tiny_recipe
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +59,13 @@ def test_both_frames_are_seen_in_one_view(video: str) -> None:
     sample = FramePairs(frames_of(video), reach=5)[3]
     assert sample.later is not None
     still = replace(sample, later=replace(sample, later=None))
-    seen, _ = augment(
-        still, np.random.default_rng(0), Augment(colour=0, grey=0, blur=0), (64, 64), 4, FIGURE.flip_index
-    )
+    plain = Augment(colour=0, grey=0, blur=0)
+    seen = augment(still, np.random.default_rng(0), plain, (64, 64), FIGURE.flip_index)
     assert seen.later is not None
     np.testing.assert_array_equal(seen.image, seen.later.image)
     np.testing.assert_array_equal(seen.keypoints, seen.later.keypoints)
     assert seen.later.later is None
-    coloured, _ = augment(still, np.random.default_rng(0), Augment(colour=0.4), (64, 64), 4, FIGURE.flip_index)
+    coloured = augment(still, np.random.default_rng(0), Augment(colour=0.4), (64, 64), FIGURE.flip_index)
     assert coloured.later is not None
     assert (coloured.image != coloured.later.image).any()
 
