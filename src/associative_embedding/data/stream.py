@@ -1,6 +1,6 @@
 """The stream of training samples, each a pure function of (seed, number), and its batches.
 
-A run that is resumed at step s reads exactly the samples that it would have read, whatever the number of workers.
+A run that resumes at step s therefore reads exactly the samples that it would have read, with any number of workers.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from associative_embedding.data.settings import Augment
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.sample import Sample
 
-ENCODE = 1  # sets the randomness of a target apart from its sample's
+ENCODE = 1  # third part of the seed of a target: its random numbers must differ from the sample's
 
-T = TypeVar("T")
-U = TypeVar("U")
+Encoded = TypeVar("Encoded")
+Batch = TypeVar("Batch")
 
 
 class Samples(Protocol):
-    """What a stream reads from: `CocoKeypoints`, or a list of samples."""
+    """The part of a data set that a stream reads; a list of samples has it, too."""
 
     def __len__(self) -> int: ...
 
@@ -38,14 +38,14 @@ class Samples(Protocol):
 
 @dataclass(frozen=True)
 class Mixture:
-    """One source of a stream.
+    """One source of a stream, and how its samples are mixed.
 
     Attributes:
-        dataset: its samples.
-        weight: how often it is drawn, relative to the other sources.
+        dataset: the samples of the source.
+        weight: how often the source is drawn, relative to the other sources.
         mosaic: probability that an image becomes a mosaic of 2 to `tiles` images of this source.
-        overlap: probability that a person of another image of this source is pasted over it.
-        tiles: of a mosaic, at most.
+        overlap: probability that a person of another image of this source is pasted over the image.
+        tiles: largest number of images in a mosaic.
     """
 
     dataset: Samples
@@ -70,12 +70,11 @@ class TrainingStream:
 
     Args:
         mixtures: the sources.
-        settings: of the augmentation.
+        settings: ranges and probabilities of the augmentation.
         input_size: (H, W) of the samples.
-        stride: of the output maps.
-        flip_index: ``(C,)`` where each keypoint type (or class) goes in a mirror image.
-        edges: ``(E, 2)`` the limbs that are pasted when people overlap.
-        seed: not negative.
+        flip_index: ``(C,)`` the keypoint type (or class) that becomes type c in a mirror image.
+        edges: ``(E, 2)`` the limbs to cut out when people overlap.
+        seed: 0 or more.
     """
 
     def __init__(
@@ -84,7 +83,6 @@ class TrainingStream:
         settings: Augment,
         *,
         input_size: tuple[int, int],
-        stride: int,
         flip_index: Array,
         edges: Array,
         seed: int = 0,
@@ -94,17 +92,21 @@ class TrainingStream:
         self.mixtures = tuple(mixtures)
         self.settings = settings
         self.input_size = input_size
-        self.stride = stride
         self.flip_index = np.asarray(flip_index)
         self.edges = np.asarray(edges)
         self.seed = seed
         self.bounds = np.cumsum([m.weight for m in mixtures]) / sum(m.weight for m in mixtures)
 
     def raw_at(self, i: int, rng: np.random.Generator) -> Sample:
-        """Number i before it is augmented: its source by weight, its image in a shuffled order without repetition."""
+        """Returns sample i before augmentation: a source drawn by weight, then its next image in shuffled order.
+
+        The order of the draws from `rng` is part of the data; a change of it would break the resuming of older runs.
+        """
+        # the last of the bounds may round to below 1
         source = min(int(np.searchsorted(self.bounds, rng.random(), side="right")), len(self.mixtures) - 1)
         mixture = self.mixtures[source]
         dataset = mixture.dataset
+        # The place depends on i, not on how often the source was drawn: that would need all samples before this one.
         epoch, place = divmod(i, len(dataset))
         sample = dataset[int(shuffled(self.seed, source, epoch, len(dataset))[place])]
         if rng.random() < mixture.mosaic:
@@ -115,20 +117,19 @@ class TrainingStream:
         return sample
 
     def sample_at(self, i: int) -> Sample:
-        """Number i, in input pixels."""
+        """Returns sample i after augmentation, in input pixels."""
         rng = np.random.default_rng((self.seed, i))
-        sample = self.raw_at(i, rng)
-        return augment(sample, rng, self.settings, self.input_size, self.stride, self.flip_index)[0]
+        return augment(self.raw_at(i, rng), rng, self.settings, self.input_size, self.flip_index)
 
 
 @lru_cache(maxsize=16)
 def shuffled(seed: int, source: int, epoch: int, length: int) -> Array:
-    """``(length,)`` the order of a source's images in one epoch."""
+    """Returns ``(length,)`` the order of a source's images in one epoch."""
     return np.random.default_rng((seed, source, epoch, length)).permutation(length)
 
 
-class Encoded(Dataset[Any]):
-    """A stream as the map-style data set that `DataLoader` wants."""
+class EncodedSamples(Dataset[Any]):
+    """A stream as the map-style data set that `DataLoader` needs."""
 
     def __init__(self, stream: TrainingStream, encode: Callable[[Sample, np.random.Generator], Any]) -> None:
         self.stream = stream
@@ -141,33 +142,47 @@ class Encoded(Dataset[Any]):
 
 @dataclass(frozen=True)
 class Steps:
-    """The numbers of each step's samples, `parts` batches; `rank` of `world` processes takes its share of every step.
+    """The sample numbers of consecutive training steps, batch by batch, for one of several processes.
 
-    The parts of a step are together what one batch `parts` times as large would be.
+    A step of all processes reads ``world * parts * batch`` consecutive numbers, so its samples are the same for every
+    split into processes and parts.
+
+    Attributes:
+        batch: samples of one batch.
+        first: number of the first step.
+        count: number of steps.
+        parts: batches of one step in this process, whose gradients are averaged.
+        rank, world: index of this process, and number of processes.
     """
 
     batch: int
-    start_step: int
-    steps: int
-    rank: int
-    world: int
+    first: int
+    count: int
     parts: int = 1
+    rank: int = 0
+    world: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.batch, self.parts) < 1 or min(self.first, self.count) < 0 or not 0 <= self.rank < self.world:
+            raise ValueError(
+                f"{self}: batch and parts must be at least 1, first and count at least 0, and rank below world"
+            )
 
     def __len__(self) -> int:
-        return self.steps * self.parts
+        return self.count * self.parts
 
     def __iter__(self) -> Iterator[list[int]]:
-        for step in range(self.start_step, self.start_step + self.steps):
-            first = (step * self.world + self.rank) * self.parts
-            for part in range(first, first + self.parts):
+        for step in range(self.first, self.first + self.count):
+            first_part = (step * self.world + self.rank) * self.parts
+            for part in range(first_part, first_part + self.parts):
                 yield list(range(part * self.batch, (part + 1) * self.batch))
 
 
 def start_worker(worker: int) -> None:
-    """One core for each worker; OpenCV's own threads do not survive a fork.
+    """Prepares a loader process: one core, since OpenCV's own threads do not survive a fork.
 
-    A worker leaves its parent's process group: a signal to the group is for the trainer, which then saves and needs its
-    workers for it.
+    The process leaves its parent's process group. A signal to the group (Ctrl-C) is for the trainer, which then saves
+    and needs its workers until then.
     """
     os.setpgrp()
     cv2.setNumThreads(0)
@@ -176,39 +191,33 @@ def start_worker(worker: int) -> None:
 
 def batches(
     stream: TrainingStream,
-    encode: Callable[[Sample, np.random.Generator], T],
-    collate: Callable[[list[T]], U],
+    encode: Callable[[Sample, np.random.Generator], Encoded],
+    collate: Callable[[list[Encoded]], Batch],
+    steps: Steps,
     *,
-    batch: int,
-    start_step: int,
-    steps: int,
     workers: int = 0,
-    rank: int = 0,
-    world: int = 1,
-    parts: int = 1,
-) -> Iterator[U]:
-    """The batches of steps ``start_step .. start_step + steps - 1``, `parts` of them a step.
+) -> Iterator[Batch]:
+    """Returns the batches of some steps.
 
     Args:
-        encode: one sample, and what is random about its target -> arrays, run in the workers.
-        collate: a list of them -> a batch, run in the workers too.
-        batch: samples per process and part of a step.
-        workers: processes that read ahead; 0 = read in this one.
-        rank, world: this process and their number, in distributed training.
-        parts: batches of a step.
+        stream: the samples.
+        encode: makes the arrays of one sample, with random numbers for the target alone; runs in the workers.
+        collate: makes a batch of a list of these; runs in the workers, too.
+        steps: which samples form which batch.
+        workers: processes that read ahead; 0 = read in this process.
+
+    Raises:
+        ValueError: for a negative number of workers.
     """
-    if min(batch, parts) < 1 or steps < 0 or start_step < 0 or workers < 0 or not 0 <= rank < world:
-        raise ValueError(
-            f"batches: batch={batch}, parts={parts}, start_step={start_step}, steps={steps}, workers={workers}, "
-            f"rank={rank} of {world} is out of range"
-        )
+    if workers < 0:
+        raise ValueError(f"workers must be at least 0, not {workers}")
     loader: DataLoader[Any] = DataLoader(
-        Encoded(stream, encode),
-        batch_sampler=Steps(batch, start_step, steps, rank, world, parts),  # type: ignore[arg-type]
+        EncodedSamples(stream, encode),
+        batch_sampler=steps,  # type: ignore[arg-type]
         num_workers=workers,
         collate_fn=collate,
         worker_init_fn=start_worker,
         prefetch_factor=4 if workers else None,
-        generator=torch.Generator(),  # else it would draw from, and so change, the trainer's random state
+        generator=torch.Generator(),  # the default generator is the trainer's: a draw would change the training
     )
     return iter(loader)

@@ -43,6 +43,11 @@ class ImageGeometry:
         """Input pixels per image pixel (the square root of the area ratio)."""
         return math.sqrt(abs(float(np.linalg.det(self.matrix[:, :2]))))
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether left and right change places."""
+        return float(np.linalg.det(self.matrix[:, :2])) < 0
+
     def to_input(self, xy: Array) -> Array:
         """``(..., 2)`` image coordinates -> input coordinates."""
         return xy @ self.matrix[:, :2].T + self.matrix[:, 2]

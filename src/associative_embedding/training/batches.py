@@ -10,7 +10,7 @@ import torch
 
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.data.sources import open_masks, open_pairs, open_people, open_source, source_classes
-from associative_embedding.data.stream import Mixture, Samples, TrainingStream, batches
+from associative_embedding.data.stream import Mixture, Samples, Steps, TrainingStream, batches
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.known_skeletons import load_skeleton
 from associative_embedding.structures.maps import Target
@@ -63,7 +63,7 @@ def open_samples(source: SourceConfig, task: Task) -> Samples:
     return open_pairs(source, images, task.reach) if isinstance(task, TrackingTask) else images
 
 
-def build_stream(data: DataConfig, task: Task, *, stride: int, seed: int) -> TrainingStream:
+def build_stream(data: DataConfig, task: Task, *, seed: int) -> TrainingStream:
     """
     Raises:
         ValueError: for sources that cannot be read, or when there is none.
@@ -79,7 +79,6 @@ def build_stream(data: DataConfig, task: Task, *, stride: int, seed: int) -> Tra
         mixtures,
         data.augment,
         input_size=size,
-        stride=stride,
         flip_index=task.flip_index,
         edges=task.skeleton.edge_index if isinstance(task, PoseTask) else np.zeros((0, 2), np.int64),
         seed=seed,
@@ -124,18 +123,9 @@ def build_batches(
     Raises:
         ValueError: for a sample that cannot be read.
     """
-    stored = batches(
-        stream,
-        Encode(task, strides),
-        collate_strides,
-        batch=recipe.train.batch,
-        start_step=start_step,
-        steps=recipe.train.steps - start_step,
-        workers=recipe.data.workers,
-        rank=rank,
-        world=world,
-        parts=recipe.train.accumulate,
-    )
+    config = recipe.train
+    steps = Steps(config.batch, start_step, config.steps - start_step, config.accumulate, rank, world)
+    stored = batches(stream, Encode(task, strides), collate_strides, steps, workers=recipe.data.workers)
     try:
         yield from stored
     except ValueError as error:  # from a loader process it comes with that process's traceback as its text

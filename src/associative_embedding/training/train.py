@@ -53,7 +53,7 @@ def train(recipe: Recipe, *, validate: Validate | None = None) -> Path:
         device = choose_device(config.device)
         task = build_task(recipe)
         state = build_state(recipe, task.channels, device)
-        stream = build_stream(recipe.data, task, stride=state.network.stride, seed=config.seed)
+        stream = build_stream(recipe.data, task, seed=config.seed)
         load_state(Path(recipe.output), state, recipe, device)
         check_same_step(state.step, world)
         run = Run.start(recipe, state, task, validate, rank=rank, world=world, device=device)

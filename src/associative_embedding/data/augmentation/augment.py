@@ -1,4 +1,4 @@
-"""One affine map for the image, its keypoints or masks and its ignored regions, then a change of colours.
+"""Augments a sample: one affine map for image, keypoints, masks and ignored regions, then a change of colours.
 
 The paper (section 4.1) trains with random rotation within 30 degrees, scale 0.75 to 1.25, translation and mirror.
 """
@@ -15,21 +15,23 @@ import numpy as np
 from associative_embedding.data.augmentation.warp_masks import warp_masks
 from associative_embedding.data.settings import Augment
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.geometry import ImageGeometry, centred, letterbox, warp
+from associative_embedding.structures.geometry import ImageGeometry, centred, warp
 from associative_embedding.structures.sample import Sample
 
-LUMA = np.array([0.299, 0.587, 0.114])
+LUMA = np.array([0.299, 0.587, 0.114])  # weights of R, G, B in the grey level (ITU-R BT.601)
 
 
 def view(sample: Sample, geometry: ImageGeometry, flip_index: Array | None = None) -> Sample:
-    """The sample in the input pixels of a geometry.
+    """Returns the sample in the input pixels of a geometry.
 
-    Keypoints outside of the input or of the image get visibility 0; people without any, and regions of which nothing
-    is left, are left out. All outside of the image is black and ignored: nobody knows what is there.
+    Keypoints outside of the input or of the image get visibility 0. People without a labelled keypoint and regions
+    without a pixel are removed. The area outside of the image is black and ignored, since its content is unknown.
 
     Args:
-        flip_index: ``(C,)`` where each keypoint type (or class) goes, if the geometry mirrors: left and right keypoints
-            change places, classes do not.
+        sample: in image pixels.
+        geometry: image -> input.
+        flip_index: ``(C,)``, for a geometry that mirrors: type ``flip_index[c]`` becomes type c, since left and right
+            keypoints change places. For masks it is the identity.
     """
     ignore = np.zeros(sample.image.shape[:2], np.uint8) if sample.ignore is None else sample.ignore.astype(np.uint8)
     return replace(
@@ -37,115 +39,127 @@ def view(sample: Sample, geometry: ImageGeometry, flip_index: Array | None = Non
         image=warp(sample.image, geometry),
         labelled=sample.labelled if flip_index is None else sample.labelled[flip_index],
         ignore=warp(ignore, geometry, border=1, nearest=True).astype(bool),
-        focus=None,
+        focus=None,  # its box is in pixels of the original image
         **(view_people(sample, geometry, flip_index) if sample.masks is None else view_regions(sample, geometry)),
     )
 
 
 def view_people(sample: Sample, geometry: ImageGeometry, flip_index: Array | None) -> dict[str, Any]:
-    """The `keypoints`, `area` and `track_id` of the people that can be seen; see `view`."""
+    """Returns the new `keypoints`, `area` and `track_id` of a sample with keypoints; see `view`."""
     keypoints = sample.keypoints if flip_index is None else sample.keypoints[:, flip_index]
-    keypoints = keypoints.astype(np.float32)
+    keypoints = keypoints.astype(np.float32)  # a copy: the sample may be cached, and drawn again
     keypoints[..., :2] = geometry.to_input(keypoints[..., :2])
     height, width = geometry.input_size
     x, y = keypoints[..., 0], keypoints[..., 1]
     keypoints[..., 2] *= (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    seen = (keypoints[..., 2] > 0).any(axis=1)
+    kept = (keypoints[..., 2] > 0).any(axis=1)
     return {
-        "keypoints": keypoints[seen],
-        "area": (sample.area[seen] * geometry.scale**2).astype(np.float32),
-        "track_id": None if sample.track_id is None else sample.track_id[seen],
+        "keypoints": keypoints[kept],
+        "area": (sample.area[kept] * geometry.scale**2).astype(np.float32),
+        "track_id": None if sample.track_id is None else sample.track_id[kept],
     }
 
 
 def view_regions(sample: Sample, geometry: ImageGeometry) -> dict[str, Any]:
-    """The `masks`, `class_id`, `area` and (no) `keypoints` of the regions that can be seen; their area is in pixels."""
+    """Returns the new `masks`, `class_id`, `area` (input pixels) and `keypoints` (K = 0) of a sample with masks."""
     assert sample.masks is not None
     assert sample.class_id is not None
     masks = warp_masks(sample.masks, geometry)
     area = masks.area
-    seen = area > 0
+    kept = area > 0
     return {
-        "masks": masks[seen],
-        "class_id": sample.class_id[seen],
-        "area": area[seen].astype(np.float32),
-        "keypoints": sample.keypoints[seen],
+        "masks": masks[kept],
+        "class_id": sample.class_id[kept],
+        "area": area[kept].astype(np.float32),
+        "keypoints": sample.keypoints[kept],
     }
 
 
-def fit(sample: Sample, long_side: int, *, multiple: int, stride: int) -> tuple[Sample, ImageGeometry]:
-    """The whole image as validation sees it: its long side scaled to `long_side`, see `geometry.letterbox`."""
-    height, width = sample.image.shape[:2]
-    geometry = letterbox((height, width), long_side, multiple=multiple, stride=stride)
-    return view(sample, geometry), geometry
-
-
 def augment(
-    sample: Sample,
-    rng: np.random.Generator,
-    settings: Augment,
-    input_size: tuple[int, int],
-    stride: int,
-    flip_index: Array,
-) -> tuple[Sample, ImageGeometry]:
-    """A random view of the image or its focus in random colours, and the geometry image -> input that was drawn.
+    sample: Sample, rng: np.random.Generator, settings: Augment, input_size: tuple[int, int], flip_index: Array
+) -> Sample:
+    """Returns a random view of the image, or of its focus, in random colours.
+
+    The order of the draws from `rng` is part of the data: with another order, a resumed run would read other samples.
 
     Args:
+        sample: in image pixels.
+        rng: the source of all randomness.
+        settings: ranges and probabilities.
         input_size: (H, W) of the result.
-        stride: of the output maps, for the geometry alone.
-        flip_index: ``(C,)`` where each keypoint type (or class) goes in a mirror image.
+        flip_index: ``(C,)`` the keypoint type (or class) that becomes type c in a mirror image.
     """
-    image_size = sample.image.shape[:2]
-    x, y, width, height = (0, 0, *image_size[::-1]) if sample.focus is None else sample.focus.tolist()
+    geometry = random_view(sample, rng, settings, input_size)
+    invert = rng.random() < settings.invert
+
+    def augmented(frame: Sample) -> Sample:
+        if invert:  # before the view, whose padding must stay black
+            frame = replace(frame, image=cv2.bitwise_not(frame.image))
+        part = view(frame, geometry, flip_index if geometry.mirrored else None)
+        return replace(part, image=vary_colours(part.image, rng, settings))
+
+    # Both frames of a pair share one view, as from a camera at rest; their colours differ, as in changing light.
+    later = None if sample.later is None else augmented(sample.later)
+    return replace(augmented(replace(sample, later=None)), later=later)
+
+
+def random_view(
+    sample: Sample, rng: np.random.Generator, settings: Augment, input_size: tuple[int, int]
+) -> ImageGeometry:
+    """Returns the geometry of a random view of the image or of its focus; scale 1 just fits it into the input.
+
+    Args:
+        sample: in image pixels.
+        rng: the source of all randomness.
+        settings: ranges of scale, shift and rotation, probability of the mirror.
+        input_size: (H, W) of the view.
+    """
+    height, width = image_size = sample.image.shape[:2]
+    x, y = 0, 0
+    if sample.focus is not None:
+        x, y, width, height = sample.focus.tolist()
     low, high = np.log(settings.scale)
     scale = math.exp(rng.uniform(low, high)) * min(input_size[0] / height, input_size[1] / width)
     shift_y, shift_x = rng.uniform(-settings.shift, settings.shift, 2) * input_size / scale
     mirror = bool(rng.random() < settings.mirror)
-    geometry = centred(
+    return centred(
         image_size,
         input_size,
-        stride=stride,
+        stride=1,  # a task scales to its maps later, when it makes the target
         scale=scale,
         centre=(x + width / 2 + shift_x, y + height / 2 + shift_y),
         rotation=rng.uniform(-settings.rotation, settings.rotation),
         mirror=mirror,
     )
-    inverted = rng.random() < settings.invert
-
-    def seen(frame: Sample) -> Sample:
-        if inverted:  # before the view, whose padding is black and stays so
-            frame = replace(frame, image=cv2.bitwise_not(frame.image))
-        part = view(frame, geometry, flip_index if mirror else None)
-        return replace(part, image=vary_colours(part.image, rng, settings))
-
-    # both frames of a pair in one view, as a camera at rest sees them, but each in colours of its own
-    later = None if sample.later is None else seen(sample.later)
-    return replace(seen(replace(sample, later=None)), later=later), geometry
 
 
 def vary_colours(image: Array, rng: np.random.Generator, settings: Augment) -> Array:
-    """``(H, W, 3)`` uint8 RGB in other colours, perhaps a little blurred. Black, the padding, stays black."""
+    """Returns a ``(H, W, 3)`` uint8 RGB image in other colours, perhaps slightly blurred.
+
+    Black pixels stay black: they are padding, which is black at prediction, too.
+    """
     brightness, contrast, saturation = 1 + rng.uniform(-settings.colour, settings.colour, 3)
-    hue = rng.uniform(-settings.colour, settings.colour) / 4
+    hue = rng.uniform(-settings.colour, settings.colour) / 4  # radians
     if rng.random() < settings.grey:
         saturation = 0.0
     if rng.random() < settings.blur:
         image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.2)))
     matrix = colour_matrix(brightness, contrast, saturation, hue, float(np.dot(cv2.mean(image)[:3], LUMA)))
-    lit = cv2.bitwise_not(cv2.inRange(image, (0, 0, 0), (0, 0, 0)))
+    not_black = cv2.bitwise_not(cv2.inRange(image, (0, 0, 0), (0, 0, 0)))
     changed = cv2.transform(image, matrix)
-    return cv2.bitwise_and(changed, changed, mask=lit)
+    return cv2.bitwise_and(changed, changed, mask=not_black)
 
 
 def colour_matrix(brightness: float, contrast: float, saturation: float, hue: float, mean: float) -> Array:
-    """``(3, 4)`` affine of RGB: all four changes in one pass over the pixels.
+    """Returns the ``(3, 4)`` affine map of RGB that makes all four changes in one pass over the pixels.
 
     Args:
-        brightness, contrast, saturation: factors, 1 = as it is.
-        hue: radians about the grey axis.
-        mean: the grey level that contrast leaves in place.
+        brightness, contrast, saturation: factors, 1 = unchanged.
+        hue: rotation about the grey axis, radians.
+        mean: grey level that a change of contrast keeps, in 0..255.
     """
     grey = np.outer(np.ones(3), LUMA)
+    # Rodrigues' formula: `axis` projects onto the grey axis (1, 1, 1) / sqrt(3), `cross` is its cross product
     axis = np.full((3, 3), 1 / 3)
     cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
     turn = axis + math.cos(hue) * (np.eye(3) - axis) + math.sin(hue) * cross
