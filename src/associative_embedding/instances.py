@@ -16,7 +16,7 @@ from associative_embedding.drawing.masks import draw_masks
 from associative_embedding.drawing.skeletons import MIN_KEYPOINT_SCORE, draw_skeletons, draw_trail, track_colours
 from associative_embedding.io.files import IMAGE_OPTIONS, write_image, write_json, write_labels
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.masks import Masks, masks_of
+from associative_embedding.structures.masks import Masks, require_masks
 from associative_embedding.structures.skeleton import Skeleton
 
 
@@ -308,5 +308,5 @@ def concatenate(parts: Sequence[Instances]) -> Instances:
         class_id=np.concatenate([part.class_id for part in parts]),
         tag=np.concatenate([part.tag for part in parts]),
         keypoints=np.concatenate([part.keypoints for part in parts]),
-        masks=Masks.join([masks_of(part) for part in parts], parts[0].image_size),
+        masks=Masks.join([require_masks(part.masks) for part in parts], parts[0].image_size),
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as stnp
 from pycocotools import mask as coco
 
-from associative_embedding.structures.masks import Masks, tight
+from associative_embedding.structures.masks import Masks, trim
 from associative_embedding.structures.run_lengths import decode_runs
 
 dense_masks = stnp.arrays(bool, st.tuples(st.integers(0, 4), st.integers(1, 9), st.integers(1, 9)))
@@ -57,8 +57,8 @@ def test_boxes_are_tight_whatever_the_crops_are() -> None:
     crop[1:3, 2] = True
     masks = Masks((20, 30), np.array([[10, 20], [0, 0]]), (crop, np.zeros((0, 0), bool)))
     assert masks.xywh.tolist() == [[22, 11, 1, 2], [0, 0, 0, 0]]
-    assert tight(crop)[0] == (1, 2)
-    assert tight(crop)[1].shape == (2, 1)
+    assert trim(crop)[0] == (1, 2)
+    assert trim(crop)[1].shape == (2, 1)
 
 
 def test_slices_like_an_array() -> None:

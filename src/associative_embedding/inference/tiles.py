@@ -14,9 +14,9 @@ from scipy.sparse.csgraph import connected_components
 
 from associative_embedding.instances import Instances, concatenate
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.masks import Masks, masks_of, tight
+from associative_embedding.structures.masks import Masks, require_masks, trim
+from associative_embedding.structures.windows import Window, intersect, relative
 
-Window = tuple[slice, slice]  # rows, columns
 SAME = 0.5  # IoU, where two tiles overlap, from which two objects are one
 
 
@@ -65,7 +65,7 @@ def stitch(parts: Iterable[tuple[Window, Instances]], size: tuple[int, int], mar
         area = trusted(window, size, margin)
         placed = cut(found, window, area, size)
         for (other, piece), first in zip(pieces, starts, strict=False):
-            pairs.append(meetings(piece, placed, common(other, area)) + np.array([first, starts[-1], 0]))
+            pairs.append(meetings(piece, placed, intersect(other, area)) + np.array([first, starts[-1], 0]))
         pieces.append((area, placed))
         starts.append(starts[-1] + len(placed))
     met = np.concatenate(pairs)
@@ -77,7 +77,7 @@ def stitch(parts: Iterable[tuple[Window, Instances]], size: tuple[int, int], mar
 
 def cut(found: Instances, window: Window, area: Window, size: tuple[int, int]) -> Instances:
     """The objects of a window in the pixels of the whole image, without what lies outside of the trusted area."""
-    moved = masks_of(found).moved(window[0].start, window[1].start, size)
+    moved = require_masks(found.masks).moved(window[0].start, window[1].start, size)
     masks = inside(moved, area)
     kept = masks.area > 0
     return replace(found, image_size=size, masks=masks, image=None)[kept]
@@ -87,13 +87,13 @@ def inside(masks: Masks, area: Window) -> Masks:
     """What of the regions lies in a part of the image."""
     corners, crops = [], []
     for i, crop in enumerate(masks.crops):
-        rows, columns = masks.window(i)
-        inner = common((rows, columns), area)
+        window = masks.window(i)
+        inner = intersect(window, area)
         if inner is None:
             corners.append((0, 0))
             crops.append(np.zeros((0, 0), bool))
         else:
-            (y, x), part = tight(crop[within(inner, (rows, columns))])
+            (y, x), part = trim(crop[relative(inner, window)])
             corners.append((inner[0].start + y, inner[1].start + x))
             crops.append(part)
     places = np.array(corners, np.int64).reshape(-1, 2)
@@ -101,17 +101,11 @@ def inside(masks: Masks, area: Window) -> Masks:
     return Masks(masks.size, places, tuple(crops))
 
 
-def common(a: Window, b: Window) -> Window | None:
-    """Where two windows overlap, or None."""
-    rows, columns = (slice(max(p.start, q.start), min(p.stop, q.stop)) for p, q in zip(a, b, strict=True))
-    return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
-
-
 def meetings(a: Instances, b: Instances, strip: Window | None) -> Array:
     """``(P, 3)`` int64: rows of two objects of one class that share pixels, and whether they are alike in the strip."""
     if strip is None or not len(a) or not len(b):
         return np.zeros((0, 3), np.int64)
-    iou = inside(masks_of(a), strip).iou(inside(masks_of(b), strip))
+    iou = inside(require_masks(a.masks), strip).iou(inside(require_masks(b.masks), strip))
     rows = np.argwhere((iou > 0) & (a.class_id[:, None] == b.class_id))
     return np.column_stack([rows, iou[rows[:, 0], rows[:, 1]] > SAME]).astype(np.int64)
 
@@ -127,7 +121,7 @@ def unite(pieces: Instances, same: Array) -> tuple[Instances, Array]:
     n = len(pieces)
     links = coo_matrix((np.ones(len(same)), (same[:, 0], same[:, 1])), shape=(n, n))
     count, number = connected_components(links, directed=False)
-    masks = masks_of(pieces)
+    masks = require_masks(pieces.masks)
     order = np.lexsort((-masks.area, number))  # object by object, the largest piece first
     first = np.searchsorted(number[order], np.arange(count))
     members = np.split(order, first[1:]) if count else []
@@ -144,8 +138,7 @@ def union(masks: Masks) -> Masks:
     bottom, right = ends.max(axis=0).tolist()
     crop = np.zeros((bottom - y, right - x), bool)
     for i, part in enumerate(masks.crops):
-        rows, columns = masks.window(i)
-        crop[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x] |= part
+        crop[relative(masks.window(i), (slice(y, bottom), slice(x, right)))] |= part
     return Masks(masks.size, np.array([[y, x]]), (crop,))
 
 
@@ -155,18 +148,14 @@ def contest(instances: Instances, rivals: Array) -> Instances:
     Args:
         rivals: ``(P, 2)`` rows.
     """
-    masks, crops = masks_of(instances), list(masks_of(instances).crops)
+    masks = require_masks(instances.masks)
+    crops = list(masks.crops)
     for a, b in rivals:
         winner, loser = (a, b) if instances.score[a] >= instances.score[b] else (b, a)
-        shared = common(masks.window(winner), masks.window(loser))
+        won, lost = masks.window(winner), masks.window(loser)
+        shared = intersect(won, lost)
         if shared is not None:
             crops[loser] = crops[loser].copy()
-            crops[loser][within(shared, masks.window(loser))] &= ~crops[winner][within(shared, masks.window(winner))]
+            crops[loser][relative(shared, lost)] &= ~crops[winner][relative(shared, won)]
     remaining = Masks(masks.size, masks.corners, tuple(crops))
     return replace(instances, masks=remaining)[remaining.area > 0]
-
-
-def within(part: Window, window: Window) -> Window:
-    """A part of the image in the pixels of a window that holds it."""
-    rows, columns = (slice(p.start - w.start, p.stop - w.start) for p, w in zip(part, window, strict=True))
-    return rows, columns

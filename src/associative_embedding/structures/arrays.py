@@ -1,4 +1,4 @@
-"""The type of arrays."""
+"""The type of a NumPy array of any shape and dtype; docstrings state both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Detections, and their groups."""
+"""Detections and the groups that they form: what grouping takes and what it returns.
+
+The letters M, D and G are explained in `associative_embedding.structures`.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ from associative_embedding.structures.arrays import Array
 
 @dataclass(frozen=True)
 class Detections:
-    """Scored, tagged places that may belong together.
+    """Detections of one image or frame, each with a score and a tag. Equal tags mean the same group.
 
     Attributes:
         score: ``(M,)`` float.
         tag: ``(M, D)`` float.
-        xy: ``(M, 2)`` float, map index coordinates (a pixel's centre is its integer index).
+        xy: ``(M, 2)`` float, map coordinates.
         step: ``(M,)`` int64; detections of one step exclude each other (pose: the keypoint type; tracking: the frame).
     """
 
@@ -29,7 +32,7 @@ class Detections:
 
 @dataclass(frozen=True)
 class Groups:
-    """The answer of grouping.
+    """The result of grouping M detections.
 
     Attributes:
         group: ``(M,)`` int64, the group of each detection, -1 = dropped.

@@ -1,9 +1,6 @@
-"""The nouns every other module speaks.
+"""Maps of a network, the target that teaches them, and the peaks that an exported network returns in their place.
 
-Letters, fixed everywhere: ``B`` batch, ``C`` heatmap channels, ``K`` keypoint types, ``N`` instances, ``G`` groups,
-``M`` detections or samples, ``D`` tag dimension, ``H W`` image size, ``h w`` map size.
-
-Coordinates are continuous: pixel ``i`` covers ``[i, i + 1)`` and its centre is ``i + 0.5``.
+The letters of the shapes and the coordinates are explained in `associative_embedding.structures`.
 """
 
 from __future__ import annotations
@@ -11,19 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a program that needs no network does not wait for torch
     import torch
 
 
 @dataclass(frozen=True)
 class TagSamples:
-    """Where to read a tag, and which group it belongs to: all that the tag loss needs to know of a task.
+    """Where to read tags, and which group each tag belongs to: all that the tag loss needs of a task.
 
     Attributes:
         batch, channel, y, x: ``(M,)`` int64 index into ``(B, C, h, w)``.
-        group: ``(M,)`` int64 in ``[0, G)``, unique over the whole batch; a group lies in one batch element, or a track
-            in the frames of one video, which follow each other in the batch.
-        groups: ``(G,)`` int64, the batch element (of a track, that of the first frame) of each group.
+        group: ``(M,)`` int64 in ``[0, G)``, unique over the whole batch. A group lies in one image; in tracking, a
+            group is a track and lies in the frames of one video, which are consecutive in the batch.
+        groups: ``(G,)`` int64, the image of each group (of a track, the first frame of its video).
     """
 
     batch: torch.Tensor
@@ -34,17 +31,18 @@ class TagSamples:
     groups: torch.Tensor
 
     def to(self, device: torch.device | str) -> TagSamples:
+        """Returns a copy on a device."""
         return TagSamples(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
 
 
 @dataclass(frozen=True)
 class Target:
-    """What the network is taught for a batch.
+    """The target of a batch at one stride.
 
     Attributes:
         heatmap: ``(B, C, h, w)`` float32 in [0, 1].
         valid: ``(B, C, h, w)`` float32, 1 where the heatmap loss counts, 0 where it does not.
-        samples: tags to be compared.
+        samples: the tags that the tag loss compares.
     """
 
     heatmap: torch.Tensor
@@ -52,6 +50,7 @@ class Target:
     samples: TagSamples
 
     def to(self, device: torch.device | str) -> Target:
+        """Returns a copy on a device."""
         return Target(
             self.heatmap.to(device, non_blocking=True),
             self.valid.to(device, non_blocking=True),
@@ -61,11 +60,12 @@ class Target:
 
 @dataclass(frozen=True)
 class Maps:
-    """One supervised output of the network.
+    """One supervised output of a network. A slice selects images of the batch.
 
     Attributes:
         heatmap: ``(B, C, h, w)`` detection scores.
-        tag: ``(B, C, D, h, w)`` tags; D = 0 in an output that has none.
+        tag: ``(B, C, D, h, w)`` tags; D = 0 for an output without tags (a single-person network has none, and
+            HigherHRNet has them at one of its two resolutions).
     """
 
     heatmap: torch.Tensor
@@ -77,14 +77,18 @@ class Maps:
 
 @dataclass(frozen=True)
 class Peaks:
-    """What is left of `Maps` when the network itself looks for peaks.
+    """The output of a network that was exported with its peak search: a small table in place of `Maps`.
 
     Attributes:
-        table: ``(B, P, 6 + D)`` float32, see `detect.peak_table`.
-        total: ``(B,)`` the sum of all maps: not finite where one of their values is not.
+        table: ``(B, P, 6 + D)`` float32, one row for each of P peaks; columns as in `detection.peaks`.
+        total: ``(B,)`` sum of all maps. It is not finite if a value of the maps is not finite; the maps themselves
+            are not available to check.
         size: (C, h, w) of the maps.
     """
 
     table: torch.Tensor
     total: torch.Tensor
     size: tuple[int, int, int]
+
+    def __getitem__(self, index: slice) -> Peaks:
+        return Peaks(self.table[index], self.total[index], self.size)

@@ -1,4 +1,4 @@
-"""Regions of an image, each kept as a small picture of its own box.
+"""Masks of an image, each stored as a small crop around its pixels.
 
 A dense ``(N, H, W)`` array of the 50,000 nuclei of a slide would not fit into any memory; their crops do.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,16 +15,20 @@ from scipy import ndimage
 
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.run_lengths import compress_runs, runs_of
+from associative_embedding.structures.windows import Window, intersect, relative
 
 
 @dataclass(frozen=True, eq=False)
 class Masks:
-    """N regions of one image, which may overlap and may be empty. Slices like an array.
+    """N masks (regions) of one image, which may overlap and may be empty. Slices like an array.
 
     Attributes:
         size: (H, W) of the image.
         corners: ``(N, 2)`` int64 y, x of each crop's first pixel.
-        crops: N bool arrays ``(h, w)``, inside of the image, any of them 0 x 0.
+        crops: N bool arrays ``(h, w)`` inside of the image; an empty region may have a crop of 0 x 0.
+
+    Raises:
+        ValueError: for a crop of another type, or one that does not lie inside of the image.
     """
 
     size: tuple[int, int]
@@ -44,14 +48,16 @@ class Masks:
 
     @classmethod
     def empty(cls, size: tuple[int, int]) -> Masks:
+        """Returns no mask, N = 0, of an image of `size` (H, W)."""
         return cls(size, np.zeros((0, 2), np.int64), ())
 
     @classmethod
     def from_labels(cls, labels: Array, count: int | None = None) -> Masks:
-        """``(H, W)`` integers, 0 = background, i = region i - 1.
+        """Returns the masks of a label image.
 
         Args:
-            count: N; by default the highest label. A label that does not occur is an empty region.
+            labels: ``(H, W)`` integers, 0 = background, i = region i - 1.
+            count: N; default: the highest label. A label that does not occur is an empty region.
         """
         count = int(labels.max(initial=0)) if count is None else count
         boxes = ndimage.find_objects(labels, max_label=count) if count else []
@@ -65,19 +71,27 @@ class Masks:
 
     @classmethod
     def from_dense(cls, dense: Iterable[Array], size: tuple[int, int]) -> Masks:
-        """Any number of ``(H, W)`` bool arrays, each cut down to its own box."""
+        """Returns the masks of N ``(H, W)`` bool arrays, each cropped to its own box.
+
+        Raises:
+            ValueError: for an array of another size (H, W).
+        """
         corners, crops = [], []
         for mask in dense:
             if mask.shape != size:
                 raise ValueError(f"a mask of {mask.shape} in an image of {size}")
-            corner, crop = tight(np.asarray(mask, bool))
+            corner, crop = trim(np.asarray(mask, bool))
             corners.append(corner)
             crops.append(crop)
         return cls(size, np.array(corners, np.int64).reshape(-1, 2), tuple(crops))
 
     @classmethod
     def join(cls, parts: Sequence[Masks], size: tuple[int, int]) -> Masks:
-        """The regions of several, one after the other."""
+        """Returns the masks of several, in one, in order.
+
+        Raises:
+            ValueError: when one of them is of an image of another size (H, W).
+        """
         if any(part.size != size for part in parts):
             raise ValueError(f"masks of images of {[part.size for part in parts]} cannot be joined in one of {size}")
         corners = np.concatenate([np.zeros((0, 2), np.int64), *(part.corners for part in parts)])
@@ -99,13 +113,17 @@ class Masks:
         return f"Masks({len(self)} in {self.size[1]}x{self.size[0]})"
 
     def without(self, region: Array) -> Masks:
-        """Less the pixels of a ``(H, W)`` bool region; a mask may be empty then, its crop stays where it is."""
+        """Returns the masks without the pixels of a ``(H, W)`` bool region. Crops keep their place and size.
+
+        Raises:
+            ValueError: for a region of another shape or type.
+        """
         if region.shape != self.size or region.dtype != np.bool_:
             raise ValueError(f"a region must be (H, W) = {self.size} bool, not {region.shape} {region.dtype}")
         crops = tuple(crop & ~region[self.window(i)] for i, crop in enumerate(self.crops))
         return Masks(self.size, self.corners, crops)
 
-    # ---- what they measure
+    # ---- measurements
 
     @property
     def area(self) -> Array:
@@ -114,16 +132,16 @@ class Masks:
 
     @property
     def xywh(self) -> Array:
-        """``(N, 4)`` float32 the tightest boxes x, y, width, height; zeros for an empty region."""
+        """``(N, 4)`` float32 x, y, width, height of the smallest boxes; zeros for an empty region."""
         boxes = np.zeros((len(self), 4), np.float32)
         for i, crop in enumerate(self.crops):
-            (y, x), inner = tight(crop)
+            (y, x), inner = trim(crop)
             if inner.size:
                 boxes[i] = self.corners[i, 1] + x, self.corners[i, 0] + y, inner.shape[1], inner.shape[0]
         return boxes
 
     def intersection(self, other: Masks) -> Array:
-        """``(N, M)`` int64 pixels in common with each region of another; only boxes that meet are looked at."""
+        """Returns ``(N, M)`` int64, the number of pixels in common with each of M other masks of the same image."""
         pixels = np.zeros((len(self), len(other)), np.int64)
         if not pixels.size:
             return pixels
@@ -131,14 +149,17 @@ class Masks:
         other_low, other_high = other._bounds()
         first = np.maximum(low[:, None], other_low)
         last = np.minimum(high[:, None], other_high)
-        for i, j in np.argwhere((first < last).all(axis=2)):
-            a = self.crops[i][_window(first[i, j], last[i, j], self.corners[i])]
-            b = other.crops[j][_window(first[i, j], last[i, j], other.corners[j])]
+        # Few pairs of boxes meet: all boxes are compared at once, and pixels only where they do.
+        for i, j in np.argwhere((first < last).all(axis=2)).tolist():
+            window, other_window = self.window(i), other.window(j)
+            shared = intersect(window, other_window)
+            assert shared is not None
+            a, b = self.crops[i][relative(shared, window)], other.crops[j][relative(shared, other_window)]
             pixels[i, j] = np.count_nonzero(a & b)
         return pixels
 
     def iou(self, other: Masks) -> Array:
-        """``(N, M)`` intersection over union; 0 where both are empty."""
+        """Returns ``(N, M)`` float64 intersection over union, 0 where both masks are empty."""
         common = self.intersection(other)
         union = self.area[:, None] + other.area - common
         return np.asarray(common / np.maximum(1, union))
@@ -151,31 +172,31 @@ class Masks:
     # ---- to other forms
 
     def dense(self) -> Array:
-        """``(N, H, W)`` bool."""
+        """Returns ``(N, H, W)`` bool."""
         canvas = np.zeros((len(self), *self.size), bool)
         for i, crop in enumerate(self.crops):
             canvas[i][self.window(i)] = crop
         return canvas
 
     def labels(self) -> Array:
-        """``(H, W)`` int32, 0 = background, i + 1 = region i; where regions overlap, the first one."""
+        """Returns ``(H, W)`` int32, 0 = background, i + 1 = region i; where regions overlap, the first one."""
         canvas = np.zeros(self.size, np.int32)
         for i in reversed(range(len(self))):
             canvas[self.window(i)][self.crops[i]] = i + 1
         return canvas
 
-    def window(self, i: int) -> tuple[slice, slice]:
-        """Where crop i lies in the image."""
+    def window(self, i: int) -> Window:
+        """Returns the window of crop i in the image."""
         y, x = self.corners[i].tolist()
         height, width = self.crops[i].shape
         return slice(y, y + height), slice(x, x + width)
 
     def moved(self, y: int, x: int, size: tuple[int, int]) -> Masks:
-        """The regions in a larger image of `size`, whose pixel (y, x) is this one's (0, 0)."""
+        """Returns the masks in a larger image of `size` (H, W), in which this image begins at pixel (y, x)."""
         return Masks(size, self.corners + np.array([y, x]), self.crops)
 
     def to_rle(self) -> list[dict[str, Any]]:
-        """COCO's run-length encodings: ``{"size": [H, W], "counts": text}``."""
+        """Returns N COCO run-length encodings ``{"size": [H, W], "counts": text}``."""
         return [self._rle(i) for i in range(len(self))]
 
     def _rle(self, i: int) -> dict[str, Any]:
@@ -185,31 +206,22 @@ class Masks:
         return {"size": [height, width], "counts": compress_runs(runs_of(places, height * width))}
 
 
-def tight(mask: Array) -> tuple[tuple[int, int], Array]:
-    """The y, x of the first row and column that hold something, and the ``(h, w)`` part that does; 0 x 0 if none."""
+def trim(mask: Array) -> tuple[tuple[int, int], Array]:
+    """Cuts a ``(H, W)`` bool mask down to the smallest box around its pixels.
+
+    Returns:
+        y, x of the box's first pixel, and a copy of the box ``(h, w)`` bool; 0, 0 and 0 x 0 for an empty mask.
+    """
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8)) if mask.size else (0, 0, 0, 0)
     return (y, x), mask[y : y + height, x : x + width].copy()
 
 
-def _window(first: Array, last: Array, corner: Array) -> tuple[slice, slice]:
-    """A part of the image in the pixels of a crop."""
-    (y0, x0), (y1, x1) = (first - corner).tolist(), (last - corner).tolist()
-    return slice(y0, y1), slice(x0, x1)
-
-
-class HasMasks(Protocol):
-    """What was found in an image, or its annotation."""
-
-    @property
-    def masks(self) -> Masks | None: ...
-
-
-def masks_of(objects: HasMasks) -> Masks:
+def require_masks(masks: Masks | None) -> Masks:
     """Returns the masks of instances or of a sample.
 
     Raises:
-        ValueError: when they have keypoints instead.
+        ValueError: for None: the objects have keypoints instead.
     """
-    if objects.masks is None:
+    if masks is None:
         raise ValueError("these objects have no masks")
-    return objects.masks
+    return masks

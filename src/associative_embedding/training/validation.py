@@ -22,7 +22,7 @@ from associative_embedding.inference.refiner import Refiner
 from associative_embedding.model_files.checkpoint import ModelInfo
 from associative_embedding.networks.network import Network
 from associative_embedding.structures.known_skeletons import load_skeleton
-from associative_embedding.structures.masks import masks_of
+from associative_embedding.structures.masks import require_masks
 from associative_embedding.structures.sample import Sample
 from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.training.batches import build_task
@@ -132,4 +132,4 @@ def build_mask_validation(recipe: Recipe) -> Callable[[Network, ModelInfo], dict
 def score_sample(predictor: Predictor, sample: Sample) -> CellScores:
     """How well the objects of one image are found."""
     found = predictor(sample.image, keep_image=False)
-    return cell_scores(masks_of(sample), masks_of(found), sample.ignore)
+    return cell_scores(require_masks(sample.masks), require_masks(found.masks), sample.ignore)

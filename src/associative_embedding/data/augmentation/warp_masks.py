@@ -7,7 +7,7 @@ import numpy as np
 
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.geometry import ImageGeometry, reduction, resample
-from associative_embedding.structures.masks import Masks, tight
+from associative_embedding.structures.masks import Masks, trim
 
 
 def warp_masks(masks: Masks, geometry: ImageGeometry) -> Masks:
@@ -28,7 +28,7 @@ def warp_masks(masks: Masks, geometry: ImageGeometry) -> Masks:
         matrix[:, 2] = shift[i]
         width, height = (high[i] - low[i]).tolist()
         level = picture(masks.crops[i], before[i], after[i], grid)
-        corner, crops[i] = tight(resample(level, matrix, (height, width)) >= 128)
+        corner, crops[i] = trim(resample(level, matrix, (height, width)) >= 128)
         corners[i] = low[i, ::-1] + corner
     return Masks(geometry.input_size, corners, tuple(crops))
 

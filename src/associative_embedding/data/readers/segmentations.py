@@ -9,7 +9,7 @@ import numpy as np
 from pycocotools import mask as rle
 
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.masks import tight
+from associative_embedding.structures.masks import trim
 from associative_embedding.structures.run_lengths import decode_runs, decode_strip
 
 
@@ -39,12 +39,12 @@ def region_mask(segmentation: Any, size: tuple[int, int], where: str) -> Array:
 
 
 def region_crop(segmentation: Any, size: tuple[int, int], where: str) -> tuple[tuple[int, int], Array]:
-    """The same as y, x of its first pixel and the ``(h, w)`` bool crop around it, see `masks.tight`."""
+    """The same as y, x of its first pixel and the ``(h, w)`` bool crop around it, see `masks.trim`."""
     try:
         x, strip = decode_strip(as_runs(segmentation, size), size)
     except Exception as error:
         raise ValueError(f"{where} cannot be read ({error})") from None
-    (y, inner_x), crop = tight(strip)
+    (y, inner_x), crop = trim(strip)
     return (y, x + inner_x if crop.size else 0), crop
 
 
