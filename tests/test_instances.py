@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from pycocotools.coco import COCO
 
-from associative_embedding.instances import Instances
+from associative_embedding.instances import Instances, coco_dataset, save_instances
+from associative_embedding.io.files import write_json
+from associative_embedding.io.images import read_image
+from associative_embedding.structures.known_skeletons import COCO_17, LSP_14
 from associative_embedding.structures.maps import Maps, TagSamples, Target
 from associative_embedding.structures.masks import Masks
 from associative_embedding.structures.sample import Sample
 from associative_embedding.structures.skeleton import Skeleton
+from support.random_people import made
 
 TRIPOD = Skeleton.build("tripod", ["a", "b", "c"])
 SAMPLE = Sample(
@@ -128,3 +135,53 @@ def test_moving_and_slicing_tensors() -> None:
     part = Maps(torch.zeros(2, 3, 4, 5), torch.zeros(2, 3, 1, 4, 5))[1:]
     assert part.heatmap.shape == (1, 3, 4, 5)
     assert part.tag.shape == (1, 3, 1, 4, 5)
+
+
+def test_dataset_is_read_by_pycocotools(tmp_path: Path) -> None:
+    results = [made(2), made(0, "b.jpg"), made(3, "c.jpg", seed=1)]
+    write_json(tmp_path / "r.json", coco_dataset(iter(results)))
+    coco = COCO(tmp_path / "r.json")
+    assert [(image["id"], image["file_name"]) for image in coco.loadImgs([1, 2, 3])] == [
+        (1, "a.jpg"),
+        (2, "b.jpg"),
+        (3, "c.jpg"),
+    ]
+    assert coco.imgs[1]["width"] == 64
+    assert coco.imgs[1]["height"] == 48
+    assert [len(coco.getAnnIds(imgIds=i)) for i in (1, 2, 3)] == [2, 0, 3]
+    assert sorted(coco.anns) == [1, 2, 3, 4, 5]
+    for annotation, expected in zip(coco.loadAnns(coco.getAnnIds(imgIds=3)), results[2], strict=True):
+        keypoints = np.array(annotation["keypoints"]).reshape(17, 3)
+        np.testing.assert_allclose(keypoints, expected.keypoints[0], atol=1e-4)
+        assert annotation["num_keypoints"] == 17
+        assert annotation["score"] == pytest.approx(float(expected.score[0]), abs=1e-5)
+        assert annotation["category_id"] == 1
+        assert annotation["iscrowd"] == 0
+        assert annotation["area"] == pytest.approx(annotation["bbox"][2] * annotation["bbox"][3], rel=1e-2)
+    assert len(coco.loadRes(coco.dataset["annotations"]).anns) == 5
+    assert {"description", "version", "date_created"} <= coco.dataset["info"].keys()
+
+
+def test_categories_give_the_skeletons_back() -> None:
+    document = coco_dataset([made(1), made(1, skeleton=LSP_14, class_id=7), made(0)])
+    assert {c["id"]: Skeleton.from_category(c) for c in document["categories"]} == {1: COCO_17, 7: LSP_14}
+    empty = coco_dataset([made(0), made(0, skeleton=LSP_14), made(1, class_id=2)])
+    assert {c["id"]: Skeleton.from_category(c) for c in empty["categories"]} == {2: COCO_17, 1: LSP_14}
+    stated = coco_dataset([made(1)], [COCO_17.to_category(1), LSP_14.to_category(2)])
+    assert [c["id"] for c in stated["categories"]] == [1, 2]
+    with pytest.raises(ValueError, match=r"b\.jpg: category id 1 stands for two categories"):
+        coco_dataset([made(1), made(1, "b.jpg", LSP_14)])
+    with pytest.raises(ValueError, match=r"category id 9 is none of \[1\]"):
+        coco_dataset([made(1, class_id=9)], [COCO_17.to_category(1)])
+
+
+def test_save_instances(tmp_path: Path) -> None:
+    instances = made(2)
+    instances.save(str(tmp_path / "r.json"))
+    document = json.loads((tmp_path / "r.json").read_text())
+    assert len(document["images"]) == 1
+    assert len(document["annotations"]) == 2
+    save_instances(instances, tmp_path / "r.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "r.png"), instances.draw())
+    with pytest.raises(ValueError, match=r"r\.txt: the extension must be \.json or one of"):
+        save_instances(instances, tmp_path / "r.txt")

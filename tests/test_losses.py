@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from associative_embedding.losses import Kernel, Reduction, focal_loss, mse_loss, tag_loss
+from associative_embedding.losses import (
+    Kernel,
+    Reduction,
+    cross_entropy_loss,
+    focal_loss,
+    mse_loss,
+    pixel_tag_loss,
+    tag_loss,
+)
 from associative_embedding.structures.maps import TagSamples
 from associative_embedding.tasks.targets import join_samples
 
@@ -333,3 +341,42 @@ def test_images_have_their_own_heatmap_loss() -> None:
     for loss in (mse_loss, focal_loss):
         alone = torch.cat([loss(heatmap[i : i + 1], target[i : i + 1], valid[i : i + 1]) for i in range(2)])
         torch.testing.assert_close(loss(heatmap, target, valid), alone)
+
+
+def random_samples(seed: int, batch: int = 3, side: int = 6) -> tuple[TagSamples, list[tuple[int, int, int, int, int]]]:
+    rng = np.random.default_rng(seed)
+    rows, groups = [], []
+    for image in range(batch):
+        for _ in range(rng.integers(0, 4)):
+            channel = int(rng.integers(2))
+            for y, x in rng.integers(side, size=(rng.integers(1, 4), 2)).tolist():
+                rows.append((image, channel, y, x, len(groups)))
+            groups.append(image)
+    columns = torch.tensor(rows, dtype=torch.int64).reshape(-1, 5).T
+    return TagSamples(*columns, groups=torch.tensor(groups, dtype=torch.int64)), rows
+
+
+@given(seed=st.integers(0, 999), dimension=st.integers(1, 3), near=st.sampled_from([0.0, 3.0]))
+@settings(deadline=None, max_examples=40)
+def test_pixel_loss_against_the_double_sum(seed: int, dimension: int, near: float) -> None:
+    samples, rows = random_samples(seed)
+    tag = torch.randn(3, 2, dimension, 6, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    pull, push = [0.0] * 3, [0.0] * 3
+    for a, b in product(rows, rows):
+        if a[:2] != b[:2]:
+            continue
+        squared = float((tag[a[0], a[1], :, a[2], a[3]] - tag[b[0], b[1], :, b[2], b[3]]).square().mean())
+        if a[4] == b[4]:
+            pull[a[0]] += squared
+        elif not near or (a[2] - b[2]) ** 2 + (a[3] - b[3]) ** 2 < near**2:
+            push[a[0]] += float(np.exp(-squared / (2 * 0.7**2)))
+    found = pixel_tag_loss(tag, samples, push_sigma=0.7, near=near)
+    torch.testing.assert_close(found[0], torch.tensor(pull, dtype=torch.float64))
+    torch.testing.assert_close(found[1], torch.tensor(push, dtype=torch.float64))
+
+
+def test_cross_entropy_is_torchs() -> None:
+    p, t = torch.rand(2, 1, 4, 4), torch.rand(2, 1, 4, 4)
+    theirs = torch.nn.functional.binary_cross_entropy(p, t, reduction="none").mean(dim=(1, 2, 3))
+    torch.testing.assert_close(cross_entropy_loss(p, t, torch.ones_like(p)), theirs, atol=1e-3, rtol=1e-3)
+    assert (cross_entropy_loss(p, t, torch.zeros_like(p)) == 0).all()

@@ -27,14 +27,9 @@ from associative_embedding.structures.detections import Detections
 from associative_embedding.structures.geometry import ImageGeometry, letterbox
 from associative_embedding.structures.maps import Maps
 from associative_embedding.structures.sample import Sample
-from support.tiny import FIGURE, TINY_DECODE, tiny_data, tiny_info, tiny_model, tiny_network
+from support.tiny import FIGURE, TINY_DECODE, tiny_info, tiny_model, tiny_network
 
 RATES = ["keypoints_grouped_right", "people_grouped_right"]
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> SourceConfig:
-    return tiny_data(tmp_path_factory.mktemp("compare"), images=4, size=(128, 160), people=(2, 3))
 
 
 @pytest.fixture(scope="module")

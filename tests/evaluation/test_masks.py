@@ -18,7 +18,7 @@ from associative_embedding.inference.load import load
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
 from associative_embedding.tasks.segmentation.task import SegmentationTask
-from support.coco_masks import box_mask, compressed, document, plain, polygon, thing, write
+from support.coco_files import box_mask, compressed, document, plain, polygon, thing, write
 from support.tiny import tiny_info, tiny_model, tiny_network
 from support.voc_tree import tree
 

@@ -28,17 +28,7 @@ from associative_embedding.structures.maps import Maps
 from associative_embedding.structures.sample import Sample
 from associative_embedding.tasks.pose.target import draw_gaussians
 from associative_embedding.training.validation import build_validation
-from support.tiny import FIGURE, TINY_DECODE, tiny_data, tiny_info, tiny_model, tiny_network, tiny_recipe
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> SourceConfig:
-    return tiny_data(tmp_path_factory.mktemp("evaluate"), images=5, size=(128, 160), people=(1, 3))
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return tiny_model(tmp_path_factory.mktemp("model") / "model.safetensors", backbone="mobilenet_v2", input_size=96)
+from support.tiny import FIGURE, TINY_DECODE, tiny_info, tiny_network, tiny_recipe
 
 
 class Perfect(Predictor):

@@ -14,12 +14,7 @@ from PIL import Image
 
 import associative_embedding as ae
 from associative_embedding.structures.arrays import Array
-from support.tiny import FIGURE, photo, tiny_model, tiny_predictor
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return tiny_model(tmp_path_factory.mktemp("predict") / "model.safetensors", backbone="mobilenet_v2", input_size=96)
+from support.tiny import FIGURE, photo, tiny_predictor
 
 
 def test_python_in_five_lines(model: str, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.target import draw_gaussians
 from associative_embedding.tasks.single_person.settings import RefineConfig
 from associative_embedding.tasks.single_person.task import SinglePersonTask
-from support.tiny import FIGURE, tiny_data, tiny_info, tiny_model, tiny_network
+from support.tiny import FIGURE, tiny_info, tiny_model, tiny_network
 
 DOTS = Skeleton.build("dots", ["red", "green", "blue"], [("red", "green"), ("green", "blue")])
 TRUTH = np.array([[[80.3, 60.8], [110.1, 95.4], [75.7, 120.2]]])  # (1, 3, 2) in an image of 160 x 200
@@ -232,16 +232,6 @@ def test_a_score_is_the_mean_of_both_looks() -> None:
 
 
 # --- predictor and commands
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> SourceConfig:
-    return tiny_data(tmp_path_factory.mktemp("refine"), images=2, size=(96, 128), people=(1, 2))
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return tiny_model(tmp_path_factory.mktemp("refine") / "pose.safetensors", backbone="mobilenet_v2", input_size=96)
 
 
 @pytest.fixture(scope="module")

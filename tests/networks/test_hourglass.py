@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from associative_embedding.model_files.converters.hourglass_names import POSE_AE, our_name
-from associative_embedding.networks.hourglass import Hourglass, StackedHourglass
+from associative_embedding.networks.hourglass import Hourglass, HourglassOptions, StackedHourglass
 from support.published_weights import fill_by_name, official_shapes
 
 
@@ -18,7 +18,7 @@ def small(**changes: Any) -> StackedHourglass:
     """Two shallow stacks, fast enough for everything that is not about the published network."""
     torch.manual_seed(0)
     values: dict[str, Any] = {"stacks": 2, "widths": (8, 12, 16), "stem": (4, 8, 8)}
-    return StackedHourglass(3, 2, **(values | changes))
+    return StackedHourglass(3, 2, HourglassOptions(**(values | changes)))
 
 
 @pytest.mark.parametrize(
@@ -28,14 +28,15 @@ def small(**changes: Any) -> StackedHourglass:
         (
             "posenet_small_bn",
             "posenet_small_bn",
-            {"heatmaps": 5, "tag_channels": 5, "stacks": 1, "widths": (16, 24, 152, 280, 408), "batch_norm": True},
+            {"stacks": 1, "widths": (16, 24, 152, 280, 408), "batch_norm": True},
         ),
         ("posenet_full_fillbyname", "posenet", {"extra_outputs": 34}),
     ],
 )
 def test_published_outputs_are_reproduced(shared: Path, golden: str, names: str, network: dict[str, Any]) -> None:
+    keypoints = 5 if golden == "posenet_small_bn" else 17
     with torch.device("meta"):
-        model = StackedHourglass(**({"heatmaps": 17, "tag_channels": 17} | network)).eval()
+        model = StackedHourglass(keypoints, keypoints, HourglassOptions(**network)).eval()
     state = {our_name(name, POSE_AE): fill_by_name(name, shape) for name, shape in official_shapes(shared, names)}
     model.load_state_dict(state, assign=True)
     arrays = np.load(shared / "reference" / "goldens" / f"{golden}.npz")
@@ -51,7 +52,7 @@ def test_published_outputs_are_reproduced(shared: Path, golden: str, names: str,
 @pytest.mark.parametrize(("extra_outputs", "parameters"), [(34, 138_893_840), (0, 138_832_776)])
 def test_published_parameter_count(extra_outputs: int, parameters: int) -> None:
     with torch.device("meta"):
-        model = StackedHourglass(17, 17, extra_outputs=extra_outputs)
+        model = StackedHourglass(17, 17, HourglassOptions(extra_outputs=extra_outputs))
     assert sum(p.numel() for p in model.parameters()) == parameters
 
 
@@ -68,7 +69,7 @@ def test_every_stack_returns_a_map_of_a_quarter_of_the_image(stacks: int, size: 
 )
 def test_multiple_follows_from_the_depth(widths: tuple[int, ...], multiple: int) -> None:
     with torch.device("meta"):
-        model = StackedHourglass(3, 2, widths=widths)
+        model = StackedHourglass(3, 2, HourglassOptions(widths=widths))
         assert model.multiple == multiple
         assert model(torch.empty(1, 3, multiple, 2 * multiple))[-1].shape == (1, 5, multiple // 4, multiple // 2)
         with pytest.raises(ValueError, match=rf"multiples of {multiple}, not {multiple + 4} x {multiple}"):
@@ -127,17 +128,21 @@ def test_channels_last_changes_nothing() -> None:
     "values",
     [
         {"stacks": 0},
-        {"heatmaps": 0},
-        {"tag_channels": -1},
         {"extra_outputs": -1},
         {"widths": (8,)},
         {"widths": (8, 0)},
         {"stem": (8,)},
     ],
 )
-def test_impossible_networks_are_refused(values: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=next(iter(values))):
-        StackedHourglass(**({"heatmaps": 3, "tag_channels": 2} | values))
+def test_impossible_options_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"^{next(iter(values))} must be "):
+        HourglassOptions(**values)
+
+
+@pytest.mark.parametrize(("heatmaps", "tag_channels"), [(0, 2), (3, -1)])
+def test_impossible_outputs_are_refused(heatmaps: int, tag_channels: int) -> None:
+    with pytest.raises(ValueError, match=rf"heatmaps .* tag_channels .*, not {heatmaps}, {tag_channels}"):
+        StackedHourglass(heatmaps, tag_channels, HourglassOptions())
 
 
 def test_official_names() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from associative_embedding.inference.load import load
-from associative_embedding.networks.hrnet import HigherHRNet, HRNet
+from associative_embedding.networks.hrnet import HigherHRNet, HRNet, HRNetOptions
 from associative_embedding.networks.network import enlarge, final_maps
 from associative_embedding.structures.maps import Maps
 from associative_embedding.training.recipe import NetworkConfig
@@ -22,7 +22,7 @@ from support.tiny import FIGURE, log_of, tiny_data, tiny_recipe
 
 def test_published_outputs_are_reproduced(shared: Path) -> None:
     with torch.device("meta"):
-        model = HigherHRNet(17, 17).eval()
+        model = HigherHRNet(17, 17, HRNetOptions()).eval()
     shapes = official_shapes(shared, "higherhrnet_w32")
     model.load_state_dict({name: fill_by_name(name, shape, gain=1) for name, shape in shapes}, assign=True)
     arrays = np.load(shared / "reference" / "goldens" / "higherhrnet_w32_fillbyname.npz")
@@ -38,14 +38,14 @@ def test_published_outputs_are_reproduced(shared: Path) -> None:
 )
 def test_published_parameter_counts(kind: type[HRNet], width: int, millions: float) -> None:
     with torch.device("meta"):
-        model = kind(17, 17, width=width)
+        model = kind(17, 17, HRNetOptions(width=width))
     assert round(sum(p.numel() for p in model.parameters()) / 1e6, 1) == millions
 
 
 def test_higherhrnet_begins_as_hrnet() -> None:
     torch.manual_seed(0)
-    higher = HigherHRNet(3, 3, width=4).eval()
-    plain = HRNet(3, 3, width=4).eval()
+    higher = HigherHRNet(3, 3, HRNetOptions(width=4)).eval()
+    plain = HRNet(3, 3, HRNetOptions(width=4)).eval()
     assert not plain.load_state_dict(higher.state_dict(), strict=False).missing_keys
     image = torch.rand(1, 3, 64, 96)
     assert torch.equal(higher(image)[0], plain(image)[0])

@@ -21,7 +21,7 @@ from associative_embedding.networks.zoo import build_network
 from associative_embedding.structures.known_skeletons import load_skeleton
 from associative_embedding.training.optimizer import learning_rate
 from associative_embedding.training.recipe import Recipe
-from support.coco_masks import document, write
+from support.coco_files import document, write
 from support.paths import ROOT
 from support.tiny import log_of
 from support.voc_tree import tree

@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.geometry import ImageGeometry, centred, letterbox, long_side, round_up, warp
+from associative_embedding.structures.geometry import (
+    ImageGeometry,
+    centred,
+    crop_squares,
+    letterbox,
+    long_side,
+    round_up,
+    warp,
+)
 
 side = st.integers(1, 5000)
 small = settings(max_examples=50, deadline=None)
@@ -208,3 +216,9 @@ def test_published_test_sizes(shared: Path) -> None:
         assert (x, y) == (int(w / 2 + 0.5), int(h / 2 + 0.5))
         np.testing.assert_allclose([width / (200 * extent[0]), height / (200 * extent[1])], geometry.scale)
     assert 0 < cut < 20
+
+
+def test_squares_have_a_smallest_size() -> None:
+    squares = crop_squares(np.array([[10.0, 20, 4, 2], [0, 0, 10, 100]]), margin=1.5, min_size=30)
+    assert squares.tolist() == [[-3, 6, 30, 30], [-70, -25, 150, 150]]
+    assert crop_squares(np.zeros((0, 4)), margin=1.5, min_size=30).shape == (0, 4)

@@ -1,7 +1,8 @@
-"""Maps and people of published decoders (reference/goldens/decode_*.npz), and ours on the same maps."""
+"""Published values: maps and people of decoders (reference/goldens/decode_*.npz), and cases of metrics."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +35,8 @@ def decode(golden: dict[str, Array], **settings: Any) -> Instances:
     height, width = golden["det"].shape[1:]
     geometry = letterbox((height, width), max(height, width), multiple=1, stride=1)
     return PoseTask(COCO_17, DecodeConfig(**settings)).decode(read_maps(golden), geometry)
+
+
+def load_metric_cases(shared: Path, name: str) -> Any:
+    """The json of cases with the values that the official evaluation gives for them."""
+    return json.loads((shared / "reference/metrics" / name).read_text())

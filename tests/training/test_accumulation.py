@@ -15,12 +15,7 @@ from associative_embedding.data.stream import Steps
 from associative_embedding.training import train as training
 from associative_embedding.training.recipe import Recipe, TrainConfig
 from associative_embedding.training.train import train
-from support.tiny import tiny_data, tiny_recipe
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> SourceConfig:
-    return tiny_data(tmp_path_factory.mktemp("accumulate"))
+from support.tiny import tiny_recipe
 
 
 def state_after(recipe: Recipe) -> dict[str, Any]:

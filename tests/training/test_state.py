@@ -48,11 +48,6 @@ training.train(recipe)
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> SourceConfig:
-    return tiny_data(tmp_path_factory.mktemp("resume"))
-
-
-@pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, source: SourceConfig) -> Path:
     """The folder of a run of 12 steps without a stop."""
     return train(tiny_recipe(tmp_path_factory.mktemp("whole"), source)).parent

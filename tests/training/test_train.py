@@ -28,12 +28,6 @@ from associative_embedding.training.train import train
 from associative_embedding.training.validation import build_validation
 from support.tiny import FIGURE, STILL, log_of, tiny_data, tiny_recipe
 
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> SourceConfig:
-    return tiny_data(tmp_path_factory.mktemp("train"))
-
-
 # --- losses
 
 

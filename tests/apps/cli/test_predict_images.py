@@ -32,11 +32,6 @@ from associative_embedding.structures.maps import Maps
 from support.tiny import FIGURE, TINY_DECODE, photo, tiny_model, tiny_predictor
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return tiny_model(tmp_path_factory.mktemp("predict") / "model.safetensors", backbone="mobilenet_v2", input_size=96)
-
-
 def predict(model: str, output: Path, *arguments: object) -> int:
     return main(["predict", "--model", model, "--output", str(output), "--min-score", "0", *map(str, arguments)])
 

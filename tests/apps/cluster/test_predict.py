@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
 import associative_embedding as ae
 from associative_embedding.apps.cli.main import main
 from associative_embedding.apps.cluster.job import MANIFEST
+from support.noise import write_noise
 from support.tiny import tiny_model
 
 pytest.importorskip("ray", reason="needs Ray Data: pip install 'associative-embedding[ray]'")
@@ -36,17 +36,11 @@ def two_workers() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return tiny_model(tmp_path_factory.mktemp("ray") / "model.safetensors", backbone="mobilenet_v2", input_size=96)
-
-
-@pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """24 pictures of noise of two sizes, and a file that is none."""
     folder = tmp_path_factory.mktemp("images")
     for number in range(24):
-        noise = np.random.default_rng(number).integers(0, 256, (64, 96 - 32 * (number % 2), 3), dtype=np.uint8)
-        cv2.imwrite(str(folder / f"{number:02d}.png"), cv2.GaussianBlur(noise, (9, 9), 2))
+        write_noise(folder / f"{number:02d}.png", number)
     (folder / "05-bad.png").write_bytes(b"no picture")
     return folder
 

@@ -16,15 +16,15 @@ from associative_embedding.apps.cluster.worker import Worker
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.object_stores import names_in
 from associative_embedding.tasks.single_person.task import SinglePersonTask
+from support.noise import write_noise
 from support.tiny import FIGURE, tiny_model
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow (extra ray)")
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+def job(tmp_path_factory: pytest.TempPathFactory, model: str) -> Job:
     folder = tmp_path_factory.mktemp("worker")
-    model = tiny_model(folder / "model.safetensors", backbone="mobilenet_v2", input_size=96)
     return Job(folder=str(folder / "results"), model=model, device="cpu", digests={model: digest_of(model)})
 
 
@@ -33,8 +33,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Five pictures of two sizes; one between them is none."""
     folder = tmp_path_factory.mktemp("images")
     for number in range(5):
-        noise = np.random.default_rng(number).integers(0, 256, (64, 96 - 32 * (number % 2), 3), dtype=np.uint8)
-        cv2.imwrite(str(folder / f"{number}.png"), cv2.GaussianBlur(noise, (9, 9), 2))
+        write_noise(folder / f"{number}.png", number)
     (folder / "2-bad.png").write_bytes(b"no picture")
     return sorted(map(str, folder.iterdir()))
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,14 +19,9 @@ from associative_embedding.data.readers.coco_keypoints import CocoKeypoints, enl
 from associative_embedding.structures.known_skeletons import COCO_17, CROWDPOSE_14, LSP_14, MPII_16
 from associative_embedding.structures.run_lengths import decode_runs
 from associative_embedding.structures.skeleton import Skeleton
+from support.coco_files import Document, H, W, picture, write
 
-H, W = 30, 40
-Document = dict[str, Any]
 HELD_OUT = [23, 27, 33, 37, 62, 66, 72, 81, 85, 89, 99]  # of 0..99
-
-
-def picture(seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (H, W, 3), dtype=np.uint8)
 
 
 def person(image_id: int, k: int = 17, number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -41,14 +34,6 @@ def document(skeleton: Skeleton = COCO_17) -> Document:
     images = [{"id": i, "file_name": f"{i}.png", "height": H, "width": W} for i in (7, 8)]
     category = {"id": 1, "name": skeleton.name, "keypoints": list(skeleton.keypoints)}
     return {"images": images, "annotations": [person(7, len(skeleton.keypoints))], "categories": [category]}
-
-
-def write(folder: Path, content: Document) -> tuple[str, str]:
-    """The json and two PNG images in a folder."""
-    for i in (7, 8):
-        cv2.imwrite(str(folder / f"{i}.png"), picture(i)[:, :, ::-1])
-    (folder / "a.json").write_text(json.dumps(content))
-    return str(folder / "a.json"), str(folder)
 
 
 def with_annotation(**changes: Any) -> Document:

@@ -21,7 +21,7 @@ from associative_embedding.data.settings import SourceConfig
 from associative_embedding.data.sources import open_masks, source_classes
 from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.structures.run_lengths import decode_strip
-from support.coco_masks import H, W, box_mask, compressed, document, picture, plain, polygon, thing, write
+from support.coco_files import H, W, box_mask, compressed, document, picture, plain, polygon, thing, write
 
 # pycocotools' decode, as an oracle, meets NumPy 2 with a DeprecationWarning of its own
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

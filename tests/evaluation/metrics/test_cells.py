@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.evaluation.metrics.cells import CellScores, cell_scores, match
+from associative_embedding.evaluation.metrics.cells import CellScores, cell_scores, match_objects
 from associative_embedding.structures.masks import Masks
 
 SIZE = 9, 10
@@ -225,13 +225,13 @@ def test_means_are_over_images_and_counts_over_all() -> None:
 def test_overlapping_masks_are_matched_as_many_as_can_be() -> None:
     """Greedy by IoU would give the first truth its best and leave the second none."""
     iou = np.array([[0.9, 0.6], [0.8, 0.1]])
-    assert [i.tolist() for i in match(iou, 0.5)] == [[0, 1], [1, 0]]
-    assert [i.tolist() for i in match(iou, 0.7)] == [[0], [0]]
-    assert [i.tolist() for i in match(np.array([[0.6, 0.7]]), 0.5)] == [[0], [1]]
+    assert [i.tolist() for i in match_objects(iou, 0.5)] == [[0, 1], [1, 0]]
+    assert [i.tolist() for i in match_objects(iou, 0.7)] == [[0], [0]]
+    assert [i.tolist() for i in match_objects(np.array([[0.6, 0.7]]), 0.5)] == [[0], [1]]
     long = np.zeros((3, 3))  # many high IoUs do not outweigh one more pair
     long[0, 0], long[0, 1], long[1, 1], long[1, 2], long[2, 2] = 0.51, 1, 0.51, 1, 0.51
-    assert len(match(long, 0.5)[0]) == 3
-    assert [len(i) for i in match(np.zeros((0, 3)), 0.5)] == [0, 0]
+    assert len(match_objects(long, 0.5)[0]) == 3
+    assert [len(i) for i in match_objects(np.zeros((0, 3)), 0.5)] == [0, 0]
 
 
 def test_the_same_object_twice_is_invented_once() -> None:
@@ -266,7 +266,7 @@ def test_objects_without_pixels() -> None:
 
 
 def test_refuses() -> None:
-    with pytest.raises(ValueError, match=r"of an image of \(9, 10\), what was found of \(4, 4\)"):
+    with pytest.raises(ValueError, match=r"of an image of \(9, 10\), but found masks of an image of \(4, 4\)"):
         cell_scores(masks(LEFT), Masks.empty((4, 4)))
     with pytest.raises(ValueError, match="a region must be"):
         cell_scores(masks(LEFT), masks(LEFT), np.zeros((4, 4), bool))

@@ -14,16 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
-from associative_embedding.evaluation.metrics.coco_masks import MASK_METRICS, encode, evaluate_masks
+from associative_embedding.evaluation.metrics.coco_masks import MASK_METRICS, checked_runs, evaluate_masks
 from associative_embedding.structures.masks import Masks
 from associative_embedding.structures.run_lengths import decode_runs
+from support.published import load_metric_cases
 
 COCO_100 = "instances_val2014_100.json", "instances_val2014_fakesegm100_results.json"
 SIZE = 60, 80
-
-
-def load(shared: Path, name: str) -> Any:
-    return json.loads((shared / "reference/metrics" / name).read_text())
 
 
 def box(y0: int, x0: int, y1: int, x1: int) -> np.ndarray:
@@ -60,7 +57,7 @@ SMALL, LARGE = box(0, 0, 20, 20), box(20, 0, 60, 70)  # of COCO's sizes small an
 
 def test_coco_100_images(shared: Path) -> None:
     truth, results = COCO_100
-    metrics = evaluate_masks(shared / "reference/metrics" / truth, load(shared, results))
+    metrics = evaluate_masks(shared / "reference/metrics" / truth, load_metric_cases(shared, results))
     assert tuple(metrics) == MASK_METRICS
     exact = {"AP": 0.319545, "AP50": 0.562288, "AP75": 0.298927}
     assert {name: metrics[name] for name in exact} == pytest.approx(exact, abs=1e-6)
@@ -69,7 +66,7 @@ def test_coco_100_images(shared: Path) -> None:
 
 
 def test_image_ids_evaluate_a_subset(shared: Path) -> None:
-    truth, results = (load(shared, name) for name in COCO_100)
+    truth, results = (load_metric_cases(shared, name) for name in COCO_100)
     ids = sorted(image["id"] for image in truth["images"])[:10]
     metrics = evaluate_masks(truth, results, image_ids=ids)
     small = {
@@ -154,18 +151,18 @@ def test_every_encoding_is_the_same_pixels(seed: int) -> None:
     counts = text["counts"].encode()
     plain = [int(n) for n in np.diff([0, *(np.flatnonzero(np.diff(mask.T.ravel(), prepend=False))), mask.size])]
     for given_counts in (text["counts"], counts, plain):
-        encoded = encode({"size": list(size), "counts": given_counts}, size, "here")
+        encoded = checked_runs({"size": list(size), "counts": given_counts}, size, "here")
         assert (decode_runs(encoded, size) == mask).all()
         assert encoded["counts"] == coco.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"]
 
 
 def test_polygons() -> None:
     square = [[0, 0, 20, 0, 20, 20, 0, 20]]
-    assert (decode_runs(encode(square, SIZE, "here"), SIZE) == SMALL).all()
+    assert (decode_runs(checked_runs(square, SIZE, "here"), SIZE) == SMALL).all()
     parts = [*square, [40, 30, 60, 30, 60, 50, 40, 50]]
-    assert (decode_runs(encode(parts, SIZE, "here"), SIZE) == (SMALL | box(30, 40, 50, 60))).all()
+    assert (decode_runs(checked_runs(parts, SIZE, "here"), SIZE) == (SMALL | box(30, 40, 50, 60))).all()
     far = [[0, 0, 1e12, 0, 1e12, 1e12, 0, 1e12]]
-    assert decode_runs(encode(far, SIZE, "here"), SIZE).all()
+    assert decode_runs(checked_runs(far, SIZE, "here"), SIZE).all()
     truth = dataset(annotation(SMALL, segmentation=square))
     assert evaluate_masks(truth, [result(SMALL, segmentation=square)])["AP"] == pytest.approx(1)
 

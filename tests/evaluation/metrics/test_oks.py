@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.evaluation.metrics.coco_eval import index
+from associative_embedding.evaluation.metrics.coco_eval import indexed
 from associative_embedding.evaluation.metrics.oks import (
     KEYPOINT_METRICS,
     SkeletonEval,
@@ -23,14 +23,11 @@ from associative_embedding.evaluation.metrics.oks import (
     format_table,
     oks,
 )
+from support.published import load_metric_cases
 
 COCO_100 = "person_keypoints_val2014_100_reconstructed.json", "person_keypoints_val2014_fakekeypoints100_results.json"
 KEYPOINTS_14 = "keypoints14_truth.json", "keypoints14_detections.json"
 CROWDPOSE = "example_crowdpose_val.json", "example_crowdpose_preds.json"
-
-
-def load(shared: Path, name: str) -> Any:
-    return json.loads((shared / "reference/metrics" / name).read_text())
 
 
 def person(seed: int, count: int = 17, size: float = 100.0) -> np.ndarray:
@@ -65,20 +62,20 @@ def result(keypoints: np.ndarray, score: float = 0.5, **more: Any) -> dict[str, 
 
 def test_coco_100_images(shared: Path) -> None:
     truth, results = COCO_100
-    metrics = evaluate_keypoints(shared / "reference/metrics" / truth, load(shared, results))
+    metrics = evaluate_keypoints(shared / "reference/metrics" / truth, load_metric_cases(shared, results))
     stated = (0.372, 0.636, 0.348, 0.384, 0.386, 0.514, 0.734, 0.504, 0.508, 0.522)
     assert metrics == pytest.approx(dict(zip(KEYPOINT_METRICS, stated, strict=True)), abs=5e-4)
     assert tuple(metrics) == KEYPOINT_METRICS
 
 
 def test_keypoints_14_people(shared: Path) -> None:
-    metrics = evaluate_keypoints(*(load(shared, name) for name in KEYPOINTS_14))
+    metrics = evaluate_keypoints(*(load_metric_cases(shared, name) for name in KEYPOINTS_14))
     stated = {"AP": 0.504884, "AP50": 0.722772, "AP75": 0.633663, "APM": 0.466337, "APL": 0.750495}
     assert {name: metrics[name] for name in stated} == pytest.approx(stated, abs=1e-6)
 
 
 def test_crowdpose(shared: Path) -> None:
-    metrics = evaluate_crowdpose(*(load(shared, name) for name in CROWDPOSE))
+    metrics = evaluate_crowdpose(*(load_metric_cases(shared, name) for name in CROWDPOSE))
     stated = {"AP": 0.787722, "AP50": 0.9881, "AP75": 0.7314, "AR": 0.8222}
     stated |= {"AP_easy": 1.0, "AP_medium": 0.9802, "AP_hard": 0.4116}
     assert metrics["AP"] == pytest.approx(stated["AP"], abs=1e-6)
@@ -86,7 +83,7 @@ def test_crowdpose(shared: Path) -> None:
 
 
 def test_inputs_are_not_changed_and_nothing_is_printed(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    truth, results = (load(shared, name) for name in KEYPOINTS_14)
+    truth, results = (load_metric_cases(shared, name) for name in KEYPOINTS_14)
     before = copy.deepcopy((truth, results))
     assert evaluate_keypoints(truth, results) == evaluate_keypoints(truth, results)
     assert (truth, results) == before
@@ -94,7 +91,7 @@ def test_inputs_are_not_changed_and_nothing_is_printed(shared: Path, capsys: pyt
 
 
 def test_image_ids_evaluate_a_subset(shared: Path) -> None:
-    truth, results = (load(shared, name) for name in COCO_100)
+    truth, results = (load_metric_cases(shared, name) for name in COCO_100)
     ids = sorted(image["id"] for image in truth["images"])[:10]
     metrics = evaluate_keypoints(truth, results, image_ids=ids)
     small = {**truth, "images": [image for image in truth["images"] if image["id"] in ids]}
@@ -131,10 +128,10 @@ def test_oks_is_the_naive_loop(n: int, m: int, k: int, seed: int) -> None:
 
 
 def test_oks_is_pycocotools(shared: Path) -> None:
-    truth, results = (load(shared, name) for name in KEYPOINTS_14)
+    truth, results = (load_metric_cases(shared, name) for name in KEYPOINTS_14)
     results = sorted(results, key=lambda r: -r["score"])[:20]
     sigmas = category_sigmas(truth, None)
-    people = index(truth)
+    people = indexed(truth)
     evaluation = SkeletonEval(people, people.loadRes(copy.deepcopy(results)), sigmas)
     evaluation._prepare()
     official = evaluation.computeOks(truth["images"][0]["id"], 1)

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from associative_embedding.evaluation.metrics.tracking import (
     ALPHAS,
-    Clear,
+    ClearCounts,
     TrackFrame,
-    clear,
+    count_clear,
     hota,
     idf1,
-    keypoint_clear,
+    count_keypoint_clear,
 )
 
 
@@ -30,8 +30,8 @@ def frame(truth: Sequence[int], found: Sequence[int], similarity: object = None)
 
 def test_a_track_that_breaks_in_the_middle() -> None:
     frames = [frame([1], [7], [1])] * 2 + [frame([1], [8], [1])] * 2
-    assert clear(frames) == Clear(4, 0, 0, 1)
-    assert clear(frames).mota == 0.75
+    assert count_clear(frames) == ClearCounts(4, 0, 0, 1)
+    assert count_clear(frames).mota == 0.75
     assert idf1(frames) == 0.5  # 2 of 4 true and of 4 found
     numbers = hota(frames)
     assert numbers["DetA"] == pytest.approx(1)
@@ -42,7 +42,7 @@ def test_a_track_that_breaks_in_the_middle() -> None:
 def test_two_that_swap() -> None:
     same, swapped = np.eye(2), np.eye(2)[::-1]
     frames = [frame([1, 2], [1, 2], same)] * 3 + [frame([1, 2], [1, 2], swapped)]
-    assert clear(frames) == Clear(8, 0, 0, 2)
+    assert count_clear(frames) == ClearCounts(8, 0, 0, 2)
     assert idf1(frames) == pytest.approx(6 / 8)
     # of 8 matches 6 have 3 / (4 + 4 - 3), 2 have 1 / (4 + 4 - 1)
     assert hota(frames)["AssA"] == pytest.approx((6 * 3 / 5 + 2 * 1 / 7) / 8)
@@ -50,8 +50,8 @@ def test_two_that_swap() -> None:
 
 def test_misses_and_false_positives() -> None:
     frames = [frame([1], [1], [0.6]), frame([1], []), frame([], [1]), frame([1], [1], [0.4])]
-    assert clear(frames) == Clear(1, 2, 2, 0)
-    assert clear(frames).mota == pytest.approx(1 - 4 / 3)
+    assert count_clear(frames) == ClearCounts(1, 2, 2, 0)
+    assert count_clear(frames).mota == pytest.approx(1 - 4 / 3)
     assert idf1(frames) == pytest.approx(2 / 6)
     # at thresholds up to 0.4 both are right, up to 0.6 one
     detection = np.array([2 / 4] * 8 + [1 / 5] * 4 + [0] * 7)
@@ -60,14 +60,14 @@ def test_misses_and_false_positives() -> None:
 
 def test_who_was_matched_stays_matched() -> None:
     frames = [frame([1], [5], [0.9]), frame([1], [5, 6], [0.6, 0.95])]
-    assert clear(frames) == Clear(2, 0, 1, 0)
+    assert count_clear(frames) == ClearCounts(2, 0, 1, 0)
 
 
 def test_nothing_at_all() -> None:
-    assert clear([]).mota == 1
+    assert count_clear([]).mota == 1
     assert idf1([]) == 0
     assert hota([frame([], [])])["HOTA"] == 0
-    assert keypoint_clear([]) == []
+    assert count_keypoint_clear([]) == []
 
 
 def test_an_id_may_occur_once_in_a_frame() -> None:
@@ -107,7 +107,7 @@ def test_against_plain_definitions(video: list[tuple[set[int], set[int], int]]) 
     total = sum(len(t) + len(f) for t, f, _ in pairs)
     expected = 2 * best_map(agree, [1, 2, 3], [1, 2, 3]) / total if total else 0
     assert idf1(frames) == pytest.approx(expected)
-    counts = clear(frames)
+    counts = count_clear(frames)
     assert counts.matches + counts.misses == sum(len(t) for t, _, _ in pairs)
     assert counts.matches + counts.false_positives == sum(len(f) for _, f, _ in pairs)
     numbers = hota(frames)
@@ -115,12 +115,12 @@ def test_against_plain_definitions(video: list[tuple[set[int], set[int], int]]) 
     assert numbers["HOTA"] <= math.sqrt(numbers["DetA"] * numbers["AssA"]) + 1e-9  # Cauchy and Schwarz
     renamed = [TrackFrame(f.truth + 10, 50 - f.found, f.similarity) for f in frames]
     assert hota(renamed) == pytest.approx(numbers)
-    assert (clear(renamed).matches, clear(renamed).switches) == (counts.matches, counts.switches)
+    assert (count_clear(renamed).matches, count_clear(renamed).switches) == (counts.matches, counts.switches)
 
 
 def test_the_truth_itself_is_perfect() -> None:
     frames = [frame([1, 2], [4, 9], np.eye(2)) for _ in ALPHAS]
-    assert clear(frames).mota == idf1(frames) == 1
+    assert count_clear(frames).mota == idf1(frames) == 1
     assert hota(frames) == pytest.approx({"HOTA": 1, "DetA": 1, "AssA": 1})
 
 
@@ -128,7 +128,7 @@ def test_keypoints_are_objects_of_their_own() -> None:
     truth = np.array([[[0, 0, 2], [10, 0, 2], [20, 0, 0]]], float)
     found = np.array([[[0, 0.5, 1], [13, 0, 1], [20, 0, 1]]], float)
     video = [(np.array([1]), truth, np.array([10.0]), np.array([3]), found)] * 2
-    nose, knee, unlabelled = keypoint_clear(video, share=0.1)  # within 1 pixel
-    assert nose == Clear(2, 0, 0, 0)
-    assert knee == Clear(0, 2, 2, 0)
-    assert unlabelled == Clear(0, 0, 2, 0)
+    nose, knee, unlabelled = count_keypoint_clear(video, share=0.1)  # within 1 pixel
+    assert nose == ClearCounts(2, 0, 0, 0)
+    assert knee == ClearCounts(0, 2, 2, 0)
+    assert unlabelled == ClearCounts(0, 0, 2, 0)

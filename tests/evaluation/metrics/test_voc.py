@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.evaluation.metrics.ranking import mean, ranked_precision
+from associative_embedding.evaluation.metrics.ranking import mean_of_defined, ranked_precision
 from associative_embedding.evaluation.metrics.voc import VocImage, hits, voc_map
 from associative_embedding.structures.masks import Masks
 
@@ -167,13 +167,13 @@ def test_ranked_precision_by_hand() -> None:
     assert ranked_precision(np.array([True, False, True]), 4) == pytest.approx(1 / 4 + 2 / 3 / 4)
     assert ranked_precision(np.array([False, True, True]), 2) == pytest.approx(2 / 3)
     assert ranked_precision(np.zeros(0, bool), 3) == 0
-    assert mean([None, 1.0, 0.5]) == 0.75
-    assert mean([None]) is None
+    assert mean_of_defined([None, 1.0, 0.5]) == 0.75
+    assert mean_of_defined([None]) is None
 
 
 def test_refuses() -> None:
     masks, one = Masks.from_dense([CAT], SIZE), np.ones(1)
-    with pytest.raises(ValueError, match=r"of an image of \(8, 10\), what was found of \(3, 3\)"):
+    with pytest.raises(ValueError, match=r"of an image of \(8, 10\), but found masks of an image of \(3, 3\)"):
         VocImage(masks, one, Masks.empty((3, 3)), one[:0], one[:0])
     with pytest.raises(ValueError, match=r"truth_class must be \(T,\) = \(1,\), not \(0,\)"):
         VocImage(masks, one[:0], masks, one, one)

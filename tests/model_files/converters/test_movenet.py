@@ -6,7 +6,6 @@ import json
 import math
 import pickle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +22,7 @@ from associative_embedding.networks.efficientnet_lite import EfficientNetLite0
 from associative_embedding.networks.mobilenet_v2 import MobileNetV2, widened
 from associative_embedding.networks.zoo import build_network
 from associative_embedding.structures.arrays import Array
+from support.malicious import Malicious
 
 
 def movenet_weights(backbone: str = "mobilenet_v2", number: int = 4) -> dict[str, Array]:
@@ -205,14 +205,6 @@ def test_the_default_output_lies_in_this_folder(movenet: Path, tmp_path: Path, m
     monkeypatch.chdir(tmp_path / "here")
     assert convert(str(movenet), "movenet") == Path("movenet.safetensors")
     assert (tmp_path / "here" / "movenet.safetensors").is_file()
-
-
-class Malicious:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.path,)
 
 
 def break_movenet(path: Path, how: str) -> None:

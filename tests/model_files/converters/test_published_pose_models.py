@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from associative_embedding.apps.cli.main import main
 from associative_embedding.model_files.checkpoint import ModelInfo, load_model
-from associative_embedding.networks.hrnet import IMAGENET_MEAN, IMAGENET_STD, HigherHRNet, HRNet
+from associative_embedding.networks.hrnet import IMAGENET_MEAN, IMAGENET_STD, HigherHRNet, HRNet, HRNetOptions
 from associative_embedding.networks.network import Network, final_maps
 from associative_embedding.structures.known_skeletons import COCO_17, CROWDPOSE_14, MPII_16
 from support.malicious import Malicious
@@ -100,7 +100,7 @@ def test_higherhrnet_computes_as_published(shared: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize("layout", ["bare", "module", "checkpoint", "mmpose", "mmpose 1.x", "old"])
 def test_layouts_of_hrnet_files(tmp_path: Path, kind: type[HRNet], layout: str) -> None:
     torch.manual_seed(0)
-    body = kind(14, 14, width=4).eval()
+    body = kind(14, 14, HRNetOptions(width=4)).eval()
     state, project = body.state_dict(), "mmpose" if "mmpose" in layout else "higherhrnet"
     content: Any = state
     match layout:
@@ -133,7 +133,7 @@ def mmpose_names(state: State, layout: str, kind: type[HRNet]) -> State:
 
 def test_width_48_is_recognised(tmp_path: Path) -> None:
     with torch.device("meta"):
-        shapes = HRNet(17, 17, width=48).state_dict()
+        shapes = HRNet(17, 17, HRNetOptions(width=48)).state_dict()
     state = {name: torch.zeros(value.shape, dtype=value.dtype) for name, value in shapes.items()}
     _, info = converted(tmp_path, state, "higherhrnet")
     assert (info.backbone, info.options) == ("hrnet_w48", {})
@@ -222,7 +222,7 @@ def test_mmpose_hourglass_computes_as_published(tmp_path: Path) -> None:
 @pytest.mark.parametrize("project", ["higherhrnet", "mmpose"])
 def test_a_converted_model_predicts(tmp_path: Path, project: str) -> None:
     torch.manual_seed(0)
-    state = mmpose_hourglass_state() if project == "mmpose" else HigherHRNet(17, 17, width=4).state_dict()
+    state = mmpose_hourglass_state() if project == "mmpose" else HigherHRNet(17, 17, HRNetOptions(width=4)).state_dict()
     for name in ("backbone.out_convs.1.conv.bias", "final_layers.0.bias", "final_layers.1.bias"):
         if name in state:
             state[name][:17] += 0.3  # over the threshold
@@ -245,7 +245,7 @@ def test_a_skeleton_can_be_named(tmp_path: Path) -> None:
 
 
 def broken(how: str, proof: Path) -> Any:
-    state = HRNet(17, 17, width=4).state_dict()
+    state = HRNet(17, 17, HRNetOptions(width=4)).state_dict()
     match how:
         case "malicious":
             return {"state_dict": state, "epoch": Malicious(proof)}
@@ -265,7 +265,7 @@ def broken(how: str, proof: Path) -> Any:
             return state | {"conv2.weight": torch.zeros(64, 64, 1, 1)}
         case "a scalar":
             return state | {"final_layers.0.weight": torch.tensor(3.0)}
-    return HRNet(16, 16, width=4).state_dict()
+    return HRNet(16, 16, HRNetOptions(width=4)).state_dict()
 
 
 @pytest.mark.parametrize(

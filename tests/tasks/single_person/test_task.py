@@ -14,13 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from associative_embedding.data.augmentation.augment import augment, random_view
-from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
-from associative_embedding.data.readers.person_crops import PersonCrops
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.model_files.checkpoint import ModelInfo, load_model, start_from
 from associative_embedding.networks.zoo import build_network
-from associative_embedding.structures.geometry import crop_squares, letterbox
+from associative_embedding.structures.geometry import letterbox
 from associative_embedding.structures.maps import Maps
 from associative_embedding.tasks.pose.target import draw_gaussians
 from associative_embedding.tasks.single_person.settings import RefineConfig
@@ -29,14 +27,10 @@ from associative_embedding.training.batches import build_stream, build_task
 from associative_embedding.training.recipe import LossConfig, NetworkConfig, Recipe
 from associative_embedding.training.train import train
 from associative_embedding.training.validation import build_validation
+from support.person_crops import crops_of, images_of
 from support.tiny import FIGURE, STILL, tiny_data, tiny_info, tiny_model, tiny_recipe
 
 TASK = SinglePersonTask(FIGURE, sigma=1.0)
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> SourceConfig:
-    return tiny_data(tmp_path_factory.mktemp("crops"), images=5, size=(128, 160), people=(2, 3))
 
 
 def single_recipe(folder: Path, source: SourceConfig, **train: Any) -> Recipe:
@@ -45,58 +39,7 @@ def single_recipe(folder: Path, source: SourceConfig, **train: Any) -> Recipe:
     return replace(recipe, task="single-person", network=network, refine=RefineConfig(min_size=20))
 
 
-def images_of(source: SourceConfig, **options: Any) -> CocoKeypoints:
-    return CocoKeypoints(source.annotations, source.images, FIGURE, **options)
-
-
-def crops_of(source: SourceConfig) -> PersonCrops:
-    return PersonCrops(images_of(source), margin=1.25, min_size=20)
-
-
 # --- samples
-
-
-def test_every_labelled_person_is_a_sample_of_its_own(source: SourceConfig) -> None:
-    images, crops = images_of(source), crops_of(source)
-    expected = [
-        person
-        for sample in (images[i] for i in range(len(images)))
-        for person in sample.keypoints
-        if (person[:, 2] > 0).sum() >= 4
-    ]
-    assert len(crops) == len(expected) > len(images)
-    for i, person in enumerate(expected):
-        sample = crops[i]
-        assert np.array_equal(sample.keypoints, person[None])
-        assert sample.area.shape == (1,)
-        assert sample.ignore is None
-
-
-def test_the_focus_is_a_square_around_the_person(source: SourceConfig) -> None:
-    crops = crops_of(source)
-    for i in range(len(crops)):
-        sample = crops[i]
-        assert sample.focus is not None
-        x, y, width, height = sample.focus
-        at = sample.keypoints[0, sample.keypoints[0, :, 2] > 0, :2]
-        assert width == height
-        assert width == pytest.approx(max(20, 1.25 * np.ptp(at, axis=0).max()), rel=1e-5)
-        assert [x + width / 2, y + height / 2] == pytest.approx((at.min(axis=0) + at.max(axis=0)) / 2, rel=1e-5)
-
-
-def test_squares_have_a_smallest_size() -> None:
-    squares = crop_squares(np.array([[10.0, 20, 4, 2], [0, 0, 10, 100]]), margin=1.5, min_size=30)
-    assert squares.tolist() == [[-3, 6, 30, 30], [-70, -25, 150, 150]]
-    assert crop_squares(np.zeros((0, 4)), margin=1.5, min_size=30).shape == (0, 4)
-
-
-def test_a_person_of_few_keypoints_is_left_out(source: SourceConfig) -> None:
-    images = images_of(source)
-    record = images.records[0]
-    record.keypoints[0, 1:, 2] = 0
-    crops = PersonCrops(images, margin=1.3, min_size=20)
-    assert (0, 0) not in crops.places
-    assert (0, 1) in crops.places
 
 
 def test_the_view_is_of_the_focus(source: SourceConfig) -> None:

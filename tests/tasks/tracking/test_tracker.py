@@ -128,3 +128,10 @@ def test_instances_carry_their_track(tmp_path: object) -> None:
     once = found.draw(image)
     again = replace(found[[1, 0]]).draw(image)
     np.testing.assert_array_equal(np.unique(once.reshape(-1, 3), axis=0), np.unique(again.reshape(-1, 3), axis=0))
+
+
+def test_memory_does_not_grow_with_the_video() -> None:
+    tracker = Tracker()
+    for t in range(3000):
+        tracker(seen([[10 + 400 * (t % 7), 50]], [[100.0 * t]]), t)
+    assert len(tracker.tracks) < 200

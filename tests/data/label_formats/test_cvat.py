@@ -1,0 +1,78 @@
+"""CVAT's labels as CVAT writes them (by its documentation)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from associative_embedding.data.label_formats.cvat import read_cvat
+from associative_embedding.structures.skeleton import Skeleton
+from support.label_data import people_of
+
+CVAT = """<?xml version="1.0" encoding="utf-8"?>
+<annotations><version>1.1</version><meta><{job}><labels>
+<label><name>cat</name><color>#fff</color><type>skeleton</type><attributes></attributes>
+<svg>&lt;line x1="1" y1="1" x2="2" y2="2" data-type="edge" data-node-from="1" data-node-to="2"&gt;&lt;/line&gt;
+&lt;circle r="1" data-element-id="1" data-node-id="1" data-label-name="nose"&gt;&lt;/circle&gt;
+&lt;circle r="1" data-element-id="2" data-node-id="2" data-label-name="tail"&gt;&lt;/circle&gt;</svg></label>
+<label><name>nose</name><type>points</type><parent>cat</parent></label>
+<label><name>tail</name><type>points</type><parent>cat</parent></label>
+<label><name>rectangle</name><type>rectangle</type></label>
+</labels></{job}></meta>
+<image id="0" name="sub/a.png" width="80" height="60">
+<skeleton label="cat" source="manual" z_order="0" group_id="3">
+<points label="tail" source="manual" outside="0" occluded="1" points="10.50,20.25"></points>
+<points label="nose" source="manual" outside="1" occluded="0" points="1.00,1.00"></points></skeleton>
+<skeleton label="cat" source="manual" z_order="0">
+<points label="nose" source="manual" outside="0" occluded="0" points="30,31"></points></skeleton>
+<box label="rectangle" group_id="3" xtl="5" ytl="6" xbr="25" ybr="46" occluded="0"></box>
+<box label="rectangle" xtl="50" ytl="50" xbr="60" ybr="60" occluded="0"></box>
+<polygon label="x" points="1,1;2,2;3,3"></polygon>
+</image></annotations>"""
+
+
+@pytest.mark.parametrize("job", ["task", "job", "project"])
+def test_cvat_skeletons(job: str, tmp_path: Path) -> None:
+    (tmp_path / "annotations.xml").write_text(CVAT.format(job=job))
+    found = read_cvat(tmp_path)
+    assert people_of(found) == {
+        "sub/a.png": [
+            ("cat", {"tail": (10.5, 20.25, 1)}, [5, 6, 20, 40]),
+            ("cat", {"nose": (30, 31, 2)}, [30, 31, 0, 0]),
+        ]
+    }
+    skeleton = Skeleton.from_category(found["categories"][0])
+    assert (skeleton.keypoints, skeleton.edges) == (("nose", "tail"), (("nose", "tail"),))
+
+
+def cvat(folder: Path, inner: str) -> dict[str, Any]:
+    image = f'<image id="0" name="a.png" width="80" height="60">{inner}</image>'
+    (folder / "annotations.xml").write_text(f"<annotations>{image}</annotations>")
+    return people_of(read_cvat(folder))["a.png"]  # type: ignore[return-value]
+
+
+def test_cvat_points_of_a_group_are_an_object(tmp_path: Path) -> None:
+    inner = "".join(
+        f'<points label="{name}" group_id="{group}" points="{x},5"/>'
+        for name, group, x in [("nose", 1, 10), ("tail", 1, 20), ("nose", 2, 30)]
+    )
+    found = cvat(tmp_path, inner + '<box label="cat" group_id="1" xtl="0" ytl="0" xbr="25" ybr="9"/>')
+    assert {(category, *points) for category, points, _ in found} == {("cat", "nose", "tail"), ("object", "nose")}
+
+
+def test_cvat_points_in_boxes(tmp_path: Path) -> None:
+    """The smaller of two boxes around a point is the one that it belongs to."""
+    inner = (
+        '<box label="cat" xtl="0" ytl="0" xbr="70" ybr="50"/><box label="cat" xtl="10" ytl="10" xbr="20" ybr="20"/>'
+        '<points label="nose" points="15,15"/><points label="nose" points="40,15"/>'
+    )
+    assert [points for _, points, _ in cvat(tmp_path, inner)] == [{"nose": (40, 15, 2)}, {"nose": (15, 15, 2)}]
+    with pytest.raises(ValueError, match=r"point 'nose' is in no box and no group"):
+        cvat(tmp_path, inner + '<points label="nose" points="79,59"/>')
+
+
+def test_cvat_many_points_in_one(tmp_path: Path) -> None:
+    ((category, points, _),) = cvat(tmp_path, '<points label="cat" points="1,2;3,4"/>')
+    assert (category, points) == ("object", {"kpt_0": (1, 2, 2), "kpt_1": (3, 4, 2)})

@@ -1,0 +1,24 @@
+"""A COCO json of videos is split in time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from associative_embedding.apps.cli.main import main
+from associative_embedding.data.preparation.split import split_coco
+
+
+def test_the_end_of_a_video_is_split_off(videos_json: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = json.loads(Path(videos_json).read_text())
+    start, end = split_coco(document, 0.25)
+    assert [image["id"] for image in start["images"]] == list(range(1, 10))
+    assert {row["image_id"] for row in end["annotations"]} == {10, 11, 12}
+    assert len(start["annotations"]) + len(end["annotations"]) == len(document["annotations"])
+    assert main(["data", "split", videos_json, "--output", str(tmp_path), "--last", "0.25"]) == 0
+    assert json.loads((tmp_path / "test.json").read_text()) == end
+    for wrong in ("0", "1", "2", "0.001"):
+        assert main(["data", "split", videos_json, "--output", str(tmp_path), "--last", wrong]) == 1
+    assert "leaves a part without any" in capsys.readouterr().err

@@ -1,0 +1,105 @@
+"""Files are whole or not there, and a failure keeps the old one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from associative_embedding.io import files as output
+from associative_embedding.io.files import atomic_write, check_writable, write_image, write_json
+from associative_embedding.io.images import read_image
+
+
+def test_json_refuses_what_json_cannot_hold(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    for document in ({"a": float("nan")}, {"a": np.zeros(2)}):
+        with pytest.raises(ValueError, match=r"x\.json: not a json document"):
+            write_json(path, document)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_atomic_write_makes_folders_and_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "er" / "x.bin"
+    atomic_write(path, b"one")
+    atomic_write(str(path), b"two")
+    assert path.read_bytes() == b"two"
+    assert [p.name for p in path.parent.iterdir()] == ["x.bin"]
+    umask = os.umask(0o022)
+    os.umask(umask)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~umask
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    atomic_write(link, b"three")
+    assert link.is_symlink()
+    assert path.read_bytes() == b"three"
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_failure_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, error: BaseException
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    path = tmp_path / "x.bin"
+    atomic_write(path, b"old")
+    monkeypatch.setattr(output.os, failing, fail)
+    with pytest.raises(type(error)) as caught:
+        atomic_write(path, b"new")
+    if isinstance(error, OSError):
+        assert str(caught.value) == f"cannot write {path}: No space left on device"
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["x.bin"]
+
+
+def test_what_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path, reason in (
+        (tmp_path, "is not a regular file"),
+        (Path(os.devnull), "is not a regular file"),
+        (tmp_path / "file" / "x.json", "Not a directory|File exists"),
+        (tmp_path / ("x" * 300), "too long"),
+    ):
+        with pytest.raises(OSError, match=f"^cannot write {path}: .*({reason})") as caught:
+            atomic_write(path, b"")
+        assert "\n" not in str(caught.value)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
+
+
+@pytest.mark.parametrize("extension", [".png", ".bmp", ".tif", ".tiff", ".PNG", ".jpg", ".jpeg", ".webp"])
+def test_pictures_come_back(tmp_path: Path, extension: str) -> None:
+    y, x = np.mgrid[:40, :60]
+    picture = np.stack([x * 4, y * 6, 255 - x * 4], axis=2).astype(np.uint8)
+    path = tmp_path / f"x{extension}"
+    write_image(path, picture)
+    tolerance = 0 if extension.lower() in (".png", ".bmp", ".tif", ".tiff") else 6
+    assert np.abs(read_image(path).astype(int) - picture).mean() <= tolerance
+
+
+def test_wrong_pictures(tmp_path: Path) -> None:
+    for name in ("x.gif", "x", "x.pdf"):
+        with pytest.raises(ValueError, match="the extension must be one of"):
+            write_image(tmp_path / name, np.zeros((4, 4, 3), np.uint8))
+    for array in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)):
+        with pytest.raises(ValueError, match=r"must be \(H, W, 3\) uint8"):
+            write_image(tmp_path / "x.png", array)
+    with pytest.raises(ValueError, match="cannot hold 70000x1 pixels"):
+        write_image(tmp_path / "x.jpg", np.zeros((1, 70_000, 3), np.uint8))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_writable_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "r.json"
+    check_writable(path)
+    assert list(path.parent.iterdir()) == []
+    path.write_text("old")
+    check_writable(path)
+    assert path.read_text() == "old"
+    for bad in (path.parent, path / "r.json", "/dev/null"):
+        with pytest.raises(OSError, match=rf"^cannot write {bad}: "):
+            check_writable(bad)
