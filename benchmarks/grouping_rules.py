@@ -23,7 +23,7 @@ from tqdm import tqdm
 from associative_embedding.evaluation.metrics.grouping import RightGrouping
 from associative_embedding.evaluation.metrics.oks import evaluate_keypoints
 from associative_embedding.evaluation.oracle import group_truth
-from associative_embedding.evaluation.poses import Trial, coco_results, open_trial, pose_task
+from associative_embedding.evaluation.poses import PoseTestSet, coco_results, open_pose_test_set, pose_task
 from associative_embedding.inference.load import load
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.tasks.pose.task import PoseTask
@@ -89,14 +89,15 @@ class Found:
     grouping: RightGrouping = field(default_factory=RightGrouping)
 
 
-def decode_all(predictor: Predictor, trial: Trial, tasks: Sequence[PoseTask]) -> list[Found]:
+def decode_all(predictor: Predictor, test_set: PoseTestSet, tasks: Sequence[PoseTask]) -> list[Found]:
     found = [Found() for _ in tasks]
-    for i in tqdm(range(len(trial.data)), disable=None, unit="image"):
-        sample = trial.data[i]
+    for i in tqdm(range(len(test_set.data)), disable=None, unit="image"):
+        sample = test_set.data[i]
         maps, geometry = predictor.maps(sample.image)
         for task, of_rule in zip(tasks, found, strict=True):
             people = [(sample.image_id, task.decode(maps, geometry))]
-            of_rule.results[sample.image_id] = coco_results(people, category_id=trial.category_id, order=trial.order)
+            rows = coco_results(people, category_id=test_set.category_id, order=test_set.order)
+            of_rule.results[sample.image_id] = rows
             of_rule.grouping += group_truth(task, maps, geometry, sample.keypoints)[1]
     return found
 
@@ -116,13 +117,13 @@ def score(truth: dict[str, Any], found: Found, image_ids: Sequence[int]) -> dict
     return evaluate_keypoints(drawn, [{**r, "image_id": n} for n, key in numbered for r in found.results[key]])
 
 
-def standard_errors(trial: Trial, found: Sequence[Found], ids: Sequence[int], times: int) -> list[float]:
+def standard_errors(test_set: PoseTestSet, found: Sequence[Found], ids: Sequence[int], times: int) -> list[float]:
     """Of the difference in AP between each rule and the first, by drawing the images again."""
     rng = np.random.default_rng(0)
     differences: list[list[float]] = [[] for _ in found]
     for _ in tqdm(range(times), disable=None, unit="draw"):
         drawn = rng.choice(ids, len(ids)).tolist()
-        aps = [score(trial.truth, of_rule, drawn)["AP"] for of_rule in found]
+        aps = [score(test_set.truth, of_rule, drawn)["AP"] for of_rule in found]
         for row, ap in zip(differences, aps, strict=True):
             row.append(ap - aps[0])
     return [statistics.pstdev(row) if row else float("nan") for row in differences]
@@ -131,17 +132,17 @@ def standard_errors(trial: Trial, found: Sequence[Found], ids: Sequence[int], ti
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     predictor = load(options.model, device="auto", scales=options.scales)
     task = pose_task(predictor)
-    trial = open_trial(
+    test_set = open_pose_test_set(
         options.annotations, options.images, task.skeleton, held_out_share=options.held_out, limit=options.limit
     )
     listed = rules(task, predictor.info.tag_size * len(predictor.scales))
-    found = decode_all(predictor, trial, [rule.apply(task) for rule in listed])
-    ids = [image["id"] for image in trial.truth["images"]]
-    errors = standard_errors(trial, found, ids, options.draws)
+    found = decode_all(predictor, test_set, [rule.apply(task) for rule in listed])
+    ids = [image["id"] for image in test_set.truth["images"]]
+    errors = standard_errors(test_set, found, ids, options.draws)
     return [
         {
             "rule": rule.name,
-            **score(trial.truth, of_rule, ids),
+            **score(test_set.truth, of_rule, ids),
             "standard_error": error,
             "keypoints_grouped_right": of_rule.grouping.keypoint_rate,
             "people_grouped_right": of_rule.grouping.person_rate,

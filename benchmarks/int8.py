@@ -21,7 +21,7 @@ from onnxruntime.quantization import CalibrationDataReader, quantize_static
 from timing import alternating_ms, markdown, start_anew
 
 from associative_embedding.apps.cli.main import ALLOCATOR
-from associative_embedding.evaluation.poses import evaluate_trial, open_trial, pose_task
+from associative_embedding.evaluation.poses import evaluate_pose_model, open_pose_test_set, pose_task
 from associative_embedding.inference.load import load
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.images import find_images, read_image
@@ -68,14 +68,14 @@ def network_ms(predictors: dict[str, Predictor], rounds: int) -> dict[str, float
 
 
 def average_precision(predictor: Predictor, options: argparse.Namespace) -> float:
-    trial = open_trial(
+    test_set = open_pose_test_set(
         options.annotations,
         options.images,
         pose_task(predictor).skeleton,
         held_out_share=options.held_out,
         limit=options.limit,
     )
-    return float(evaluate_trial(predictor, trial)[0]["AP"] or 0)
+    return float(evaluate_pose_model(predictor, test_set)[0]["AP"] or 0)
 
 
 def main() -> None:

@@ -26,23 +26,23 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.evaluation.poses import Trial, open_trial
+from associative_embedding.evaluation.poses import PoseTestSet, open_pose_test_set
 from associative_embedding.structures.known_skeletons import COCO_17
 
 SHOWN = ("AP", "AP50", "AP75", "APM", "APL", "AR")
 
 
-def whole_images(trial: Trial, images: Path) -> list[dict[str, Any]]:
+def whole_images(test_set: PoseTestSet, images: Path) -> list[dict[str, Any]]:
     """What ``movenet.mjs`` is to look at: every image once."""
-    return [{"image_id": image["id"], "file": str(images / image["file_name"])} for image in trial.truth["images"]]
+    return [{"image_id": image["id"], "file": str(images / image["file_name"])} for image in test_set.truth["images"]]
 
 
-def people_of(trial: Trial, images: Path, enlarge: float) -> list[dict[str, Any]]:
+def people_of(test_set: PoseTestSet, images: Path, enlarge: float) -> list[dict[str, Any]]:
     """What ``movenet.mjs`` is to look at: a square around the box of every labelled person, as a detector gives it."""
-    files = {question["image_id"]: question for question in whole_images(trial, images)}
+    files = {question["image_id"]: question for question in whole_images(test_set, images)}
     return [
         {**files[person["image_id"]], "region": square(person["bbox"], enlarge)}
-        for person in trial.truth["annotations"]
+        for person in test_set.truth["annotations"]
         if person["num_keypoints"] and not person.get("iscrowd")
     ]
 
@@ -54,17 +54,17 @@ def square(box_xywh: Sequence[float], enlarge: float) -> list[int]:
     return [round(x + width / 2 - side / 2), round(y + height / 2 - side / 2), side, side]
 
 
-def in_order(trial: Trial, result: dict[str, Any]) -> dict[str, Any]:
+def in_order(test_set: PoseTestSet, result: dict[str, Any]) -> dict[str, Any]:
     """A result with COCO's 17 keypoints as one of the truth's category; keypoints that MoveNet does not have are 0."""
     keypoints = np.reshape(result["keypoints"], (-1, 3))
-    keypoints = np.where(trial.order[:, None] >= 0, keypoints[trial.order], 0)
-    return {**result, "category_id": trial.category_id, "keypoints": keypoints.ravel().tolist()}
+    keypoints = np.where(test_set.order[:, None] >= 0, keypoints[test_set.order], 0)
+    return {**result, "category_id": test_set.category_id, "keypoints": keypoints.ravel().tolist()}
 
 
-def numbers(trial: Trial, path: str, min_score: float) -> str:
+def numbers(test_set: PoseTestSet, path: str, min_score: float) -> str:
     """Cells of a row of Markdown."""
-    results = [in_order(trial, r) for r in json.loads(Path(path).read_text()) if r["score"] >= min_score]
-    metrics = trial.protocol.score(trial.truth, results, name=trial.name)
+    results = [in_order(test_set, r) for r in json.loads(Path(path).read_text()) if r["score"] >= min_score]
+    metrics = test_set.protocol.score(test_set.truth, results, name=test_set.name)
     return " | ".join("-" if metrics[key] is None else f"{metrics[key]:.3f}" for key in SHOWN)
 
 
@@ -83,19 +83,19 @@ def main() -> None:
         command.add_argument("--held-out", "--held_out", type=float, default=0.0)
         command.add_argument("--limit", type=int, default=0)
     options = parser.parse_args()
-    trial = open_trial(
+    test_set = open_pose_test_set(
         options.annotations, options.images, COCO_17, held_out_share=options.held_out, limit=options.limit
     )
     if options.command == "ask":
         folder = Path(options.images)
         around = options.around_people
-        questions = people_of(trial, folder, around) if around else whole_images(trial, folder)
+        questions = people_of(test_set, folder, around) if around else whole_images(test_set, folder)
         options.questions.write_text(json.dumps(questions))
         return
     print(f"|  | {' | '.join(SHOWN)} |")
     print(f"|---|{'---:|' * len(SHOWN)}")
     for name, path in (result.split("=", 1) for result in options.results):
-        print(f"| {name} | {numbers(trial, path, options.min_score)} |")
+        print(f"| {name} | {numbers(test_set, path, options.min_score)} |")
 
 
 if __name__ == "__main__":

@@ -21,11 +21,11 @@ from typing import Any
 
 from associative_embedding.apps.cluster import predict as run_ray
 from associative_embedding.apps.cluster.job import Job
-from associative_embedding.apps.cluster.worker import Worker
+from associative_embedding.apps.cluster.worker import ShardWorker
 from associative_embedding.io.images import find_images
 
 
-class TimedWorker(Worker):
+class TimedWorker(ShardWorker):
     """Notes the seconds of CPU of each shard beside the results; the first one of a worker loads the model."""
 
     def do(self, shard: int, paths: Sequence[str]) -> dict[str, Any]:
@@ -52,8 +52,8 @@ def measure(paths: list[str], workers: int, shard: int, model: str) -> str:
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         start = time.time()
-        job = Job(folder=f"{folder}/results.parquet", model=model, device="cpu")
-        run_ray.predict_on_ray(paths, job, workers=workers, shard_size=shard)
+        job = Job(folder=f"{folder}/results.parquet", model=model)
+        run_ray.predict_on_ray(paths, job, run_ray.Pool(workers, shard))
         seconds = time.time() - start
         ends = sorted(file.stat().st_mtime for file in Path(job.folder).glob("part-*.parquet"))
         cpu = cpu_of_an_image(job.folder, shard)
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--model", default="person")
     options = parser.parse_args()
     paths = find_images([options.images])[: options.limit]
-    run_ray.Worker = TimedWorker  # type: ignore[misc]
+    run_ray.ShardWorker = TimedWorker  # type: ignore[misc]
     for workers in options.workers:
         print(measure(paths, workers, options.shard, options.model), flush=True)
 

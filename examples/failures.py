@@ -19,7 +19,7 @@ from tqdm import tqdm
 from associative_embedding import load
 from associative_embedding.drawing.canvas import draw_box
 from associative_embedding.evaluation.metrics.oks import oks
-from associative_embedding.evaluation.poses import open_trial, pose_task
+from associative_embedding.evaluation.poses import open_pose_test_set, pose_task
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances, draw_instances
 from associative_embedding.io.files import write_image
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--output", required=True, help="the picture to write")
     options = parser.parse_args()
     model = load(options.model)
-    trial = open_trial(
+    test_set = open_pose_test_set(
         options.annotations,
         options.images,
         pose_task(model).skeleton,
@@ -106,8 +106,8 @@ def main() -> None:
     )
     people, missed = 0, 0
     worst: list[Look] = []
-    for i in tqdm(range(len(trial.data)), disable=None, unit="image"):
-        row = look(model, trial.data[i], options.size)
+    for i in tqdm(range(len(test_set.data)), disable=None, unit="image"):
+        row = look(model, test_set.data[i], options.size)
         people, missed = people + int(row.large.sum()), missed + int(row.missed.sum())
         worst = sorted([*worst, row], key=lambda row: -row.missed.sum())[: options.count]
     print(f"{missed} of {people} people missed")

@@ -18,7 +18,7 @@ from associative_embedding.evaluation import experiments as compare
 from associative_embedding.evaluation.experiments import ablation, bottleneck
 from associative_embedding.evaluation.metrics.oks import KEYPOINT_METRICS, evaluate_crowdpose
 from associative_embedding.evaluation.oracle import Given, tags_of_truth
-from associative_embedding.evaluation.poses import evaluate_pose_model, look, open_pose_test_set
+from associative_embedding.evaluation.poses import evaluate_pose_model, find_people, open_pose_test_set
 from associative_embedding.evaluation.protocols import PROTOCOLS, build_protocol
 from associative_embedding.grouping import group_sequentially
 from associative_embedding.inference.predictor import Predictor
@@ -60,12 +60,11 @@ def test_the_rows_of_table_4() -> None:
 
 
 def test_the_rows_of_the_bottleneck() -> None:
-    assert [(v.scales, v.flip, v.refine, v.given) for v in bottleneck([1, 0.5], True, "r")] == [
+    assert [(v.scales, v.flip, v.refine, v.given) for v in bottleneck((1, 0.5), True, "r")] == [
         ((1, 0.5), True, "r", "nothing"),
         ((1, 0.5), True, "none", "detections"),
         ((1, 0.5), True, "none", "tags"),
     ]
-    assert bottleneck(None, False)[0].scales is None
 
 
 def rows_of(table: str) -> dict[str, list[str]]:
@@ -132,7 +131,7 @@ class Tagger(Predictor):
 
 def tagged(source: SourceConfig, spread: float, given: Given) -> Any:
     predictor = Tagger(spread)
-    trial = open_pose_test_set(str(source.annotations), source.images, FIGURE)
+    test_set = open_pose_test_set(str(source.annotations), source.images, FIGURE)
     kept = CocoKeypoints.__getitem__
 
     class Watched(CocoKeypoints):
@@ -141,8 +140,8 @@ def tagged(source: SourceConfig, spread: float, given: Given) -> Any:
             predictor.people = list(sample.keypoints)
             return sample
 
-    trial.data.__class__ = Watched
-    return evaluate_pose_model(predictor, trial, given=given)[0]
+    test_set.data.__class__ = Watched
+    return evaluate_pose_model(predictor, test_set, given=given)[0]
 
 
 def test_true_detections_with_right_tags_are_perfect(source: SourceConfig) -> None:
@@ -161,10 +160,10 @@ def test_true_detections_with_equal_tags_are_mixed_up(source: SourceConfig) -> N
 
 def test_true_detections_are_all_of_the_people(model: str, source: SourceConfig) -> None:
     """Nothing is filled in: as many keypoints as are labelled, each at its place."""
-    trial = open_pose_test_set(str(source.annotations), source.images, FIGURE)
+    test_set = open_pose_test_set(str(source.annotations), source.images, FIGURE)
     predictor = compare.load(model).with_decode(min_keypoints=0, duplicate_oks=1.0)
-    sample = trial.data[0]
-    instances, _ = look(predictor, sample, "detections")
+    sample = test_set.data[0]
+    instances, _ = find_people(predictor, sample, "detections")
     found = instances.keypoints[instances.keypoints[:, :, 2] > 0][:, :2]
     truth = sample.keypoints[sample.keypoints[:, :, 2] > 0][:, :2]
     assert (instances.keypoints[:, :, 2][instances.keypoints[:, :, 2] > 0] == 1).all()

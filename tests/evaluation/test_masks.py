@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from associative_embedding.apps.cli.main import main
-from associative_embedding.evaluation import masks as mask_trial
-from associative_embedding.evaluation.masks import MaskTestSet, evaluate_mask_model, open_mask_test_set
+from associative_embedding.evaluation.masks import MaskTestSet, evaluate_mask_model, mask_tables, open_mask_test_set
 from associative_embedding.evaluation.metrics.coco_masks import MASK_METRICS, evaluate_masks
 from associative_embedding.inference.load import load
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
+from associative_embedding.structures.arrays import Array
 from associative_embedding.tasks.segmentation.task import SegmentationTask
 from support.coco_files import box_mask, compressed, document, plain, polygon, thing, write
 from support.tiny import tiny_info, tiny_model, tiny_network
@@ -27,16 +26,16 @@ CLASSES = ("tree", "cow", "cat")  # the truth has no cow; its dog is unknown to 
 
 
 class Known(Predictor):
-    """Finds the truth of a trial, in the classes of the model, and whatever it is told to invent."""
+    """Finds the truth of a test_set, in the classes of the model, and whatever it is told to invent."""
 
-    def __init__(self, trial: MaskTestSet, classes: tuple[str, ...], invent: int = 0) -> None:
+    def __init__(self, test_set: MaskTestSet, classes: tuple[str, ...], invent: int = 0) -> None:
         info = tiny_info(task=SegmentationTask(classes))
         super().__init__(tiny_network(info), info)
-        self.samples = [trial.data[i] for i in range(len(trial.data))]
+        self.samples = [test_set.data[i] for i in range(len(test_set.data))]
         self.invent = invent
 
-    def __call__(self, source: Any, *, keep_image: bool = True) -> Instances:
-        sample = next(s for s in self.samples if np.array_equal(s.image, source))
+    def find(self, image: Array) -> Instances:
+        sample = next(s for s in self.samples if np.array_equal(s.image, image))
         assert sample.masks is not None
         assert sample.class_id is not None
         more = self.invent if len(sample.masks) else 0
@@ -69,25 +68,25 @@ def coco(tmp_path: Path) -> tuple[str, str]:
 
 
 def test_the_truth_itself_is_perfect(coco: tuple[str, str]) -> None:
-    trial = open_mask_test_set(*coco, CLASSES)
-    metrics = evaluate_mask_model(Known(trial, CLASSES), trial)
+    test_set = open_mask_test_set(*coco, CLASSES)
+    metrics = evaluate_mask_model(Known(test_set, CLASSES), test_set)
     assert tuple(metrics) == (*MASK_METRICS, *CELLS)
     assert [metrics[key] for key in ("AP", "AR100", "dsb_map", "aji", "pq")] == [1, 1, 1, 1, 1]
-    assert trial.classes == {6: "tree", 4: "cat"}
-    assert trial.unknown == ["dog"]
+    assert test_set.classes == {6: "tree", 4: "cat"}
+    assert test_set.unknown == ["dog"]
 
 
 def test_what_is_found_of_a_class_that_the_truth_lacks_does_not_count(coco: tuple[str, str]) -> None:
-    trial = open_mask_test_set(*coco, CLASSES)
-    assert evaluate_mask_model(Known(trial, CLASSES, invent=3), trial)["dsb_map"] == 1
+    test_set = open_mask_test_set(*coco, CLASSES)
+    assert evaluate_mask_model(Known(test_set, CLASSES, invent=3), test_set)["dsb_map"] == 1
 
 
 def test_classes_of_another_order_are_matched_by_name(coco: tuple[str, str]) -> None:
     """A model that calls trees cats and cats trees is wrong everywhere, though its masks are right."""
-    trial = open_mask_test_set(*coco, CLASSES)
-    swapped = replace(trial, category=trial.category[::-1])
-    assert trial.category.tolist() == [6, -1, 4]
-    metrics = evaluate_mask_model(Known(trial, CLASSES), swapped)
+    test_set = open_mask_test_set(*coco, CLASSES)
+    swapped = replace(test_set, category=test_set.category[::-1])
+    assert test_set.category.tolist() == [6, -1, 4]
+    metrics = evaluate_mask_model(Known(test_set, CLASSES), swapped)
     # sample classes go through the same table, so only the COCO truth tells that they were swapped
     assert metrics["AP"] == 0
     assert metrics["dsb_map"] == 1
@@ -95,16 +94,16 @@ def test_classes_of_another_order_are_matched_by_name(coco: tuple[str, str]) -> 
 
 def test_a_voc_tree_is_scored_by_its_protocol(tmp_path: Path) -> None:
     classes = ("person", "cat", "unicorn")
-    trial = open_mask_test_set(str(tree(tmp_path)), None, classes, split="train")
-    metrics = evaluate_mask_model(Known(trial, classes), trial)
+    test_set = open_mask_test_set(str(tree(tmp_path)), None, classes, split="train")
+    metrics = evaluate_mask_model(Known(test_set, classes), test_set)
     assert (metrics["mAP50"], metrics["mAP70"], metrics["AP50 person"], metrics["dsb_map"]) == (1, 1, 1, 1)
-    assert len(trial.data) == 2
-    assert "AP70 cat" in mask_trial.report(trial, metrics)
+    assert len(test_set.data) == 2
+    assert "AP70 cat" in mask_tables(test_set, metrics)
 
 
 def test_a_coco_json_may_be_scored_by_the_rules_of_voc(coco: tuple[str, str]) -> None:
-    trial = open_mask_test_set(*coco, CLASSES, protocol="voc")
-    metrics = evaluate_mask_model(Known(trial, CLASSES), trial)
+    test_set = open_mask_test_set(*coco, CLASSES, protocol="voc")
+    metrics = evaluate_mask_model(Known(test_set, CLASSES), test_set)
     assert (metrics["mAP50"], metrics["AP70 tree"]) == (1, 1)
 
 
@@ -179,9 +178,9 @@ def test_poses_are_not_found_tile_by_tile(
 def test_the_shipped_model_finds_nuclei_in_real_images(shared: Path) -> None:
     """Twelve images that it was not trained on, by the rule of the 2018 Data Science Bowl."""
     folder = shared / "data/segmentation/dsb2018"
-    trial = open_mask_test_set(
+    test_set = open_mask_test_set(
         str(folder / "annotations.json"), str(folder / "images"), ("nucleus",), held_out_share=0.1, limit=12
     )
-    metrics = evaluate_mask_model(load("nuclei"), trial)
+    metrics = evaluate_mask_model(load("nuclei"), test_set)
     assert metrics["dsb_ap50"] is not None
     assert metrics["dsb_ap50"] > 0.75

@@ -15,7 +15,7 @@ from associative_embedding.apps.cli import evaluate as run_evaluate
 from associative_embedding.apps.cli.main import main
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.data.settings import SourceConfig
-from associative_embedding.evaluation import poses as trial
+from associative_embedding.evaluation import poses
 from associative_embedding.evaluation.ground_truth import truth_for, truth_of_source
 from associative_embedding.evaluation.metrics.oks import KEYPOINT_METRICS, evaluate_keypoints
 from associative_embedding.evaluation.poses import coco_results, evaluate_samples
@@ -152,7 +152,7 @@ def test_results_of_a_type_that_the_model_lacks_are_zero(model: str, source: Sou
 def test_an_error_in_between_does_not_lose_the_results(
     model: str, source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    original, seen = trial.look, []
+    original, seen = poses.find_people, []
 
     def interrupting(*arguments: Any) -> Any:
         seen.append(1)
@@ -160,7 +160,7 @@ def test_an_error_in_between_does_not_lose_the_results(
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(trial, "look", interrupting)
+    monkeypatch.setattr(poses, "find_people", interrupting)
     assert run(model, source, "--results", tmp_path / "r.json") == 130
     assert capsys.readouterr().err == f"ae: interrupted; 2 of 5 images are in {tmp_path / 'r.json'}\n"
     assert {row["image_id"] for row in json.loads((tmp_path / "r.json").read_text())} == {1, 2}
@@ -170,7 +170,7 @@ def test_results_are_written_while_it_runs(
     model: str, source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that even kill -9 keeps them."""
-    now, kept, original = [0.0], [], trial.look
+    now, kept, original = [0.0], [], poses.find_people
 
     def slow(*arguments: Any) -> Any:
         now[0] += 20
@@ -178,7 +178,7 @@ def test_results_are_written_while_it_runs(
         kept.append(len({row["image_id"] for row in json.loads(path.read_text())}) if path.exists() else 0)
         return original(*arguments)
 
-    monkeypatch.setattr(trial, "look", slow)
+    monkeypatch.setattr(poses, "find_people", slow)
     monkeypatch.setattr(output.time, "monotonic", lambda: now[0])
     assert run(model, source, "--results", tmp_path / "r.json", "--decode", "{min_keypoints: 0}") == 0
     assert kept == [0, 1, 1, 3, 3]
@@ -188,7 +188,7 @@ def test_results_are_written_while_it_runs(
 def test_a_file_that_cannot_be_written_is_noticed_before_the_work(
     option: str, model: str, source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr(trial, "look", lambda *_: pytest.fail("it worked in vain"))
+    monkeypatch.setattr(poses, "find_people", lambda *_: pytest.fail("it worked in vain"))
     (tmp_path / "file").write_text("")
     for path in (tmp_path, tmp_path / "file" / "r.json"):
         assert run(model, source, option, path) == 1
@@ -260,6 +260,6 @@ def test_interrupted_without_a_results_file(
     def interrupting(*_: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trial, "look", interrupting)
+    monkeypatch.setattr(poses, "find_people", interrupting)
     assert run(model, source) == 130
     assert capsys.readouterr().err == "ae: interrupted; 0 of 5 images were done; --results would have kept them\n"

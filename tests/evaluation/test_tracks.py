@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from associative_embedding.evaluation.tracks import Seen, keypoint_numbers, track_numbers
+from associative_embedding.evaluation.tracks import FrameResult, keypoint_numbers, track_numbers
 from associative_embedding.instances import Instances
 from associative_embedding.tasks.tracking.settings import LinkConfig
 from support.frame_pairs import frames_of
@@ -27,7 +27,7 @@ def test_the_truth_itself_is_perfect_in_several_videos(videos_json: str) -> None
             image_size=truth.image.shape[:2],
             skeleton=FIGURE,
         )
-        frames.append(Seen(i, data.records[i].video_id, truth, found))
+        frames.append(FrameResult(i, data.records[i].video_id, truth, found))
     numbers = track_numbers(frames, LinkConfig(by="tags", min_frames=1))
     assert (numbers["HOTA"], numbers["MOTA"], numbers["IDF1"], numbers["switches"]) == (1, 1, 1, 0)
     assert keypoint_numbers(frames)["pixels_mean"] == 0

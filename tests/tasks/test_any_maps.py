@@ -187,7 +187,8 @@ def test_the_same_again_and_whatever_else_is_looked_at() -> None:
     first = [model(image) for image in images]
     for image, before in zip(reversed(images), reversed(first), strict=True):
         np.testing.assert_array_equal(model(image).keypoints, before.keypoints)
-    together = [model.find(image, seen) for image, seen in zip(images, model.look_at_all(images), strict=True)]
+    batch = model.run_network([model.prepare(image) for image in images])
+    together = [model.finish(image, [outputs]) for image, outputs in zip(images, batch, strict=True)]
     for found, before in zip(together, first, strict=True):
         np.testing.assert_allclose(found.tag, before.tag, atol=1e-5)
         np.testing.assert_allclose(found.score, before.score, atol=1e-5)

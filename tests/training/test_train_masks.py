@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from associative_embedding.apps.cli.predict_images import predict_sources
+from associative_embedding.apps.cli.predict_images import ImageSettings, predict_images
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.inference.load import load
+from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.structures.masks import Masks
 from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
@@ -117,8 +118,9 @@ def large() -> tuple[np.ndarray, Masks]:
 def test_a_large_image_is_seen_in_tiles(model: Path, large: tuple[np.ndarray, Masks]) -> None:
     image, truth = large
     predictor = load(model)
-    assert predictor.tile(image) == SIDE
-    assert predictor.tile(image[:SIDE, :SIDE]) is None
+    assert predictor.tile_side == SIDE
+    assert len(predictor.tiles(image)) > 1
+    assert predictor.tiles(image[:SIDE, :SIDE]) == [(slice(0, SIDE), slice(0, SIDE))]
     found = predictor(image)
     assert found.masks is not None
     assert found.image_size == (100, 150)
@@ -158,9 +160,8 @@ def test_several_sizes_and_the_mirror(model: Path, large: tuple[np.ndarray, Mask
 
 @pytest.mark.parametrize("show", ["found", "tags"])
 def test_predict_writes_pictures_labels_and_json(model: Path, source: SourceConfig, tmp_path: Path, show: str) -> None:
-    status = predict_sources(
-        [source.images], model=str(model), output=str(tmp_path), scales=[1.0, 1.5], show=show, device="cpu"
-    )
+    settings = ImageSettings(str(tmp_path), show=show)
+    status = predict_images([source.images], str(model), Options(scales=(1.0, 1.5)), settings)
     assert status == 0
     assert len(list(tmp_path.glob("*-labels.tif"))) == 6
     document = json.loads((tmp_path / "predictions.json").read_text())

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
 from associative_embedding.evaluation.metrics.mpii_coco import LEFT_OUT
 from associative_embedding.evaluation.oracle import Given
-from associative_embedding.evaluation.poses import describe, evaluate_trial, open_trial, pose_task
+from associative_embedding.evaluation.poses import evaluate_pose_model, open_pose_test_set, pose_task
 from associative_embedding.evaluation.protocols import Protocol, build_protocol
+from associative_embedding.evaluation.settings import EvaluationSettings
 from associative_embedding.inference.load import NO_REFINER, load
+from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.console import say
 from associative_embedding.io.files import check_writable, write_json
-from associative_embedding.model_files.runtime import Runtime
 
 
 @dataclass(frozen=True)
@@ -24,25 +25,23 @@ class Variant:
 
     Attributes:
         name: of its row.
-        scales: of the input; None = the model's own.
-        flip: also run the mirror image.
-        refine: a single-person model to refine the people with, or "none".
-        given: of the truth, see `evaluate.look`.
+        scales, flip, refine: as in `Options`.
+        given: what of the ground truth replaces predictions, see `poses.find_people`.
     """
 
     name: str
-    scales: tuple[float, ...] | None = None
+    scales: tuple[float, ...]
     flip: bool = False
     refine: str = NO_REFINER
     given: Given = "nothing"
 
 
-def ablation(scales: Sequence[float], refine: str = NO_REFINER) -> tuple[Variant, ...]:
-    """The rows of the paper's table 4: one scale or several with the mirror image, without and with refinement.
+def ablation(scales: tuple[float, ...], refine: str = NO_REFINER) -> tuple[Variant, ...]:
+    """Returns the rows of the paper's table 4: one scale; several with the mirror image; the same with refinement.
 
     Args:
-        scales: of "multi scale". "Single scale" is 1, the model's input size, without a mirror.
-        refine: single-person model of the refinement; "none" = there are no such rows.
+        scales: of the row "multi scale". "Single scale" is 1, the model's input size, without the mirror image.
+        refine: single-person model of the refined rows; "none" = no refined rows.
 
     Raises:
         ValueError: when there is only one scale.
@@ -52,7 +51,7 @@ def ablation(scales: Sequence[float], refine: str = NO_REFINER) -> tuple[Variant
     listed = ", ".join(f"{scale:g}" for scale in scales)
     plain = (
         Variant("single scale (1)", (1.0,)),
-        Variant(f"multi scale ({listed}; mirror)", tuple(scales), flip=True),
+        Variant(f"multi scale ({listed}; mirror)", scales, flip=True),
     )
     return tuple(
         Variant(v.name if model == NO_REFINER else f"{v.name} + refine", v.scales, v.flip, model)
@@ -61,80 +60,67 @@ def ablation(scales: Sequence[float], refine: str = NO_REFINER) -> tuple[Variant
     )
 
 
-def bottleneck(scales: Sequence[float] | None, flip: bool, refine: str = NO_REFINER) -> tuple[Variant, ...]:
-    """Detections and grouping predicted, grouping alone (the end of the paper's section 4.1), and detections alone."""
-    own = tuple(scales) if scales else None
+def bottleneck(scales: tuple[float, ...], flip: bool, refine: str = NO_REFINER) -> tuple[Variant, ...]:
+    """Returns three rows: detections and grouping predicted, grouping alone, detections alone (end of section 4.1)."""
     return (
-        Variant("predicted detections", own, flip, refine),
-        Variant("true detections, predicted tags", own, flip, given="detections"),
-        Variant("predicted detections, true tags", own, flip, given="tags"),
+        Variant("predicted detections", scales, flip, refine),
+        Variant("true detections, predicted tags", scales, flip, given="detections"),
+        Variant("predicted detections, true tags", scales, flip, given="tags"),
     )
 
 
-def compare_files(
-    experiment: str,
-    *,
-    model: str,
-    annotations: str,
-    images: str,
-    input_size: int | None = None,
-    scales: Sequence[float] | None = None,
-    flip: bool = False,
-    device: str = "auto",
-    held_out_share: float = 0.0,
-    limit: int = 0,
-    json_path: str | None = None,
-    decode: dict[str, Any] | None = None,
-    protocol: str | None = None,
-    groups: str | None = None,
-    refine: str | None = None,
-    runtime: Runtime = "auto",
-) -> dict[str, Metrics]:
-    """``ae evaluate --ablation`` and ``--truth_detections``: a table in Markdown, printed row by row.
+def refiner_of(predictor: Predictor) -> str:
+    return predictor.refiner.name if predictor.refiner else NO_REFINER
+
+
+EXPERIMENTS: dict[str, Callable[[Predictor], tuple[Variant, ...]]] = {
+    "ablation": lambda predictor: ablation(predictor.scales, refiner_of(predictor)),
+    "truth_detections": lambda predictor: bottleneck(predictor.scales, predictor.flip, refiner_of(predictor)),
+}
+
+
+def run_experiment(experiment: str, model: str, options: Options, settings: EvaluationSettings) -> dict[str, Metrics]:
+    """Prints a Markdown table, a row for each variant of a model as soon as it is evaluated, and writes the metrics.
 
     Args:
-        experiment: "ablation" or "truth_detections".
-        refine: single-person model, see `loading.load`.
-        others: see `run_evaluate.evaluate_files`.
+        experiment: a key of `EXPERIMENTS`.
 
     Returns:
         the metrics of each row.
 
     Raises:
-        ValueError, OSError: as `run_evaluate.evaluate_files`.
+        ValueError: for a model, annotations or an image that cannot be used.
+        OSError: for a file that cannot be written, before any image is read.
     """
-    rules = build_protocol(protocol or "coco", groups)
-    first = load(model, device=device, input_size=input_size, scales=scales, flip=flip, refine=refine, runtime=runtime)
-    trial = open_trial(
-        annotations, images, pose_task(first).skeleton, held_out_share=held_out_share, limit=limit, protocol=rules
+    rules = build_protocol(settings.protocol or "coco", settings.groups)
+    first = load(model, options)
+    test_set = open_pose_test_set(
+        settings.annotations,
+        str(settings.images),
+        pose_task(first).skeleton,
+        held_out_share=settings.held_out,
+        limit=settings.limit,
+        protocol=rules,
     )
-    second = first.refiner.name if first.refiner else NO_REFINER
-    variants = ablation(first.scales, second) if experiment == "ablation" else bottleneck(scales, flip, second)
-    if json_path:
-        check_writable(json_path)
-    if trial.unknown:
-        say(f"the model has no {', '.join(trial.unknown)}: they do not count\n")
+    variants = EXPERIMENTS[experiment](first)
+    if settings.json:
+        check_writable(settings.json)
+    if test_set.unknown:
+        say(f"the model has no {', '.join(test_set.unknown)}: they do not count\n")
     rows: dict[str, Metrics] = {}
-    settings: dict[str, Any] = {}
+    notes: dict[str, Any] = {}
     for variant in variants:
-        options = {"device": device, "input_size": input_size, "runtime": runtime}
-        predictor = run_as(variant, model, decode or {}, **options)
-        settings[variant.name] = {**asdict(variant), **describe(predictor, trial)}
-        metrics, changed = evaluate_trial(predictor, trial, given=variant.given)
+        predictor = load(model, replace(options, scales=variant.scales, flip=variant.flip, refine=variant.refine))
+        metrics, changed = evaluate_pose_model(predictor, test_set, given=variant.given)
+        head = [] if rows else markdown_head(metrics)
+        say("\n".join([*head, markdown_row(variant.name, metrics, rules)]))
         rows[variant.name] = metrics
-        if predictor.refiner:
-            settings[variant.name]["refined"] = asdict(changed)
-        say("\n".join([*([] if len(rows) > 1 else markdown_head(metrics)), markdown_row(variant.name, metrics, rules)]))
-    if json_path:
-        document = {"model": model, "held_out": held_out_share, "protocol": protocol or "coco", "settings": settings}
-        write_json(json_path, {"metrics": rows, **document})
+        refined = {"refined": asdict(changed)} if predictor.refiner else {}
+        notes[variant.name] = {**asdict(variant), **test_set.settings, **predictor.settings, **refined}
+    if settings.json:
+        given = {"held_out": settings.held_out, "protocol": settings.protocol or "coco"}
+        write_json(settings.json, {"metrics": rows, "model": model, **given, "settings": notes})
     return rows
-
-
-def run_as(variant: Variant, model: str, decode: dict[str, Any], **options: Any) -> Predictor:
-    """The only place that knows how a variant becomes a predictor. `options`: see `loading.load`."""
-    predictor = load(model, scales=variant.scales, flip=variant.flip, refine=variant.refine, **options)
-    return predictor.with_decode(**{str(key): value for key, value in decode.items()})
 
 
 # ---- Markdown

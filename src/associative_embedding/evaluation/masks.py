@@ -1,9 +1,9 @@
-"""``ae evaluate`` of a model that finds masks: on a COCO json or a VOC tree, the usual numbers."""
+"""The usual metrics of a model that finds masks, on a COCO json or a VOC tree."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,22 +22,23 @@ from associative_embedding.evaluation.results_file import keeping
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
 from associative_embedding.io.coco_json import read_coco
+from associative_embedding.io.console import errors_name
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.masks import masks_of
+from associative_embedding.structures.masks import require_masks
 from associative_embedding.structures.sample import Sample
 
 
 @dataclass(frozen=True, eq=False)
-class MaskTrial:
-    """What a model is tried on.
+class MaskTestSet:
+    """Images with annotated masks, ready to score a model.
 
     Attributes:
         data: the images.
-        classes: category id -> name, of what the model and the truth have in common.
-        category: ``(C,)`` the category id of each class of the model, -1 = the truth does not have it.
-        unknown: the truth's classes that the model does not have: they do not count.
-        truth: the COCO dataset of these images and classes; None = scored as VOC.
-        name: what messages call the truth.
+        classes: category id -> name, of the classes that the model and the annotations have in common.
+        category: ``(C,)`` category id of each class of the model, -1 = the annotations lack it.
+        unknown: the annotated classes that the model lacks: they do not count.
+        truth: the COCO dataset of these images and classes; None = scored by the rules of VOC.
+        name: of the annotations, for messages.
     """
 
     data: CocoMasks | VocMasks
@@ -47,28 +48,39 @@ class MaskTrial:
     truth: dict[str, Any] | None
     name: str
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What metrics on it are computed on, for json."""
+        protocol = "voc" if self.truth is None else "coco"
+        return {
+            "annotations": self.name,
+            "protocol": protocol,
+            "images": len(self.data),
+            "not_counted": self.unknown,
+        }
+
     def compare(self, sample: Sample, found: Instances) -> VocImage:
-        """The truth of one image beside what was found in it, of the classes in common."""
+        """Returns the true and the predicted objects of one image, of the classes in common."""
         assert sample.class_id is not None
         category = self.category[found.class_id - 1]
         known = category >= 0
         return VocImage(
-            truth=masks_of(sample),
+            truth=require_masks(sample.masks),
             truth_class=self.category[sample.class_id],
-            found=masks_of(found)[known],
+            found=require_masks(found.masks)[known],
             found_class=category[known],
             score=found.score[known],
             void=sample.ignore,
         )
 
     def score(self, results: Sequence[dict[str, Any]], images: Sequence[VocImage]) -> Metrics:
-        """COCO's twelve numbers, or VOC's mAP^r."""
+        """Returns COCO's twelve metrics, or VOC's mAP^r."""
         if self.truth is not None:
             return evaluate_masks(self.truth, results, name=self.name)
         return voc_map(images, self.classes)
 
 
-def open_mask_trial(
+def open_mask_test_set(
     annotations: str,
     images: str | None,
     classes: Sequence[str],
@@ -77,17 +89,18 @@ def open_mask_trial(
     protocol: str | None = None,
     held_out_share: float = 0.0,
     limit: int = 0,
-) -> MaskTrial:
-    """
+) -> MaskTestSet:
+    """Reads annotated masks for a model; classes are matched by name.
+
     Args:
         annotations: a COCO json, or a VOC tree with its image set `split`.
-        images: their folder; None = JPEGImages of the VOC tree.
-        classes: of the model.
-        protocol: "coco" or "voc"; None = the one of the truth's format.
-        held_out_share, limit: see `trial.open_trial`.
+        images: folder of the images; None = JPEGImages of the VOC tree.
+        classes: C names, of the model.
+        protocol: "coco" or "voc"; None = the rules that belong to the format of the annotations.
+        held_out_share, limit: see `poses.open_pose_test_set`.
 
     Raises:
-        ValueError: for a truth that cannot be used, another protocol, or no image.
+        ValueError: for annotations that cannot be used, another protocol, or when no image is left.
     """
     source = SourceConfig(images=images or "", annotations=annotations, split=split)
     path = check_mask_source(source)
@@ -100,7 +113,7 @@ def open_mask_trial(
         raise ValueError(f"{annotations}: --images, the folder of its images, is missing")
     data = choose(mask_images(path, images, classes, split), held_out_share, limit, annotations)
     ids = data.category_ids
-    return MaskTrial(
+    return MaskTestSet(
         data,
         {number: name for name, number in ids.items()},
         np.array([ids.get(name, -1) for name in classes], np.int64),
@@ -111,10 +124,10 @@ def open_mask_trial(
 
 
 def mask_truth(annotations: str, categories: set[int], image_ids: set[int]) -> dict[str, Any]:
-    """A COCO json's truth, of some categories and images alone; objects without a mask become ignored regions.
+    """Returns the dataset of a COCO json for some categories and images; objects without a mask become crowds.
 
     Raises:
-        ValueError: when it cannot be scored; better now than after the work.
+        ValueError: when it cannot be scored.
     """
     document = read_coco(annotations)
     truth = {
@@ -127,12 +140,12 @@ def mask_truth(annotations: str, categories: set[int], image_ids: set[int]) -> d
             if row.get("category_id") in categories and row.get("image_id") in image_ids
         ],
     }
-    evaluate_masks(truth, [], name=annotations)
+    evaluate_masks(truth, [], name=annotations)  # an error before the network runs, not after hours of it
     return truth
 
 
 def without_mask(row: dict[str, Any]) -> dict[str, Any]:
-    """The annotation; one with only a box as a crowd that fills the box, which is how the reader has it, too."""
+    """Returns the annotation; if it has only a box, as a crowd that fills the box, as `CocoMasks` reads it."""
     if row.get("segmentation"):
         return row
     x, y, width, height = row["bbox"]
@@ -140,17 +153,17 @@ def without_mask(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "iscrowd": 1, "segmentation": [corners]}
 
 
-def evaluate_mask_trial(
+def evaluate_mask_model(
     predictor: Predictor,
-    trial: MaskTrial,
+    test_set: MaskTestSet,
     *,
     results_path: str | None = None,
     announce: Callable[[Metrics], None] = lambda metrics: None,
 ) -> Metrics:
-    """The numbers of the trial's protocol, then those that are usual for cells, all classes taken as one.
+    """Returns the metrics of the protocol, then those usual for cells, which treat all classes as one.
 
     Args:
-        results_path, announce: see `trial.evaluate_trial`.
+        results_path, announce: see `poses.evaluate_pose_model`.
 
     Raises:
         ValueError: when an image cannot be read, or the network's output is not finite.
@@ -159,55 +172,34 @@ def evaluate_mask_trial(
     results: list[dict[str, Any]] = []
     images: list[VocImage] = []
     cells = CellScores()
-    with keeping(results, results_path, len(trial.data)) as done:
-        for i in tqdm(range(len(trial.data)), disable=None, desc="evaluate", unit="image"):
-            sample = trial.data[i]
-            image = trial.compare(sample, look(predictor, sample))
+    with keeping(results, results_path, len(test_set.data)) as done:
+        for i in tqdm(range(len(test_set.data)), disable=None, desc="evaluate", unit="image"):
+            sample = test_set.data[i]
+            with errors_name(sample.file_name):
+                image = test_set.compare(sample, predictor.find(sample.image))
             results += coco_rows(image, sample.image_id)
             cells += cell_scores(image.truth, image.found, image.void)
-            if trial.truth is None:
+            if test_set.truth is None:
                 images.append(image)
             done()
-        metrics = {**trial.score(results, images), **cells.numbers()}
+        metrics = {**test_set.score(results, images), **cells.numbers()}
         announce(metrics)
     return metrics
 
 
-def look(predictor: Predictor, sample: Sample) -> Instances:
-    try:
-        return predictor(sample.image, keep_image=False)
-    except ValueError as error:
-        raise ValueError(f"{sample.file_name}: {error}") from None
-
-
 def coco_rows(image: VocImage, image_id: int) -> list[dict[str, Any]]:
-    """COCO results; without boxes, as a mask says all."""
+    """Returns COCO results of one image; they need no boxes, as masks contain them."""
     return [
         {"image_id": image_id, "category_id": int(number), "segmentation": runs, "score": round(float(score), 5)}
         for number, runs, score in zip(image.found_class, image.found.to_rle(), image.score, strict=True)
     ]
 
 
-def report(trial: MaskTrial, metrics: Metrics) -> str:
-    """Three tables: the protocol's, of each class where there are such numbers, those for cells."""
-    unknown = f"the model has no {', '.join(trial.unknown)}: they do not count\n" if trial.unknown else ""
+def mask_tables(test_set: MaskTestSet, metrics: Metrics) -> str:
+    """Returns three tables as text: the metrics of the protocol, those of each class, and those usual for cells."""
+    unknown = f"the model has no {', '.join(test_set.unknown)}: they do not count\n" if test_set.unknown else ""
     cells = CellScores().numbers()
     of_class = [key for key in metrics if " " in key]
     first = {key: value for key, value in metrics.items() if key not in cells and key not in of_class}
     rows = [f"{key.rjust(24)}  {'-' if metrics[key] is None else f'{metrics[key]:.3f}'}" for key in of_class]
     return unknown + "\n".join([format_table(first), *rows, format_table({key: metrics[key] for key in cells})])
-
-
-def describe(predictor: Predictor, trial: MaskTrial) -> dict[str, Any]:
-    """What the numbers are of, for json."""
-    return {
-        "annotations": trial.name,
-        "protocol": "voc" if trial.truth is None else "coco",
-        "images": len(trial.data),
-        "not_counted": trial.unknown,
-        "input_size": predictor.input_size,
-        "zoom": predictor.zoom,
-        "scales": list(predictor.scales),
-        "flip": predictor.flip,
-        "decode": asdict(predictor.task.decode_config),
-    }

@@ -1,8 +1,7 @@
-"""``ae evaluate`` of a model that finds people: on a COCO json, the official numbers."""
+"""The official metrics of a model that finds people, on a COCO json."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from associative_embedding.evaluation.results_file import keeping
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import Changes
 from associative_embedding.instances import Instances
+from associative_embedding.io.console import errors_name
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.sample import Sample
 from associative_embedding.structures.skeleton import Skeleton
@@ -28,16 +28,16 @@ from associative_embedding.tasks.pose.task import PoseTask
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What models are tried on.
+class PoseTestSet:
+    """Images with annotated people, ready to score models with one skeleton.
 
     Attributes:
         data: the images.
-        truth: their COCO dataset, without labels that the models do not know.
-        category_id: of the truth's category.
-        order: for each of its keypoints the index in the models' skeleton, -1 = none.
-        protocol: by which the results are scored.
-        name: what messages call the truth.
+        truth: their COCO dataset, without the keypoint types that the skeleton lacks.
+        category_id: the category of the people in `truth`.
+        order: ``(K_truth,)`` index in the skeleton of each keypoint type in `truth`, -1 = the skeleton lacks it.
+        protocol: the rules of the metrics.
+        name: of the annotations, for messages.
     """
 
     data: CocoKeypoints
@@ -49,12 +49,17 @@ class Trial:
 
     @property
     def unknown(self) -> list[str]:
-        """The truth's keypoint types that the models do not have: they do not count."""
+        """The annotated keypoint types that the skeleton lacks: they do not count."""
         names = self.truth["categories"][0]["keypoints"]
         return [name for name, index in zip(names, self.order, strict=True) if index < 0]
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What metrics on it are computed on, for json."""
+        return {"annotations": self.name, "images": len(self.data), "not_counted": self.unknown}
 
-def open_trial(
+
+def open_pose_test_set(
     annotations: str,
     images: str,
     skeleton: Skeleton,
@@ -62,128 +67,106 @@ def open_trial(
     held_out_share: float = 0.0,
     limit: int = 0,
     protocol: Protocol = PROTOCOLS["coco"],
-) -> Trial:
-    """
+) -> PoseTestSet:
+    """Reads a COCO json for models with a skeleton; keypoint types are matched by name.
+
     Args:
+        annotations: a COCO json.
+        images: folder of its images.
         skeleton: of the models.
-        held_out_share: only images that a recipe with this ``held_out`` leaves to validation (0 = all).
-        limit: only the first so many images (0 = all).
+        held_out_share: use only the images that a recipe with this ``held_out`` keeps for validation (0 = all).
+        limit: use only the first N images (0 = all).
+        protocol: the rules of the metrics.
 
     Raises:
-        ValueError: for a truth that cannot be used, or no image.
+        ValueError: for annotations that cannot be used, or when no image is left.
     """
     data = CocoKeypoints(annotations, images, skeleton, people_only=False, cache=False)
     data = choose(data, held_out_share, limit, annotations)
     truth = truth_for(annotations, skeleton, set(data.image_ids), protocol=protocol)
-    return Trial(data, *truth, protocol, annotations)
+    return PoseTestSet(data, *truth, protocol, annotations)
 
 
-def evaluate_trial(
+def evaluate_pose_model(
     predictor: Predictor,
-    trial: Trial,
+    test_set: PoseTestSet,
     *,
     given: Given = "nothing",
     results_path: str | None = None,
     announce: Callable[[Metrics], None] = lambda metrics: None,
 ) -> tuple[Metrics, Changes]:
-    """The protocol's numbers and the rates of right grouping, see `all_numbers`; and what refinement changed.
+    """Returns the metrics of a model (see `pose_metrics`), and what its refiner changed.
 
     Args:
-        given: of the truth, see `look`.
-        results_path: COCO results are written here, now and then while it works.
-        announce: told the numbers before anything else is written.
+        given: what of the ground truth replaces predictions, see `find_people`.
+        results_path: COCO results are written to this file, now and then during the work.
+        announce: gets the metrics before anything else is written.
 
     Raises:
         KeyboardInterrupt: the results so far are kept.
     """
     results: list[dict[str, Any]] = []
     grouping, changed = RightGrouping(), Changes()
-    with keeping(results, results_path, len(trial.data)) as done:
-        for i in tqdm(range(len(trial.data)), disable=None, desc="evaluate", unit="image"):
-            sample = trial.data[i]
-            instances, counts = look(predictor, sample, given)
-            if given == "nothing":
-                instances, here = look_again(predictor, sample, instances)
-                changed += here
-            results += coco_results([(sample.image_id, instances)], category_id=trial.category_id, order=trial.order)
+    with keeping(results, results_path, len(test_set.data)) as done:
+        for i in tqdm(range(len(test_set.data)), disable=None, desc="evaluate", unit="image"):
+            sample = test_set.data[i]
+            with errors_name(sample.file_name):
+                people, counts = find_people(predictor, sample, given)
+                if given == "nothing":
+                    refined = predictor.refine(people, sample.image)
+                    people, changed = refined.people, changed + refined.changes
+            results += coco_results([(sample.image_id, people)], category_id=test_set.category_id, order=test_set.order)
             grouping += counts
             done()
-        metrics = all_numbers(trial.truth, results, grouping, trial.name, trial.protocol)
+        metrics = pose_metrics(test_set.truth, results, grouping, test_set.name, test_set.protocol)
         announce(metrics)
     return metrics, changed
 
 
-def report(trial: Trial, metrics: Metrics) -> str:
-    """The table, and what does not count in it."""
-    unknown = f"the model has no {', '.join(trial.unknown)}: they do not count\n" if trial.unknown else ""
-    return unknown + trial.protocol.show(metrics)
-
-
-def describe(predictor: Predictor, trial: Trial) -> dict[str, Any]:
-    """What the numbers are of, for json."""
-    return {
-        "annotations": trial.name,
-        "images": len(trial.data),
-        "not_counted": trial.unknown,
-        "input_size": predictor.input_size,
-        "scales": list(predictor.scales),
-        "flip": predictor.flip,
-        "refine": predictor.refiner.name if predictor.refiner else None,
-        "decode": dataclasses.asdict(predictor.task.decode_config),
-    }
+def pose_table(test_set: PoseTestSet, metrics: Metrics) -> str:
+    """Returns the table of metrics as text, below the keypoint types that do not count."""
+    unknown = f"the model has no {', '.join(test_set.unknown)}: they do not count\n" if test_set.unknown else ""
+    return unknown + test_set.protocol.show(metrics)
 
 
 def pose_task(predictor: Predictor) -> PoseTask:
-    """
+    """Returns the task of a model that finds people.
+
     Raises:
-        ValueError: when the model finds something else than poses.
+        ValueError: when the model has another task.
     """
     if not isinstance(predictor.task, PoseTask):
         raise ValueError(f"a model of the task {predictor.task.name} does not find the people of an image")
     return predictor.task
 
 
-def look(predictor: Predictor, sample: Sample, given: Given = "nothing") -> tuple[Instances, RightGrouping]:
-    """The people found in one image, and how well the tags alone group its true keypoints.
+def find_people(predictor: Predictor, sample: Sample, given: Given = "nothing") -> tuple[Instances, RightGrouping]:
+    """Returns the people in one image before refinement, and how well the tags alone group its true keypoints.
 
     Args:
-        given: "detections": the people are those of `group_truth`; "tags": of `group_by_truth`.
+        given: "detections" = the true keypoints, grouped by predicted tags (`group_truth`); "tags" = predicted
+            keypoints, grouped by the ground truth (`group_by_truth`); "nothing" = both are predicted.
 
     Raises:
         ValueError: when the network's output is not finite.
     """
     task = pose_task(predictor)
     maps, geometry = predictor.maps(sample.image)
-    try:
-        grouped, counts = group_truth(task, maps, geometry, sample.keypoints)
-        if given == "detections":
-            return grouped, counts
-        decoded = task.decode(maps, geometry) if given == "nothing" else group_by_truth(task, maps, geometry, sample)
-        return decoded, counts
-    except ValueError as error:
-        raise ValueError(f"{sample.file_name}: {error}") from None
-
-
-def look_again(predictor: Predictor, sample: Sample, found: Instances) -> tuple[Instances, Changes]:
-    """The people of one image after refinement, if the predictor refines, and what that changed.
-
-    Raises:
-        ValueError: when the network's output is not finite.
-    """
-    try:
-        refined = predictor.refine(found, sample.image)
-    except ValueError as error:
-        raise ValueError(f"{sample.file_name}: {error}") from None
-    return refined.people, refined.changes
+    grouped, counts = group_truth(task, maps, geometry, sample.keypoints)
+    if given == "detections":
+        return grouped, counts
+    people = task.decode(maps, geometry) if given == "nothing" else group_by_truth(task, maps, geometry, sample)
+    return people, counts
 
 
 def coco_results(
     found: Iterable[tuple[int, Instances]], *, category_id: int = 1, order: Array | None = None
 ) -> list[dict[str, Any]]:
-    """Official COCO results: image_id, category_id, keypoints, score.
+    """Returns official COCO results: image_id, category_id, keypoints, score.
 
     Args:
-        order: for each keypoint of the truth's category, its index in the model's skeleton, -1 = none.
+        found: image id and people of each image.
+        order: see `PoseTestSet`; None = the keypoint types are those of the annotations.
     """
     rows = []
     for image_id, instances in found:
@@ -202,17 +185,17 @@ def coco_results(
     return rows
 
 
-def all_numbers(
+def pose_metrics(
     truth: dict[str, Any],
     results: list[dict[str, Any]],
     grouping: RightGrouping,
     name: str | None = None,
     protocol: Protocol = PROTOCOLS["coco"],
 ) -> Metrics:
-    """The official numbers, and the rates of rightly grouped keypoints and people given the true detections.
+    """Returns the metrics of the protocol, and the shares of true keypoints and people that the tags group correctly.
 
     Args:
-        name: what messages call the truth.
+        name: of the annotations, for messages.
     """
     return {
         **protocol.score(truth, results, name=name),
@@ -224,19 +207,21 @@ def all_numbers(
 def evaluate_samples(
     predictor: Predictor, samples: Iterable[tuple[Sample, Sequence[dict[str, Any]]]], *, count: int | None = None
 ) -> Metrics:
-    """How well a predictor does on samples of its own skeleton; see `all_numbers`.
+    """Returns the `pose_metrics` of a predictor on samples of its own skeleton; nobody is refined.
 
     Args:
-        samples: each with all its annotations, see `truth_of_source`; read once, one at a time.
-        count: how many there are, for the progress bar.
+        samples: each with all its annotations (`truth_of_source`); read once, one at a time.
+        count: number of samples, for the progress bar.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     found: list[tuple[int, Instances]] = []
     grouping = RightGrouping()
     progress = tqdm(samples, total=count, disable=None, leave=False, desc="evaluate", unit="image")
-    for i, (sample, rows) in enumerate(progress):  # of several sources, whose ids may be the same
-        instances, counts = look(predictor, sample)
+    # Samples of several sources may have equal image ids, so they are numbered anew.
+    for i, (sample, rows) in enumerate(progress):
+        with errors_name(sample.file_name):
+            instances, counts = find_people(predictor, sample)
         height, width = sample.image.shape[:2]
         images.append({"id": i, "file_name": sample.file_name, "width": width, "height": height})
         annotations += [{**row, "image_id": i, "category_id": 1} for row in rows]
@@ -244,4 +229,4 @@ def evaluate_samples(
         grouping += counts
     categories = [pose_task(predictor).skeleton.to_category()]
     truth = {"images": images, "annotations": annotations, "categories": categories}
-    return all_numbers(truth, coco_results(found), grouping)
+    return pose_metrics(truth, coco_results(found), grouping)

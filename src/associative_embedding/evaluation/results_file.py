@@ -1,4 +1,4 @@
-"""Official results, kept while an evaluation works."""
+"""Official results, written now and then during an evaluation."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ from associative_embedding.io.files import Periodic, write_json
 
 @contextmanager
 def keeping(results: list[dict[str, Any]], path: str | None, total: int) -> Iterator[Callable[[], None]]:
-    """Gives a function to call after each of `total` images; the results so far are written to `path` now and then.
+    """Keeps the results of an evaluation, however it ends.
+
+    Args:
+        results: grows with each image.
+        path: file for the results; None = they are not written.
+        total: number of images.
+
+    Yields:
+        a function to call after each image.
 
     Raises:
-        KeyboardInterrupt: saying what was kept.
+        KeyboardInterrupt: with the number of images that are done.
     """
     count = 0
     save = Periodic(lambda: write_json(path, results) if path else None)
@@ -30,6 +38,6 @@ def keeping(results: list[dict[str, Any]], path: str | None, total: int) -> Iter
         kept = f"are in {path}" if path and count else "were done"
         kept += "" if path else "; --results would have kept them"
         raise KeyboardInterrupt(f"interrupted; {count} of {total} images {kept}") from None
-    finally:  # what was computed is kept, whatever comes in between
+    finally:  # also after an error: an hour of results must not be lost for the last image
         if count:
             save.now()

@@ -12,12 +12,20 @@ from tqdm import tqdm
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
 from associative_embedding.evaluation.metrics.oks import format_table, oks
-from associative_embedding.evaluation.metrics.tracking import THRESHOLD, TrackFrame, clear, hota, idf1, keypoint_clear
+from associative_embedding.evaluation.metrics.tracking import (
+    THRESHOLD,
+    TrackFrame,
+    count_clear,
+    count_keypoint_clear,
+    hota,
+    idf1,
+)
 from associative_embedding.evaluation.poses import pose_task
 from associative_embedding.inference.load import load
+from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
-from associative_embedding.io.console import say
+from associative_embedding.io.console import errors_name, say
 from associative_embedding.io.files import check_writable, write_json
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.sample import Sample
@@ -29,9 +37,31 @@ LINKERS: tuple[Literal["tags", "motion", "both"], ...] = ("tags", "motion", "bot
 SHARE = 0.1  # of an object's size, within which a keypoint counts as found in the MOTA of keypoints
 
 
+@dataclass(frozen=True)
+class TrackSettings:
+    """Options of ``ae evaluate --track``.
+
+    Attributes:
+        annotations: a COCO json whose annotations have a ``track_id``. Frames follow each other in the order of the
+            file; ``video_id`` of its images separates videos.
+        images: folder of the frames.
+        link: settings that replace the model's `LinkConfig`, other than ``by``, which the table varies; None = none.
+        limit: use only the first N frames; 0 = all.
+        every: use every N-th frame, as a slower camera would record; motion between frames grows with it.
+        json: file for metrics, model and settings.
+    """
+
+    annotations: str
+    images: str
+    link: Mapping[str, Any] | None = None
+    limit: int = 0
+    every: int = 1
+    json: str | None = None
+
+
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """A frame: its truth (without an image that would fill the memory), and what was found in it."""
+class FrameResult:
+    """The ground truth of a frame, without its image, which would fill the memory; and the instances found in it."""
 
     number: int
     video: int
@@ -39,77 +69,64 @@ class Seen:
     found: Instances
 
 
-def evaluate_tracks(
-    *,
-    model: str,
-    annotations: str,
-    images: str,
-    link: Mapping[str, Any] | None = None,
-    limit: int = 0,
-    every: int = 1,
-    json_path: str | None = None,
-    decode: Mapping[str, Any] | None = None,
-    **options: Any,
-) -> Metrics:
-    """Print a table, a row a linker; the frames are looked at once.
-
-    Frames follow each other in the order of the file; ``video_id`` of its images parts videos.
-
-    Args:
-        annotations: a COCO json whose annotations have a ``track_id``.
-        link: settings of `LinkConfig` that replace the model's; ``by`` is what the table varies.
-        limit: only the first so many frames (0 = all).
-        every: look at every so many-th frame, as at a slower camera: the harder, the more.
-        decode: decode settings that replace the model's.
-        options: see `loading.load`.
+def evaluate_tracks(model: str, options: Options, settings: TrackSettings) -> Metrics:
+    """Prints a table with a row for each way to link frames; the network runs once.
 
     Returns:
-        the numbers of the row that the model (or `link`) chooses, and of the keypoints whatever the linker.
+        the metrics of the linker that the model (or ``settings.link``) chooses, and those of the keypoints, which do
+        not depend on the linker.
 
     Raises:
-        ValueError: for a truth without tracks, or a model that finds no keypoints.
+        ValueError: for annotations without tracks, a model that finds no keypoints, or a wrong link setting.
         OSError: for a json that cannot be written, before any image is read.
     """
-    predictor = load(model, **options).with_decode(**dict(decode or {}))
-    config = link_config(predictor.task, link or {})
+    predictor = load(model, options)
+    config = link_config(predictor.task, settings.link or {})
+    annotations, images = settings.annotations, settings.images
     data = CocoKeypoints(annotations, images, pose_task(predictor).skeleton, people_only=False, cache=False)
     if not any(record.track_id is not None and len(record.track_id) for record in data.records):
         raise ValueError(f"{annotations}: no annotation has a 'track_id', so there are no tracks to compare with")
-    if json_path:
-        check_writable(json_path)
-    frames = look_at_all(predictor, data, limit, every, config.start_score)
+    if settings.json:
+        check_writable(settings.json)
+    frames = find_in_frames(predictor, data, settings, config.start_score)
     rows = {by: track_numbers(frames, replace(config, by=by)) for by in LINKERS}
     shown = keypoint_numbers(frames)
     for by, numbers in rows.items():
         say(f"linked by {by}:\n{format_table(numbers)}")
     say(format_table(shown))
     metrics = {**rows[config.by], **shown}
-    if json_path:
-        part = {"annotations": annotations, "frames": len(frames), "every": every}
-        settings = {**part, "link": vars(config), "model": model}
-        write_json(json_path, {"metrics": metrics, "linkers": rows, "settings": settings})
+    if settings.json:
+        notes = {"annotations": annotations, "frames": len(frames), "every": settings.every, "link": vars(config)}
+        write_json(
+            settings.json,
+            {"metrics": metrics, "linkers": rows, "settings": {**notes, "model": model, **predictor.settings}},
+        )
     return metrics
 
 
-def look_at_all(predictor: Predictor, data: CocoKeypoints, limit: int, every: int, min_score: float) -> list[Seen]:
-    """What is found in every so many-th of the first frames, from a score on."""
-    count = min(limit or len(data), len(data))
-    kept = []
-    for i in tqdm(range(0, count, every), desc="evaluate", unit="frame", disable=None):
+def find_in_frames(
+    predictor: Predictor, data: CocoKeypoints, settings: TrackSettings, min_score: float
+) -> list[FrameResult]:
+    """Returns the instances with at least `min_score` in the frames that the settings choose."""
+    count = min(settings.limit or len(data), len(data))
+    results = []
+    for i in tqdm(range(0, count, settings.every), desc="evaluate", unit="frame", disable=None):
         sample = data[i]
-        found = predictor(sample.image, keep_image=False)
+        with errors_name(sample.file_name):
+            found = predictor.find(sample.image)
         truth = replace(sample, image=sample.image[:0], ignore=None)
-        kept.append(Seen(i // every, data.records[i].video_id, truth, found[found.score >= min_score]))
-    return kept
+        number, video = i // settings.every, data.records[i].video_id
+        results.append(FrameResult(number, video, truth, found[found.score >= min_score]))
+    return results
 
 
-def track_numbers(frames: Sequence[Seen], config: LinkConfig) -> Metrics:
+def track_numbers(frames: Sequence[FrameResult], config: LinkConfig) -> Metrics:
     """HOTA with its two halves, MOTA, IDF1 and switches by OKS; MOTA of keypoints, the mean over their types."""
     linked = link_all(frames, config)
     tracked = [track_frame(frame, found) for frame, found in zip(frames, linked, strict=True)]
-    counts = clear(tracked)
+    counts = count_clear(tracked)
     parts = [keypoint_frame(frame, found) for frame, found in zip(frames, linked, strict=True)]
-    of_keypoints = [count.mota for count in keypoint_clear(parts, SHARE) if count.matches + count.misses]
+    of_keypoints = [count.mota for count in count_keypoint_clear(parts, SHARE) if count.matches + count.misses]
     return {
         **hota(tracked),
         "MOTA": counts.mota,
@@ -119,7 +136,7 @@ def track_numbers(frames: Sequence[Seen], config: LinkConfig) -> Metrics:
     }
 
 
-def link_all(frames: Sequence[Seen], config: LinkConfig) -> list[Instances]:
+def link_all(frames: Sequence[FrameResult], config: LinkConfig) -> list[Instances]:
     """The instances that have a track, with ids that no two videos share."""
     linked, tracker, video, first = [], Tracker(config), None, 0
     for frame in frames:
@@ -133,7 +150,7 @@ def link_all(frames: Sequence[Seen], config: LinkConfig) -> list[Instances]:
     return linked
 
 
-def track_frame(frame: Seen, found: Instances) -> TrackFrame:
+def track_frame(frame: FrameResult, found: Instances) -> TrackFrame:
     """Both sides' ids and their OKS."""
     truth = frame.truth
     assert found.skeleton is not None
@@ -141,12 +158,12 @@ def track_frame(frame: Seen, found: Instances) -> TrackFrame:
     return TrackFrame(true_ids(frame), np.asarray(found.track_id), similarity)
 
 
-def keypoint_frame(frame: Seen, found: Instances) -> tuple[Array, Array, Array, Array, Array]:
+def keypoint_frame(frame: FrameResult, found: Instances) -> tuple[Array, Array, Array, Array, Array]:
     truth, size = frame.truth, np.sqrt(frame.truth.area)
     return true_ids(frame), truth.keypoints, size, np.asarray(found.track_id), found.keypoints
 
 
-def true_ids(frame: Seen) -> Array:
+def true_ids(frame: FrameResult) -> Array:
     """The true tracks, numbered so that no two videos share an id.
 
     Raises:
@@ -157,7 +174,7 @@ def true_ids(frame: Seen) -> Array:
     return frame.truth.track_id + (frame.video << 32)
 
 
-def keypoint_numbers(frames: Sequence[Seen]) -> Metrics:
+def keypoint_numbers(frames: Sequence[FrameResult]) -> Metrics:
     """Of instances that are found (OKS of at least 0.5): mean OKS, and the distance of their keypoints in pixels."""
     similar, apart = [], []
     total = 0

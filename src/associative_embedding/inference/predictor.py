@@ -1,18 +1,26 @@
-"""Image -> Instances: geometry, network, test-time scales and mirror, the task's decode."""
+"""Image -> instances: prepare -> network -> decode -> refine.
+
+An image that is larger than a tile goes through the first three steps tile by tile.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, replace
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from associative_embedding.inference.options import Options
 from associative_embedding.inference.prefetch import ahead
 from associative_embedding.inference.refiner import Refined, Refiner, unrefined
 from associative_embedding.inference.tiles import stitch, windows
 from associative_embedding.instances import Instances
+from associative_embedding.io.console import errors_name
 from associative_embedding.io.images import read_image
 from associative_embedding.model_files.checkpoint import ModelInfo
 from associative_embedding.model_files.exported_network import ExportedNetwork
@@ -20,105 +28,115 @@ from associative_embedding.networks.network import Network, enlarge, final_maps
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.geometry import ImageGeometry, letterbox, long_side, warp
 from associative_embedding.structures.maps import Maps, Peaks
+from associative_embedding.structures.windows import Window
 from associative_embedding.tasks.multi_scale import View, merge_mirror, merge_views
 from associative_embedding.tasks.pose.task import PoseTask
-from associative_embedding.tasks.task import Decoded
+from associative_embedding.tasks.task import Decoded, Task
 
-Seen = list[View] | tuple[Peaks, ImageGeometry] | None
+# An entry per scale, largest first. Outputs of a network that was exported with peaks hold `Peaks` in place of `Maps`.
+Inputs = list[tuple[Tensor, ImageGeometry]]
+Outputs = list[tuple[Maps | Peaks, ImageGeometry]]
+
 MAX_INPUT_SIDE = 4096
 MAX_ZOOM = 16.0
-OVERLAP, MARGIN = 0.25, 0.0625  # of a tile's side: what neighbours share, and what is not trusted at an inner side
+# Shares of a tile's side: what neighbours have in common, and the rim that is not trusted, as it lacks surroundings.
+OVERLAP, MARGIN = 0.25, 0.0625
 
 
 class Predictor:
-    """A model with its task and geometry. Calling it with an image finds the people or objects in it.
+    """A model, ready to run. Calling it with an image finds the people or objects in it.
 
     Args:
         network: in eval mode.
-        info: what the model file says.
-        input_size: side of the network's input (`ModelInfo.resize` says which), or of a tile if there is a zoom;
-            pixels; None = the model's own.
-        scales: of the input, to be seen at several sizes; what becomes of them is the task's; None = the model's own.
-        flip: also run the mirror image.
-        zoom: input pixels per image pixel, for images of any size; 0 = every image is fitted into the input size;
-            None = the model's own.
-        tag_scales: those of the scales whose tags are stacked; None = all, as in the paper (section 3.3). The official
-            code and HigherHRNet take them from scale 1 alone.
-        refiner: looks at everybody found a second time, or None.
+        info: the description in the model file.
+        options: how to run it. The options ``refine``, ``device`` and ``runtime`` are used by `load`, which makes
+            the network and the refiner.
+        refiner: refines every person with a single-person model; None = people stay as decoded.
+        changes: fields of `Options` that replace those of `options`.
+
+    Attributes:
+        input_size, scales (largest first), tag_scales, flip, zoom: as in `Options`, None replaced by the model's value.
+
+    Raises:
+        ValueError: for options that the model cannot run with.
     """
 
     def __init__(
         self,
         network: Network | ExportedNetwork,
         info: ModelInfo,
+        options: Options | None = None,
         *,
-        input_size: int | None = None,
-        scales: Sequence[float] | None = None,
-        flip: bool = False,
-        zoom: float | None = None,
-        tag_scales: Sequence[float] | None = None,
         refiner: Refiner | None = None,
-    ):
-        self.network, self.info = network, info
-        self.task = info.task
-        self.input_size = info.input_size if input_size is None else input_size
-        self.scales = tuple(sorted(info.scales if scales is None else scales, reverse=True))
-        self.zoom = info.zoom if zoom is None else zoom
+        **changes: Any,
+    ) -> None:
+        if wrong := {"refine", "device", "runtime"} & changes.keys():
+            raise ValueError(f"{', '.join(sorted(wrong))}: belongs to load, which makes the network and the refiner")
+        options = replace(options or Options(), **changes)
+        self.network, self.refiner, self.flip = network, refiner, options.flip
+        self.info = replace(info, task=with_decode_settings(info.task, options.decode))
+        self.input_size = info.input_size if options.input_size is None else options.input_size
+        self.scales = tuple(sorted(info.scales if options.scales is None else options.scales, reverse=True))
+        self.tag_scales = self.scales if options.tag_scales is None else tuple(options.tag_scales)
+        self.zoom = info.zoom if options.zoom is None else options.zoom
+        self._check()
+
+    def _check(self) -> None:
         if not 0 <= self.zoom <= MAX_ZOOM:
             raise ValueError(f"zoom must be in [0, {MAX_ZOOM}], not {self.zoom}")
-        if self.zoom and not info.task.finds_masks:
-            raise ValueError("only objects with masks are found tile by tile: leave out the zoom")
-        self.tag_scales = self.scales if tag_scales is None else tuple(tag_scales)
-        self.flip, self.refiner = flip, refiner
+        if self.zoom and not self.task.finds_masks:
+            raise ValueError("only models that find masks work tile by tile: leave out the zoom")
         if not self.scales or min(self.scales) <= 0 or len(set(self.scales)) != len(self.scales):
             raise ValueError(f"scales must be positive, each once, not {', '.join(map(str, self.scales))}")
         if not 32 <= self.input_size * min(self.scales) <= self.input_size * max(self.scales) <= MAX_INPUT_SIDE:
             raise ValueError(
                 f"input size {self.input_size} with scales {self.scales} is not within 32..{MAX_INPUT_SIDE} pixels"
             )
-        if self.network.stride % info.enlarge:
-            raise ValueError(f"maps of stride {self.network.stride} cannot be enlarged {info.enlarge} times")
-        if network.gives_peaks and (len(self.scales) > 1 or flip or info.enlarge > 1 or self.zoom):
-            raise ValueError("a model exported with peaks sees one size (--scales 1) and no mirror: export it without")
+        if self.network.stride % self.info.enlarge:
+            raise ValueError(f"maps of stride {self.network.stride} cannot be enlarged {self.info.enlarge} times")
+        if self.network.gives_peaks and (len(self.scales) > 1 or self.flip or self.info.enlarge > 1 or self.zoom):
+            raise ValueError("a model exported with peaks runs at one size (--scales 1) without a mirror image")
         if not self.tag_scales or not set(self.tag_scales) <= set(self.scales):
             raise ValueError(f"tag_scales must be some of the scales {self.scales}, not {self.tag_scales}")
 
-    def with_decode(self, **settings: Any) -> Predictor:
-        """A copy with other decode settings (see `settings.DecodeConfig`).
-
-        Raises:
-            ValueError: for a setting that does not exist, or a value of another type or out of range.
-        """
-        config = self.task.decode_config
-        known = [f.name for f in fields(config)]
-        if unknown := [name for name in settings if name not in known]:
-            raise ValueError(f"unknown decode setting {', '.join(unknown)}; known are {', '.join(known)}")
-        try:
-            decode = replace(config, **settings)
-        except TypeError as error:
-            given = ", ".join(f"{name}: {value!r}" for name, value in settings.items())
-            raise ValueError(f"decode settings {given}: a value is of the wrong type ({error})") from None
-        info = replace(self.info, task=replace(self.task, decode_config=decode))  # type: ignore[type-var]
-        return Predictor(
-            self.network,
-            info,
-            input_size=self.input_size,
-            scales=self.scales,
-            flip=self.flip,
-            tag_scales=self.tag_scales,
-            zoom=self.zoom,
-            refiner=self.refiner,
-        )
+    @property
+    def task(self) -> Task:
+        return self.info.task
 
     @property
     def device(self) -> torch.device:
         return self.network.device
 
-    def __call__(self, source: Any, *, keep_image: bool = True) -> Instances:
-        """People or objects in one image: a path, URL, bytes, ``(H, W[, 3 or 4])`` array (RGB) or PIL image.
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The options in use and the decode settings, for json."""
+        return {
+            "input_size": self.input_size,
+            "zoom": self.zoom,
+            "scales": list(self.scales),
+            "tag_scales": list(self.tag_scales),
+            "flip": self.flip,
+            "refine": self.refiner.name if self.refiner else None,
+            "decode": asdict(self.task.decode_config),
+        }
 
-        All that the model's decode settings leave are returned (``decode.min_score``), unsure ones too; ``ae predict``
-        shows those from the task's score on: ``people[people.score >= model.task.shown_score]``.
+    def with_decode(self, **settings: Any) -> Predictor:
+        """Returns a copy with other decode settings (`DecodeConfig`, `MaskDecodeConfig`); it shares the network.
+
+        Raises:
+            ValueError: for an unknown setting, or a value of the wrong type or out of range.
+        """
+        other = copy.copy(self)
+        other.info = replace(self.info, task=with_decode_settings(self.task, settings))
+        return other
+
+    # ---- for users
+
+    def __call__(self, source: Any, *, keep_image: bool = True) -> Instances:
+        """Finds the people or objects in one image: a path, URL, bytes, ``(H, W[, 3 or 4])`` array (RGB) or PIL image.
+
+        Returns every instance with at least ``decode.min_score``, also unsure ones. The commands show those from the
+        task's score on: ``people[people.score >= model.task.shown_score]``.
 
         Args:
             keep_image: keep the picture in the result, for `Instances.draw`.
@@ -127,127 +145,151 @@ class Predictor:
             ValueError: when the image cannot be read, or the network's output is not finite.
         """
         image, name = read_image(source), name_of(source)
-        found = self._find(image, name, self._look(image, name))
+        with errors_name(name):
+            found = self.find(image)
         return replace(found, image=image if keep_image else None, source=name)
 
-    def explain(self, source: Any) -> tuple[Decoded, Maps, ImageGeometry]:
-        """What was found in one image (which it keeps), the groups, and the maps that all was read from.
+    def stream(self, sources: Iterable[Any], *, keep_image: bool = True) -> Iterator[Instances]:
+        """Finds the instances of one image after another, in order, in constant memory.
+
+        One thread reads and prepares the next images, one runs the network, and the caller's thread decodes.
 
         Raises:
-            ValueError: as a call; and for an image that takes several tiles, as their tags have nothing in common.
+            ValueError: as a call, in place of the first image with a fault.
         """
-        image = read_image(source)
-        name = name_of(source)
-        if (tile := self.tile(image)) is not None:
-            raise ValueError(f"{name or 'image'}: larger than a tile of {tile} pixels, so its tags cannot be shown")
-        seen = self._look(image, name)
-        if not isinstance(seen, list):
-            raise ValueError("a model exported with peaks has no maps of tags to show")
-        decoded, (maps, geometry) = self._decode(image, name, seen)
-        return replace(decoded, instances=replace(decoded.instances, image=image, source=name)), maps, geometry
+        prepared = (
+            (number, image, name_of(source), self.prepare(image[tile]))
+            for number, (source, image) in enumerate((source, read_image(source)) for source in sources)
+            for tile in self.tiles(image)
+        )
+        outputs = ((*piece[:3], self._run_named(piece[3], piece[2])) for piece in ahead(prepared))
+        # Two images in a row may be the same array, so tiles are gathered by the image's number.
+        for _, group in groupby(ahead(outputs), key=lambda piece: piece[0]):
+            pieces = iter(group)
+            _, image, name, first = next(pieces)
+            with errors_name(name):
+                found = self.finish(image, (first, *(piece[3] for piece in pieces)))
+            yield replace(found, image=image if keep_image else None, source=name)
 
-    def tile(self, image: Array) -> int | None:
-        """The side of the tiles, in image pixels, that an image must be cut into; None = it is seen as a whole."""
-        side = int(self.input_size / self.zoom) if self.zoom else 0
-        return side if side and max(image.shape[:2]) > side else None
+    def explain(self, source: Any) -> tuple[Decoded, Maps, ImageGeometry]:
+        """Returns the instances of one image (with the picture), their groups, and the maps they were decoded from.
 
-    def find(self, image: Array, seen: Seen) -> Instances:
-        """What was found in an image ``(H, W, 3)`` uint8 RGB, by what `look_at_all` gave; keeps no image.
+        Raises:
+            ValueError: as a call; and for an image of several tiles, as tags of different tiles cannot be compared.
+        """
+        image, name = read_image(source), name_of(source)
+        with errors_name(name):
+            if len(self.tiles(image)) > 1:
+                raise ValueError(f"larger than a tile of {self.tile_side} pixels, so its tags cannot be shown")
+            if self.network.gives_peaks:
+                raise ValueError("a model exported with peaks has no maps of tags to show")
+            decoded, (maps, geometry) = self.task.decode_views(self._views(self._run(self.prepare(image))))
+            refined = self.refine(decoded.instances, image)
+        instances = replace(refined.people, image=image, source=name)
+        return replace(decoded, instances=instances, group=decoded.group[refined.row]), maps, geometry
+
+    # ---- the way of one image
+
+    def find(self, image: Array) -> Instances:
+        """Returns the instances in an image ``(H, W, 3)`` uint8 RGB; they keep no picture.
 
         Raises:
             ValueError: when the network's output is not finite.
         """
-        return self._find(image, "", seen)
+        return self.finish(image, (self._run(self.prepare(image[tile])) for tile in self.tiles(image)))
+
+    def prepare(self, image: Array) -> Inputs:
+        """Step 1. Resamples an image or tile ``(H, W, 3)`` uint8 RGB to the network's input, at each scale.
+
+        Returns:
+            for each scale, largest first: ``(1, 3, h, w)`` uint8 on the network's device, and its geometry.
+        """
+        return [self._input(image, scale) for scale in self.scales]
 
     @torch.inference_mode()
-    def look_at_all(self, images: Sequence[Array]) -> list[Seen]:
-        """What the network says of several images ``(H, W, 3)`` uint8 RGB; those of one input size make one batch."""
-        whole = [i for i, image in enumerate(images) if self.tile(image) is None]
-        if self.network.gives_peaks or self.info.enlarge != 1:
-            return [self._look(image, "") for image in images]
-        views: dict[int, list[View]] = {i: [] for i in whole}
-        for scale in self.scales:
-            inputs = {i: self._input(images[i], scale) for i in whole}
-            for shape in {x.shape for x, _ in inputs.values()}:
-                rows = [i for i in whole if inputs[i][0].shape == shape]
-                maps = self._seen_at(torch.cat([inputs[i][0] for i in rows]), scale)
+    def run_network(self, batch: Sequence[Inputs]) -> list[Outputs]:
+        """Step 2. Predicts maps for several prepared images; inputs of one size run together."""
+        outputs: list[Outputs] = [[] for _ in batch]
+        for number, scale in enumerate(self.scales):
+            at_scale = [inputs[number] for inputs in batch]
+            for shape in {x.shape for x, _ in at_scale}:
+                rows = [i for i, (x, _) in enumerate(at_scale) if x.shape == shape]
+                result = self._predict(torch.cat([at_scale[i][0] for i in rows]), scale)
                 for n, i in enumerate(rows):
-                    views[i].append((maps[n : n + 1], inputs[i][1]))
-        return [views.get(i) for i in range(len(images))]
+                    outputs[i].append((result[n : n + 1], at_scale[i][1]))
+        return outputs
 
-    def _look(self, image: Array, name: str) -> Seen:
-        """What the network says of an image: its maps or peaks; None: it takes several tiles, one by one."""
-        if self.tile(image) is not None:
-            return None
-        if self.network.gives_peaks:
-            return self._peaks(image)
-        try:
-            return self.views(image) if self.info.enlarge == 1 else [self.maps(image)]
-        except ValueError as error:
-            raise ValueError(f"{name or 'image'}: {error}") from None
-
-    def _peaks(self, image: Array) -> tuple[Peaks, ImageGeometry]:
-        x, geometry = self._input(image, self.scales[0])
-        found = self.network(x)
-        assert isinstance(found, Peaks)
-        return found, geometry
-
-    def _find(self, image: Array, name: str, seen: Seen) -> Instances:
-        """What was found in one image, by what `_look` gave."""
-        if isinstance(seen, list):
-            return self._decode(image, name, seen)[0].instances
-        if seen is not None:
-            assert isinstance(self.task, PoseTask)
-            try:
-                return self.refine(self.task.decode_peaks(*seen).instances, image).people
-            except ValueError as error:
-                raise ValueError(f"{name or 'image'}: {error}") from None
-        size, tile = (image.shape[0], image.shape[1]), self.tile(image) or 0
-        places = windows(size, tile, round(OVERLAP * tile))
-        parts = ((place, self._find(image[place], name, self._look(image[place], name))) for place in places)
-        return stitch(parts, size, round(MARGIN * tile))
-
-    def _decode(self, image: Array, name: str, views: Sequence[View]) -> tuple[Decoded, View]:
-        try:
-            decoded, view = self.task.decode_views(views)
-            refined = self.refine(decoded.instances, image)
-        except ValueError as error:
-            raise ValueError(f"{name or 'image'}: {error}") from None
-        return replace(decoded, instances=refined.people, group=decoded.group[refined.row]), view
-
-    def refine(self, found: Instances, image: Array) -> Refined:
-        """The people of one image ``(H, W, 3)`` uint8 RGB after the refiner's second look, if there is one."""
-        return self.refiner(found, image) if self.refiner else unrefined(found)
-
-    def stream(self, sources: Iterable[Any], *, keep_image: bool = True) -> Iterator[Instances]:
-        """One image after another, in order; memory does not grow.
-
-        One thread reads the next images and one runs the network on them, while this one groups what was seen before.
+    def decode(self, outputs: Outputs) -> Decoded:
+        """Step 3. Detects, groups, and returns instances in pixels of the image or tile.
 
         Raises:
-            ValueError: as a call, in place of the first image that has a fault.
+            ValueError: when the network's output is not finite.
         """
-        images = ahead((read_image(source), name_of(source)) for source in sources)
-        seen = ahead((image, name, self._look(image, name)) for image, name in images)
-        for image, name, views in seen:
-            yield replace(self._find(image, name, views), image=image if keep_image else None, source=name)
+        if self.network.gives_peaks:
+            assert isinstance(self.task, PoseTask)  # the only task that is exported with peaks
+            ((peaks, geometry),) = outputs
+            assert isinstance(peaks, Peaks)
+            return self.task.decode_peaks(peaks, geometry)
+        return self.task.decode_views(self._views(outputs))[0]
+
+    def refine(self, found: Instances, image: Array) -> Refined:
+        """Step 4. Refines every person by the single-person model; without a refiner people stay as they are."""
+        return self.refiner(found, image) if self.refiner else unrefined(found)
+
+    def finish(self, image: Array, outputs: Iterable[Outputs]) -> Instances:
+        """Steps 3 and 4, for a whole image.
+
+        Args:
+            image: ``(H, W, 3)`` uint8 RGB.
+            outputs: of each of its `tiles`, in order; computed one by one if this is a generator.
+        """
+        parts = (self.decode(of_tile).instances for of_tile in outputs)
+        tiles = self.tiles(image)
+        if len(tiles) == 1:
+            return self.refine(next(parts), image).people
+        size = (image.shape[0], image.shape[1])
+        return stitch(zip(tiles, parts, strict=True), size, round(MARGIN * self.tile_side))
+
+    # ---- parts of the steps
+
+    @property
+    def tile_side(self) -> int:
+        """Side of a tile in image pixels; 0 = images are not cut into tiles."""
+        return int(self.input_size / self.zoom) if self.zoom else 0
+
+    def tiles(self, image: Array) -> list[Window]:
+        """The windows of an image that the network gets one by one; most images are a single one."""
+        size = (image.shape[0], image.shape[1])
+        if not self.tile_side or max(size) <= self.tile_side:
+            return [(slice(0, size[0]), slice(0, size[1]))]
+        return windows(size, self.tile_side, round(OVERLAP * self.tile_side))
 
     def maps(self, image: Array) -> View:
-        """The merged maps of one image ``(H, W, 3)`` uint8 RGB, batch 1, and their geometry (the largest scale's).
+        """Returns the merged maps of one image ``(H, W, 3)`` uint8 RGB, batch 1, and the geometry of the largest scale.
 
-        They are as large as the model wants them decoded (`ModelInfo.enlarge`).
+        They have the size that the model is decoded at (`ModelInfo.enlarge`).
         """
-        merged, geometry = merge_views(self.views(image))
+        return merge_views(self._views(self._run(self.prepare(image))))
+
+    def _run(self, inputs: Inputs) -> Outputs:
+        return self.run_network([inputs])[0]
+
+    def _run_named(self, inputs: Inputs, name: str) -> Outputs:
+        with errors_name(name):
+            return self._run(inputs)
+
+    def _views(self, outputs: Outputs) -> list[View]:
+        """The maps as the task decodes them: at each scale, or merged and enlarged where the model asks for that."""
+        views = [(maps, geometry) for maps, geometry in outputs if isinstance(maps, Maps)]
+        if len(views) < len(outputs):
+            raise ValueError("a model exported with peaks has no maps")
         factor = self.info.enlarge
-        return enlarge(merged, factor), replace(geometry, stride=geometry.stride // factor)
+        if factor == 1:
+            return views
+        maps, geometry = merge_views(views)
+        return [(enlarge(maps, factor), replace(geometry, stride=geometry.stride // factor))]
 
-    @torch.inference_mode()
-    def views(self, image: Array) -> list[View]:
-        """The maps of one image ``(H, W, 3)`` uint8 RGB, batch 1, and their geometry at each scale, largest first."""
-        return [self._view(image, scale) for scale in self.scales]
-
-    def _input(self, image: Array, scale: float) -> tuple[torch.Tensor, ImageGeometry]:
-        """An image as the network's input at a scale, batch 1."""
+    def _input(self, image: Array, scale: float) -> tuple[Tensor, ImageGeometry]:
         size = (image.shape[0], image.shape[1])
         if self.zoom:
             longest = max(self.network.multiple, round(self.zoom * max(size) * scale))
@@ -257,23 +299,37 @@ class Predictor:
         geometry = letterbox(size, longest, multiple=self.network.multiple, stride=self.network.stride)
         return torch.from_numpy(warp(image, geometry)).permute(2, 0, 1)[None].to(self.device), geometry
 
-    def _view(self, image: Array, scale: float) -> View:
-        x, geometry = self._input(image, scale)
-        return self._seen_at(x, scale), geometry
-
-    def _seen_at(self, x: torch.Tensor, scale: float) -> Maps:
-        """The maps of a batch of inputs of one scale, merged with those of the mirror image if there is to be one."""
-        maps = self._maps_of(x)
-        if self.flip:
-            maps = merge_mirror(maps, self._maps_of(x.flip(-1)), self.task.flip_index)
-        return maps if scale in self.tag_scales else Maps(maps.heatmap, maps.tag[:, :, :0])
-
-    def _maps_of(self, x: torch.Tensor) -> Maps:
+    def _predict(self, x: Tensor, scale: float) -> Maps | Peaks:
+        """The network's answer for a batch ``(B, 3, h, w)`` of one scale, merged with that for its mirror image."""
         outputs = self.network(x)
         if isinstance(outputs, Peaks):
-            raise ValueError("a model exported with peaks has no maps")
-        return final_maps(outputs)
+            return outputs
+        maps = final_maps(outputs)
+        if self.flip:
+            mirrored = self.network(x.flip(-1))
+            assert not isinstance(mirrored, Peaks)  # a network exported with peaks allows no mirror, see _check
+            maps = merge_mirror(maps, final_maps(mirrored), self.task.flip_index)
+        return maps if scale in self.tag_scales else Maps(maps.heatmap, maps.tag[:, :, :0])
+
+
+def with_decode_settings(task: Task, settings: Mapping[str, Any]) -> Task:
+    """Returns the task with some of its decode settings replaced.
+
+    Raises:
+        ValueError: for an unknown setting, or a value of the wrong type or out of range.
+    """
+    if not settings:
+        return task
+    known = [field.name for field in fields(task.decode_config)]
+    if unknown := [str(name) for name in settings if name not in known]:
+        raise ValueError(f"unknown decode setting {', '.join(unknown)}; known are {', '.join(known)}")
+    try:
+        return replace(task, decode_config=replace(task.decode_config, **settings))  # type: ignore[type-var]
+    except TypeError as error:
+        given = ", ".join(f"{name}: {value!r}" for name, value in settings.items())
+        raise ValueError(f"decode settings {given}: a value is of the wrong type ({error})") from None
 
 
 def name_of(source: Any) -> str:
+    """The name of an image in results and messages; "" for pixels."""
     return str(source) if isinstance(source, (str, Path)) else ""

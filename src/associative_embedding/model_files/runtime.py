@@ -14,12 +14,12 @@ from typing import Literal
 import torch
 
 from associative_embedding import __version__
+from associative_embedding.io.optional_packages import Runtime
 from associative_embedding.model_files.checkpoint import ModelInfo, load_model
 from associative_embedding.model_files.export import OPSET, Format, export_model
 from associative_embedding.model_files.exported_network import SUFFIXES, ExportedNetwork, is_exported, load_exported
 from associative_embedding.networks.network import Network
 
-Runtime = Literal["auto", "torch", "onnx", "openvino"]
 NEEDS: dict[Format, tuple[str, ...]] = {"onnx": ("onnxruntime", "onnx"), "openvino": ("openvino",)}  # the fastest first
 KEPT_BYTES = 2 * 2**30  # of graphs in the cache; a large hourglass has half a gigabyte
 

@@ -98,7 +98,7 @@ def test_what_was_done_is_kept_when_it_is_interrupted(
     video: str, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     walkers(monkeypatch)
-    inner = run_video.look_at
+    inner = run_video.find_in_frames
 
     def stops(*arguments: Any) -> Iterator[Any]:
         for i, pair in enumerate(inner(*arguments)):
@@ -106,7 +106,7 @@ def test_what_was_done_is_kept_when_it_is_interrupted(
                 raise KeyboardInterrupt
             yield pair
 
-    monkeypatch.setattr(run_video, "look_at", stops)
+    monkeypatch.setattr(run_video, "find_in_frames", stops)
     out = tmp_path / "out"
     assert run(video, model, out, "--track") == 130
     assert "5 frames" in capsys.readouterr().err

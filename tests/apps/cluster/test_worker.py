@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from associative_embedding.apps.cluster.job import Job, check_manifest, complete, digest_of, part_name
-from associative_embedding.apps.cluster.worker import Worker
+from associative_embedding.apps.cluster.worker import ShardWorker
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.object_stores import names_in
 from associative_embedding.tasks.single_person.task import SinglePersonTask
@@ -25,7 +25,7 @@ parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow (extra ra
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory, model: str) -> Job:
     folder = tmp_path_factory.mktemp("worker")
-    return Job(folder=str(folder / "results"), model=model, device="cpu", digests={model: digest_of(model)})
+    return Job(folder=str(folder / "results"), model=model, digests={model: digest_of(model)})
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def rows_of(job: Job, shard: int = 0) -> list[dict[str, Any]]:
 def test_batches_change_nothing(job: Job, paths: list[str], batch: int) -> None:
     alone, together = replace(job, batch=1), replace(job, batch=batch, folder=f"{job.folder}-{batch}")
     for each in (alone, together):
-        result = Worker(each).do(0, paths)
+        result = ShardWorker(each).do(0, paths)
         assert (result["images"], len(result["errors"]), result["fault"]) == (6, 1, "")
     for one, two in zip(rows_of(alone), rows_of(together), strict=True):
         assert {key: one[key] for key in ("path", "width", "height", "error")} == {
@@ -60,7 +60,7 @@ def test_batches_change_nothing(job: Job, paths: list[str], batch: int) -> None:
 def test_paths_are_as_given_whatever_the_folder_and_store(job: Job, paths: list[str]) -> None:
     base = str(Path(paths[0]).parent)
     given = [Path(paths[0]).name, Path(paths[1]).as_uri(), "nowhere.png", "file:///nowhere.png"]
-    Worker(replace(job, base=base)).do(1, given)
+    ShardWorker(replace(job, base=base)).do(1, given)
     rows = rows_of(job, 1)
     assert [row["path"] for row in rows] == given
     assert [row["error"] is None for row in rows] == [True, True, False, False]
@@ -71,15 +71,15 @@ def test_paths_are_as_given_whatever_the_folder_and_store(job: Job, paths: list[
 def test_an_image_that_the_network_fails_on_is_one_row(
     job: Job, paths: list[str], batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = Predictor.look_at_all
+    original = Predictor.run_network
 
-    def failing(self: Predictor, images: Any) -> Any:
-        if any(image.shape[1] == 64 for image in images):
+    def failing(self: Predictor, batch: Any) -> Any:
+        if any(geometry.image_size[1] == 64 for inputs in batch for _, geometry in inputs):
             raise torch.OutOfMemoryError("out of\nmemory")
-        return original(self, images)
+        return original(self, batch)
 
-    monkeypatch.setattr(Predictor, "look_at_all", failing)
-    assert Worker(replace(job, batch=batch)).do(2, paths)["fault"] == ""
+    monkeypatch.setattr(Predictor, "run_network", failing)
+    assert ShardWorker(replace(job, batch=batch)).do(2, paths)["fault"] == ""
     errors = {Path(row["path"]).name: row["error"] for row in rows_of(job, 2)}
     assert [name for name, error in errors.items() if error] == ["1.png", "2-bad.png", "3.png"]
     assert errors["1.png"] == f"{paths[1]}: out of memory"
@@ -92,7 +92,7 @@ def test_when_nothing_can_be_done_it_says_so(job: Job, paths: list[str], tmp_pat
         (replace(job, digests={job.model: "0" * 64}), "this machine's file is another one than that of the job"),
         (replace(job, digests={}, model="nobody"), "is neither a shipped model"),
     ):
-        fault = Worker(wrong).do(0, paths)["fault"]
+        fault = ShardWorker(wrong).do(0, paths)["fault"]
         assert message in fault
         assert "\n" not in fault
 
@@ -105,8 +105,8 @@ def test_masks_are_run_lengths(job: Job, tmp_path: Path) -> None:
     for x, y in ((25, 25), (70, 60), (30, 75)):
         cv2.circle(image, (x, y), 10, (200, 200, 200), -1)
     cv2.imwrite(str(tmp_path / "cells.png"), cv2.GaussianBlur(image, (5, 5), 1))
-    nuclei = Job(folder=str(tmp_path / "results"), model="nuclei", device="cpu")
-    assert Worker(nuclei).do(0, [str(tmp_path / "cells.png")])["fault"] == ""
+    nuclei = Job(folder=str(tmp_path / "results"), model="nuclei")
+    assert ShardWorker(nuclei).do(0, [str(tmp_path / "cells.png")])["fault"] == ""
     (row,) = rows_of(nuclei)
     assert row["error"] is None
     for instance in row["instances"]:

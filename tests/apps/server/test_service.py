@@ -32,7 +32,9 @@ pytest.importorskip("httpx", reason="needs httpx")
 import httpx
 import uvicorn
 
-from associative_embedding.apps.server.service import Limits, Worker, create_app
+from associative_embedding.apps.server.limits import Limits
+from associative_embedding.apps.server.model_thread import ModelThread
+from associative_embedding.apps.server.service import create_app
 
 
 def photo(seed: int = 0, size: tuple[int, int] = (64, 96)) -> Array:
@@ -166,9 +168,9 @@ def test_many_at_once_get_their_own_answers(url: str, predictor: Predictor) -> N
 class Slow(Predictor):
     """Takes its time."""
 
-    def look_at_all(self, images: Any) -> Any:
+    def run_network(self, batch: Any) -> Any:
         time.sleep(0.5)
-        return super().look_at_all(images)
+        return super().run_network(batch)
 
 
 def slow(predictor: Predictor) -> Slow:
@@ -203,8 +205,9 @@ def test_who_was_taken_is_answered_before_the_end(predictor: Predictor) -> None:
 def test_a_batch_is_each_image_alone(predictor: Predictor) -> None:
     images = [photo(1), photo(2, (96, 64)), photo(3), photo(4)]
     run = Predictor(predictor.network, predictor.info, scales=(1.0, 0.5), flip=True)
-    for image, seen in zip(images, run.look_at_all(images), strict=True):
-        found, alone = run.find(image, seen), run(image)
+    batch = run.run_network([run.prepare(image) for image in images])
+    for image, outputs in zip(images, batch, strict=True):
+        found, alone = run.finish(image, [outputs]), run(image)
         np.testing.assert_allclose(found.keypoints, alone.keypoints, atol=1e-3)
         np.testing.assert_allclose(found.tag, alone.tag, atol=1e-3)
 
@@ -213,7 +216,7 @@ def test_a_fault_is_one_images_own(predictor: Predictor) -> None:
     import asyncio
 
     async def both() -> list[Any]:
-        worker = Worker(predictor, Limits())
+        worker = ModelThread(predictor, Limits())
         task = asyncio.create_task(worker.run())
         jobs = [worker.submit("a", photo(), {"threshold": -1.0}), worker.submit("b", photo(1), {})]
         answers = await asyncio.gather(*jobs, return_exceptions=True)
@@ -228,10 +231,10 @@ def test_a_fault_is_one_images_own(predictor: Predictor) -> None:
 class Fragile(Predictor):
     """Fails at dark images."""
 
-    def look_at_all(self, images: Any) -> Any:
-        if any(image.max() == 0 for image in images):
+    def run_network(self, batch: Any) -> Any:
+        if any(x.max() == 0 for inputs in batch for x, _ in inputs):
             raise RuntimeError("out of memory")
-        return super().look_at_all(images)
+        return super().run_network(batch)
 
 
 def test_the_service_outlives_a_fault_of_the_network(predictor: Predictor) -> None:

@@ -16,9 +16,9 @@ from associative_embedding.evaluation.metrics.tracking import (
     ClearCounts,
     TrackFrame,
     count_clear,
+    count_keypoint_clear,
     hota,
     idf1,
-    count_keypoint_clear,
 )
 
 

@@ -8,10 +8,10 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from associative_embedding.apps.cli.data_commands import run_data
-from associative_embedding.apps.cli.options import build_predict, build_train, model_options, new_parser
+from associative_embedding.apps.cli.options import build_predict, build_train, model_options, new_parser, value_of
 from associative_embedding.apps.errors import UsageError
 
-# All else is imported inside of functions, so that Ctrl-C is one line from the start.
+# Everything else is imported inside functions: until Python has read its modules, Ctrl-C prints a traceback.
 if TYPE_CHECKING:
     from jsonargparse import Namespace  # type: ignore[attr-defined]
 
@@ -24,53 +24,37 @@ def run_predict(options: Namespace) -> int:
     check_engine(options)
     if options.engine == "ray":
         return run_predict_ray(options)
-    if is_of_video(options):
-        return run_predict_video(options)
-    from associative_embedding.apps.cli.predict_images import predict_sources
+    if asks_for_videos(options):
+        return run_predict_videos(options)
+    from associative_embedding.apps.cli.predict_images import ImageSettings, predict_images
 
-    return predict_sources(
-        options.sources,
-        model=options.model,
-        output=options.output,
-        json_path=options.json,
-        **model_options(options),
-        min_score=options.min_score,
-        show=options.show,
-        scores=options.scores,
-        labels=options.labels,
-        recursive=options.recursive,
-        resume=options.resume,
-    )
+    settings = value_of(ImageSettings, options)
+    return predict_images(options.sources, options.model, model_options(options), settings)
 
 
+# Options of one kind of source or engine; given with another kind they would do nothing, so they are refused.
 VIDEO_OPTIONS = ("link", "smooth", "every", "start", "end", "fps", "formats", "window")
-IMAGE_OPTIONS = ("json", "labels", "recursive", "resume")  # have no meaning for a video
+IMAGE_OPTIONS = ("json", "labels", "recursive", "resume")
+RAY_OPTIONS = ("workers", "shard_size", "batch", "gpus")
+HERE_OPTIONS = ("json", "show", "scores", "labels", "track", *VIDEO_OPTIONS)
 
 
-def is_of_video(options: Namespace) -> bool:
-    """Whether videos are asked for.
+def asks_for_videos(options: Namespace) -> bool:
+    """Whether the sources of ``ae predict`` are videos.
 
     Raises:
-        UsageError: for videos and images at once, or options of the one for the other.
+        UsageError: for videos and images in one command, or options of one kind for the other.
     """
     from associative_embedding.io.videos import is_video
 
     videos = [options.track or is_video(source) for source in options.sources]
     if any(videos) != all(videos):
         raise UsageError("images and videos at once: run ae predict for each")
-    wrong = IMAGE_OPTIONS if any(videos) else VIDEO_OPTIONS
-    defaults = build_predict(new_parser()).get_defaults()
-    for name in wrong:
-        if options[name] != defaults[name]:
-            why = "not of videos" if any(videos) else "of videos, or of a folder of frames with --track"
-            raise UsageError(f"--{name} is {why}")
+    why = "not of videos" if any(videos) else "of videos, or of a folder of frames with --track"
+    refuse_changed(options, IMAGE_OPTIONS if any(videos) else VIDEO_OPTIONS, why)
     if any(videos) and options.show == "tags":
         raise UsageError("--show tags is of images, not of videos")
     return any(videos)
-
-
-RAY_OPTIONS = ("workers", "shard_size", "batch", "gpus")
-HERE_OPTIONS = ("json", "show", "scores", "labels", "track", *VIDEO_OPTIONS)  # have no meaning for Ray
 
 
 def check_engine(options: Namespace) -> None:
@@ -78,55 +62,36 @@ def check_engine(options: Namespace) -> None:
     Raises:
         UsageError: for options of the other engine.
     """
+    if options.engine == "ray":
+        refuse_changed(options, HERE_OPTIONS, "not of --engine ray")
+    else:
+        refuse_changed(options, RAY_OPTIONS, "of --engine ray")
+
+
+def refuse_changed(options: Namespace, names: tuple[str, ...], why: str) -> None:
+    """
+    Raises:
+        UsageError: when one of the options of ``ae predict`` has another value than its default.
+    """
     defaults = build_predict(new_parser()).get_defaults()
-    for name in HERE_OPTIONS if options.engine == "ray" else RAY_OPTIONS:
+    for name in names:
         if options[name] != defaults[name]:
-            raise UsageError(f"--{name} is {'not ' if options.engine == 'ray' else ''}of --engine ray")
+            raise UsageError(f"--{name} is {why}")
 
 
 def run_predict_ray(options: Namespace) -> int:
     from associative_embedding.apps.cluster.job import Job
-    from associative_embedding.apps.cluster.predict import predict_on_ray
+    from associative_embedding.apps.cluster.predict import Pool, predict_on_ray
 
-    names = ("model", "batch", "min_score")
-    return predict_on_ray(
-        options.sources,
-        Job(folder=options.output, **{name: options[name] for name in names}, **model_options(options)),
-        workers=options.workers,
-        shard_size=options.shard_size,
-        gpus=options.gpus,
-        recursive=options.recursive,
-    )
+    job = Job(options.output, options.model, model_options(options), batch=options.batch, min_score=options.min_score)
+    return predict_on_ray(options.sources, job, value_of(Pool, options), recursive=options.recursive)
 
 
-def run_predict_video(options: Namespace) -> int:
-    if options.smooth is not None and not options.track:
-        raise UsageError("--smooth is of tracks: add --track")
-    if options.link is not None and not options.track:
-        raise UsageError("--link is of tracks: add --track")
-    from associative_embedding.apps.cli.predict_videos import predict_videos
-    from associative_embedding.io.videos import Part
+def run_predict_videos(options: Namespace) -> int:
+    from associative_embedding.apps.cli.predict_videos import VideoSettings, predict_videos
 
-    try:
-        part = Part(options.start, options.end, options.every)
-    except ValueError as error:
-        raise UsageError(error) from None
-    formats = options.formats or (["jsonl"] if options.show == "nothing" else ["mp4", "jsonl"])
-    return predict_videos(
-        options.sources,
-        model=options.model,
-        output=options.output,
-        part=part,
-        track=options.track,
-        link=options.link or {},
-        smooth=options.smooth,
-        formats=formats,
-        fps=options.fps,
-        window=options.window,
-        **model_options(options),
-        min_score=options.min_score,
-        scores=options.scores,
-    )
+    settings = value_of(VideoSettings, options)
+    return predict_videos(options.sources, options.model, model_options(options), settings)
 
 
 def run_train(options: Namespace) -> int:
@@ -160,41 +125,34 @@ def build_recipe(options: Namespace) -> Recipe:
 
 
 def run_evaluate(options: Namespace) -> int:
-    if options.ablation and options.truth_detections:
+    experiments = [name for name in ("ablation", "truth_detections") if options[name]]
+    if len(experiments) > 1:
         raise UsageError("ablation and truth_detections are two experiments: ask for one")
-    if options.results and (options.ablation or options.truth_detections):
+    if options.results and experiments:
         raise UsageError("results are of one evaluation, an experiment is of several: leave --results out")
     if options.groups and options.protocol != "mpii":
         raise UsageError(f"groups belong to --protocol mpii, not {options.protocol or 'coco'}")
     if options.track or options.link is not None or options.every != 1:
         return run_evaluate_tracks(options)
-    experiment = options.ablation or options.truth_detections
-    if experiment and (options.images is None or options.split or options.zoom is not None):
-        raise UsageError("ablation and truth_detections are for poses: they need --images, and no --split or --zoom")
-    from associative_embedding.apps.cli.evaluate import evaluate_files
-    from associative_embedding.evaluation.experiments import compare_files
+    from associative_embedding.evaluation.settings import EvaluationSettings
 
-    settings = {
-        "model": options.model,
-        "annotations": options.annotations,
-        "images": options.images,
-        "held_out_share": options.held_out,
-        "limit": options.limit,
-        "json_path": options.json,
-        "decode": options.decode or {},
-        "protocol": options.protocol,
-        "groups": options.groups,
-    }
-    if experiment:
-        look = {name: value for name, value in model_options(options).items() if name != "zoom"}
-        compare_files("ablation" if options.ablation else "truth_detections", **settings, **look)
+    arguments = (options.model, model_options(options), value_of(EvaluationSettings, options))
+    if experiments:
+        if options.images is None or options.split or options.zoom is not None:
+            text = "ablation and truth_detections are for poses: they need --images, and no --split or --zoom"
+            raise UsageError(text)
+        from associative_embedding.evaluation.experiments import run_experiment
+
+        run_experiment(experiments[0], *arguments)
     else:
-        evaluate_files(**settings, split=options.split, results_path=options.results, **model_options(options))
+        from associative_embedding.apps.cli.evaluate import evaluate_model
+
+        evaluate_model(*arguments)
     return 0
 
 
 def run_evaluate_tracks(options: Namespace) -> int:
-    from associative_embedding.evaluation.tracks import evaluate_tracks
+    from associative_embedding.evaluation.tracks import TrackSettings, evaluate_tracks
 
     if not options.track:
         raise UsageError("--link and --every are of tracks: add --track")
@@ -205,17 +163,7 @@ def run_evaluate_tracks(options: Namespace) -> int:
     wrong = ("split", "protocol", "groups", "ablation", "truth_detections", "held_out", "results", "zoom")
     if given := [name for name in wrong if options[name]]:
         raise UsageError(f"--{given[0]} has no meaning with --track")
-    evaluate_tracks(
-        model=options.model,
-        annotations=options.annotations,
-        images=options.images,
-        link=options.link,
-        limit=options.limit,
-        every=options.every,
-        json_path=options.json,
-        decode=options.decode or {},
-        **model_options(options),
-    )
+    evaluate_tracks(options.model, model_options(options), value_of(TrackSettings, options))
     return 0
 
 
@@ -232,18 +180,19 @@ def run_serve(options: Namespace) -> int:
     from associative_embedding.inference.load import load
 
     try:
-        from associative_embedding.apps.server.service import Limits, serve
+        from associative_embedding.apps.server.limits import Limits
+        from associative_embedding.apps.server.service import serve
     except ImportError as error:
         raise ValueError(f"ae serve needs {error.name}: pip install 'associative-embedding[serve]'") from None
 
     names = ("queue", "max_bytes", "max_pixels", "timeout", "urls", "private_urls")
     limits = {name: options[name] for name in names}
     try:
-        Limits(**limits, batch=1 if options.batch is None else options.batch)  # before the model is read
+        Limits(**limits, batch=1 if options.batch is None else options.batch)  # an error before the model is read
     except ValueError as error:
         raise UsageError(error) from None
-    predictor = load(options.model, **model_options(options))
-    # on a CPU one by one is as fast to a quarter, and batches of many sizes leave the memory in pieces
+    predictor = load(options.model, model_options(options))
+    # On a CPU batches are at most a quarter faster, and inputs of many sizes fragment the memory.
     batch = options.batch or (8 if predictor.device.type == "cuda" else 1)
     print(f"ae: http://{options.host}:{options.port} (Ctrl-C stops)", file=sys.stderr)
     serve(predictor, Limits(**limits, batch=batch), options.host, options.port)

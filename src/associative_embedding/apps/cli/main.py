@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
 
 
+UNDERSCORED = re.compile(r"(?<=^--)[a-z]+(-[a-z]+)+(?=$|=)")  # --input-size is --input_size
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     try:
@@ -38,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ae: {str(error) or 'interrupted'}", file=sys.stderr)
         return 130
     except expected_errors() as error:
+        from associative_embedding.io.console import one_line
+
         print(f"ae: error: {one_line(error)}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
 
@@ -65,10 +70,6 @@ def expected_errors() -> tuple[type[Exception], ...]:
     return (ValueError, OSError, MemoryError, RuntimeError, *opencv)
 
 
-def one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:1000] or type(error).__name__
-
-
 def parse(arguments: list[str]) -> Namespace:
     """
     Raises:
@@ -78,6 +79,7 @@ def parse(arguments: list[str]) -> Namespace:
 
     if not arguments:
         raise UsageError(f"which command? one of {','.join(BUILDERS)}")
+    arguments = [UNDERSCORED.sub(lambda name: name[0].replace("-", "_"), argument) for argument in arguments]
     if arguments[:1] == ["train"]:
         arguments = ["train", *spell_recipe(arguments[1:])]
     try:

@@ -13,64 +13,48 @@ from typing import Any
 from associative_embedding import __version__
 from associative_embedding.apps.cluster.image_list import digest
 from associative_embedding.inference.load import load
+from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.object_stores import is_remote, read_bytes, write_bytes
 from associative_embedding.model_files.find import model_path
-from associative_embedding.model_files.runtime import Runtime
 
 MANIFEST = "_manifest.json"  # readers of parquet folders leave out what begins with _ or .
 
 
 @dataclass(frozen=True)
 class Job:
-    """What every worker must know.
+    """What every worker needs.
 
     Attributes:
         folder: of the parquet files, a path or URI that all workers reach.
-        model, refine, input_size, scales, flip, zoom: see `loading.load`; model files must be at the same path on every
-            machine.
-        digests: SHA-256 of these files, see `digest_of`.
-        runtime: see `loading.load`; every machine makes its own graph.
-        device: of a worker; "auto" is the GPU that Ray gave it, if it gave one.
-        batch: images that the network sees together at most; None = 1, on a GPU 8.
-        min_score: lowest score; None = the task's.
+        model: name or path; a model file must have the same path on every machine.
+        options: how the model runs. The device "auto" is the GPU that Ray gave to a worker, if it gave one; every
+            machine makes its own graph for the runtime.
+        digests: SHA-256 of the model files, see `digest_of`.
+        batch: most images in one batch; None = 1, on a GPU 8.
+        min_score: lowest score; None = the task's `shown_score`.
         base: folder that relative paths start from.
-        notes: what each file says of itself.
+        notes: what each parquet file states about the job.
     """
 
     folder: str
     model: str
-    refine: str | None = None
-    input_size: int | None = None
-    scales: Sequence[float] | None = None
-    flip: bool = False
-    zoom: float | None = None
+    options: Options = field(default_factory=Options)
     digests: Mapping[str, str] = field(default_factory=dict)
-    device: str = "auto"
-    runtime: Runtime = "auto"
     batch: int | None = None
     min_score: float | None = None
     base: str = ""
     notes: Mapping[str, Any] = field(default_factory=dict)
 
-    def load(self, device: str) -> Predictor:
+    def load(self) -> Predictor:
         """
         Raises:
-            ValueError: see `loading.load`, and for a model file that is another one than the job's.
+            ValueError: when the model cannot be loaded, or this machine's file differs from the job's.
         """
         for name, known in self.digests.items():
             if digest_of(name) != known:
                 raise ValueError(f"model {name}: this machine's file is another one than that of the job; copy it anew")
-        return load(
-            self.model,
-            device=device,
-            input_size=self.input_size,
-            scales=self.scales,
-            flip=self.flip,
-            zoom=self.zoom,
-            refine=self.refine,
-            runtime=self.runtime,
-        )
+        return load(self.model, self.options)
 
 
 def digest_of(model: str) -> str:
@@ -104,18 +88,21 @@ def complete(job: Job, paths: Sequence[str], shard_size: int) -> Job:
     Raises:
         ValueError: for a model or setting that cannot be used; better here than in a hundred workers.
     """
-    model, refine = same_file(job.model), job.refine and same_file(job.refine)
-    job = replace(job, folder=same_folder(job.folder), model=model, refine=refine, base=os.getcwd())
-    predictor = job.load("cpu")
+    options, refine = job.options, job.options.refine
+    options = replace(options, refine=refine and same_file(refine))
+    job = replace(job, folder=same_folder(job.folder), model=same_file(job.model), options=options, base=os.getcwd())
+    predictor = replace(job, options=replace(options, device="cpu")).load()  # this machine may have no GPU
     task, second = predictor.task, predictor.refiner.name if predictor.refiner else None
-    job = replace(job, digests={name: digest_of(name) for name in (model, second) if name})
+    job = replace(job, digests={name: digest_of(name) for name in (job.model, second) if name})
     notes = {
         "version": __version__,
         "models": list(job.digests.values()),
-        "input_size": job.input_size,
-        "scales": None if job.scales is None else list(job.scales),
-        "flip": job.flip,
-        "zoom": job.zoom,
+        "input_size": options.input_size,
+        "scales": None if options.scales is None else list(options.scales),
+        "flip": options.flip,
+        "zoom": options.zoom,
+        "tag_scales": None if options.tag_scales is None else list(options.tag_scales),
+        "decode": dict(options.decode),
         "min_score": task.shown_score if job.min_score is None else job.min_score,
         "shard_size": shard_size,
         "images": len(paths),

@@ -12,15 +12,16 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tqdm import tqdm
 
 from associative_embedding.apps.cluster.image_list import list_images, shards, sorted_once
 from associative_embedding.apps.cluster.job import Job, check_manifest, complete, part_name
-from associative_embedding.apps.cluster.worker import Worker
+from associative_embedding.apps.cluster.worker import ShardWorker
 from associative_embedding.apps.errors import UsageError
+from associative_embedding.apps.sources import expand
 from associative_embedding.io.console import say
 from associative_embedding.io.object_stores import names_in, one_line, open_dataset
 from associative_embedding.io.optional_packages import need
@@ -29,45 +30,59 @@ RETRIES = 1  # of a shard whose worker died, in one pass: an image that kills wo
 PASSES = 3  # of the shards that are left; while Ray has not noticed that a machine is gone, retries there fail at once
 
 
-def predict_on_ray(
-    sources: Sequence[str],
-    job: Job,
-    *,
-    workers: int | None = None,
-    shard_size: int = 256,
-    gpus: float | None = None,
-    recursive: bool = False,
-) -> int:
+@dataclass(frozen=True)
+class Pool:
+    """The workers of a job.
+
+    Attributes:
+        workers: number of workers, each with one model; None = the number of the cluster's GPUs or, without any, CPUs.
+        shard_size: images per parquet file.
+        gpus: GPUs per worker, 0.5 = two share one; None = 1 if the cluster has some and the device is not the CPU.
     """
+
+    workers: int | None = None
+    shard_size: int = 256
+    gpus: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "shard_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name} must be 1 or more, not {value}")
+        if self.gpus is not None and not self.gpus > 0:
+            raise UsageError(f"gpus must be positive, not {self.gpus}; for none, --device cpu")
+
+
+def predict_on_ray(sources: Sequence[str], job: Job, pool: Pool | None = None, *, recursive: bool = False) -> int:
+    """Predicts the images of the sources (`image_list.list_images`), or what an earlier run of the job left.
+
     Args:
-        sources: see `image_list.list_images`.
         job: without digests and notes, which are filled in here.
-        workers: one a model; None = as many as the cluster's GPUs or, without any, its CPUs.
-        shard_size: images of a shard.
-        gpus: of a worker, 0.5: two share one; None = 1 when the cluster has some, unless the device is the CPU.
-        recursive: also look into subfolders.
+        recursive: include subfolders.
 
     Returns:
-        the exit status: 0, or 1 when an image or source could not be read, now or in the run that is continued.
+        the exit status: 0, or 1 when an image or source could not be read, now or in the earlier run.
 
     Raises:
         UsageError: for numbers out of range, or a device that Ray does not give.
-        ValueError, OSError: when nothing can be done at all, or the folder is of another job.
-        KeyboardInterrupt: the shards that were finished are kept.
+        ValueError, OSError: when nothing can be done at all, or the folder belongs to another job.
+        KeyboardInterrupt: finished shards are kept.
     """
-    check_numbers(job, workers, shard_size, gpus)
-    modules()  # that Ray is missing is better known before the list of images
-    paths, failures = expand(sources, recursive)
+    pool = pool or Pool()
+    check_job(job)
+    modules()  # without Ray, an error now, not after listing a million images
+    found, failures = expand(sources, lambda source: list_images(source, recursive=recursive))
+    paths = sorted_once(found)
     if not paths:
         return 1
-    job = complete(job, paths, shard_size)
+    job = complete(job, paths, pool.shard_size)
     done = names_in(job.folder)
     check_manifest(job, done)
-    todo = [(n, part) for n, part in shards(paths, shard_size) if part_name(n) not in done]
-    count = -(-len(paths) // shard_size)
+    todo = [(n, part) for n, part in shards(paths, pool.shard_size) if part_name(n) not in done]
+    count = -(-len(paths) // pool.shard_size)
     if len(todo) < count:
         say(f"{count - len(todo)} of {count} shards are in {job.folder} already")
-    lost = run(job, todo, workers, gpus) if todo else 0
+    lost = run(job, pool, todo) if todo else 0
     if lost:
         say(
             f"ae: {lost} of {count} shards are not done: their workers died each time (out of memory?); "
@@ -79,35 +94,19 @@ def predict_on_ray(
     return 1 if failures or failed or lost else 0
 
 
-def check_numbers(job: Job, workers: int | None, shard_size: int, gpus: float | None) -> None:
+def check_job(job: Job) -> None:
     """
     Raises:
-        UsageError: for a number out of its range, or a device that Ray does not give.
+        UsageError: for a batch out of range, or a device that Ray does not give.
     """
-    for name, value in (("workers", workers), ("shard_size", shard_size), ("batch", job.batch)):
-        if value is not None and value < 1:
-            raise UsageError(f"{name} must be 1 or more, not {value}")
-    if gpus is not None and not gpus > 0:
-        raise UsageError(f"gpus must be positive, not {gpus}; for none, --device cpu")
-    if job.device not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"--device {job.device}: Ray gives each worker its GPU: auto, cuda or cpu")
+    if job.batch is not None and job.batch < 1:
+        raise UsageError(f"batch must be 1 or more, not {job.batch}")
+    if job.options.device not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"--device {job.options.device}: Ray gives each worker its GPU: auto, cuda or cpu")
 
 
-def expand(sources: Sequence[str], recursive: bool) -> tuple[list[str], int]:
-    """All images, sorted, each once; and how many sources stand for none (each is reported)."""
-    found: list[str] = []
-    failures = 0
-    for source in sources:
-        try:
-            found += list_images(source, recursive=recursive)
-        except (ValueError, OSError) as error:
-            failures += 1
-            say(f"ae: {' '.join(str(error).split())}", file=sys.stderr)
-    return sorted_once(found), failures
-
-
-def run(job: Job, todo: Sequence[tuple[int, list[str]]], workers: int | None, gpus: float | None) -> int:
-    """Do the shards; how many could not be done.
+def run(job: Job, pool: Pool, todo: Sequence[tuple[int, list[str]]]) -> int:
+    """Does the shards; returns the number of shards that could not be done.
 
     Raises:
         ValueError: when a worker says that nothing can be done.
@@ -116,9 +115,9 @@ def run(job: Job, todo: Sequence[tuple[int, list[str]]], workers: int | None, gp
     left, error = dict(todo), ""
     bar = tqdm(total=sum(map(len, left.values())), desc="predict", unit="image", disable=None)
     try:
-        with ray_runtime(workers), bar:
+        with ray_runtime(pool.workers), bar:
             for _ in range(PASSES):
-                error = one_pass(job, left, bar, workers, gpus)
+                error = one_pass(job, pool, left, bar)
                 if not left:
                     break
     except KeyboardInterrupt:
@@ -131,15 +130,15 @@ def run(job: Job, todo: Sequence[tuple[int, list[str]]], workers: int | None, gp
     return len(left)
 
 
-def one_pass(job: Job, left: dict[int, list[str]], bar: Any, workers: int | None, gpus: float | None) -> str:
-    """Do the shards that are left, and take them out of `left`; what Ray says when it cannot go on, or "".
+def one_pass(job: Job, pool: Pool, left: dict[int, list[str]], bar: Any) -> str:
+    """Does the shards in `left` and removes the finished ones; returns Ray's error when it cannot go on, or "".
 
     Raises:
         ValueError: when a worker says that nothing can be done.
     """
     ray, _ = modules()
     try:
-        for row in finished(job, list(left.items()), workers, gpus):
+        for row in finished(job, pool, list(left.items())):
             if row["fault"]:
                 raise ValueError(row["fault"])
             for error in row["errors"]:
@@ -191,17 +190,15 @@ def ray_runtime(workers: int | None) -> Iterator[None]:
             ray.shutdown()
 
 
-def finished(
-    job: Job, todo: Sequence[tuple[int, list[str]]], workers: int | None, gpus: float | None
-) -> Iterator[dict[str, Any]]:
-    """What the workers say of each shard, as they finish them."""
+def finished(job: Job, pool: Pool, todo: Sequence[tuple[int, list[str]]]) -> Iterator[dict[str, Any]]:
+    """Yields what `ShardWorker` returns for each shard, in the order in which they are finished."""
     ray, data = modules()
-    cluster = ray.cluster_resources()
+    cluster, gpus = ray.cluster_resources(), pool.gpus
     if gpus is None:
-        gpus = 0.0 if job.device == "cpu" or not cluster.get("GPU") else 1.0
-    if job.device == "auto" and not gpus:
-        job = replace(job, device="cpu")
-    size = workers or max(1, int(cluster.get("GPU", 0) / gpus if gpus else cluster.get("CPU", 1)))
+        gpus = 0.0 if job.options.device == "cpu" or not cluster.get("GPU") else 1.0
+    if job.options.device == "auto" and not gpus:
+        job = replace(job, options=replace(job.options, device="cpu"))
+    size = pool.workers or max(1, int(cluster.get("GPU", 0) / gpus if gpus else cluster.get("CPU", 1)))
     context = data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     context.max_errored_blocks = -1  # a shard that kills its workers does not stop the others
@@ -210,7 +207,7 @@ def finished(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray 2.63 has no other way to say max_task_retries
         results = items.map_batches(
-            Worker,
+            ShardWorker,
             fn_constructor_args=(job,),
             batch_size=1,
             batch_format="pyarrow",

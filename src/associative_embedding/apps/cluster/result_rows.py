@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from associative_embedding.instances import Instances
+from associative_embedding.io.console import one_line
 
 Row = dict[str, Any]
 
@@ -35,7 +36,7 @@ def found_row(path: str, found: Instances) -> Row:
 
 def failed_row(path: str, error: Exception) -> Row:
     """The row of an image that could not be."""
-    text = " ".join(str(error).split())[:1000] or type(error).__name__
+    text = one_line(error)
     if path not in text:
         text = f"{path}: {text.removeprefix('image: ')}"
     return {"path": path, "width": None, "height": None, "instances": None, "error": text}

@@ -19,6 +19,7 @@ from associative_embedding.apps.cluster.job import Job, part_name
 from associative_embedding.apps.cluster.result_rows import Row, failed_row, found_row, to_parquet
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.prefetch import ahead
+from associative_embedding.io.console import one_line
 from associative_embedding.io.images import MAX_BYTES, decode, read_image
 from associative_embedding.io.object_stores import is_remote, read_bytes, write_bytes
 from associative_embedding.structures.arrays import Array
@@ -27,7 +28,7 @@ Opened = tuple[str, Array | Exception]  # a path, and its pixels or why there ar
 OF_AN_IMAGE = (ValueError, OSError, MemoryError, torch.OutOfMemoryError, cv2.error)  # what one image may be guilty of
 
 
-class Worker:
+class ShardWorker:
     """An actor of Ray Data: one model, loaded once. Called with a table of ``shard`` (number) and ``paths``.
 
     Each shard is written to `part_name` in the job's folder, at once or not at all; a shard that is done a second time,
@@ -43,7 +44,7 @@ class Worker:
 
     @cached_property
     def predictor(self) -> Predictor:
-        return self.job.load(self.job.device)
+        return self.job.load()
 
     def __call__(self, table: Any) -> dict[str, list[Any]]:
         results = [self.do(row["shard"], row["paths"]) for row in table.to_pylist()]
@@ -55,7 +56,7 @@ class Worker:
             rows = list(self.rows(paths))
             write_bytes(f"{self.job.folder}/{part_name(shard)}", to_parquet(rows, self.job.notes))
         except (ValueError, OSError) as error:  # of the model or of the folder: the images' own are in the rows
-            return {**result, "fault": " ".join(str(error).split())}
+            return {**result, "fault": one_line(error)}
         return {**result, "errors": [row["error"] for row in rows if row["error"]]}
 
     def rows(self, paths: Sequence[str]) -> Iterator[Row]:
@@ -64,7 +65,7 @@ class Worker:
         lowest = predictor.task.shown_score if self.job.min_score is None else self.job.min_score
         size = self.job.batch or (1 if predictor.device.type == "cpu" else 8)
         for part in parts(ahead(opened(paths, self.job.base), 2 * size), size):
-            yield from look_at(predictor, part, lowest)
+            yield from find_in(predictor, part, lowest)
 
 
 def opened(paths: Sequence[str], base: str) -> Iterator[Opened]:
@@ -89,23 +90,25 @@ def parts(items: Iterable[Opened], size: int) -> Iterator[list[Opened]]:
         yield part
 
 
-def look_at(predictor: Predictor, part: Sequence[Opened], lowest: float) -> Iterator[Row]:
-    """The rows of a few images that the network sees together; when that fails, one by one."""
-    images = [image for _, image in part if not isinstance(image, Exception)]
+def find_in(predictor: Predictor, part: Sequence[Opened], lowest: float) -> Iterator[Row]:
+    """Yields the rows of a few images, which the network gets as one batch; if that fails, one by one."""
+    whole = [image for _, image in part if not isinstance(image, Exception) and len(predictor.tiles(image)) == 1]
     try:
-        seen = iter(predictor.look_at_all(images))
+        outputs = iter(predictor.run_network([predictor.prepare(image) for image in whole]))
     except OF_AN_IMAGE as error:
         if len(part) > 1:
             for one in part:
-                yield from look_at(predictor, [one], lowest)
+                yield from find_in(predictor, [one], lowest)
             return
-        part, seen = [(part[0][0], error)], iter(())
+        part, outputs = [(part[0][0], error)], iter(())
     for path, image in part:
         if isinstance(image, Exception):
             yield failed_row(path, image)
             continue
         try:
-            found = predictor.find(image, next(seen))
+            # Maps of all tiles of a large image would not fit into the memory, so it stays out of the batch.
+            in_batch = len(predictor.tiles(image)) == 1
+            found = predictor.finish(image, [next(outputs)]) if in_batch else predictor.find(image)
             yield found_row(path, found[found.score >= lowest])
         except OF_AN_IMAGE as error:
             yield failed_row(path, error)
