@@ -1,8 +1,8 @@
-"""The only place that scales a coordinate: image <-> network input <-> map.
+"""The geometry of an image: the only place that scales coordinates between image, network input and map.
 
-Coordinates are continuous (pixel ``i`` covers ``[i, i + 1)``, its centre is ``i + 0.5``), so a mirror is ``W - x`` and
-a map index is ``x / stride - 0.5``. Published code truncates, adds quarters and halves, and mirrors with ``W - 1 - x``
-or ``W - x`` on indices; here there is one convention and every round trip is exact.
+The convention for coordinates is explained in `associative_embedding.structures`. Published code truncates, adds
+quarters and halves, and mirrors with ``W - 1 - x`` or ``W - x`` on indices; with one convention, every round trip is
+exact.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from associative_embedding.structures.arrays import Array
 
 @dataclass(frozen=True, eq=False)
 class ImageGeometry:
-    """How an image lies in the network's input and in its output maps.
+    """The affine map from an image to the network's input, and from there to the output maps.
 
     Attributes:
         image_size: (H, W) of the image.
         input_size: (H, W) of the network's input.
-        stride: input pixels per map pixel.
-        matrix: ``(2, 3)`` float64, image -> input, of continuous coordinates.
+        stride: input pixels per map pixel; 1 where only the input matters.
+        matrix: ``(2, 3)`` float64, image -> input, for continuous coordinates.
     """
 
     image_size: tuple[int, int]
@@ -35,12 +35,12 @@ class ImageGeometry:
 
     @property
     def map_size(self) -> tuple[int, int]:
-        """(h, w) of the maps."""
+        """(h, w) of the maps, rounded down."""
         return self.input_size[0] // self.stride, self.input_size[1] // self.stride
 
     @property
     def scale(self) -> float:
-        """Input pixels per image pixel (the square root of the area ratio)."""
+        """Input pixels per image pixel: the square root of the ratio of areas."""
         return math.sqrt(abs(float(np.linalg.det(self.matrix[:, :2]))))
 
     @property
@@ -49,39 +49,46 @@ class ImageGeometry:
         return float(np.linalg.det(self.matrix[:, :2])) < 0
 
     def to_input(self, xy: Array) -> Array:
-        """``(..., 2)`` image coordinates -> input coordinates."""
+        """Returns ``(..., 2)`` input coordinates of image coordinates."""
         return xy @ self.matrix[:, :2].T + self.matrix[:, 2]
 
     def from_input(self, xy: Array) -> Array:
-        """``(..., 2)`` input coordinates -> image coordinates."""
+        """Returns ``(..., 2)`` image coordinates of input coordinates."""
         return (xy - self.matrix[:, 2]) @ np.linalg.inv(self.matrix[:, :2]).T
 
     def to_map(self, xy: Array) -> Array:
-        """``(..., 2)`` image coordinates -> map index coordinates (a map pixel's centre is its integer index)."""
+        """Returns ``(..., 2)`` map coordinates (indices of pixels) of image coordinates."""
         return self.to_input(xy) / self.stride - 0.5
 
     def to_image(self, xy: Array) -> Array:
-        """``(..., 2)`` map index coordinates -> image coordinates."""
+        """Returns ``(..., 2)`` image coordinates of map coordinates (indices of pixels)."""
         return self.from_input((xy + 0.5) * self.stride)
 
 
 def round_up(value: float, multiple: int) -> int:
-    return max(1, math.ceil(round(value, 6) / multiple)) * multiple
+    """Returns the smallest positive multiple that is not below `value`."""
+    return max(1, math.ceil(round(value, 6) / multiple)) * multiple  # 256.0000000001 is 256
 
 
 def long_side(image_size: tuple[int, int], side: float, resize: Literal["long", "short"]) -> float:
-    """The long side of an image (H, W) whose long or short side becomes `side` pixels."""
+    """Returns the long side, in pixels, to which an image is scaled.
+
+    Args:
+        image_size: (H, W) of the image.
+        side: pixels of the long or short side after scaling.
+        resize: which of the two sides `side` is for.
+    """
     return side if resize == "long" else side * max(image_size) / min(image_size)
 
 
 def letterbox(image_size: tuple[int, int], long_side: float, *, multiple: int, stride: int) -> ImageGeometry:
-    """The whole image, its long side scaled to `long_side`, padded right and below to a multiple.
+    """Returns the geometry of the whole image, padded at the right and at the bottom.
 
     Args:
-        image_size: (H, W).
-        long_side: input pixels.
-        multiple: both input sides become a multiple of it (the network's coarsest stride).
-        stride: of the output maps.
+        image_size: (H, W) of the image.
+        long_side: input pixels of the image's long side.
+        multiple: both sides of the input are multiples of it (the network's coarsest stride).
+        stride: input pixels per map pixel.
     """
     height, width = image_size
     scale = long_side / max(height, width)
@@ -101,15 +108,18 @@ def centred(
     rotation: float = 0.0,
     mirror: bool = False,
 ) -> ImageGeometry:
-    """An augmented view: the image point `centre` (x, y; default the middle) comes to the middle of the input.
+    """Returns the geometry of a view whose middle is a given point of the image.
 
     Args:
+        image_size, input_size: (H, W).
+        stride: input pixels per map pixel.
         scale: input pixels per image pixel.
-        rotation: degrees, counter-clockwise as one sees it.
-        mirror: left becomes right. The caller exchanges left and right keypoints.
+        centre: x, y in the image; default: its middle.
+        rotation: degrees, counter-clockwise on the screen.
+        mirror: exchange left and right. The caller must exchange left and right keypoints.
     """
     x, y = centre if centre is not None else (image_size[1] / 2, image_size[0] / 2)
-    angle = math.radians(rotation)
+    angle = math.radians(rotation)  # y points down, so the signs of the sines are exchanged
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     linear = scale * turn @ np.diag([-1.0 if mirror else 1.0, 1.0])
     shift = np.array([input_size[1] / 2, input_size[0] / 2]) - linear @ np.array([x, y])
@@ -117,14 +127,21 @@ def centred(
 
 
 def reduction(geometry: ImageGeometry) -> int:
-    """Image pixels, along each side, that are averaged before an image is sampled: sampling alone would skip some."""
+    """Returns the side, in image pixels, of the squares to average before an image is sampled; 1 = none.
+
+    Bilinear sampling reads four pixels, so at a scale below a half it would skip pixels between them.
+    """
     return max(1, int(1 / max(geometry.scale, 1e-9) + 1e-6))  # 7.999999999999998 is 8
 
 
 def warp(image: Array, geometry: ImageGeometry, *, border: int = 0, nearest: bool = False) -> Array:
-    """The image as the network sees it, ``(H, W[, C])`` of `geometry.input_size`; outside of the image, `border`.
+    """Returns the network's input, ``(H, W[, C])`` of `geometry.input_size`, from an image.
 
-    A strong reduction first averages areas, see `reduction`.
+    Args:
+        image: ``(H, W[, C])`` of `geometry.image_size`.
+        geometry: image -> input.
+        border: value of the pixels outside of the image.
+        nearest: take the nearest pixel, for images of labels. Otherwise bilinear, after averaging (see `reduction`).
     """
     matrix = geometry.matrix
     shrink = reduction(geometry)
@@ -137,24 +154,34 @@ def warp(image: Array, geometry: ImageGeometry, *, border: int = 0, nearest: boo
 
 
 def resample(image: Array, matrix: Array, size: tuple[int, int], *, border: int = 0, nearest: bool = False) -> Array:
-    """``(H, W[, C])`` of `size`, where `matrix` ``(2, 3)`` maps continuous coordinates of the image to."""
-    # cv2 counts from pixel centres: index = continuous - 0.5 on both sides
+    """Resamples an image onto a grid, without averaging.
+
+    Args:
+        image: ``(H, W[, C])``.
+        matrix: ``(2, 3)``, continuous coordinates of the image -> of the grid.
+        size: (H, W) of the grid.
+        border, nearest: see `warp`.
+
+    Returns:
+        ``(H, W[, C])`` of `size`.
+    """
+    # OpenCV's coordinates are indices of pixels: continuous - 0.5, in the image and in the grid
     indexed = matrix.copy()
     indexed[:, 2] += matrix[:, :2] @ np.array([0.5, 0.5]) - 0.5
     flags = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
-    value = (border, border, border)
+    value = (border, border, border)  # OpenCV would set a lone number in the first channel only
     return cv2.warpAffine(
         image, indexed, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=value
     )
 
 
 def crop_squares(xywh: Array, *, margin: float, min_size: float) -> Array:
-    """``(N, 4)`` x, y, width, height of the squares around people.
+    """Returns ``(N, 4)`` x, y, width, height of the squares to crop around N people.
 
     Args:
         xywh: ``(N, 4)`` boxes around their keypoints.
         margin: side of a square, relative to the longer side of its box.
-        min_size: but at least so many pixels.
+        min_size: smallest side of a square, in pixels.
     """
     centre = xywh[:, :2] + xywh[:, 2:] / 2
     side = np.maximum(margin * xywh[:, 2:].max(axis=1, initial=0), min_size)[:, None]

@@ -1,4 +1,4 @@
-"""Skeletons of well-known data sets."""
+"""The skeletons of COCO, CrowdPose, MPII and LSP, and the look-up of a skeleton by name or file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 
 from associative_embedding.structures.skeleton import Skeleton
+
+# Keypoints stand in the order of each data set's annotations. Group orders start at head and torso and move out to the
+# limbs (paper, section 3.3).
 
 COCO_17 = Skeleton.build(
     "person",
@@ -63,6 +66,7 @@ CROWDPOSE_14 = Skeleton.build(
         ("right_hip", "right_knee"),
         ("right_knee", "right_ankle"),
     ],
+    # as in CrowdPose's own evaluation code
     oks_sigmas=(0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089, 0.079, 0.079),
     group_order=(
         "head neck left_shoulder right_shoulder left_hip right_hip left_elbow right_elbow "
@@ -139,10 +143,13 @@ SKELETONS: dict[str, Skeleton] = {
 
 
 def load_skeleton(name: str) -> Skeleton:
-    """A skeleton by its name in `SKELETONS`, or the first category with keypoints of a COCO json.
+    """Returns a skeleton by its name in `SKELETONS`, or the first one in a COCO json.
+
+    Args:
+        name: name of a known skeleton, or path of a COCO json that has a category with keypoints.
 
     Raises:
-        ValueError: for a name that is neither.
+        ValueError: for a name that is neither, or a file without a skeleton.
     """
     if name in SKELETONS:
         return SKELETONS[name]

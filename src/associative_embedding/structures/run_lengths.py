@@ -1,6 +1,7 @@
-"""Run-length encodings of the COCO format: how many pixels are off, then on, then off ..., column by column.
+"""Run-length encodings of the COCO format: the numbers of pixels that are off, then on, then off ..., by columns.
 
-Not by pycocotools: what runs leave out, it fills with whatever the memory held before, and it encodes whole pictures.
+Not by pycocotools: where runs do not fill the image, it leaves what the memory held before; and it can only encode
+whole images, which costs too much for the many small objects of a large image.
 """
 
 from __future__ import annotations
@@ -13,59 +14,74 @@ from associative_embedding.structures.arrays import Array
 
 
 def decode_runs(segmentation: dict[str, Any], size: tuple[int, int]) -> Array:
-    """``(H, W)`` bool.
+    """Returns the mask of a run-length encoding, ``(H, W)`` bool.
 
     Args:
-        segmentation: with ``size`` [H, W] and ``counts``, a list or COCO's text (also as bytes).
+        segmentation: ``size`` [H, W] and ``counts``, a list of runs or COCO's compressed text (str or bytes).
+        size: (H, W) that the encoding must have.
 
     Raises:
-        ValueError: when its size or its number of pixels is not that of `size`.
+        ValueError: when the encoding has another size, or its runs do not add up to it.
     """
     runs = read_runs(segmentation, size)
     return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(size[1], size[0]).T
 
 
 def decode_strip(segmentation: dict[str, Any], size: tuple[int, int]) -> tuple[int, Array]:
-    """The columns of an encoding that hold something: the first one's x, and the ``(H, w)`` bool strip.
+    """Decodes only the columns from the first to the last that contain a pixel of the region.
 
-    Args, raises: see `decode_runs`, which costs as much for a small region as for a large one.
+    Its cost therefore grows with the region; that of `decode_runs` grows with the image.
+
+    Args:
+        segmentation, size: see `decode_runs`.
+
+    Returns:
+        x of the first of these columns, and the columns as ``(H, w)`` bool; 0 and w = 0 for an empty region.
+
+    Raises:
+        ValueError: see `decode_runs`.
     """
+    height = size[0]
     ends = np.cumsum(read_runs(segmentation, size))
     starts = np.concatenate([[0], ends[:-1]])
-    on = np.flatnonzero(starts[1::2] < ends[1::2]) * 2 + 1
+    on = np.flatnonzero(starts[1::2] < ends[1::2]) * 2 + 1  # runs at odd places are on; empty ones are left out
     if not len(on):
-        return 0, np.zeros((size[0], 0), bool)
-    first, last = int(starts[on[0]] // size[0]), int((ends[on[-1]] - 1) // size[0])
-    runs = np.diff(np.clip(ends, first * size[0], (last + 1) * size[0]), prepend=first * size[0])
-    return first, np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(-1, size[0]).T
+        return 0, np.zeros((height, 0), bool)
+    first, last = int(starts[on[0]] // height), int((ends[on[-1]] - 1) // height)
+    runs = np.diff(np.clip(ends, first * height, (last + 1) * height), prepend=first * height)
+    return first, np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(-1, height).T
 
 
 def read_runs(segmentation: dict[str, Any], size: tuple[int, int]) -> Array:
-    """``(R,)`` how many pixels are off, then on, then off ...; see `decode_runs`."""
+    """Returns ``(R,)`` int64 runs: pixels off, then on, then off ...; for arguments and errors, see `decode_runs`."""
     stated, counts = segmentation["size"], segmentation["counts"]
     text = counts.decode("ascii") if isinstance(counts, bytes) else counts
     runs = np.array(text if isinstance(text, list) else decompress_runs(text))
     if tuple(stated) != tuple(size) or runs.min() < 0 or runs.sum() != size[0] * size[1]:
-        raise ValueError(f"its size {stated} or its counts, {runs.sum()} pixels, are not those of {list(size)}")
+        raise ValueError(f"size {stated} with counts of {runs.sum()} pixels does not fit an image of {list(size)}")
     return runs
 
 
 def decompress_runs(text: str) -> list[int]:
-    """COCO's text: 5 bits a character, low ones first, bit 5 = goes on; the fourth run on are differences."""
+    """Returns the runs in COCO's compressed text.
+
+    A character holds 5 bits of a number (low bits first), and bit 5 if more characters follow. From the fourth on, a
+    number is the difference from the run two places before.
+    """
     runs: list[int] = []
     value = shift = 0
     for code in (ord(character) - 48 for character in text):
         value |= (code & 31) << shift
         shift += 5
         if not code & 32:
-            value -= (code & 16) << 1 << (shift - 5)  # the sign
+            value -= (code & 16) << 1 << (shift - 5)  # bit 4 of the last character is the sign
             runs.append(value + (runs[-2] if len(runs) > 2 else 0))
             value = shift = 0
     return runs
 
 
 def compress_runs(runs: list[int]) -> str:
-    """The other way round; see `decompress_runs`."""
+    """Returns COCO's compressed text of runs, see `decompress_runs`."""
     codes: list[int] = []
     for i, run in enumerate(runs):
         value = run - runs[i - 2] if i > 2 else run
@@ -79,11 +95,16 @@ def compress_runs(runs: list[int]) -> str:
 
 
 def runs_of(places: Array, pixels: int) -> list[int]:
-    """The runs of an image of so many pixels, of which those at the ascending `places` ``(P,)`` are on."""
+    """Returns the runs of an image from the pixels that are on.
+
+    Args:
+        places: ``(P,)`` numbers of these pixels, ascending, counted column by column.
+        pixels: number of pixels of the image.
+    """
     if not len(places):
         return [pixels]
-    first = np.flatnonzero(np.diff(places, prepend=-2) != 1)  # of each run of neighbours
+    first = np.flatnonzero(np.diff(places, prepend=-2) != 1)  # where a stretch of consecutive pixels begins
     last = np.append(first[1:], len(places)) - 1
     edges = np.stack([places[first], places[last] + 1], axis=1).ravel()
     runs: list[int] = np.diff(edges, prepend=0, append=pixels).tolist()
-    return runs if runs[-1] else runs[:-1]
+    return runs if runs[-1] else runs[:-1]  # COCO's encoder writes no empty run at the end

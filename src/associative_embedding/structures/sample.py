@@ -1,4 +1,4 @@
-"""One annotated image."""
+"""A sample: one annotated image. The letters of the shapes are explained in `associative_embedding.structures`."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from associative_embedding.structures.masks import Masks
 
 @dataclass(frozen=True)
 class Sample:
-    """One annotated image, before it becomes a training target. Its N instances have keypoints, or masks and classes.
+    """One annotated image with N instances, which have either keypoints, or masks and classes.
 
     Attributes:
         image: ``(H, W, 3)`` uint8 RGB.
-        keypoints: ``(N, K, 3)`` float32 x, y in image pixels and visibility (0 unlabelled, 1 occluded, 2 visible); K
-            is 0 where masks are what is known.
+        keypoints: ``(N, K, 3)`` float32 x, y in image pixels and visibility (0 unlabelled, 1 occluded, 2 visible);
+            K = 0 for masks.
         area: ``(N,)`` float32, square pixels.
-        labelled: ``(C,)`` bool, the keypoint types (or classes) that the source of this image labels at all. What it
-            never labels must be masked in the loss, not taught as absent.
-        ignore: ``(H, W)`` bool, True where nothing may be learned (crowds, void, people without labels), or None.
-        image_id: the id in the annotation file.
-        file_name: for messages.
-        masks: the N regions, or None.
-        class_id: ``(N,)`` int64 in ``[0, C)``, or None where masks is.
-        focus: ``(4,)`` box x, y, width, height that training views are made around, or None: the whole image.
-        track_id: ``(N,)`` int64: instances of one video that have the same one are the same; or None.
-        later: another frame of the same video, whose tags are compared with this one's; or None.
+        labelled: ``(C,)`` bool, the keypoint types (or classes) that the source of the image labels. The loss masks
+            the others: an unlabelled keypoint is not an absent one.
+        ignore: ``(H, W)`` bool, True where nothing is taught (crowds, void, people without labels), or None.
+        image_id: id in the annotation file.
+        file_name: name of the image file, for messages.
+        masks: N masks, or None.
+        class_id: ``(N,)`` int64 in ``[0, C)``, or None without masks.
+        focus: ``(4,)`` x, y, width, height of the box that training views show, or None for the whole image.
+        track_id: ``(N,)`` int64, equal for one instance in all frames of a video, or None.
+        later: a later frame of the same video for the tag loss of tracks, or None.
+
+    Raises:
+        ValueError: for an array of another shape or type.
     """
 
     image: Array
@@ -53,6 +56,8 @@ class Sample:
             raise ValueError(f"labelled must be (K,) = ({self.keypoints.shape[1]},), not {self.labelled.shape}")
         if self.masks is not None:
             if self.masks.size != self.image.shape[:2]:
-                raise ValueError(f"masks are of an image of {self.masks.size}, not {self.image.shape[:2]}")
+                raise ValueError(
+                    f"masks are for an image of {self.masks.size}, but the image is {self.image.shape[:2]}"
+                )
             if self.class_id is None or not len(self.masks) == len(self.keypoints) == len(self.class_id):
                 raise ValueError("masks, keypoints and class_id must have the same length N")

@@ -1,4 +1,4 @@
-"""Whether a setting is of its type and in its range, said in words."""
+"""Checks that the values of a settings dataclass have their type and lie in their range."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-Range = tuple[str, Callable[[Any], bool]]  # in words, and whether a value is in it
+Range = tuple[str, Callable[[Any], bool]]  # words for the message, and whether a value lies in the range
 POSITIVE: Range = ("positive", lambda v: 0 < v < math.inf)
 NOT_NEGATIVE: Range = ("at least 0", lambda v: 0 <= v < math.inf)
 ONE_OR_MORE: Range = ("at least 1", lambda v: v >= 1)
@@ -17,10 +17,17 @@ BELOW_ONE: Range = ("at least 0 and below 1", lambda v: 0 <= v < 1)
 
 
 def check(section: str, config: Any, ranges: dict[str, Range]) -> None:
-    """
+    """Checks every field of a settings dataclass.
+
+    Args:
+        section: put before the field's name in a message, for example ``"train."``.
+        config: the settings.
+        ranges: field name -> allowed range; fields that are not listed are checked for their type alone.
+
     Raises:
-        ValueError: for a value that is not of its field's type or not in its range.
+        ValueError: for a value that has not its field's type or is not in its range.
     """
+    # types first: a range cannot be tested on a text
     for name, hint in get_type_hints(type(config)).items():
         value = getattr(config, name)
         if not fits(value, hint):
@@ -31,18 +38,21 @@ def check(section: str, config: Any, ranges: dict[str, Range]) -> None:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of a type; lists pass for tuples, and what is inside of either is not looked at."""
+    """Returns whether a value has the type of a hint; the items of a list, tuple or dict are not checked."""
     kind, arguments = get_origin(hint), get_args(hint)
     if kind is Literal:
         return isinstance(value, str) and value in arguments
     if hint in (int, float):
+        # a bool is an Integral in Python, and NumPy's numbers are no int or float
         return isinstance(value, Integral if hint is int else Real) and value is not True and value is not False
     if arguments and kind not in (list, dict, tuple):  # a union
         return any(fits(value, argument) for argument in arguments)
+    # YAML has lists only, so a list passes for a tuple
     return isinstance(value, (list, tuple) if kind in (list, tuple) else kind or hint)
 
 
 def in_words(hint: Any) -> str:
+    """Returns a type hint in words, for messages."""
     if get_origin(hint) is Literal:
         return f"one of {', '.join(map(repr, get_args(hint)))}"
     words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", dict: "a mapping"}

@@ -1,4 +1,7 @@
-"""Skeletons are data: keypoint names, edges, sigmas, and the order in which keypoints are grouped."""
+"""A skeleton: keypoint names, edges, sigmas, mirror pairs and the order of grouping, as data and not as code.
+
+It is read from the ``categories`` of a COCO json, so a new animal needs no new class.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,15 @@ class Skeleton:
     """The keypoint types of one category.
 
     Attributes:
-        name: of the category, e.g. ``person``.
+        name: the category, for example ``person``.
         keypoints: K names, unique.
         edges: pairs of names that are drawn as limbs.
         oks_sigmas: K standard deviations of the OKS metric, relative to the square root of the area.
         group_order: the K names in the order in which grouping visits them (paper, section 3.3: head and torso first).
-        flip_pairs: pairs of names that change places in a mirror.
+        flip_pairs: pairs of names that change places in a mirror image.
+
+    Raises:
+        ValueError: for names that repeat or are unknown, or a list of another length than K.
     """
 
     name: str
@@ -55,11 +61,12 @@ class Skeleton:
 
     @cached_property
     def index(self) -> dict[str, int]:
+        """Keypoint name -> keypoint type in ``[0, K)``."""
         return {name: i for i, name in enumerate(self.keypoints)}
 
     @cached_property
     def edge_index(self) -> Array:
-        """``(E, 2)`` int64."""
+        """``(E, 2)`` int64, the two keypoint types of each edge."""
         return np.array([[self.index[a], self.index[b]] for a, b in self.edges], dtype=np.int64).reshape(-1, 2)
 
     @cached_property
@@ -77,7 +84,7 @@ class Skeleton:
 
     @cached_property
     def sigmas(self) -> Array:
-        """``(K,)`` float64."""
+        """``(K,)`` float64, the `oks_sigmas`."""
         return np.array(self.oks_sigmas, dtype=np.float64)
 
     @classmethod
@@ -91,7 +98,11 @@ class Skeleton:
         group_order: Sequence[str] | None = None,
         flip_pairs: Sequence[tuple[str, str]] | None = None,
     ) -> Skeleton:
-        """A skeleton whose unstated parts are derived from the names (sides, sigmas) and the edges (order)."""
+        """Returns a skeleton; what is None is derived from the names (pairs, sigmas) and the edges (order).
+
+        Raises:
+            ValueError: see `Skeleton`.
+        """
         names = tuple(keypoints)
         return cls(
             name=name,
@@ -104,31 +115,19 @@ class Skeleton:
 
     @classmethod
     def from_category(cls, category: Mapping[str, Any]) -> Skeleton:
-        """From an entry of a COCO json's ``categories``.
+        """Reads a skeleton from an entry of a COCO json's ``categories``.
 
-        Reads ``name``, ``keypoints`` (names), ``skeleton`` (pairs of 1-based indices) and, where stated, the
-        extensions ``oks_sigmas``, ``group_order`` (names) and ``flip_pairs`` (pairs of names).
+        COCO's keys are ``name``, ``keypoints`` (names) and ``skeleton`` (pairs of indices from 1). Three more keys may
+        state what is otherwise derived: ``oks_sigmas``, ``group_order`` (names) and ``flip_pairs`` (pairs of names).
 
         Raises:
-            ValueError: when the names are missing or an edge points outside of them.
+            ValueError: when the names are missing or an edge has an index outside of them.
         """
         names = category.get("keypoints")
         label = category.get("name", "?")
         if not isinstance(names, (list, tuple)) or not names or not all(isinstance(n, str) for n in names):
             raise ValueError(f"category {label!r} has no 'keypoints' list of names")
-        count = len(names)
-        listed = category.get("skeleton") or []
-        if not isinstance(listed, (list, tuple)):
-            raise ValueError(f"category {label!r}: 'skeleton' must be a list of edges, not {listed!r:.60}")
-        edges = []
-        for edge in listed:
-            inside = isinstance(edge, (list, tuple)) and all(isinstance(i, int) and 1 <= i <= count for i in edge)
-            if not inside or len(edge) != 2:
-                raise ValueError(
-                    f"category {label!r}: 'skeleton' edge {edge} is not two of the indices 1..{count} of its {count} "
-                    "'keypoints'; correct the edges (they may be another skeleton's) or leave 'skeleton' out"
-                )
-            edges.append((names[edge[0] - 1], names[edge[1] - 1]))
+        edges = named_edges(category.get("skeleton") or [], names, f"category {label!r}")
         stated = {key: category.get(key) for key in ("oks_sigmas", "group_order", "flip_pairs")}
         try:
             return cls.build(str(label), names, edges, **stated)
@@ -136,7 +135,7 @@ class Skeleton:
             raise ValueError(f"category {label!r}: {error}") from None
 
     def to_category(self, category_id: int = 1) -> dict[str, Any]:
-        """The ``categories`` entry that `from_category` reads back to an equal skeleton."""
+        """Returns an entry of a COCO json's ``categories``, from which `from_category` reads an equal skeleton."""
         return {
             "id": category_id,
             "name": self.name,
@@ -147,3 +146,30 @@ class Skeleton:
             "group_order": list(self.group_order),
             "flip_pairs": [list(pair) for pair in self.flip_pairs],
         }
+
+
+def named_edges(edges: Any, names: Sequence[str], where: str) -> list[tuple[str, str]]:
+    """Returns the edges of a COCO category as pairs of names.
+
+    Args:
+        edges: pairs of indices into `names`, counted from 1; not yet checked.
+        names: K keypoint names.
+        where: the category, for the message.
+
+    Raises:
+        ValueError: for anything but pairs of such indices.
+    """
+    if not isinstance(edges, (list, tuple)):
+        raise ValueError(f"{where}: 'skeleton' must be a list of edges, not {edges!r:.60}")
+    count = len(names)
+    named = []
+    for edge in edges:
+        inside = isinstance(edge, (list, tuple)) and all(isinstance(i, int) and 1 <= i <= count for i in edge)
+        if not inside or len(edge) != 2:
+            # A file with another data set's edges is common: CrowdPose's own example has COCO's.
+            raise ValueError(
+                f"{where}: 'skeleton' edge {edge} is not two of the indices 1..{count} of its {count} 'keypoints'; "
+                "correct the edges (they may be another skeleton's) or leave 'skeleton' out"
+            )
+        named.append((names[edge[0] - 1], names[edge[1] - 1]))
+    return named
