@@ -24,7 +24,8 @@ from associative_embedding.apps.cli.main import ALLOCATOR
 from associative_embedding.evaluation.poses import evaluate_pose_model, open_pose_test_set, pose_task
 from associative_embedding.inference.load import load
 from associative_embedding.inference.predictor import Predictor
-from associative_embedding.io.images import find_images, read_image
+from associative_embedding.io.find_images import find_images
+from associative_embedding.io.images import read_image
 from associative_embedding.model_files.export import export_model
 from associative_embedding.model_files.find import model_path
 from associative_embedding.structures.arrays import Array

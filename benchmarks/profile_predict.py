@@ -21,7 +21,7 @@ from associative_embedding.apps.cli.main import ALLOCATOR
 from associative_embedding.inference import load as loading
 from associative_embedding.inference import predictor as predict
 from associative_embedding.instances import draw_instances
-from associative_embedding.io.images import find_images
+from associative_embedding.io.find_images import find_images
 from associative_embedding.tasks.pose import task as pose
 
 # none of them calls another one

@@ -25,7 +25,8 @@ from timing import alternating_ms, call_ms, markdown, start_anew
 from associative_embedding.apps.cli.main import ALLOCATOR
 from associative_embedding.inference.load import load
 from associative_embedding.inference.predictor import Predictor
-from associative_embedding.io.images import find_images, read_image
+from associative_embedding.io.find_images import find_images
+from associative_embedding.io.images import read_image
 from associative_embedding.model_files.find import model_path
 from associative_embedding.model_files.runtime import NEEDS, cached_graph
 

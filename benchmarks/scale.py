@@ -22,7 +22,7 @@ from typing import Any
 from associative_embedding.apps.cluster import predict as run_ray
 from associative_embedding.apps.cluster.job import Job
 from associative_embedding.apps.cluster.worker import ShardWorker
-from associative_embedding.io.images import find_images
+from associative_embedding.io.find_images import find_images
 
 
 class TimedWorker(ShardWorker):

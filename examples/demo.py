@@ -9,7 +9,7 @@ from pathlib import Path
 import skimage.data
 
 from associative_embedding.apps.cli.main import main
-from associative_embedding.io.files import write_image
+from associative_embedding.io.write_images import write_image
 
 
 def demo(output: str = "output/demo") -> int:

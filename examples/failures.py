@@ -22,7 +22,7 @@ from associative_embedding.evaluation.metrics.oks import oks
 from associative_embedding.evaluation.poses import open_pose_test_set, pose_task
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances, draw_instances
-from associative_embedding.io.files import write_image
+from associative_embedding.io.write_images import write_image
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.sample import Sample
 

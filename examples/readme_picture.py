@@ -14,7 +14,7 @@ import skimage.data
 from associative_embedding import load
 from associative_embedding.drawing.tags import draw_tag_plot
 from associative_embedding.instances import draw_instances
-from associative_embedding.io.files import write_image
+from associative_embedding.io.write_images import write_image
 
 
 def picture() -> np.ndarray:

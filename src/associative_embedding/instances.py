@@ -14,7 +14,8 @@ from associative_embedding import __version__
 from associative_embedding.drawing.canvas import check_picture, to_colour
 from associative_embedding.drawing.masks import draw_masks
 from associative_embedding.drawing.skeletons import MIN_KEYPOINT_SCORE, draw_skeletons, draw_trail, track_colours
-from associative_embedding.io.files import IMAGE_OPTIONS, write_image, write_json, write_labels
+from associative_embedding.io.files import write_json
+from associative_embedding.io.write_images import IMAGE_OPTIONS, write_image, write_labels
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks, require_masks
 from associative_embedding.structures.skeleton import Skeleton

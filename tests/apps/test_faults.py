@@ -26,8 +26,9 @@ from PIL import Image
 from associative_embedding.apps.cli.main import main
 from associative_embedding.apps.cli.results_file import ResultsWriter
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
+from associative_embedding.io.decode_images import ImageError
 from associative_embedding.io.files import atomic_write
-from associative_embedding.io.images import ImageError, read_image
+from associative_embedding.io.images import read_image
 from associative_embedding.model_files.checkpoint import load_model, read_torch
 from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.training.train import train

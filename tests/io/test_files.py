@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from associative_embedding.io import files as output
-from associative_embedding.io.files import atomic_write, check_writable, write_image, write_json
+from associative_embedding.io.files import atomic_write, check_writable, write_json
 from associative_embedding.io.images import read_image
+from associative_embedding.io.write_images import write_image
 
 
 def test_json_refuses_what_json_cannot_hold(tmp_path: Path) -> None:

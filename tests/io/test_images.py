@@ -19,7 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from associative_embedding.io.images import ImageError, find_images, read_image, read_url
+from associative_embedding.io.decode_images import ImageError
+from associative_embedding.io.find_images import find_images
+from associative_embedding.io.images import read_image, read_url
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -17,8 +17,8 @@ from pycocotools.coco import COCO
 
 from associative_embedding.apps.cli.results_file import annotated_name, labels_name
 from associative_embedding.instances import Instances
-from associative_embedding.io.files import write_labels
 from associative_embedding.io.images import read_image
+from associative_embedding.io.write_images import write_labels
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from associative_embedding.io.videos import (
-    Part,
-    VideoWriter,
+    Clip,
     frame_files,
     is_video,
     open_video,
@@ -18,15 +17,16 @@ from associative_embedding.io.videos import (
     upright,
     without_password,
 )
+from associative_embedding.io.write_videos import VideoWriter
 from associative_embedding.structures.arrays import Array
 from support.video_files import shade, write
 
 av = pytest.importorskip("av", reason="needs PyAV, the extra [video]")
 
 
-def numbers_of(source: str, part: Part | None = None, fps: float | None = None) -> list[tuple[int, float, int]]:
+def numbers_of(source: str, clip: Clip | None = None, fps: float | None = None) -> list[tuple[int, float, int]]:
     """Number, time and, by its grey level, which frame it is."""
-    frames = read_frames(open_video(source, fps), part)
+    frames = read_frames(open_video(source, fps), clip)
     return [(f.number, round(f.time, 3), round((int(np.median(f.image)) - 20) / 10)) for f in frames]
 
 
@@ -40,12 +40,12 @@ def test_what_is_written_is_read_again(video: str) -> None:
 
 
 def test_a_part_of_it(video: str) -> None:
-    assert numbers_of(video, Part(every=7)) == [(0, 0.0, 0), (7, 0.7, 7), (14, 1.4, 14)]
-    assert numbers_of(video, Part(start=0.45, end=0.8)) == [(5, 0.5, 5), (6, 0.6, 6), (7, 0.7, 7)]
-    assert open_video(video).expected(Part(every=2, end=1.0)) in (0, 5)  # 0: the header states no number
+    assert numbers_of(video, Clip(every=7)) == [(0, 0.0, 0), (7, 0.7, 7), (14, 1.4, 14)]
+    assert numbers_of(video, Clip(start=0.45, end=0.8)) == [(5, 0.5, 5), (6, 0.6, 6), (7, 0.7, 7)]
+    assert open_video(video).expected(Clip(every=2, end=1.0)) in (0, 5)  # 0: the header states no number
     for wrong in ({"start": -1.0}, {"start": 2.0, "end": 1.0}, {"every": 0}):
         with pytest.raises(ValueError, match=r"start|every"):
-            Part(**wrong)  # type: ignore[arg-type]
+            Clip(**wrong)  # type: ignore[arg-type]
 
 
 def test_a_rate_that_varies_stays(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_folder_of_frames_in_the_order_of_their_numbers(tmp_path: Path) -> Non
     for i in range(12):
         cv2.imwrite(str(tmp_path / f"frame{i}.png"), shade(i))
     assert [Path(path).name for path in frame_files(str(tmp_path))][8:11] == ["frame8.png", "frame9.png", "frame10.png"]
-    assert numbers_of(str(tmp_path), Part(every=5), fps=4) == [(0, 0.0, 0), (5, 1.25, 5), (10, 2.5, 10)]
+    assert numbers_of(str(tmp_path), Clip(every=5), fps=4) == [(0, 0.0, 0), (5, 1.25, 5), (10, 2.5, 10)]
     assert numbers_of(str(tmp_path / "frame1*.png")) == [(0, 0.0, 1), (1, 0.033, 10), (2, 0.067, 11)]
 
 

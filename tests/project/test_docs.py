@@ -86,7 +86,7 @@ def write_cells(folder: Path, slide: np.ndarray) -> None:
 
 def write_film(path: Path, image: np.ndarray) -> None:
     pytest.importorskip("av", reason="needs the extra [video]")
-    from associative_embedding.io.videos import VideoWriter
+    from associative_embedding.io.write_videos import VideoWriter
 
     with VideoWriter(path, 10.0) as writer:
         for number in range(4):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from associative_embedding.io.videos import VideoWriter
+from associative_embedding.io.write_videos import VideoWriter
 from associative_embedding.structures.arrays import Array
 
 

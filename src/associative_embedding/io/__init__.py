@@ -1,1 +1,1 @@
-"""Files, images, videos and consoles: all that touches the outside."""
+"""Input and output: files, images, videos, web addresses, object stores, and the lines that people read."""

@@ -1,4 +1,4 @@
-"""Lines for people: results, and errors that say what is wrong, where, in one line."""
+"""Lines for people: results, and errors on one line each."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ MAX_LINE = 1000  # characters of an error: some libraries put a whole traceback 
 
 
 def say(text: str, file: TextIO | None = None) -> None:
-    """Print a line without breaking a progress bar.
+    """Prints a line without breaking a progress bar.
 
-    A closed pipe (``ae info | head -1``) is no error: the work goes on, and nothing more is printed.
+    A closed pipe (``ae info | head -1``) is no error: the work goes on, and later lines are dropped.
 
     Args:
+        text: the line.
         file: default: standard output.
     """
     stream = sys.stdout if file is None else file
@@ -26,23 +27,28 @@ def say(text: str, file: TextIO | None = None) -> None:
         tqdm.write(text, file=stream)
         stream.flush()
     except BrokenPipeError:
-        # Python would complain at its exit about text that it cannot flush, so that text must go somewhere.
+        # Python flushes the stream again at its exit, which would fail with a second error. So the rest goes nowhere.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
         os.close(null)
 
 
+def say_error(error: BaseException) -> None:
+    """Prints an error that does not end the command, on one line of the error output."""
+    say(f"ae: {one_line(error)}", file=sys.stderr)
+
+
 def one_line(error: BaseException | str) -> str:
-    """Returns the message of an error on one line, or the name of its type where it has no message."""
+    """Returns the message of an error on one line, or the name of its type if it has no message."""
     return " ".join(str(error).split())[:MAX_LINE] or type(error).__name__
 
 
 @contextmanager
 def errors_name(source: str) -> Iterator[None]:
-    """Put the name of a file before the message of every ValueError inside.
+    """Puts the name of a file before the message of every ValueError inside.
 
     Args:
-        source: file name or URL; "" = the error says "image".
+        source: file name or URL; if it is empty, the error begins with "image".
     """
     try:
         yield

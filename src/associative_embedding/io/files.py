@@ -1,4 +1,4 @@
-"""Results out: one COCO dataset, annotated pictures, label images, and files that are whole or not there at all."""
+"""Writes files that are whole or not there at all, and json documents."""
 
 from __future__ import annotations
 
@@ -12,30 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
-from associative_embedding.structures.arrays import Array
-
-# what cv2 encodes, with its options; 95 is visually lossless
-IMAGE_OPTIONS: dict[str, tuple[int, ...]] = {
-    ".bmp": (),
-    ".jpeg": (cv2.IMWRITE_JPEG_QUALITY, 95),
-    ".jpg": (cv2.IMWRITE_JPEG_QUALITY, 95),
-    ".png": (),
-    ".tif": (),
-    ".tiff": (),
-    ".webp": (cv2.IMWRITE_WEBP_QUALITY, 95),
-}
-# Deflate without a predictor (TIFF tags 259 and 317): what cv2 does by default, LZW, not every reader reads
-LABEL_OPTIONS: dict[str, tuple[int, ...]] = {".png": (), ".tif": (259, 8, 317, 1), ".tiff": (259, 8, 317, 1)}
+PAUSE_PER_WRITE = 20  # a pause lasts at least 20 times as long as the write before it: writing takes 5 % of the time
 
 
 def atomic_write(path: str | Path, data: bytes) -> None:
-    """Write a file so that nobody, whatever happens, ever sees a part of it.
+    """Writes a file so that other programs find the old file or the whole new one, never a part.
 
-    The data go to a temporary file in the same folder, to the disk, and only then to the name; on a failure the old
-    file stays and the temporary one is removed. Missing parent folders are made. A symbolic link is followed.
+    The data go to a temporary file in the same folder and to the disk; then the temporary file is renamed. After a
+    failure the old file is still there and the temporary one is removed. Missing parent folders are made. A symbolic
+    link is followed.
 
     Raises:
         OSError: one line with the path and the reason.
@@ -48,9 +33,9 @@ def atomic_write(path: str | Path, data: bytes) -> None:
             with open(partial, "xb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
+                os.fsync(file.fileno())  # before renaming: a crash could otherwise leave an empty file under the name
             os.replace(partial, target)
-        except BaseException:
+        except BaseException:  # also Ctrl-C
             partial.unlink(missing_ok=True)
             raise
     except OSError as error:
@@ -64,7 +49,7 @@ def _prepare(target: Path) -> None:
 
 
 def check_writable(path: str | Path) -> None:
-    """Notice before the work, not after it, that `atomic_write` could not write a file. What is there stays as it is.
+    """Checks that `atomic_write` can write a file, without changing it: an error before long work, not after it.
 
     Raises:
         OSError: one line with the path and the reason.
@@ -79,81 +64,33 @@ def check_writable(path: str | Path) -> None:
 
 
 def write_json(path: str | Path, document: Any) -> None:
-    """Write a json file atomically.
+    """Writes a json file atomically.
 
     Raises:
-        ValueError: when the document holds what json cannot (NaN, an array).
+        ValueError: when the document has a value that json cannot hold (NaN, an array).
         OSError: see `atomic_write`.
     """
     atomic_write(path, json_text(path, document))
 
 
 def json_text(path: str | Path, document: Any) -> bytes:
+    """Returns the bytes of a json file. The path is only for the error message.
+
+    Raises:
+        ValueError: see `write_json`.
+    """
     try:
         return json.dumps(document, allow_nan=False).encode("ascii") + b"\n"
     except (TypeError, ValueError) as error:
         raise ValueError(f"cannot write {path}: not a json document ({error})") from None
 
 
-def write_image(path: str | Path, rgb: Array) -> None:
-    """Write an ``(H, W, 3)`` uint8 RGB picture atomically, in the format of the extension.
-
-    Raises:
-        ValueError: for an extension that is not in `IMAGE_OPTIONS`, or a picture that the format cannot hold.
-        OSError: see `atomic_write`.
-    """
-    extension = Path(path).suffix.lower()
-    if extension not in IMAGE_OPTIONS:
-        raise ValueError(f"cannot write {path}: the extension must be one of {', '.join(IMAGE_OPTIONS)}")
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or str(rgb.dtype) != "uint8" or rgb.size == 0:
-        raise ValueError(f"cannot write {path}: the picture must be (H, W, 3) uint8, not {rgb.shape} {rgb.dtype}")
-    atomic_write(path, _encode(path, rgb[:, :, ::-1], IMAGE_OPTIONS[extension]))
-
-
-def write_labels(path: str | Path, labels: Array) -> None:
-    """Write a label image atomically, without loss: each pixel's value is the number of its object.
-
-    Args:
-        path: ``.tif``, ``.tiff`` or ``.png``: 16 bits without sign; a TIFF of more than 65,535 objects has 32 bits.
-        labels: ``(H, W)`` integers, 0 = background; see `Masks.labels`.
-
-    Raises:
-        ValueError: for another extension, or labels that the format cannot hold.
-        OSError: see `atomic_write`.
-    """
-    extension = Path(path).suffix.lower()
-    if extension not in LABEL_OPTIONS:
-        raise ValueError(f"cannot write {path}: the extension must be one of {', '.join(LABEL_OPTIONS)}")
-    if labels.ndim != 2 or labels.dtype.kind not in "iu" or labels.size == 0:
-        raise ValueError(f"cannot write {path}: labels must be (H, W) integers, not {labels.shape} {labels.dtype}")
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high > np.iinfo(np.int32).max:
-        raise ValueError(f"cannot write {path}: labels must be from 0 to 2147483647, not {low} to {high}")
-    wide = high > np.iinfo(np.uint16).max
-    if wide and extension == ".png":
-        raise ValueError(f"cannot write {path}: a .png holds 65535 labels, not {high}; write a .tif")
-    pixels = labels.astype(np.int32 if wide else np.uint16)
-    atomic_write(path, _encode(path, pixels, LABEL_OPTIONS[extension]))
-
-
-def _encode(path: str | Path, pixels: Array, options: tuple[int, ...]) -> bytes:
-    """The bytes of an image file, of pixels as cv2 has them (BGR)."""
-    extension = Path(path).suffix.lower()
-    try:
-        done, data = cv2.imencode(extension, pixels, options)
-    except cv2.error:
-        done = False
-    if not done:
-        raise ValueError(f"cannot write {path}: {extension} cannot hold {pixels.shape[1]}x{pixels.shape[0]} pixels")
-    return data.tobytes()
-
-
 class Periodic:
-    """Writes what grows at the first call, then every `interval` seconds, or less often when a write takes long.
+    """Saves a growing result at the first call, and then from time to time.
 
     Args:
-        write: writes all there is.
-        interval: seconds between two writes, at least 20 times what the last one took.
+        write: writes the whole result so far.
+        interval: least number of seconds between two writes; the pause is longer if a write takes long.
     """
 
     def __init__(self, write: Callable[[], None], interval: float = 30) -> None:
@@ -162,12 +99,13 @@ class Periodic:
         self._next = 0.0
 
     def __call__(self) -> None:
-        """Write when it is time to."""
+        """Writes if the pause is over."""
         if time.monotonic() >= self._next:
             self.now()
 
     def now(self) -> None:
+        """Writes, and starts a new pause."""
         start = time.monotonic()
         self._write()
         end = time.monotonic()
-        self._next = end + max(self._interval, 20 * (end - start))
+        self._next = end + max(self._interval, PAUSE_PER_WRITE * (end - start))

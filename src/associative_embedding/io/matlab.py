@@ -1,4 +1,4 @@
-"""Reading a variable of a MATLAB file."""
+"""Reads a variable of a MATLAB file."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from scipy.io import loadmat
 
 
 def read_matlab(path: str | Path, variable: str, *, plain: bool = False) -> Any:
-    """One variable of a MATLAB file (up to version 7).
+    """Returns one variable of a MATLAB file (up to version 7).
 
     Args:
-        plain: structures become dicts, and arrays of structures and cells lists; what has one element is that element.
+        path: the ``.mat`` file.
+        variable: its name in the file.
+        plain: structures become dicts, arrays of structures and cells become lists, and an array of one element
+            becomes this element.
 
     Raises:
         ValueError: for a file of another kind or without this variable.
-        OSError: when it cannot be read.
+        OSError: when the file cannot be opened.
     """
     with open(path, "rb") as file:
         try:
             return loadmat(file, simplify_cells=plain, variable_names=[variable])[variable]
-        except Exception as error:  # scipy's reader raises half a dozen kinds on files that are cut short or no MATLAB
+        except Exception as error:  # scipy raises errors of many types for a damaged file
             raise ValueError(f"{path}: not a MATLAB file with {variable!r} ({error})") from None

@@ -1,4 +1,7 @@
-"""Files of this machine, and of object stores by their URI (``s3://bucket/key``), through pyarrow (extra ``ray``)."""
+"""Files of this machine, and of object stores by their URI (``s3://bucket/key``).
+
+Object stores are read and written by pyarrow (the extra ``[ray]``), imported when a URI is first used.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,30 @@ import os
 from pathlib import Path
 from typing import Any
 
+from associative_embedding.io.console import one_line
 from associative_embedding.io.files import atomic_write
 from associative_embedding.io.optional_packages import need
 
 WEB = ("http://", "https://")
+MAX_REASON = 500  # characters of an error: messages of object stores contain whole requests
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path is the URI of an object store; web addresses are not."""
+    """Returns whether a path is the URI of an object store; web addresses are not."""
     return "://" in path and not path.lower().startswith(WEB)
 
 
 def open_store(uri: str) -> tuple[Any, str, str]:
-    """The file system of a URI, the path in it, and what comes before that path in a URI.
+    """Opens the file system of a URI.
 
-    pyarrow's own (s3, gs, hdfs, file), else fsspec's, when the package of that store is installed.
+    pyarrow has file systems for s3, gs, hdfs and file. For other schemes fsspec is tried, if it is installed with the
+    package of that store.
+
+    Returns:
+        the file system, the path in it, and the beginning of the URI before that path.
 
     Raises:
-        ValueError: for a scheme that nobody knows, or without pyarrow.
+        ValueError: for an unknown scheme, or without pyarrow.
     """
     fs = need("pyarrow.fs", "ray", "--engine ray")
     try:
@@ -32,15 +41,16 @@ def open_store(uri: str) -> tuple[Any, str, str]:
         try:
             from fsspec.core import url_to_fs
 
-            inner, path = url_to_fs(uri)
+            fsspec_system, path = url_to_fs(uri)
         except (ImportError, ValueError, OSError):
-            raise ValueError(f"{uri}: no such store ({' '.join(str(error).split())})") from None
-        system = fs.PyFileSystem(fs.FSSpecHandler(inner))
+            raise ValueError(f"{uri}: no such store ({one_line(error)})") from None
+        system = fs.PyFileSystem(fs.FSSpecHandler(fsspec_system))
+    # A store's path may be spelled differently from the URI; then the scheme is all that both have in common.
     return system, path, uri[: len(uri) - len(path)] if uri.endswith(path) else uri.partition("://")[0] + "://"
 
 
 def open_dataset(path: str) -> Any:
-    """pyarrow's data set of a parquet file or of a folder of them, on this machine or in a store.
+    """Returns pyarrow's data set of a parquet file or of a folder of them, on this machine or in a store.
 
     Raises:
         ValueError: see `open_store`.
@@ -52,9 +62,10 @@ def open_dataset(path: str) -> Any:
 
 
 def read_bytes(uri: str, max_bytes: int) -> bytes:
-    """
+    """Returns the content of a file in an object store.
+
     Raises:
-        OSError: one line with the URI.
+        OSError: one line with the URI; also for a file of more than `max_bytes`.
     """
     try:
         system, path, _ = open_store(uri)
@@ -63,11 +74,11 @@ def read_bytes(uri: str, max_bytes: int) -> bytes:
                 raise OSError(f"has {file.size()} bytes, more than the limit of {max_bytes}")
             return bytes(file.read())
     except (OSError, ValueError) as error:
-        raise OSError(one_line(uri, error)) from None
+        raise OSError(error_at(uri, error)) from None
 
 
 def write_bytes(path: str, data: bytes) -> None:
-    """Write a file that is whole or not there: by renaming, or in an object store by one upload.
+    """Writes a file that is whole or not there: by renaming, or in an object store by one upload.
 
     Raises:
         OSError: one line with the path.
@@ -81,11 +92,11 @@ def write_bytes(path: str, data: bytes) -> None:
         with system.open_output_stream(inner) as file:
             file.write(data)
     except (OSError, ValueError) as error:
-        raise OSError(f"cannot write {one_line(path, error)}") from None
+        raise OSError(f"cannot write {error_at(path, error)}") from None
 
 
 def names_in(folder: str) -> set[str]:
-    """The names of what a folder holds; of one that is not there, none.
+    """Returns the names of the files in a folder; none if there is no such folder.
 
     Raises:
         OSError: when it cannot be listed.
@@ -101,7 +112,7 @@ def names_in(folder: str) -> set[str]:
 
 
 def list_store(uri: str, *, recursive: bool) -> list[str]:
-    """The URIs of the files below a folder or prefix of an object store, sorted; of one that is not there, none.
+    """Returns the URIs of the files below a folder or prefix of an object store, sorted; none if it does not exist.
 
     Raises:
         OSError: when it cannot be listed.
@@ -113,11 +124,17 @@ def list_store(uri: str, *, recursive: bool) -> list[str]:
         selector = fs.FileSelector(path.rstrip("/"), allow_not_found=True, recursive=recursive)
         return sorted(head + info.path for info in system.get_file_info(selector) if info.is_file)
     except OSError as error:
-        raise OSError(one_line(uri, error)) from None
+        raise OSError(error_at(uri, error)) from None
 
 
-def one_line(path: str, error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):  # some of them say nothing but the path
-        return f"{path}: no such file or folder"
-    text = " ".join(str(error).split())[:500] or type(error).__name__
-    return text if text.startswith(path) else f"{path}: {text}"
+def error_at(place: str, error: Exception) -> str:
+    """Returns ``place: reason`` on one line.
+
+    Args:
+        place: path, URI or address where the error happened.
+        error: its message may begin with the place already, which is then not repeated.
+    """
+    if isinstance(error, FileNotFoundError):  # the message of some stores is only the path
+        return f"{place}: no such file or folder"
+    reason = one_line(error)[:MAX_REASON]
+    return reason if reason.startswith(place) else f"{place}: {reason}"

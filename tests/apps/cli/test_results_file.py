@@ -17,7 +17,7 @@ import pytest
 from associative_embedding.apps.cli.results_file import ResultsWriter, annotated_name
 from associative_embedding.instances import Instances
 from associative_embedding.io import files as output
-from associative_embedding.io.files import write_image
+from associative_embedding.io.write_images import write_image
 from support.paths import ROOT
 from support.random_people import made
 

@@ -17,8 +17,8 @@ from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
 from associative_embedding.io.console import say, say_error
-from associative_embedding.io.files import write_image, write_labels
-from associative_embedding.io.images import each_once, find_images
+from associative_embedding.io.find_images import each_once, find_images
+from associative_embedding.io.write_images import write_image, write_labels
 from associative_embedding.structures.arrays import Array
 from associative_embedding.tasks.task import Decoded, Task
 

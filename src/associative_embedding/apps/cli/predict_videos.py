@@ -21,7 +21,8 @@ from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
 from associative_embedding.io.console import say, say_error
-from associative_embedding.io.videos import Frame, Part, Video, VideoWriter, open_video, read_frames
+from associative_embedding.io.videos import Clip, Frame, Video, open_video, read_frames
+from associative_embedding.io.write_videos import VideoWriter
 from associative_embedding.structures.arrays import Array
 from associative_embedding.tasks.task import Task
 from associative_embedding.tasks.tracking.smoothing import Smoother
@@ -37,7 +38,7 @@ class VideoSettings:
 
     Attributes:
         output: folder of the results.
-        every, start, end: the part to process; see `Part`.
+        every, start, end: the frames to process; see `Clip`.
         track: link the frames.
         link: settings that replace the model's `LinkConfig`; None = none.
         smooth: cutoff frequency of the keypoints of tracks, Hz; None = not smoothed.
@@ -65,7 +66,7 @@ class VideoSettings:
 
     def __post_init__(self) -> None:
         try:
-            Part(self.start, self.end, self.every)
+            Clip(self.start, self.end, self.every)
         except ValueError as error:
             raise UsageError(error) from None
         for name in ("smooth", "link"):
@@ -75,8 +76,8 @@ class VideoSettings:
             raise UsageError("the format mot is of tracks: add --track")
 
     @property
-    def part(self) -> Part:
-        return Part(self.start, self.end, self.every)
+    def clip(self) -> Clip:
+        return Clip(self.start, self.end, self.every)
 
     @property
     def kinds(self) -> Sequence[str]:
@@ -129,10 +130,10 @@ def predict_video(source: str, predictor: Predictor, settings: VideoSettings) ->
         ValueError: when it cannot be read, or not to its end.
         KeyboardInterrupt: with the number of frames that are done.
     """
-    video, part, files = open_video(source, settings.fps), settings.part, settings.files(source)
+    video, clip, files = open_video(source, settings.fps), settings.clip, settings.files(source)
     count, done = 0, f"-> {', '.join(map(str, files.values()))}"
     bar = tqdm(
-        desc=Path(files[settings.kinds[0]]).stem, unit="frame", total=video.expected(part), disable=None, smoothing=0.1
+        desc=Path(files[settings.kinds[0]]).stem, unit="frame", total=video.expected(clip), disable=None, smoothing=0.1
     )
     try:
         with ExitStack() as stack, bar:
@@ -141,7 +142,7 @@ def predict_video(source: str, predictor: Predictor, settings: VideoSettings) ->
                 for kind, path in files.items()
                 if kind != "mp4"
             ]
-            film = stack.enter_context(VideoWriter(files["mp4"], video.fps / part.every)) if "mp4" in files else None
+            film = stack.enter_context(VideoWriter(files["mp4"], video.fps / clip.every)) if "mp4" in files else None
             window = stack.enter_context(Window(source)) if settings.window else None
             trails: dict[int, deque[Array]] = {}
             for frame, found in find_in_frames(video, predictor, settings):
@@ -150,7 +151,7 @@ def predict_video(source: str, predictor: Predictor, settings: VideoSettings) ->
                 if film or window:
                     picture = draw(frame, found, trails, scores=settings.scores)
                     if film:
-                        film.add(picture, frame.time - part.start)
+                        film.add(picture, frame.time - clip.start)
                     if window and not window.show(picture):
                         break
                 count += 1
@@ -169,7 +170,7 @@ def find_in_frames(video: Video, predictor: Predictor, settings: VideoSettings) 
     waiting: deque[Frame] = deque()  # read, but without a result yet: the stream keeps the order
 
     def images() -> Iterator[Array]:
-        for frame in read_frames(video, settings.part):
+        for frame in read_frames(video, settings.clip):
             waiting.append(frame)
             yield frame.image
 

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from associative_embedding.io.images import EXTENSIONS, find_images
-from associative_embedding.io.object_stores import is_remote, list_store, one_line, open_dataset
+from associative_embedding.io.find_images import EXTENSIONS, find_images
+from associative_embedding.io.object_stores import error_at, is_remote, list_store, open_dataset
 from associative_embedding.io.optional_packages import need
 
 COLUMN = "path"  # of a parquet file of paths
@@ -51,7 +51,7 @@ def paths_of_table(source: str) -> list[str]:
             raise ValueError(f"needs a column {COLUMN!r}, it has {', '.join(table.schema.names)}")
         paths: list[Any] = table.to_table(columns=[COLUMN])[COLUMN].to_pylist()
     except (OSError, ValueError) as error:
-        raise ValueError(one_line(source, error)) from None
+        raise ValueError(error_at(source, error)) from None
     if not paths or not all(isinstance(path, str) and path for path in paths):
         raise ValueError(f"{source}: the column {COLUMN!r} must hold texts, one an image, and at least one")
     return paths

@@ -23,7 +23,7 @@ from associative_embedding.apps.cluster.worker import ShardWorker
 from associative_embedding.apps.errors import UsageError
 from associative_embedding.apps.sources import expand
 from associative_embedding.io.console import say
-from associative_embedding.io.object_stores import names_in, one_line, open_dataset
+from associative_embedding.io.object_stores import error_at, names_in, open_dataset
 from associative_embedding.io.optional_packages import need
 
 RETRIES = 1  # of a shard whose worker died, in one pass: an image that kills workers must not do so for ever
@@ -146,7 +146,7 @@ def one_pass(job: Job, pool: Pool, left: dict[int, list[str]], bar: Any) -> str:
             left.pop(row["shard"])
             bar.update(row["images"])
     except ray.exceptions.RayError as error:
-        return one_line("Ray", error)
+        return error_at("Ray", error)
     return ""
 
 
@@ -182,7 +182,7 @@ def ray_runtime(workers: int | None) -> Iterator[None]:
         try:
             ray.init(address, **options)
         except (ConnectionError, RuntimeError) as error:
-            raise ValueError(f"Ray at {one_line(address, error)}") from None
+            raise ValueError(f"Ray at {error_at(address, error)}") from None
     try:
         yield
     finally:

@@ -20,7 +20,8 @@ from associative_embedding.apps.cluster.result_rows import Row, failed_row, foun
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.prefetch import ahead
 from associative_embedding.io.console import one_line
-from associative_embedding.io.images import MAX_BYTES, decode, read_image
+from associative_embedding.io.decode_images import decode
+from associative_embedding.io.images import MAX_BYTES, read_image
 from associative_embedding.io.object_stores import is_remote, read_bytes, write_bytes
 from associative_embedding.structures.arrays import Array
 

@@ -23,7 +23,7 @@ from associative_embedding.apps.server.requests import Query, TooLarge, about, i
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances, coco_dataset
 from associative_embedding.io.console import one_line
-from associative_embedding.io.images import ImageError, decode
+from associative_embedding.io.decode_images import ImageError, decode
 from associative_embedding.structures.arrays import Array
 
 

@@ -1,0 +1,79 @@
+"""Writes pictures and label images as files that are whole or not there at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from associative_embedding.io.files import atomic_write
+from associative_embedding.structures.arrays import Array
+
+# The formats of pictures, with the options of their encoder. Quality 95 shows no difference to the original.
+IMAGE_OPTIONS: dict[str, tuple[int, ...]] = {
+    ".bmp": (),
+    ".jpeg": (cv2.IMWRITE_JPEG_QUALITY, 95),
+    ".jpg": (cv2.IMWRITE_JPEG_QUALITY, 95),
+    ".png": (),
+    ".tif": (),
+    ".tiff": (),
+    ".webp": (cv2.IMWRITE_WEBP_QUALITY, 95),
+}
+# TIFF tags: 259 = 8 is Deflate compression, 317 = 1 no predictor. Some readers cannot read cv2's default, LZW.
+TIFF_OPTIONS = (259, 8, 317, 1)
+LABEL_OPTIONS: dict[str, tuple[int, ...]] = {".png": (), ".tif": TIFF_OPTIONS, ".tiff": TIFF_OPTIONS}
+
+
+def write_image(path: str | Path, rgb: Array) -> None:
+    """Writes an ``(H, W, 3)`` uint8 RGB picture atomically, in the format of the extension.
+
+    Raises:
+        ValueError: for an extension that is not in `IMAGE_OPTIONS`, or a picture that the format cannot hold.
+        OSError: see `atomic_write`.
+    """
+    extension = Path(path).suffix.lower()
+    if extension not in IMAGE_OPTIONS:
+        raise ValueError(f"cannot write {path}: the extension must be one of {', '.join(IMAGE_OPTIONS)}")
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or str(rgb.dtype) != "uint8" or rgb.size == 0:
+        raise ValueError(f"cannot write {path}: the picture must be (H, W, 3) uint8, not {rgb.shape} {rgb.dtype}")
+    atomic_write(path, _encode(path, rgb[:, :, ::-1], IMAGE_OPTIONS[extension]))
+
+
+def write_labels(path: str | Path, labels: Array) -> None:
+    """Writes a label image atomically and without loss: the value of a pixel is the number of its object.
+
+    Args:
+        path: ``.png`` or ``.tif`` or ``.tiff``. Values have 16 bits without sign; a TIFF of more than 65,535 objects
+            has 32 bits.
+        labels: ``(H, W)`` integers, 0 = background; see `Masks.labels`.
+
+    Raises:
+        ValueError: for another extension, or labels that the format cannot hold.
+        OSError: see `atomic_write`.
+    """
+    extension = Path(path).suffix.lower()
+    if extension not in LABEL_OPTIONS:
+        raise ValueError(f"cannot write {path}: the extension must be one of {', '.join(LABEL_OPTIONS)}")
+    if labels.ndim != 2 or labels.dtype.kind not in "iu" or labels.size == 0:
+        raise ValueError(f"cannot write {path}: labels must be (H, W) integers, not {labels.shape} {labels.dtype}")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high > np.iinfo(np.int32).max:
+        raise ValueError(f"cannot write {path}: labels must be from 0 to 2147483647, not {low} to {high}")
+    wide = high > np.iinfo(np.uint16).max
+    if wide and extension == ".png":
+        raise ValueError(f"cannot write {path}: a .png holds 65535 labels, not {high}; write a .tif")
+    pixels = labels.astype(np.int32 if wide else np.uint16)  # signed, as cv2 has no uint32
+    atomic_write(path, _encode(path, pixels, LABEL_OPTIONS[extension]))
+
+
+def _encode(path: str | Path, pixels: Array, options: tuple[int, ...]) -> bytes:
+    """Returns the bytes of an image file. `pixels` are in cv2's order of channels, BGR."""
+    extension = Path(path).suffix.lower()
+    try:
+        done, data = cv2.imencode(extension, pixels, options)
+    except cv2.error:
+        done = False
+    if not done:
+        raise ValueError(f"cannot write {path}: {extension} cannot hold {pixels.shape[1]}x{pixels.shape[0]} pixels")
+    return data.tobytes()

@@ -1,0 +1,84 @@
+"""Writes videos, H.264 in MP4, by PyAV (the extra ``[video]``). One frame is in memory at a time."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+import numpy as np
+
+from associative_embedding.io.videos import ffmpeg_reason, load_av
+from associative_embedding.structures.arrays import Array
+
+CLOCK = Fraction(1, 90000)  # seconds, the unit of the times in the file; usual in MPEG, and fine enough for any rate
+KEY_FRAME_SECONDS = 2  # between two key frames, where players can start and a fragment of the file ends
+
+
+class VideoWriter:
+    """Writes an MP4 file in fragments: after ``kill -9`` the frames written before can still be played.
+
+    Frames keep their times, so a varying rate is kept. H.264 needs even sides: an odd side loses its last row or
+    column.
+
+    Args:
+        path: the ``.mp4`` file.
+        fps: about how many frames per second there will be.
+    """
+
+    def __init__(self, path: Path, fps: float) -> None:
+        self.path, self.fps = path, fps
+        self._container: Any = None
+        self._stream: Any = None
+        self._last = -1  # time of the last frame, in units of `CLOCK`
+
+    def add(self, image: Array, time: float) -> None:
+        """Writes the next frame.
+
+        Args:
+            image: ``(H, W, 3)`` uint8 RGB; all frames have one size.
+            time: seconds since the start of the video.
+
+        Raises:
+            ValueError: for another size than the first frame's.
+            OSError: when the file cannot be written.
+        """
+        av = load_av()
+        height, width = (side - side % 2 for side in image.shape[:2])
+        try:
+            if self._container is None:
+                self._open(av, width, height)
+            if (self._stream.width, self._stream.height) != (width, height):
+                raise ValueError(f"{self.path}: a video's frames must have one size, not also {width}x{height}")
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), format="rgb24")
+            frame.time_base = CLOCK
+            frame.pts = self._last = max(self._last + 1, round(time / CLOCK))  # times must increase
+            self._container.mux(self._stream.encode(frame))
+        except av.FFmpegError as error:
+            raise OSError(f"cannot write {self.path}: {ffmpeg_reason(error)}") from None
+
+    def _open(self, av: ModuleType, width: int, height: int) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}  # a fragment at each key frame
+        self._container = av.open(f"file:{self.path}", "w", format="mp4", options=flags)
+        self._stream = self._container.add_stream("libx264", rate=Fraction(self.fps).limit_denominator(1001))
+        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
+        self._stream.options = {"crf": "20", "preset": "veryfast"}  # crf: quality, 0 (lossless) to 51
+        self._stream.codec_context.time_base = CLOCK
+        self._stream.codec_context.gop_size = max(1, round(KEY_FRAME_SECONDS * self.fps))
+
+    def close(self) -> None:
+        """Writes the frames that the encoder still holds, and closes the file."""
+        if self._container is not None:
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
+            self._container = None
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
