@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
-from associative_embedding.evaluation.metrics.mpii_coco import LEFT_OUT
+from associative_embedding.evaluation.metrics.mpii_coco import MPII_COUNTS
 from associative_embedding.evaluation.oracle import Given
 from associative_embedding.evaluation.poses import evaluate_pose_model, open_pose_test_set, pose_task
 from associative_embedding.evaluation.protocols import Protocol, build_protocol
@@ -127,7 +127,7 @@ def run_experiment(experiment: str, model: str, options: Options, settings: Eval
 
 
 def columns(metrics: Metrics) -> list[str]:
-    return [name for name in metrics if name not in LEFT_OUT]
+    return [name for name in metrics if name not in MPII_COUNTS]
 
 
 def markdown_head(metrics: Metrics) -> list[str]:

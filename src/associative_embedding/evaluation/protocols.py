@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any
 
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
-from associative_embedding.evaluation.metrics.mpii import read_groups
-from associative_embedding.evaluation.metrics.mpii_coco import evaluate_mpii, format_mpii, state_head_sizes
+from associative_embedding.evaluation.metrics.mpii_coco import evaluate_mpii, format_mpii
+from associative_embedding.evaluation.metrics.mpii_groups import read_groups
+from associative_embedding.evaluation.metrics.mpii_people import add_head_sizes
 from associative_embedding.evaluation.metrics.oks import evaluate_crowdpose, evaluate_keypoints, format_table
 
 
@@ -36,7 +37,7 @@ class Protocol:
 PROTOCOLS: dict[str, Protocol] = {
     "coco": Protocol(evaluate_keypoints),
     "crowdpose": Protocol(evaluate_crowdpose),
-    "mpii": Protocol(evaluate_mpii, format_mpii, state_head_sizes, digits=1),
+    "mpii": Protocol(evaluate_mpii, format_mpii, add_head_sizes, digits=1),
 }
 
 

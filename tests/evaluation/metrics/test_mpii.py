@@ -12,16 +12,14 @@ from scipy.io import savemat
 
 from associative_embedding.evaluation.metrics.mpii import (
     COLUMNS,
-    PARTS,
+    COUNTED,
     PeopleGroup,
-    assign_to_group,
     average_precision,
-    group_region,
-    head_size,
+    head_sizes,
     mpii_multiperson_ap,
     pckh,
-    read_groups,
 )
+from associative_embedding.evaluation.metrics.mpii_groups import assign_to_group, group_region, read_groups
 from support.mpii_oracle import ALL, IDS, PAIRS, naive_ap
 
 
@@ -64,9 +62,9 @@ def test_is_the_naive_protocol(seed: int, threshold: float) -> None:
 
 
 def test_the_14_parts() -> None:
-    assert sorted(PARTS) == sorted(IDS)
+    assert sorted(COUNTED) == sorted(IDS)
     assert {name: {IDS[i] for i in places} for name, places in PAIRS.items()} == {
-        name: set(PARTS[2 * i : 2 * i + 2].tolist()) for i, name in enumerate(COLUMNS)
+        name: set(COUNTED[2 * i : 2 * i + 2].tolist()) for i, name in enumerate(COLUMNS)
     }
 
 
@@ -161,7 +159,7 @@ def test_average_precision_by_hand() -> None:
 
 
 def test_head_size() -> None:
-    np.testing.assert_allclose(head_size(np.array([[10.0, 20.0, 40.0, 60.0]])), [30.0])
+    np.testing.assert_allclose(head_sizes(np.array([[10.0, 20.0, 40.0, 60.0]])), [30.0])
 
 
 def test_pckh_by_hand() -> None:

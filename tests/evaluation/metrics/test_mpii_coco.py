@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from associative_embedding.evaluation.ground_truth import truth_for
 from associative_embedding.evaluation.metrics.mpii import COLUMNS, PeopleGroup
-from associative_embedding.evaluation.metrics.mpii_coco import evaluate_mpii, format_mpii, state_head_sizes
+from associative_embedding.evaluation.metrics.mpii_coco import evaluate_mpii, format_mpii
+from associative_embedding.evaluation.metrics.mpii_people import add_head_sizes
 from associative_embedding.evaluation.protocols import PROTOCOLS
 from associative_embedding.structures.known_skeletons import COCO_17, MPII_16
 from associative_embedding.structures.skeleton import Skeleton
@@ -260,7 +261,7 @@ def test_refuses(truth: Any, results: list[Any], message: str) -> None:
 
 
 def test_head_sizes_are_stated_once() -> None:
-    stated = state_head_sizes(dataset(row(pose())))
+    stated = add_head_sizes(dataset(row(pose())))
     assert stated["annotations"][0]["head_size"] == pytest.approx(20)
-    assert state_head_sizes(stated) == stated
+    assert add_head_sizes(stated) == stated
     assert [*COLUMNS, "Total"] == ALL

@@ -1,8 +1,9 @@
-"""How well cells (or any objects of one kind, without scores) are found and told apart, by their masks.
+"""Metrics of instance masks without scores, for example cells: are objects found, and separated from each other?
 
-- The rule of the 2018 Data Science Bowl (Caicedo et al. 2019): TP / (TP + FP + FN) of an image at IoUs of 0.5 ... 0.95.
-- The aggregated Jaccard index (Kumar et al. 2017, algorithm 1).
-- Panoptic quality (Kirillov et al. 2019, equation 1), and precision and recall, over all images.
+- The score of the 2018 Data Science Bowl (Caicedo et al., Nature Methods 2019): TP / (TP + FP + FN) of an image, at IoU
+  thresholds from 0.5 to 0.95.
+- The aggregated Jaccard index (Kumar et al., IEEE TMI 2017, algorithm 1).
+- Panoptic quality (Kirillov et al., CVPR 2019, equation 1), precision and recall, over all images.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from associative_embedding.evaluation.metrics.coco_eval import Metrics
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks
 
-THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))  # of the IoU, which must be above
+# A match needs an IoU strictly above the threshold. Dividing percents by 100 gives exactly 0.55, 0.6 ...; adding up
+# steps of 0.05 would not, and an IoU equal to a threshold would sometimes match.
+THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
 
 
 @dataclass(frozen=True)
@@ -25,14 +28,14 @@ class CellScores:
     """Scores of one image, or with ``+`` of many: ``sum(scores, CellScores()).numbers()``.
 
     Attributes:
-        images: how many.
+        images: number of images.
         dsb_ap50: TP / (TP + FP + FN) at an IoU of 0.5, summed over the images.
-        dsb_map: the same, but the mean over the ten IoUs.
+        dsb_map: the same, averaged over the ten thresholds of each image.
         aji: aggregated Jaccard index, summed over the images.
-        matched: pairs of a truth and a found object with an IoU above 0.5 (TP).
-        missed: truths without such an object (FN).
-        invented: found objects without such a truth (FP).
-        iou: IoU summed over the matched pairs.
+        matched: pairs of a true and a found object with an IoU above 0.5 (TP).
+        missed: true objects without a match (FN).
+        invented: found objects without a match (FP).
+        iou: IoU, summed over the matched pairs.
     """
 
     images: int = 0
@@ -48,13 +51,13 @@ class CellScores:
         return CellScores(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     def numbers(self) -> Metrics:
-        """All in [0, 1]; None where there was nothing to count.
+        """Returns the metrics, each in [0, 1], or None where its denominator is 0.
 
         Returns:
             - ``dsb_ap50``, ``dsb_map``, ``aji``: means over the images.
-            - ``pq``: panoptic quality, ``sq`` x ``rq``; ``sq``: mean IoU of the matched pairs; ``rq``:
-              TP / (TP + FP / 2 + FN / 2), also called F1. Like the next, of the counts of all images together.
-            - ``precision50``, ``recall50``: TP / (TP + FP), TP / (TP + FN).
+            - ``pq``: panoptic quality = ``sq`` x ``rq``; ``sq``: mean IoU of the matched pairs; ``rq``: TP / (TP + FP /
+              2 + FN / 2), also called F1. These and the next two count the objects of all images together.
+            - ``precision50``, ``recall50``: TP / (TP + FP) and TP / (TP + FN).
         """
         objects = self.matched + (self.invented + self.missed) / 2
         return {
@@ -70,21 +73,23 @@ class CellScores:
 
 
 def cell_scores(truth: Masks, found: Masks, ignore: Array | None = None) -> CellScores:
-    """Compare the objects of one image with those found in it.
+    """Compares the true objects of one image with the found ones.
 
-    An image without truths in which nothing is found is right: 1. A truth without pixels is none; a found object
-    without pixels is invented.
+    An image without true and without found objects scores 1. A true object without pixels does not count; a found
+    object without pixels is invented.
 
     Args:
-        ignore: ``(H, W)`` bool of pixels that count for neither, or None. They are taken from truths and found objects
-            before these are compared; what is found, matches nothing and lay by more than half in them does not count
-            as invented (the rule for void of Kirillov et al.). A truth all in them is none.
+        truth: masks of the T true objects.
+        found: masks of the F found objects.
+        ignore: ``(H, W)`` bool, pixels that do not count, or None. They are removed from all masks before the masks are
+            compared. A found object without a match does not count as invented if more than half of it was removed (the
+            paragraph "void labels" of Kirillov et al.). A true object inside of them does not count.
 
     Raises:
-        ValueError: when the masks or `ignore` are of images of different sizes, or `ignore` is not bool.
+        ValueError: if `truth`, `found` and `ignore` differ in size, or `ignore` is not bool.
     """
     overlap = Overlap.of(truth, found, ignore)
-    pairs = [match(overlap.iou, threshold) for threshold in THRESHOLDS]
+    pairs = [match_objects(overlap.iou, threshold) for threshold in THRESHOLDS]
     precision = [image_precision(*overlap.outcome(pair)) for pair in pairs]
     matched, missed, invented = overlap.outcome(pairs[0])
     return CellScores(
@@ -101,12 +106,12 @@ def cell_scores(truth: Masks, found: Masks, ignore: Array | None = None) -> Cell
 
 @dataclass(frozen=True, eq=False)
 class Overlap:
-    """What the T truths and F found objects of an image have in common, outside of what is ignored.
+    """The pixels that the T true and F found objects of an image have in common, without ignored pixels.
 
     Attributes:
-        common: ``(T, F)`` int64 pixels.
-        truth: ``(T,)`` int64 pixels, above 0.
-        found: ``(F,)`` int64 pixels.
+        common: ``(T, F)`` int64 pixels in both.
+        truth: ``(T,)`` int64 pixels of each true object, above 0.
+        found: ``(F,)`` int64 pixels of each found object.
         excused: ``(F,)`` bool, found objects that do not count where they match nothing.
     """
 
@@ -117,9 +122,10 @@ class Overlap:
 
     @classmethod
     def of(cls, truth: Masks, found: Masks, ignore: Array | None = None) -> Overlap:
+        """Removes the ignored pixels, then counts. Arguments and errors: see `cell_scores`."""
         if truth.size != found.size:
-            raise ValueError(f"the truth is of an image of {truth.size}, what was found of {found.size}")
-        whole = found.area
+            raise ValueError(f"true masks of an image of {truth.size}, but found masks of an image of {found.size}")
+        whole = found.area  # before pixels are removed: "excused" compares with it
         if ignore is not None:
             truth, found = truth.without(ignore), found.without(ignore)
         truth = truth[truth.area > 0]
@@ -127,61 +133,63 @@ class Overlap:
 
     @cached_property
     def union(self) -> Array:
-        """``(T, F)`` int64 pixels."""
+        """``(T, F)`` int64 pixels in either."""
         return np.asarray(self.truth[:, None] + self.found - self.common)
 
     @cached_property
     def iou(self) -> Array:
-        """``(T, F)`` float64."""
-        return np.asarray(self.common / self.union)
+        """``(T, F)`` float64 in [0, 1]."""
+        return np.asarray(self.common / self.union)  # no division by 0: true objects have pixels
 
     def outcome(self, pairs: tuple[Array, Array]) -> tuple[int, int, int]:
-        """How many are matched, missed and invented, by the indices of what is matched."""
-        alone = ~self.excused
-        alone[pairs[1]] = False
-        return len(pairs[0]), len(self.truth) - len(pairs[0]), int(alone.sum())
+        """Returns the numbers of matched, missed and invented objects, given the pairs of `match_objects`."""
+        unmatched = ~self.excused
+        unmatched[pairs[1]] = False
+        return len(pairs[0]), len(self.truth) - len(pairs[0]), int(unmatched.sum())
 
 
-def match(iou: Array, threshold: float) -> tuple[Array, Array]:
-    """Pairs of a truth and a found object with an IoU above the threshold, one to one: as many as there can be.
+def match_objects(iou: Array, threshold: float) -> tuple[Array, Array]:
+    """Pairs true with found objects, one to one, by an IoU above the threshold; as many pairs as possible.
 
-    Where neither truths nor found objects overlap among themselves and the threshold is at least 0.5, there is no
-    choice: an IoU above 0.5 takes more than half of the pixels of both, and no two disjoint objects can take that of a
-    third. Of masks that may overlap, the most pairs are taken, and of these choices the one with the highest IoUs.
+    For masks that do not overlap among themselves, and thresholds of 0.5 or more, the pairs are unique: an IoU above
+    0.5 takes more than half of both objects, so that no third object can have the same (Kirillov et al., theorem 1).
+    Masks that may overlap leave a choice. It falls on the most pairs, then on the highest sum of IoUs.
 
     Args:
-        iou: ``(T, F)``.
+        iou: ``(T, F)`` in [0, 1].
 
     Returns:
-        ``(P,)`` indices of the truths and ``(P,)`` of the found objects.
+        ``(P,)`` indices of the true objects and ``(P,)`` of the found objects.
     """
-    right = iou > threshold
-    weight = np.where(right, len(iou) + iou, 0)  # one more pair outweighs all IoUs
+    above = iou > threshold
+    # T = len(iou) is more than the IoUs of fewer than T pairs sum to, so that one more pair always wins
+    weight = np.where(above, len(iou) + iou, 0)
     rows, columns = linear_sum_assignment(weight, maximize=True)
-    kept = right[rows, columns]
+    kept = above[rows, columns]  # the assignment is complete, and also pairs objects below the threshold
     return rows[kept], columns[kept]
 
 
 def image_precision(matched: int, missed: int, invented: int) -> float:
-    """TP / (TP + FP + FN) of an image, as the Data Science Bowl counts; 1 where nothing is and nothing is found."""
+    """TP / (TP + FP + FN) of an image, in [0, 1], the rule of the Data Science Bowl; 1 for an empty image."""
     total = matched + missed + invented
     return matched / total if total else 1.0
 
 
 def aggregated_jaccard(overlap: Overlap) -> float:
-    """Pixels in common / pixels in the unions, summed over the truths of an image.
+    """Aggregated Jaccard index of an image (Kumar et al., algorithm 1): intersections / unions, in [0, 1].
 
-    Each truth is compared with the found object of the highest IoU (the first in a tie), which others may take as well,
-    as in the paper; one that meets none adds its own pixels to the unions. So does each found object that no truth
-    took, however well it lies, but for excused ones. 1 where nothing is and nothing is found.
+    Each true object is compared with the found object of the highest IoU (the first in a tie), even if another true
+    object took it, as in the paper. A true object without overlap adds its pixels to the unions, and so does every
+    found object that no true object took, unless it is excused. 1 for an empty image.
     """
     met = overlap.common.any(axis=1)
     best = overlap.iou[met].argmax(axis=1) if met.any() else np.zeros(0, np.int64)
-    left = ~overlap.excused
-    left[best] = False
-    union = overlap.union[met, best].sum() + overlap.truth[~met].sum() + overlap.found[left].sum()
+    unused = ~overlap.excused
+    unused[best] = False
+    union = overlap.union[met, best].sum() + overlap.truth[~met].sum() + overlap.found[unused].sum()
     return float(overlap.common[met, best].sum() / union) if union else 1.0
 
 
 def ratio(part: float, whole: float) -> float | None:
+    """Returns `part` / `whole`, or None where `whole` is 0."""
     return part / whole if whole else None

@@ -1,4 +1,4 @@
-"""What COCO's evaluations of keypoints and masks have in common: reading, clear refusals, pycocotools' numbers."""
+"""Shared by the COCO metrics of keypoints and masks: reads and checks the files, and calls pycocotools."""
 
 from __future__ import annotations
 
@@ -13,11 +13,19 @@ from pycocotools.cocoeval import COCOeval
 
 from associative_embedding.io.coco_json import check_coco, read_coco
 
-Metrics = dict[str, float | None]  # None: undefined, there was nothing to find
+Metrics = dict[str, float | None]  # None: undefined, because there is no true object to find
 
 
 def read_truth(truth: Mapping[str, Any] | str | Path, name: str | None = None) -> tuple[dict[str, Any], str]:
-    """A COCO dataset from a mapping or a json file, and what messages call it."""
+    """Returns a COCO dataset and its name for error messages.
+
+    Args:
+        truth: the dataset, or the path of its json.
+        name: the name to use; None = the path, or "truth".
+
+    Raises:
+        ValueError: if the file cannot be read, or is not a COCO dataset.
+    """
     if isinstance(truth, Mapping):
         where = name or "truth"
         return dict(check_coco(dict(truth), where)), where
@@ -25,27 +33,33 @@ def read_truth(truth: Mapping[str, Any] | str | Path, name: str | None = None) -
 
 
 def wanted_images(dataset: Mapping[str, Any], image_ids: Sequence[int] | None, where: str) -> list[int]:
-    """Sorted ids of the images to evaluate, by default all.
+    """Returns the sorted ids of the images to evaluate; None = all images of the dataset.
 
     Raises:
-        ValueError: when there are none, or the dataset does not have one.
+        ValueError: if there is no image, or an id is not in the dataset.
     """
     known = {image["id"] for image in dataset["images"]}
     wanted = sorted(known if image_ids is None else set(image_ids))
-    if not wanted or not known.issuperset(wanted):
-        unknown = ", ".join(str(i) for i in wanted if i not in known)
-        complaint = f"image_ids names images that the truth does not have: {unknown}" if wanted else "no images"
-        raise ValueError(f"{where}: {complaint}")
+    if not wanted:
+        raise ValueError(f"{where}: no images")
+    if unknown := ", ".join(str(i) for i in wanted if i not in known):
+        raise ValueError(f"{where}: image_ids names images that the truth does not have: {unknown}")
     return wanted
 
 
 def check_result(result: Mapping[str, Any], number: int, keys: Iterable[str], images: Container[Any]) -> str:
-    """What messages call a result.
+    """Checks one COCO result, and returns its name for error messages.
+
+    Args:
+        number: its place in the list of results, from 0.
+        keys: keys that it needs.
+        images: ids of the images of the dataset.
 
     Raises:
-        ValueError: when it lacks a key, or is of an image that the truth does not have.
+        ValueError: if a key is missing, or the image is not in the dataset.
     """
     where = f"result {number} of image {result.get('image_id')}"
+    # None and an empty list would pass a test of the keys alone, and crash pycocotools
     if missing := sorted(key for key in keys if result.get(key) in (None, [])):
         raise ValueError(f"{where} has no {', '.join(missing)}")
     if result["image_id"] not in images:
@@ -62,16 +76,21 @@ def official_numbers(
     image_ids: list[int],
     category_ids: list[int],
 ) -> Metrics:
-    """pycocotools' numbers of checked truths and results, without its printing.
+    """Evaluates checked results with pycocotools, without its printing.
 
     Args:
-        names: of the numbers, in its order.
-        build: the evaluation, of the truth and the results.
+        names: names of the numbers, in the order of ``COCOeval.stats``.
+        build: makes the evaluation from the true and the found objects.
+        dataset: a COCO dataset whose annotations are checked.
+        results: COCO results, checked.
+
+    Returns:
+        name -> number in [0, 1], or None where pycocotools returns -1: no true object of this kind.
     """
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = index(dataset)
-        # its loadRes needs a first result
-        found = truth.loadRes(results) if results else index({**dataset, "annotations": []})
+        truth = indexed(dataset)
+        # loadRes reads the first result to find out what the results are, and fails without one
+        found = truth.loadRes(results) if results else indexed({**dataset, "annotations": []})
         evaluation = build(truth, found)
         evaluation.params.imgIds = image_ids
         evaluation.params.catIds = category_ids
@@ -81,7 +100,8 @@ def official_numbers(
     return {name: None if value < 0 else float(value) for name, value in zip(names, evaluation.stats, strict=True)}
 
 
-def index(dataset: dict[str, Any]) -> COCO:
+def indexed(dataset: dict[str, Any]) -> COCO:
+    """Returns pycocotools' object for a dataset in memory; its own constructor reads files only."""
     coco = COCO()
     coco.dataset = dataset
     coco.createIndex()

@@ -1,4 +1,4 @@
-"""The official COCO evaluation of instance masks, by pycocotools, with clear refusals of what it would crash on."""
+"""The official COCO metrics of instance masks: checks the files, then calls pycocotools, which faulty files crash."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ from associative_embedding.evaluation.metrics.coco_eval import (
 )
 from associative_embedding.structures.run_lengths import read_runs
 
+# the order of pycocotools' stats
 MASK_METRICS = ("AP", "AP50", "AP75", "APS", "APM", "APL", "AR1", "AR10", "AR100", "ARS", "ARM", "ARL")
 RESULT_KEYS = ("image_id", "category_id", "segmentation", "score")
+TRUTH_KEYS = ("image_id", "category_id", "segmentation")
 
 
 def evaluate_masks(
@@ -33,32 +35,35 @@ def evaluate_masks(
     image_ids: Sequence[int] | None = None,
     name: str | None = None,
 ) -> Metrics:
-    """The twelve official COCO numbers of instance masks, averaged over the categories with a truth.
+    """Returns the twelve official COCO metrics of instance masks, averaged over the categories with a true object.
 
-    A ``segmentation`` is a list of polygons or a run-length encoding, plain or compressed.
+    A ``segmentation`` is a list of polygons, or a run-length encoding, plain or compressed.
 
     Args:
-        truth: a COCO dataset, or the path of its json, whose images state ``width`` and ``height``. Crowds are ignored
-            regions. Without an ``area`` a truth's pixels are counted. Annotation ids are not read (pycocotools
-            miscounts an id of 0).
-        results: COCO results: ``image_id``, ``category_id``, ``segmentation``, ``score``. The best 100 of an image and
-            category count. Their sizes are those of the masks: a ``bbox`` is not read.
-        image_ids: evaluate these images only.
-        name: what messages call the truth, by default its path.
+        truth: a COCO dataset, or the path of its json, with the ``width`` and ``height`` of its images. Crowds are
+            ignored regions. A missing ``area`` is replaced by the number of pixels. Annotation ids are not read
+            (pycocotools miscounts an id of 0).
+        results: COCO results: ``image_id``, ``category_id``, ``segmentation``, ``score``. The 100 results with the
+            highest scores count in each image and category. A ``bbox`` is not read: with it, pycocotools would sort
+            the masks into sizes by their boxes.
+        image_ids: evaluates these images only; None = all.
+        name: name of the dataset in error messages; None = its path.
 
     Returns:
-        AP, AP50, AP75, APS, APM, APL, AR1, AR10, AR100, ARS, ARM, ARL in [0, 1]; None where no truth is of that kind.
+        AP, AP50, AP75, APS, APM, APL, AR1, AR10, AR100, ARS, ARM, ARL in [0, 1]; None if the dataset has no object of
+        this size.
 
     Raises:
-        ValueError: for a truth or a result that cannot be read or scored; the line says which one and why.
+        ValueError: if the dataset or a result cannot be read or scored; the message names the entry.
     """
     dataset, where = read_truth(truth, name)
     wanted = wanted_images(dataset, image_ids, where)
     categories = sorted({category["id"] for category in dataset["categories"]})
     if not categories:
         raise ValueError(f"{where}: no categories")
-    sizes = {image["id"]: image_size(image, where) for image in dataset["images"]}
-    read = {None, *wanted}  # None: to complain of it
+    sizes = {image["id"]: stated_size(image, where) for image in dataset["images"]}
+    # decoding masks is slow: only those of the wanted images; None, a missing id, so that it is reported
+    read = {None, *wanted}
     annotations = [
         checked_truth(annotation, number, sizes, categories, where)
         for number, annotation in enumerate(dataset["annotations"], start=1)
@@ -75,8 +80,12 @@ def evaluate_masks(
     )
 
 
-def image_size(image: Mapping[str, Any], where: str) -> tuple[int, int]:
-    """(H, W) of an entry of ``images``."""
+def stated_size(image: Mapping[str, Any], where: str) -> tuple[int, int]:
+    """Returns (H, W) of an entry of ``images``.
+
+    Raises:
+        ValueError: if a side is missing or not a positive integer.
+    """
     size = image.get("height"), image.get("width")
     if not all(isinstance(side, int) and side > 0 for side in size):
         raise ValueError(
@@ -92,13 +101,23 @@ def checked_truth(
     categories: Sequence[int],
     name: str,
 ) -> dict[str, Any]:
-    """A copy of a truth that pycocotools can score; `number` becomes its id."""
+    """Returns a copy of an annotation that pycocotools can score.
+
+    Args:
+        number: its new id, above 0: pycocotools marks an unmatched result by the id 0.
+        sizes: image id -> (H, W).
+        categories: ids of the categories of the dataset.
+        name: name of the dataset in error messages.
+
+    Raises:
+        ValueError: if a key is missing, the category is unknown, or the segmentation cannot be read.
+    """
     where = f"{name}: annotation {annotation.get('id', number)} of image {annotation.get('image_id')}"
-    if missing := [key for key in RESULT_KEYS[:3] if annotation.get(key) is None]:
+    if missing := [key for key in TRUTH_KEYS if annotation.get(key) is None]:
         raise ValueError(f"{where} has no {', '.join(missing)}")
     if annotation["category_id"] not in categories:
         raise ValueError(f"{where}: there is no category {annotation['category_id']}")
-    runs = encode(annotation["segmentation"], sizes[annotation["image_id"]], where)
+    runs = checked_runs(annotation["segmentation"], sizes[annotation["image_id"]], where)
     area = annotation.get("area")
     return {
         "id": number,
@@ -113,23 +132,31 @@ def checked_truth(
 def checked_result(
     result: Mapping[str, Any], number: int, sizes: Mapping[int, tuple[int, int]], categories: Sequence[int]
 ) -> dict[str, Any]:
-    """A copy of a result with the keys that pycocotools reads (it adds some to what it is given)."""
+    """Returns a copy of a result with only the keys that pycocotools reads; it adds keys to what it is given.
+
+    Arguments: see `checked_truth`; `number` counts from 0.
+
+    Raises:
+        ValueError: if a key is missing, the image or category is unknown, or the score or segmentation is wrong.
+    """
     where = check_result(result, number, RESULT_KEYS, sizes)
     if result["category_id"] not in categories:
         raise ValueError(f"{where}: the truth has no category {result['category_id']}")
     if not isinstance(result["score"], Real) or not math.isfinite(result["score"]):
         raise ValueError(f"{where} has a score that is not a finite number")
-    runs = encode(result["segmentation"], sizes[result["image_id"]], where)
+    runs = checked_runs(result["segmentation"], sizes[result["image_id"]], where)
     return {**{key: result[key] for key in RESULT_KEYS}, "segmentation": runs}
 
 
-def encode(segmentation: Any, size: tuple[int, int], where: str) -> dict[str, Any]:
-    """A segmentation as pycocotools' own run-length encoding of an image of `size` (H, W).
+def checked_runs(segmentation: Any, size: tuple[int, int], where: str) -> dict[str, Any]:
+    """Returns a segmentation as pycocotools' run-length encoding of an image of `size` (H, W).
 
-    Written anew whatever it was: of runs that do not fill the image it would read on in foreign memory.
+    Raises:
+        ValueError: if it cannot be read, or does not fit the image.
     """
     try:
         if isinstance(segmentation, dict):
+            # checked and encoded again: where runs do not fill the image, pycocotools reads foreign memory
             counts = read_runs(segmentation, size).tolist()
             return dict(coco.frPyObjects({"size": list(size), "counts": counts}, *size))
         return dict(coco.merge(coco.frPyObjects(checked_polygons(segmentation, size), *size)))
@@ -138,11 +165,16 @@ def encode(segmentation: Any, size: tuple[int, int], where: str) -> dict[str, An
 
 
 def checked_polygons(polygons: Any, size: tuple[int, int]) -> list[list[float]]:
-    """Lists of x, y; far corners, which would cost memory without end, come nearer."""
+    """Returns polygons, each a flat list of x, y in pixels, with all corners within one image side of the image.
+
+    Raises:
+        ValueError: if there is no polygon, or one has fewer than three corners or numbers that are not finite.
+    """
     side = max(size)
     corners = [np.asarray(polygon, np.float64) for polygon in polygons]
     if not corners or not all(
         c.ndim == 1 and len(c) >= 6 and len(c) % 2 == 0 and np.isfinite(c).all() for c in corners
     ):
         raise ValueError("each polygon must be a list of x, y of at least three corners")
+    # pycocotools draws every pixel of an edge, also outside of the image: a corner at 1e12 would fill the memory
     return [np.clip(c, -side, 2 * side).tolist() for c in corners]

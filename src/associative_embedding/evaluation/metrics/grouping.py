@@ -1,7 +1,8 @@
-"""Right grouping: what the tags are worth, apart from detection.
+"""The share of annotated keypoints that the tags group correctly: a metric of the tags alone, without detection.
 
-Read the tags at the *annotated* keypoints, group those with the library's own grouping, and compare the groups with the
-people. Nothing can be missed or invented, so an error is an error of the tags (or of the grouping).
+Read the tags at the annotated keypoints, group these with the library's own grouping, and compare the groups with the
+people. No keypoint can be missed or invented, so every error is an error of the tags or of the grouping. This metric is
+our own; the paper reports the AP of the same groups instead (end of section 4.1).
 """
 
 from __future__ import annotations
@@ -19,55 +20,43 @@ class RightGrouping:
     """Counts of one image, or with ``+`` of many: ``sum(counts, RightGrouping())``.
 
     Attributes:
-        right_keypoints: labelled keypoints in the group that stands for their person.
+        right_keypoints: labelled keypoints in the group that is matched to their person.
         keypoints: labelled keypoints.
-        right_people: people whose group is exactly their labelled keypoints, none missing and none of anybody else.
+        right_people: people with a group that consists of all their labelled keypoints and no other ones.
         people: people with labelled keypoints.
-        right_pairs: pairs of keypoints of one person that are in one group.
-        grouped_pairs: pairs of keypoints in one group.
-        pairs: pairs of labelled keypoints of one person.
     """
 
     right_keypoints: int = 0
     keypoints: int = 0
     right_people: int = 0
     people: int = 0
-    right_pairs: int = 0
-    grouped_pairs: int = 0
-    pairs: int = 0
 
     def __add__(self, other: RightGrouping) -> RightGrouping:
         return RightGrouping(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def keypoint_rate(self) -> float | None:
-        """Rightly grouped / labelled keypoints in [0, 1]; None without any. The headline number."""
+        """Correctly grouped keypoints / labelled keypoints, in [0, 1]; None without any. The number to report."""
         return self.right_keypoints / self.keypoints if self.keypoints else None
 
     @property
     def person_rate(self) -> float | None:
-        """People without an error / people in [0, 1]; None without any."""
+        """People without an error / people, in [0, 1]; None without any."""
         return self.right_people / self.people if self.people else None
-
-    @property
-    def pair_f1(self) -> float | None:
-        """Harmonic mean of the precision and recall of pairs "these two belong together"; None without any pair."""
-        total = self.grouped_pairs + self.pairs
-        return 2 * self.right_pairs / total if total else None
 
 
 def right_grouping(assigned: Array, labelled: Array) -> RightGrouping:
-    """Compare the groups of one image with its people.
+    """Compares the groups of one image with its people.
 
-    A group stands for at most one person and a person has at most one group: the one-to-one matching with the most
-    keypoints in common.
+    Each person is matched to at most one group, and each group to at most one person. Of all these one-to-one matchings
+    the one with the most keypoints in common counts.
 
     Args:
-        assigned: ``(N, K)`` int, the group of each keypoint of N people; -1 = dropped. Read where `labelled`.
+        assigned: ``(N, K)`` int, the group of each keypoint of N people; -1 = dropped. Read only where `labelled`.
         labelled: ``(N, K)`` bool, the keypoints that were grouped.
 
     Raises:
-        ValueError: when the arrays are not of these shapes and types, or a group is below -1.
+        ValueError: if the arrays differ in shape or have other types, or a group is below -1.
     """
     if assigned.ndim != 2 or assigned.shape != labelled.shape:
         raise ValueError(f"assigned and labelled must both be (N, K), not {assigned.shape} and {labelled.shape}")
@@ -77,27 +66,22 @@ def right_grouping(assigned: Array, labelled: Array) -> RightGrouping:
         raise ValueError(f"a group is >= 0, or -1 for dropped, not {assigned[labelled].min()}")
     table = overlap(assigned, labelled)
     of_person, of_group = labelled.sum(axis=1), table.sum(axis=0)
+    # one cell holds all keypoints of its row and all of its column: this group is this person, nothing else
     exact = (table == of_person[:, None]) & (table == of_group) & (table > 0)
     return RightGrouping(
+        # taking the best group of each person instead would let one group that joins two people count twice
         right_keypoints=int(table[linear_sum_assignment(table, maximize=True)].sum()),
         keypoints=int(of_person.sum()),
         right_people=int(exact.sum()),
         people=int((of_person > 0).sum()),
-        right_pairs=count_pairs(table),
-        grouped_pairs=count_pairs(of_group),
-        pairs=count_pairs(of_person),
     )
 
 
 def overlap(assigned: Array, labelled: Array) -> Array:
-    """``(N, G)`` int64: how many keypoints of person n are in group g; dropped keypoints are in none."""
+    """``(N, G)`` int64: the number of keypoints of person n in group g; a dropped keypoint is in no group."""
     person, keypoint = np.nonzero(labelled & (assigned >= 0))
+    # group ids may be any integers: the columns are the ids that occur, in ascending order
     groups, column = np.unique(assigned[person, keypoint], return_inverse=True)
     table = np.zeros((len(assigned), len(groups)), dtype=np.int64)
-    np.add.at(table, (person, column), 1)
+    np.add.at(table, (person, column), 1)  # unlike table[...] += 1, it counts a repeated cell every time
     return table
-
-
-def count_pairs(sizes: Array) -> int:
-    """Unordered pairs within sets of these sizes."""
-    return int((sizes * (sizes - 1) // 2).sum())

@@ -1,7 +1,8 @@
-"""Object keypoint similarity and the official COCO keypoint evaluation (the paper's tables 2 and 3), for any skeleton.
+"""Object keypoint similarity (OKS), and the official COCO and CrowdPose keypoint metrics for any skeleton.
 
-The matching and the averaging are pycocotools'. Around it: the sigmas of every category's own skeleton, clear refusals
-of files that it would crash on or score silently wrong, and no printing.
+The COCO numbers are the ten columns of the paper's tables 2 and 3. pycocotools matches and averages. This file adds the
+sigmas of each category's own skeleton, and checks the files: some faults would crash pycocotools, others would change
+the numbers without a message.
 """
 
 from __future__ import annotations
@@ -27,41 +28,30 @@ from associative_embedding.io.coco_json import AREA_PER_BOX
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.skeleton import Skeleton
 
-KEYPOINT_METRICS = (
-    "AP",
-    "AP50",
-    "AP75",
-    "APM",
-    "APL",
-    "AR",
-    "AR50",
-    "AR75",
-    "ARM",
-    "ARL",
-)  # order of the paper's tables
-CROWD_METRICS = ("AP", "AP50", "AP75", "AR", "AR50", "AR75")  # CrowdPose does not report object sizes
-CROWD_LEVELS = {
-    "AP_easy": (-math.inf, 0.2),
-    "AP_medium": (0.2, 0.8),
-    "AP_hard": (0.8, math.inf),
-}  # [low, high) crowdIndex
+# the order of pycocotools' stats, and of the paper's tables
+KEYPOINT_METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+CROWD_METRICS = ("AP", "AP50", "AP75", "AR", "AR50", "AR75")  # CrowdPose does not report sizes of people
+# [low, high) of an image's crowdIndex
+CROWD_LEVELS = {"AP_easy": (-math.inf, 0.2), "AP_medium": (0.2, 0.8), "AP_hard": (0.8, math.inf)}
 
 
 def oks(predicted: Array, truth: Array, area: Array, sigmas: Sequence[float] | Array) -> Array:
     """Object keypoint similarity: mean over the labelled keypoints of ``exp(-d² / (2 area (2 sigma)²))``.
 
+    The definition of the COCO keypoint evaluation (cocodataset.org/#keypoints-eval); d is the distance in pixels.
+
     Args:
         predicted: ``(N, K, 3)`` x, y in pixels; the third number is not read.
         truth: ``(M, K, 3)`` x, y in pixels and visibility; > 0 is labelled.
-        area: ``(M,)`` square pixels of the truths.
-        sigmas: ``(K,)``, relative to the square root of the area.
+        area: ``(M,)`` area of each true person, in square pixels.
+        sigmas: ``(K,)`` annotation noise of each keypoint type, as a share of the square root of the area.
 
     Returns:
-        ``(N, M)`` float64 in [0, 1]; 0 for a truth without labelled keypoints. Equal to pycocotools' ``computeOks`` on
-        truths with labelled keypoints.
+        ``(N, M)`` float64 in [0, 1]; 0 for a true person without labelled keypoints. For all others the result equals
+        pycocotools' ``computeOks``.
 
     Raises:
-        ValueError: when the shapes do not fit.
+        ValueError: if the shapes do not fit together.
     """
     predicted, truth, area, sigma = (np.asarray(a, dtype=np.float64) for a in (predicted, truth, area, sigmas))
     count = len(sigma)
@@ -72,6 +62,7 @@ def oks(predicted: Array, truth: Array, area: Array, sigmas: Sequence[float] | A
         )
     labelled = truth[:, :, 2] > 0  # (M, K)
     squared = ((predicted[:, None, :, :2] - truth[None, :, :, :2]) ** 2).sum(axis=-1)  # (N, M, K)
+    # np.spacing(1) as in pycocotools: it keeps an area of 0 from a division by 0
     exponent = squared / (2 * sigma) ** 2 / (area[:, None] + np.spacing(1)) / 2
     similarity: Array = np.where(labelled, np.exp(-exponent), 0).sum(axis=-1)
     similarity /= np.maximum(labelled.sum(axis=-1), 1)
@@ -87,24 +78,25 @@ def evaluate_keypoints(
     use_area: bool = True,
     name: str | None = None,
 ) -> Metrics:
-    """The ten official COCO keypoint numbers, averaged over the categories that have keypoints.
+    """Returns the ten official COCO keypoint metrics, averaged over the categories that have keypoints.
 
     Args:
         truth: a COCO dataset, or the path of its json. People without labelled keypoints and crowds are ignored
-            regions, as in the official evaluation. Without an ``area`` that of the ``bbox`` is taken, or of the box
-            around the labelled keypoints. Annotation ids are not read (pycocotools miscounts an id of 0).
+            regions, as in the official evaluation. A missing ``area`` is replaced by the area of the ``bbox``, or of
+            the box around the labelled keypoints. Annotation ids are not read (pycocotools miscounts an id of 0).
         results: COCO results: ``image_id``, ``category_id``, ``keypoints`` (3 K numbers), ``score`` and, in all of them
-            or in none, ``bbox`` xywh, whose area sorts unmatched results into sizes. The best 20 of an image count.
-        sigmas: K, for all categories; by default those of each category's skeleton (`Skeleton.from_category`).
-        image_ids: evaluate these images only.
-        use_area: False takes 0.53 of the box area of a truth for its area, whether it states one or not.
-        name: what messages call the truth, by default its path.
+            or in none, ``bbox`` xywh, whose area sorts unmatched results into sizes. The 20 results with the highest
+            scores count in each image.
+        sigmas: K numbers, for all categories; None = the sigmas of each category's skeleton (`Skeleton.from_category`).
+        image_ids: evaluates these images only; None = all.
+        use_area: False = the area of a person is 0.53 of its box, even if the dataset contains an area.
+        name: name of the dataset in error messages; None = its path.
 
     Returns:
-        AP, AP50, AP75, APM, APL, AR, AR50, AR75, ARM, ARL in [0, 1]; None where no truth is of that kind.
+        AP, AP50, AP75, APM, APL, AR, AR50, AR75, ARM, ARL in [0, 1]; None if the dataset has no person of this size.
 
     Raises:
-        ValueError: for a truth or a result that cannot be read or scored; the line says which one and why.
+        ValueError: if the dataset or a result cannot be read or scored; the message names the entry.
     """
     dataset, where = read_truth(truth, name)
     sigmas_of = category_sigmas(dataset, sigmas, where)
@@ -129,27 +121,31 @@ def evaluate_keypoints(
 def evaluate_crowdpose(
     truth: Mapping[str, Any] | str | Path, results: Sequence[Mapping[str, Any]], *, name: str | None = None
 ) -> Metrics:
-    """The CrowdPose protocol (Li et al. 2019): COCO's with areas from boxes, and AP by how crowded an image is.
+    """Returns the CrowdPose metrics (Li et al., CVPR 2019): COCO's, and AP by the crowding of an image.
+
+    As in the published evaluation code, the area of a person is 0.53 of its box.
 
     Args:
-        truth: a COCO dataset, or the path of its json. Every image has a ``crowdIndex``, easy below 0.2, hard from 0.8;
-            if none has one, the levels are undefined.
+        truth: a COCO dataset, or the path of its json. The ``crowdIndex`` of an image makes it easy (below 0.2), medium
+            or hard (from 0.8 on). If no image has one, the AP of the levels is None.
         results: as for `evaluate_keypoints`.
-        name: what messages call the truth, by default its path.
+        name: name of the dataset in error messages; None = its path.
 
     Returns:
-        AP, AP50, AP75, AR, AR50, AR75, AP_easy, AP_medium, AP_hard in [0, 1]; None where there is nothing to find.
+        AP, AP50, AP75, AR, AR50, AR75, AP_easy, AP_medium, AP_hard in [0, 1]; None if there is nothing to find.
 
     Raises:
-        ValueError: as `evaluate_keypoints`, and when only some images have a ``crowdIndex``.
+        ValueError: as `evaluate_keypoints`, and if only some images have a ``crowdIndex``.
     """
     dataset, where = read_truth(truth, name)
     without = [image["id"] for image in dataset["images"] if "crowdIndex" not in image]
+    # images without an index would be left out of all three levels, and nobody would notice
     if 0 < len(without) < len(dataset["images"]):
         raise ValueError(f"{where}: image {without[0]} has no 'crowdIndex', but others have one")
     overall = evaluate_keypoints(dataset, results, use_area=False, name=where)
     metrics = {key: overall[key] for key in CROWD_METRICS}
     for level, (low, high) in CROWD_LEVELS.items():
+        # NaN is in no interval
         ids = [image["id"] for image in dataset["images"] if low <= image.get("crowdIndex", math.nan) < high]
         metrics[level] = (
             evaluate_keypoints(dataset, results, image_ids=ids, use_area=False, name=where)["AP"] if ids else None
@@ -158,7 +154,7 @@ def evaluate_crowdpose(
 
 
 def format_table(metrics: Mapping[str, float | None], *, digits: int = 3) -> str:
-    """Two aligned lines, names and values, in the order of `metrics`; ``-`` for what is undefined."""
+    """Returns two aligned lines, names and values, in the order of `metrics`; ``-`` for None."""
     values = ["-" if value is None else f"{value:.{digits}f}" for value in metrics.values()]
     widths = [max(len(name), len(value)) for name, value in zip(metrics, values, strict=True)]
     rows = (list(metrics), values)
@@ -168,12 +164,16 @@ def format_table(metrics: Mapping[str, float | None], *, digits: int = 3) -> str
 def category_sigmas(
     dataset: Mapping[str, Any], sigmas: Sequence[float] | None, where: str = "truth"
 ) -> dict[int, Array]:
-    """Category id -> ``(K,)`` sigmas, of the categories with keypoints."""
+    """Category id -> ``(K,)`` sigmas, for the categories with keypoints.
+
+    Raises:
+        ValueError: if no category has keypoints, or the sigmas are not K positive numbers.
+    """
     found: dict[int, Array] = {}
     for category in dataset["categories"]:
         if not category.get("keypoints"):
             continue
-        # edges do not matter here, and CrowdPose's own files carry those of COCO's 17 keypoints
+        # without its edges: CrowdPose's own files carry the edges of COCO's 17 keypoints, which their 14 lack
         skeleton = Skeleton.from_category({**category, "skeleton": []})
         found[category["id"]] = skeleton.sigmas if sigmas is None else np.array(sigmas, dtype=np.float64)
         if len(found[category["id"]]) != len(skeleton) or not (found[category["id"]] > 0).all():
@@ -186,22 +186,31 @@ def category_sigmas(
 def checked_truth(
     annotation: Mapping[str, Any], number: int, count: int, name: str, *, use_area: bool
 ) -> dict[str, Any]:
-    """A copy of a truth that pycocotools can score; `number` becomes its id, `count` is K."""
+    """Returns a copy of an annotation that pycocotools can score.
+
+    Args:
+        number: its new id, above 0: pycocotools marks an unmatched result by the id 0.
+        count: K, the number of keypoints of its category.
+        name: name of the dataset in error messages.
+        use_area: see `evaluate_keypoints`.
+
+    Raises:
+        ValueError: if the image id, the keypoints or a box that is needed are missing or wrong.
+    """
     where = f"{name}: annotation {annotation.get('id', number)} of image {annotation.get('image_id')}"
     if "image_id" not in annotation:
         raise ValueError(f"{where}: it has no 'image_id'")
     keypoints = annotation.get("keypoints") or [0] * (3 * count)
     if len(keypoints) != 3 * count:
         raise ValueError(f"{where} has {len(keypoints)} keypoint numbers, not 3 x {count}")
-    place = np.array(keypoints, dtype=np.float64).reshape(-1, 3)
-    place = place[place[:, 2] > 0, :2]
-    labelled = len(place)
+    xyv = np.array(keypoints, dtype=np.float64).reshape(-1, 3)
+    labelled_xy = xyv[xyv[:, 2] > 0, :2]
+    labelled = len(labelled_xy)
     box = annotation.get("bbox")
     if box is None and not (use_area and labelled):
-        raise ValueError(
-            f"{where} has no 'bbox', which is needed " + ("without labels" if use_area else "for its area")
-        )
-    width, height = box[2:] if box is not None else np.ptp(place, axis=0).tolist()
+        reason = "without labels" if use_area else "for its area"
+        raise ValueError(f"{where} has no 'bbox', which is needed {reason}")
+    width, height = box[2:] if box is not None else np.ptp(labelled_xy, axis=0).tolist()
     area = annotation.get("area")
     if not use_area:
         area = width * height * AREA_PER_BOX
@@ -213,7 +222,8 @@ def checked_truth(
         "keypoints": list(keypoints),
         "num_keypoints": labelled if counted is None else counted,
         "iscrowd": annotation.get("iscrowd") or 0,
-        "bbox": box if box is not None else [0, 0, 0, 0],  # read only without labels, or for the area
+        # pycocotools reads the box of a person without labels only, and that box was required above
+        "bbox": box if box is not None else [0, 0, 0, 0],
         "area": width * height if area is None else area,
     }
 
@@ -221,18 +231,28 @@ def checked_truth(
 def checked_results(
     results: Sequence[Mapping[str, Any]], images: set[Any], counts: Mapping[int, int]
 ) -> list[dict[str, Any]]:
-    """Copies of the results with the keys that pycocotools reads (it adds some to what it is given)."""
+    """Returns copies of the results with only the keys that pycocotools reads; it adds keys to what it is given.
+
+    Args:
+        images: ids of the images of the dataset.
+        counts: category id -> K.
+
+    Raises:
+        ValueError: if a result has a missing key, an unknown image or category, or numbers that are not 3 K and finite.
+    """
     checked = []
     keys = {"image_id", "category_id", "keypoints", "score"}
+    # pycocotools decides by the first result whether results have boxes, and reads a box of all of them
     if any(r.get("bbox") for r in results):
         keys.add("bbox")
     for number, result in enumerate(results):
         where = check_result(result, number, keys, images)
         if result["category_id"] not in counts:
             raise ValueError(f"{where}: the truth has no category {result['category_id']} with keypoints")
-        if len(result["keypoints"]) != 3 * counts[result["category_id"]]:
-            count = counts[result["category_id"]]
+        count = counts[result["category_id"]]
+        if len(result["keypoints"]) != 3 * count:
             raise ValueError(f"{where} has {len(result['keypoints'])} keypoint numbers, not 3 x {count}")
+        # NaN compares as false with every threshold: pycocotools would score it without a message
         if not np.isfinite([*result["keypoints"], result["score"], *(result.get("bbox") or ())]).all():
             raise ValueError(f"{where} has a number that is not finite")
         checked.append({key: result[key] for key in keys})
@@ -240,12 +260,17 @@ def checked_results(
 
 
 class SkeletonEval(COCOeval):  # type: ignore[misc]
-    """pycocotools' evaluation with the sigmas of each category; it has one set of 17 for all."""
+    """pycocotools' evaluation with the sigmas of each category; pycocotools has one set of 17 for all.
+
+    Args:
+        sigmas_of: category id -> ``(K,)`` sigmas.
+    """
 
     def __init__(self, truth: COCO, found: COCO, sigmas_of: Mapping[int, Array]) -> None:
         super().__init__(truth, found, "keypoints")
         self.sigmas_of = sigmas_of
 
     def computeOks(self, imgId: int, catId: int) -> Any:
+        # only this method reads the sigmas, once for each image and category
         self.params.kpt_oks_sigmas = self.sigmas_of[catId]
         return super().computeOks(imgId, catId)

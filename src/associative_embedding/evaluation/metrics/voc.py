@@ -1,4 +1,4 @@
-"""Mean average precision of regions, mAP^r (Hariharan et al. 2014), on PASCAL VOC: the paper's table 5."""
+"""Mean average precision of regions, mAP^r, on PASCAL VOC (Hariharan et al., ECCV 2014): the paper's table 5."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
-from associative_embedding.evaluation.metrics.ranking import mean, ranked_precision
+from associative_embedding.evaluation.metrics.ranking import mean_of_defined, ranked_precision
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks
 
 
 @dataclass(frozen=True, eq=False)
 class VocImage:
-    """The T objects of an image and the F that were found in it, in any order.
+    """The T true and F found objects of one image, each in any order.
 
     Attributes:
-        truth: T masks.
-        truth_class: ``(T,)`` int.
-        found: F masks.
-        found_class: ``(F,)`` int.
-        score: ``(F,)`` float.
-        void: ``(H, W)`` bool of pixels that are taken from truths and found objects before these are compared (255 in
-            VOC's pictures), or None. A truth that lies all in them is none.
+        truth: masks of the T true objects.
+        truth_class: ``(T,)`` int, class id of each.
+        found: masks of the F found objects.
+        found_class: ``(F,)`` int, class id of each.
+        score: ``(F,)`` float, finite.
+        void: ``(H, W)`` bool, pixels that do not count (255 in VOC's label images), or None. They are removed from all
+            masks before the masks are compared. A true object inside of them does not count.
 
     Raises:
-        ValueError: for sizes or lengths that do not fit, or a score that is not finite.
+        ValueError: if sizes or lengths do not fit together, or a score is not finite.
     """
 
     truth: Masks
@@ -40,7 +40,9 @@ class VocImage:
 
     def __post_init__(self) -> None:
         if self.truth.size != self.found.size:
-            raise ValueError(f"the truth is of an image of {self.truth.size}, what was found of {self.found.size}")
+            raise ValueError(
+                f"true masks of an image of {self.truth.size}, but found masks of an image of {self.found.size}"
+            )
         if self.truth_class.shape != (len(self.truth),):
             raise ValueError(f"truth_class must be (T,) = ({len(self.truth)},), not {self.truth_class.shape}")
         if not self.found_class.shape == self.score.shape == (len(self.found),):
@@ -49,17 +51,17 @@ class VocImage:
                 f"not {self.found_class.shape} and {self.score.shape}"
             )
         if not np.isfinite(self.score).all():
-            raise ValueError("a score is not finite: leave out what is not meant as found")
+            raise ValueError("a score is not finite: leave out objects that are not meant as found")
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """What was found of one class in one image.
+    """The found objects of one class in one image, ordered by score.
 
     Attributes:
-        score: ``(F,)`` best first.
-        hit: ``(L, F)`` bool, true positive at each of L thresholds.
-        total: number of truths.
+        score: ``(F,)`` highest first.
+        hit: ``(L, F)`` bool, true positives at each of L thresholds.
+        total: number of true objects.
     """
 
     score: Array
@@ -70,66 +72,75 @@ class Ranking:
 def voc_map(
     images: Iterable[VocImage], classes: Mapping[int, str], thresholds: Sequence[float] = (0.5, 0.7)
 ) -> Metrics:
-    """Average precision of each class and their mean, in [0, 1].
+    """Returns the average precision of each class, and the means over the classes, in [0, 1].
 
     Args:
         images: all images of the evaluated set; read once, one at a time.
-        classes: class id -> name. Truths and found objects of other classes are not read.
-        thresholds: of the IoU, which must be above.
+        classes: class id -> name. Objects of other classes are not read.
+        thresholds: IoUs in [0, 1]; a match needs an IoU strictly above. The default is the paper's.
 
     Returns:
-        ``mAP50``, ``mAP70`` (thresholds in percent), the means over the classes with a truth; then ``AP50 person``,
-        ``AP70 person`` ... of every class. None without any truth.
+        ``mAP50``, ``mAP70`` (thresholds in percent), the means over the classes with a true object; then ``AP50
+        person``, ``AP70 person`` ... of every class. None without any true object.
 
     Raises:
-        ValueError: when an image's void is of another size, or not bool.
+        ValueError: if the `void` of an image has another size, or is not bool.
     """
+    # only scores and hits are kept, not masks: an evaluated set fits into memory whatever its size
     rankings: dict[int, list[Ranking]] = defaultdict(list)
     for image in images:
         for class_id, ranking in rank(image, classes, thresholds).items():
             rankings[class_id].append(ranking)
     names = [f"AP{round(100 * threshold)}" for threshold in thresholds]
     ap = {key: class_precision(rankings[key], len(names)) for key in classes}
-    means = {f"m{name}": mean([ap[key][i] for key in classes]) for i, name in enumerate(names)}
+    means = {f"m{name}": mean_of_defined([ap[key][i] for key in classes]) for i, name in enumerate(names)}
     return means | {f"{name} {classes[key]}": ap[key][i] for key in classes for i, name in enumerate(names)}
 
 
 def rank(image: VocImage, classes: Iterable[int], thresholds: Sequence[float]) -> dict[int, Ranking]:
-    """What was found in an image, of each of the classes that occur in it."""
+    """Class id -> the ranked objects of one image, for each of the `classes` that occurs in it."""
     truth, found = image.truth, image.found
     if image.void is not None:
         truth, found = truth.without(image.void), found.without(image.void)
     real = truth.area > 0
     rankings = {}
     for class_id in set(classes) & {*image.truth_class[real].tolist(), *image.found_class.tolist()}:
-        mine, theirs = np.flatnonzero(image.found_class == class_id), real & (image.truth_class == class_id)
-        mine = mine[np.argsort(-image.score[mine], kind="stable")]
-        iou = found[mine].iou(truth[theirs])
+        # masks of different classes are never compared, which also saves most of the intersections
+        rows, true_rows = np.flatnonzero(image.found_class == class_id), real & (image.truth_class == class_id)
+        rows = rows[np.argsort(-image.score[rows], kind="stable")]
+        iou = found[rows].iou(truth[true_rows])
         hit = np.array([hits(iou, threshold) for threshold in thresholds], bool)
-        rankings[class_id] = Ranking(image.score[mine], hit, int(theirs.sum()))
+        rankings[class_id] = Ranking(image.score[rows], hit, int(true_rows.sum()))
     return rankings
 
 
 def hits(iou: Array, threshold: float) -> Array:
-    """Which found objects take a truth: each, in order, the one not yet taken with the highest IoU, if that is above.
+    """The true positives: each found object, in the order of scores, takes the free true object of the highest IoU.
+
+    The rule of Hariharan et al.: a true object that is taken is no longer a candidate, so a second found object may
+    still take its second best. (VOC's rule for boxes would count it as false instead.)
 
     Args:
-        iou: ``(F, T)``, best score first.
+        iou: ``(F, T)`` in [0, 1], highest score first.
+        threshold: an IoU must be strictly above it.
 
     Returns:
         ``(F,)`` bool.
     """
-    left = iou.copy()
+    free = iou.copy()
     hit = np.zeros(len(iou), bool)
-    for i, row in enumerate(left):
+    for i, row in enumerate(free):
         if row.max(initial=0) > threshold:
             hit[i] = True
-            left[:, row.argmax()] = 0
+            free[:, row.argmax()] = 0  # taken; `row` is a view of `free`, so later rows change with it
     return hit
 
 
 def class_precision(rankings: Sequence[Ranking], count: int) -> list[float | None]:
-    """Average precision of a class in all images, at each of `count` thresholds; of equal scores the earlier first."""
+    """Average precision of one class in all images, in [0, 1], at each of `count` thresholds; None without any truth.
+
+    Of equal scores the earlier image comes first, then the earlier object.
+    """
     total = sum(ranking.total for ranking in rankings)
     if not total:
         return [None] * count
