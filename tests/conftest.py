@@ -6,6 +6,8 @@ The package is imported inside of the fixtures: the tests of one room run also w
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,18 @@ if TYPE_CHECKING:
 # Exporting every small model that a test makes would take longer than the test.
 # tests/model_files/test_runtime.py removes the variable.
 os.environ["AE_RUNTIME"] = "torch"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Python's handler of Ctrl-C, also where the tests were started with SIGINT ignored.
+
+    A shell without job control starts background jobs like that, and Python then leaves the signal ignored: tests of
+    interrupts would wait for nothing. Processes that a test starts have the signal's default again.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -8,26 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from pycocotools.coco import COCO
 
 from associative_embedding.instances import Instances, coco_dataset, save_instances
 from associative_embedding.io.files import write_json
 from associative_embedding.io.images import read_image
 from associative_embedding.structures.known_skeletons import COCO_17, LSP_14
-from associative_embedding.structures.maps import Maps, TagSamples, Target
 from associative_embedding.structures.masks import Masks
-from associative_embedding.structures.sample import Sample
 from associative_embedding.structures.skeleton import Skeleton
 from support.random_people import made
 
 TRIPOD = Skeleton.build("tripod", ["a", "b", "c"])
-SAMPLE = Sample(
-    image=np.zeros((8, 9, 3), np.uint8),
-    keypoints=np.zeros((2, 3, 3), np.float32),
-    area=np.ones(2, np.float32),
-    labelled=np.ones(3, bool),
-)
 
 
 def instances() -> Instances:
@@ -42,22 +33,6 @@ def instances() -> Instances:
     score = np.array([0.8, 0.2, 0.0], dtype=np.float32)
     tag = np.array([[1.0], [2.0], [3.0]], dtype=np.float32)
     return Instances(score, np.ones(3, dtype=np.int64), tag, keypoints, (40, 50), TRIPOD)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"image": np.zeros((8, 9), np.uint8)}, r"image must be \(H, W, 3\) uint8, not \(8, 9\) uint8"),
-        ({"image": np.zeros((8, 9, 4), np.uint8)}, "image must be"),
-        ({"image": np.zeros((8, 9, 3), np.float32)}, "float32"),
-        ({"keypoints": np.zeros((3, 3))}, r"keypoints must be \(N, K, 3\)"),
-        ({"keypoints": np.zeros((2, 3, 2))}, r"keypoints must be \(N, K, 3\)"),
-        ({"labelled": np.ones(4, bool)}, r"labelled must be \(K,\) = \(3,\)"),
-    ],
-)
-def test_sample_refuses(change: dict[str, np.ndarray], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        replace(SAMPLE, **change)
 
 
 def test_instances_refuse_wrong_shapes() -> None:
@@ -122,19 +97,6 @@ def test_repr_of_masks_names_a_few_classes_and_counts_many() -> None:
 def test_draw_needs_an_image() -> None:
     with pytest.raises(ValueError, match="pass one"):
         instances().draw()
-
-
-def test_moving_and_slicing_tensors() -> None:
-    index = torch.zeros(4, dtype=torch.int64)
-    target = Target(torch.zeros(2, 3, 4, 5), torch.ones(2, 3, 4, 5), TagSamples(*[index] * 5, groups=index[:1]))
-    moved = target.to("meta")
-    assert moved.heatmap.is_meta
-    assert moved.valid.is_meta
-    assert moved.samples.groups.is_meta
-    assert moved.samples.batch.shape == (4,)
-    part = Maps(torch.zeros(2, 3, 4, 5), torch.zeros(2, 3, 1, 4, 5))[1:]
-    assert part.heatmap.shape == (1, 3, 4, 5)
-    assert part.tag.shape == (1, 3, 1, 4, 5)
 
 
 def test_dataset_is_read_by_pycocotools(tmp_path: Path) -> None:

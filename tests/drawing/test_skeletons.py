@@ -5,20 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.drawing.canvas import RIM, contact_sheet, draw_dot, draw_line, palette
+from associative_embedding.drawing.canvas import RIM, palette
 from associative_embedding.drawing.skeletons import SIDE_COLOURS, limb_radius
 from associative_embedding.instances import Instances, draw_instances
 from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.structures.skeleton import Skeleton
 from support.pictures import PAIR, SIZE, canvas, changed
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def instances_of(keypoints: Any, skeleton: Skeleton = PAIR, size: tuple[int, int] = SIZE) -> Instances:
@@ -113,25 +110,6 @@ def test_an_image_of_another_size_is_refused() -> None:
             draw_instances(image, ONE)
 
 
-def test_drawing_is_sub_pixel_and_centred() -> None:
-    def centroid(shift: float) -> Array:
-        image = canvas(255, (41, 41))
-        draw_dot(image, (20.5 + shift, 20.5), 5.0, (0, 0, 0), rim=0.0)
-        weight = 255.0 - image[:, :, 0]
-        y, x = np.mgrid[:41, :41] + 0.5
-        return np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
-
-    for shift in (0.0, 0.25, 0.5):
-        np.testing.assert_allclose(centroid(shift), [20.5 + shift, 20.5], atol=0.12)
-
-
-def test_line_width() -> None:
-    for radius in (1.0, 2.5, 4.0):
-        image = canvas(0, (41, 81))
-        draw_line(image, (10, 20.5), (70, 20.5), radius, (255, 255, 255))
-        assert image[:, 40, 0].sum() / 255 == pytest.approx(2 * radius, abs=0.3)
-
-
 @settings(max_examples=25, deadline=None)
 @given(
     st.integers(1, 40),
@@ -151,25 +129,3 @@ def test_nothing_breaks_it(height: int, width: int, n: int, spread: float, seed:
 def test_what_has_neither_skeleton_nor_mask_is_not_drawn() -> None:
     bare = Instances(np.ones(1, np.float32), np.ones(1, np.int64), np.zeros((1, 1)), np.zeros((1, 0, 3)), SIZE, None)
     assert not changed(draw_instances(canvas(), bare, scores=True, boxes=True)).any()
-
-
-def test_palette() -> None:
-    assert palette(0).shape == (0, 3)
-    np.testing.assert_array_equal(palette(500)[:7], palette(7))
-    lab = cv2.cvtColor((palette(24)[None] / 255).astype(np.float32), cv2.COLOR_RGB2LAB)[0]
-    distance = np.linalg.norm(lab[:, None] - lab[None], axis=2) + 1000 * np.eye(24)
-    assert distance.min() > 20
-    assert np.diag(distance[:8], 1).min() > 60  # neighbours
-    assert lab[:, 0].min() > 45
-    assert len(np.unique(palette(100), axis=0)) == 100
-
-
-def test_contact_sheet() -> None:
-    sheet = contact_sheet([canvas(v, s) for v, s in ((1, (4, 6)), (2, (2, 2)), (3, (4, 6)))], 2, gap=2)
-    assert sheet.shape == (10, 14, 3)
-    assert (sheet[:4, :6] == 1).all()
-    assert (sheet[1:3, 10:12] == 2).all()
-    assert (sheet[6:, :6] == 3).all()
-    assert (sheet[6:, 6:] == 255).all()
-    with pytest.raises(ValueError, match="needs pictures and columns"):
-        contact_sheet([], 2)

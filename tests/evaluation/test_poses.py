@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from associative_embedding.apps.cli import evaluate as run_evaluate
-from associative_embedding.apps.cli.main import main
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.evaluation import poses
@@ -28,6 +27,7 @@ from associative_embedding.structures.maps import Maps
 from associative_embedding.structures.sample import Sample
 from associative_embedding.tasks.pose.target import draw_gaussians
 from associative_embedding.training.validation import build_validation
+from support.commands import evaluate_command
 from support.tiny import FIGURE, TINY_DECODE, tiny_info, tiny_network, tiny_recipe
 
 
@@ -64,18 +64,12 @@ def test_the_truth_itself_has_ap_1(source: SourceConfig) -> None:
     assert numbers["keypoints_grouped_right"] == numbers["people_grouped_right"] == 1
 
 
-def run(model: str, source: SourceConfig, *arguments: object) -> int:
-    assert source.annotations is not None
-    files = ["--annotations", source.annotations, "--images", source.images]
-    return main(["evaluate", "--model", model, *files, *map(str, arguments)])
-
-
 def test_the_command_prints_and_writes_the_official_numbers(
     model: str, source: SourceConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     numbers, results = tmp_path / "out.json", tmp_path / "results.json"
     options = ["--scales", 1, 0.5, "--flip", "--decode", "{tag_threshold: 2.0}", "--limit", 4]
-    assert run(model, source, "--json", numbers, "--results", results, *options) == 0
+    assert evaluate_command(model, source, "--json", numbers, "--results", results, *options) == 0
     names, values = capsys.readouterr().out.splitlines()
     assert names.split()[:10] == list(KEYPOINT_METRICS)
     assert len(values.split()) == len(names.split()) == 12
@@ -92,7 +86,7 @@ def test_the_command_prints_and_writes_the_official_numbers(
 
 def test_more_scales_give_other_numbers(model: str, source: SourceConfig, tmp_path: Path) -> None:
     for name, options in (("a", []), ("b", ["--scales", "1.0"]), ("c", ["--flip"]), ("d", ["--input-size", "128"])):
-        assert run(model, source, "--results", tmp_path / name, *options) == 0
+        assert evaluate_command(model, source, "--results", tmp_path / name, *options) == 0
     results = {name: (tmp_path / name).read_bytes() for name in "abcd"}
     assert results["a"] == results["b"]
     assert len(set(results.values())) == 3
@@ -118,7 +112,7 @@ def test_keypoints_are_matched_by_name(model: str, source: SourceConfig, tmp_pat
     names = list(FIGURE.keypoints)
     other = with_keypoints(source, tmp_path, names[::-1], [4, 3, 2, 1, 0])
     for name, data in (("a", source), ("b", other)):
-        assert run(model, data, "--json", tmp_path / name, "--results", tmp_path / f"{name}.results") == 0
+        assert evaluate_command(model, data, "--json", tmp_path / name, "--results", tmp_path / f"{name}.results") == 0
     a, b = (json.loads((tmp_path / name).read_text())["metrics"] for name in "ab")
     assert a == pytest.approx(b)
     (row_a, *_), (row_b, *_) = (json.loads((tmp_path / f"{name}.results").read_text()) for name in "ab")
@@ -161,7 +155,7 @@ def test_an_error_in_between_does_not_lose_the_results(
         return original(*arguments)
 
     monkeypatch.setattr(poses, "find_people", interrupting)
-    assert run(model, source, "--results", tmp_path / "r.json") == 130
+    assert evaluate_command(model, source, "--results", tmp_path / "r.json") == 130
     assert capsys.readouterr().err == f"ae: interrupted; 2 of 5 images are in {tmp_path / 'r.json'}\n"
     assert {row["image_id"] for row in json.loads((tmp_path / "r.json").read_text())} == {1, 2}
 
@@ -180,7 +174,7 @@ def test_results_are_written_while_it_runs(
 
     monkeypatch.setattr(poses, "find_people", slow)
     monkeypatch.setattr(output.time, "monotonic", lambda: now[0])
-    assert run(model, source, "--results", tmp_path / "r.json", "--decode", "{min_keypoints: 0}") == 0
+    assert evaluate_command(model, source, "--results", tmp_path / "r.json", "--decode", "{min_keypoints: 0}") == 0
     assert kept == [0, 1, 1, 3, 3]
 
 
@@ -191,7 +185,7 @@ def test_a_file_that_cannot_be_written_is_noticed_before_the_work(
     monkeypatch.setattr(poses, "find_people", lambda *_: pytest.fail("it worked in vain"))
     (tmp_path / "file").write_text("")
     for path in (tmp_path, tmp_path / "file" / "r.json"):
-        assert run(model, source, option, path) == 1
+        assert evaluate_command(model, source, option, path) == 1
         assert capsys.readouterr().err.startswith(f"ae: error: cannot write {path}: ")
 
 
@@ -202,7 +196,7 @@ def test_the_table_is_printed_even_if_nothing_can_be_written(
         raise OSError(f"cannot write {path}: No space left on device")
 
     monkeypatch.setattr(run_evaluate, "write_json", full)
-    assert run(model, source, "--json", tmp_path / "out.json") == 1
+    assert evaluate_command(model, source, "--json", tmp_path / "out.json") == 1
     assert "AP50" in capsys.readouterr().out
 
 
@@ -217,7 +211,7 @@ def test_validation_in_training_is_evaluate(model: str, source: SourceConfig, tm
     path = tmp_path / "crowd.json"
     path.write_text(json.dumps(document))
     changed = replace(source, annotations=str(path))
-    assert run(model, changed, "--json", tmp_path / "out.json") == 0
+    assert evaluate_command(model, changed, "--json", tmp_path / "out.json") == 0
     recipe = tiny_recipe(tmp_path, changed, validate=True)
     validate = build_validation(recipe)
     predictor = load(model)
@@ -248,7 +242,7 @@ def test_the_shipped_model_on_real_photos(shared: Path, tmp_path: Path) -> None:
     for name, floor in (("coco", 0.1), ("mpii", 0.2)):
         folder = shared / "data" / "pose" / name
         source = SourceConfig(images=str(folder / "images"), annotations=str(folder / "annotations.json"))
-        assert run("person", source, "--limit", "8", "--json", tmp_path / name) == 0
+        assert evaluate_command("person", source, "--limit", "8", "--json", tmp_path / name) == 0
         metrics = json.loads((tmp_path / name).read_text())["metrics"]
         assert metrics["AP"] > floor
         assert metrics["keypoints_grouped_right"] > 0.5
@@ -261,5 +255,5 @@ def test_interrupted_without_a_results_file(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(poses, "find_people", interrupting)
-    assert run(model, source) == 130
+    assert evaluate_command(model, source) == 130
     assert capsys.readouterr().err == "ae: interrupted; 0 of 5 images were done; --results would have kept them\n"

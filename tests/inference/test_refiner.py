@@ -20,7 +20,7 @@ from associative_embedding.apps.cli.main import main
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.inference.load import load
 from associative_embedding.inference.predictor import Predictor
-from associative_embedding.inference.refiner import Changes, Refiner, agreeing, believe, confirmed
+from associative_embedding.inference.refiner import Changes, Refiner, agreeing, merged_keypoints, refined_score
 from associative_embedding.instances import Instances
 from associative_embedding.model_files.checkpoint import load_model, save_model
 from associative_embedding.networks.network import Network
@@ -92,7 +92,7 @@ def scored(xy: Array, *score: float) -> Array:
 def test_what_the_crop_shows_comes_back_to_the_image(scales: tuple[float, ...], flip: bool) -> None:
     """Small and large, off centre and beyond the border: half a map pixel would be 1 to 4 pixels of the image."""
     squares = np.array([[40.0, 40, 100, 100], [60, 50, 91, 91], [-60, -50, 230, 230]])
-    found = refiner(flip=flip, scales=scales).look(picture(), squares)
+    found = refiner(flip=flip, scales=scales).keypoints_in(picture(), squares)
     assert found.shape == (3, 3, 3)
     for person in found:
         assert person[:, :2] == pytest.approx(TRUTH[0], abs=0.05 if scales == (1.0,) else 0.6)  # maps are interpolated
@@ -100,15 +100,15 @@ def test_what_the_crop_shows_comes_back_to_the_image(scales: tuple[float, ...], 
 
 
 def test_nobody_and_many() -> None:
-    look = refiner(flip=False).look
-    assert look(picture(), np.zeros((0, 4))).shape == (0, 3, 3)
+    keypoints_in = refiner(flip=False).keypoints_in
+    assert keypoints_in(picture(), np.zeros((0, 4))).shape == (0, 3, 3)
     squares = np.array([[40.0 + i % 7, 40, 100, 100] for i in range(70)])  # more than one batch
-    found = look(picture(), squares)
-    assert found[-1] == pytest.approx(look(picture(), squares[-1:])[0], abs=1e-6)
+    found = keypoints_in(picture(), squares)
+    assert found[-1] == pytest.approx(keypoints_in(picture(), squares[-1:])[0], abs=1e-6)
 
 
 def test_what_lies_outside_of_the_image_is_not_found() -> None:
-    found = refiner(Constant(), flip=False).look(picture(), np.array([[-40.0, 40, 60, 60], [10, 40, 60, 60]]))
+    found = refiner(Constant(), flip=False).keypoints_in(picture(), np.array([[-40.0, 40, 60, 60], [10, 40, 60, 60]]))
     assert found[0, :, 2].tolist() == [0, 0, 0]  # the middle of the first crop is at x = -10
     assert found[1, :, :2] == pytest.approx(np.array([[40.0, 70]] * 3), abs=1.5)
     assert (found[1, :, 2] == 1).all()
@@ -119,11 +119,11 @@ def test_a_mirrored_picture_gives_the_mirrored_answer() -> None:
     info = tiny_info(task=SinglePersonTask(FIGURE), tag_size=0)
     one = Refiner(tiny_network(info), info, FIGURE)
     image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
-    found = one.look(image, np.array([[20.0, 10, 64, 64]]))[0]
-    mirrored = one.look(np.ascontiguousarray(image[:, ::-1]), np.array([[128.0 - 84, 10, 64, 64]]))[0]
+    found = one.keypoints_in(image, np.array([[20.0, 10, 64, 64]]))[0]
+    mirrored = one.keypoints_in(np.ascontiguousarray(image[:, ::-1]), np.array([[128.0 - 84, 10, 64, 64]]))[0]
     mirrored[:, 0] = 128 - mirrored[:, 0]
     assert mirrored[FIGURE.flip_index] == pytest.approx(found, abs=1e-3)
-    other = Refiner(one.network, info, FIGURE, flip=False).look(image, np.array([[20.0, 10, 64, 64]]))[0]
+    other = Refiner(one.network, info, FIGURE, flip=False).keypoints_in(image, np.array([[20.0, 10, 64, 64]]))[0]
     assert not np.allclose(other, found, atol=1e-3)
 
 
@@ -205,7 +205,7 @@ def test_the_rule_is_what_it_says(seed: int) -> None:
     size = rng.uniform(20, 60, 4)
     config = RefineConfig(threshold=0.3, distance=0.1, agree=float(rng.random()))
     near = agreeing(old, new, size, config)
-    assert np.array_equal(believe(old, new, near, config), slowly(old, new, size, config))
+    assert np.array_equal(merged_keypoints(old, new, near, config), slowly(old, new, size, config))
     assert (near <= (old[:, :, 2] > 0)).all()
 
 
@@ -218,7 +218,7 @@ def test_a_fifth_must_agree(count: int, believed: bool) -> None:
     config = RefineConfig(distance=0.1, agree=0.2)
     near = agreeing(old, new, np.array([100.0]), config)
     assert near.sum() == count
-    assert np.array_equal(believe(old, new, near, config), new if believed else old)
+    assert np.array_equal(merged_keypoints(old, new, near, config), new if believed else old)
 
 
 def test_a_score_is_the_mean_of_both_looks() -> None:
@@ -227,8 +227,8 @@ def test_a_score_is_the_mean_of_both_looks() -> None:
     new = np.array([[[0, 0, 0.6], [9, 9, 0.9], [50, 5, 0.8], [7, 7, 1.0]]])
     near = agreeing(old, new, np.array([20.0]), RefineConfig())
     assert near.tolist() == [[True, True, False, False]]
-    assert confirmed(np.array([0.4]), old, new, near) == pytest.approx([(0.4 + 0.5) / 2])
-    assert confirmed(np.array([0.4]), old * 0, new, near & False) == pytest.approx([0.2])
+    assert refined_score(np.array([0.4]), old, new, near) == pytest.approx([(0.4 + 0.5) / 2])
+    assert refined_score(np.array([0.4]), old * 0, new, near & False) == pytest.approx([0.2])
 
 
 # --- predictor and commands

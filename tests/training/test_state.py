@@ -18,8 +18,6 @@ import pytest
 import torch
 
 from associative_embedding.data.settings import SourceConfig
-from associative_embedding.training import train as training
-from associative_embedding.training.interrupt import Interrupt
 from associative_embedding.training.recipe import NetworkConfig, Recipe
 from associative_embedding.training.train import train
 from support.run_states import assert_same
@@ -45,12 +43,6 @@ def kill(partial, target):
 training.update, output.os.replace = slow, kill
 training.train(recipe)
 """
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, source: SourceConfig) -> Path:
-    """The folder of a run of 12 steps without a stop."""
-    return train(tiny_recipe(tmp_path_factory.mktemp("whole"), source)).parent
 
 
 def start(folder: Path, recipe: Recipe, *, deadly: bool) -> subprocess.Popen[bytes]:
@@ -87,49 +79,6 @@ def test_killed_at_any_moment_and_while_saving(tmp_path: Path, source: SourceCon
     assert_same(tmp_path / "run", whole)
     starts = [line for line in log.read_text().splitlines() if '"start"' in line]
     assert [f'"step": {n},' in line for n, line in zip((0, saved, between), starts, strict=True)] == [True] * 3
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_saves_first(
-    tmp_path: Path, source: SourceConfig, whole: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    recipe = tiny_recipe(tmp_path, source)
-    original, handler = training.update, signal.getsignal(number)
-
-    def interrupting(state: Any, *arguments: Any) -> None:
-        if state.step == 6:
-            signal.raise_signal(number)
-        original(state, *arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "update", interrupting)
-        with pytest.raises(KeyboardInterrupt, match=r"interrupted at step 7; saved in .*run, the same command resumes"):
-            train(recipe)
-    assert signal.getsignal(number) == handler
-    assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"] == 7
-    train(recipe)
-    assert_same(tmp_path / "run", whole)
-
-
-def test_the_second_interrupt_does_not_wait() -> None:
-    interrupt = Interrupt()
-    with interrupt.listening():
-        signal.raise_signal(signal.SIGINT)
-        assert interrupt.asked
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-
-
-def test_interrupted_while_validating_all_is_saved_already(tmp_path: Path, source: SourceConfig) -> None:
-    recipe = tiny_recipe(tmp_path, source, validate_every=3)
-
-    def validate(*_: Any) -> dict[str, Any]:
-        signal.raise_signal(signal.SIGINT)
-        raise AssertionError("goes on after Ctrl-C")
-
-    with pytest.raises(KeyboardInterrupt, match=r"validation of step 3; saved in .*run, the same command resumes"):
-        train(recipe, validate=validate)
-    assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"] == 3
 
 
 def test_loader_processes_change_nothing(tmp_path: Path, source: SourceConfig, whole: Path) -> None:

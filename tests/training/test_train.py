@@ -1,28 +1,18 @@
-"""The loop's parts, each against what its docstring says, and the whole: a few images are learned by heart."""
+"""Training as a whole: what a run leaves, what ends it, and that it learns a few images by heart."""
 
 from __future__ import annotations
 
 import math
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.data.sources import open_source
 from associative_embedding.inference.load import load
-from associative_embedding.losses import focal_loss, mse_loss, tag_loss
-from associative_embedding.structures.maps import Maps, TagSamples, Target
-from associative_embedding.training import optimizer as optimisation
-from associative_embedding.training.criterion import criterion
-from associative_embedding.training.log import Journal, Meter
-from associative_embedding.training.optimizer import learning_rate, parameter_groups, update_average
-from associative_embedding.training.recipe import LossConfig, NetworkConfig, TrainConfig
+from associative_embedding.training.recipe import LossConfig, NetworkConfig
 from associative_embedding.training.state import build_state
 from associative_embedding.training.train import train
 from associative_embedding.training.validation import build_validation
@@ -31,114 +21,7 @@ from support.tiny import FIGURE, STILL, log_of, tiny_data, tiny_recipe
 # --- losses
 
 
-def batch() -> tuple[list[Maps], Target]:
-    generator = torch.Generator().manual_seed(0)
-    outputs = [
-        Maps(torch.rand(2, 3, 4, 4, generator=generator), torch.randn(2, 3, 1, 4, 4, generator=generator))
-        for _ in range(2)
-    ]
-    columns = torch.tensor([[0, 0, 1, 1, 0], [0, 1, 2, 3, 0], [0, 2, 2, 2, 1], [1, 1, 0, 0, 2]]).T
-    samples = TagSamples(*columns, groups=torch.tensor([0, 0, 1]))
-    return outputs, Target(torch.rand(2, 3, 4, 4, generator=generator), torch.ones(2, 3, 4, 4), samples)
-
-
-def test_the_loss_is_the_mean_over_outputs_and_batch() -> None:
-    outputs, target = batch()
-    config = LossConfig(heatmap_weight=3, pull=0.5, push=0.25)
-    total, terms = criterion(outputs, [target], config, step=0)
-    heatmap = sum(mse_loss(m.heatmap, target.heatmap, target.valid).mean() for m in outputs) / 2
-    pull, push = (sum(tag_loss(m.tag, target.samples)[i].mean() for m in outputs) / 2 for i in (0, 1))
-    assert terms["heatmap"] == pytest.approx(float(heatmap))
-    assert terms["pull"] == pytest.approx(float(pull))
-    assert terms["push"] == pytest.approx(float(push))
-    assert total == pytest.approx(float(3 * heatmap + 0.5 * pull + 0.25 * push))
-
-
-def test_every_output_has_the_target_of_its_size() -> None:
-    """A second output of twice the size without tags, as HigherHRNet has."""
-    (coarse, _), target = batch()
-    fine = Maps(torch.rand(2, 3, 8, 8), torch.rand(2, 3, 0, 8, 8))
-    large = replace(target, heatmap=torch.rand(2, 3, 8, 8), valid=torch.ones(2, 3, 8, 8))
-    _, terms = criterion([coarse, fine], [large, target], LossConfig(), step=0)
-    heatmap = [mse_loss(m.heatmap, t.heatmap, t.valid).mean() for m, t in ((coarse, target), (fine, large))]
-    pull, push = (value.mean() for value in tag_loss(coarse.tag, target.samples))
-    assert terms["heatmap"] == pytest.approx(float(sum(heatmap) / 2))
-    assert terms["pull"] == pytest.approx(float(pull))
-    assert terms["push"] == pytest.approx(float(push))
-
-
-def test_every_output_is_taught() -> None:
-    outputs, target = batch()
-    leaves = [Maps(m.heatmap.requires_grad_(), m.tag.requires_grad_()) for m in outputs]
-    criterion(leaves, [target], LossConfig(pull=1, push=1), step=0)[0].backward()
-    assert all(bool((m.heatmap.grad.abs().sum() > 0) & (m.tag.grad.abs().sum() > 0)) for m in leaves)
-
-
-def test_masked_pixels_do_not_count() -> None:
-    outputs, target = batch()
-    outputs = [Maps(m.heatmap.requires_grad_(), m.tag) for m in outputs]
-    target.valid[:, 1] = 0
-    criterion(outputs, [target], LossConfig(), step=0)[0].backward()
-    assert (outputs[0].heatmap.grad[:, 1] == 0).all()
-    assert (outputs[0].heatmap.grad[:, 0] != 0).all()
-
-
-def test_focal_and_pull_warmup_are_settings_that_work() -> None:
-    outputs, target = batch()
-    _, terms = criterion(outputs, [target], LossConfig(heatmap="focal"), step=0)
-    expected = sum(focal_loss(m.heatmap, target.heatmap, target.valid).mean() for m in outputs) / 2
-    assert terms["heatmap"] == pytest.approx(float(expected))
-    config = LossConfig(heatmap_weight=0, push=0, pull=1, pull_warmup=10)
-    totals = [float(criterion(outputs, [target], config, step)[0]) for step in (0, 5, 10, 20)]
-    assert totals == pytest.approx([0, totals[2] / 2, totals[2], totals[2]])
-    assert totals[2] > 0
-
-
 # --- optimisation
-
-
-def test_learning_rate_warms_up_and_follows_its_schedule() -> None:
-    config = TrainConfig(steps=100, lr=1.0, warmup=10, lr_end=0.1)
-    assert learning_rate(replace(config, schedule="constant"), 0) == pytest.approx(0.1)
-    assert learning_rate(replace(config, schedule="constant"), 9) == learning_rate(
-        replace(config, schedule="constant"), 99
-    )
-    cosine = [learning_rate(config, step) for step in (50, 100)]
-    assert cosine == pytest.approx([0.55, 0.1])
-    steps = replace(config, schedule="step", drops=(20, 40), warmup=0)
-    assert [learning_rate(steps, s) for s in (19, 20, 40)] == pytest.approx([1, 0.1, 0.01])
-    assert [learning_rate(replace(steps, drop_factor=0.5), s) for s in (19, 20, 40)] == [1, 0.5, 0.25]
-
-
-def body() -> nn.Module:
-    return nn.ModuleDict({"encoder": nn.Conv2d(3, 4, 1), "head": nn.Conv2d(4, 2, 1)})
-
-
-def test_parameters_have_their_own_rate_and_decay() -> None:
-    module = body()
-    config = TrainConfig(lr=1.0, lr_factors={"encoder": 0.1}, weight_decay=0.5)
-    optimizer = optimisation.build_optimizer(module, config, ())
-    optimisation.set_learning_rate(optimizer, 0.2)
-    found = {id(p): (g["lr"], g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]}
-    assert found[id(module["encoder"].weight)] == pytest.approx((0.02, 0.5))
-    assert found[id(module["encoder"].bias)] == pytest.approx((0.02, 0))
-    assert found[id(module["head"].weight)] == pytest.approx((0.2, 0.5))
-
-
-def test_frozen_parameters_do_not_learn() -> None:
-    module = body()
-    groups = parameter_groups(module, TrainConfig(), ("encoder.weight",))
-    assert not module["encoder"].weight.requires_grad
-    assert sum(len(g["params"]) for g in groups) == 3
-
-
-def test_frozen_norms_keep_their_statistics(tmp_path: Path, source: SourceConfig) -> None:
-    recipe = tiny_recipe(tmp_path, source, validate=True, steps=4, ema=0, validate_every=2)
-    network = replace(recipe.network, options={**recipe.network.options, "batch_norm": True}, frozen=("stem",))
-    path = train(replace(recipe, network=network), validate=build_validation(recipe))
-    means = {n: v for n, v in load(path).network.state_dict().items() if n.endswith("running_mean")}
-    assert {bool(v.any()) for n, v in means.items() if n.startswith("body.stem")} == {False}
-    assert {bool(v.any()) for n, v in means.items() if not n.startswith("body.stem")} == {True}
 
 
 def test_a_shipped_model_is_started_from_by_its_name(tmp_path: Path) -> None:
@@ -187,89 +70,7 @@ def test_advice_promises_only_what_is_there(tmp_path: Path, source: SourceConfig
         train(recipe)
 
 
-@pytest.mark.parametrize(
-    ("frozen", "factors", "message"),
-    [
-        (("encodr",), {}, "no parameter .*'encodr'; there are encoder, head"),
-        ((), {"tail": 1.0}, "'tail'"),
-        (("encoder", "head"), {}, "every parameter"),
-    ],
-)
-def test_prefixes_that_match_nothing_are_refused(frozen: tuple[str, ...], factors: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        parameter_groups(body(), TrainConfig(lr_factors=factors), frozen)
-
-
-def test_the_average_forgets_the_start_and_follows_the_weights() -> None:
-    average, network = nn.BatchNorm1d(1), nn.BatchNorm1d(1)
-    with torch.no_grad():
-        average.weight.fill_(0), network.weight.fill_(1)
-    network.num_batches_tracked.fill_(7)
-    update_average(average, network, 0.9, step=0)
-    assert float(average.weight.detach()) == pytest.approx(0.9)  # decay (1 + 0) / (10 + 0)
-    update_average(average, network, 0.9, step=10**6)
-    assert float(average.weight.detach()) == pytest.approx(0.91)
-    assert int(average.num_batches_tracked) == 7
-
-
 # --- log
-
-
-def test_the_meter_gives_means_and_starts_anew() -> None:
-    meter = Meter()
-    for value in (1.0, 2.0, 6.0):
-        meter.add(4, {"loss": torch.tensor(value)})
-    log = meter.take()
-    assert log["loss"] == 3
-    assert log["images_per_second"] > 0
-    meter.add(4, {"loss": torch.tensor(5.0)})
-    assert meter.take()["loss"] == 5
-
-
-def test_the_meter_does_not_count_pauses() -> None:
-    meter = Meter()
-    meter.add(100, {"loss": torch.tensor(1.0)})
-    with meter.paused():
-        time.sleep(0.5)
-    assert meter.take()["images_per_second"] > 100 / 0.5
-
-
-def test_the_journal_is_one_json_object_a_line(tmp_path: Path) -> None:
-    Journal(tmp_path / "new", silent=True).write("train", 1, {"loss": 1.0})
-    assert not (tmp_path / "new").exists()
-    journal = Journal(tmp_path / "new")
-    journal.write("train", 1, {"loss": 1.0})
-    journal.write("train", 2, {"loss": None})
-    assert [(e["event"], e["step"], e["loss"]) for e in log_of(tmp_path / "new")] == [
-        ("train", 1, 1.0),
-        ("train", 2, None),
-    ]
-
-
-def test_tensorboard_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(ValueError, match=r"pip install 'associative-embedding\[tensorboard\]'"):
-        Journal(tmp_path, tensorboard=True)
-
-
-def test_tensorboard_gets_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[str, float, int]] = []
-
-    class Writer:
-        def __init__(self, folder: str) -> None:
-            assert folder == str(tmp_path)
-
-        def add_scalar(self, name: str, value: float, step: int) -> None:
-            seen.append((name, value, step))
-
-        def flush(self) -> None:
-            pass
-
-    module = type(sys)("tensorboard")
-    module.SummaryWriter = Writer  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
-    Journal(tmp_path, tensorboard=True).write("train", 3, {"loss": 0.5, "device": "cpu"})
-    assert seen == [("train/loss", 0.5, 3)]
 
 
 # --- the whole

@@ -19,13 +19,8 @@ from associative_embedding import __version__
 from associative_embedding.apps.cli import main as cli
 from associative_embedding.apps.cli.commands import build_recipe
 from associative_embedding.apps.cli.main import main
-from associative_embedding.training.recipe import Recipe
-from associative_embedding.training.recipe_file import check_recipe, setting_names, suggestion
 from associative_embedding.training.run_folder import plain
-from support.paths import ROOT
 from support.tiny import FIGURE, tiny_data, tiny_recipe
-
-RECIPES = ROOT / "recipes"
 
 
 @pytest.fixture
@@ -75,22 +70,6 @@ def test_a_recipe_written_by_a_run_is_the_run(recipe: Path) -> None:
     assert main(["train", str(recipe)]) == 0
     again = build_recipe(cli.parse(["train", str(recipe.parent / "run" / "recipe.yaml")]).train)
     assert again == build_recipe(cli.parse(["train", str(recipe)]).train)
-
-
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_our_recipes_are_right(path: Path) -> None:
-    check_recipe(str(path))
-    built = build_recipe(cli.parse(["train", str(path)]).train)
-    assert isinstance(built, Recipe)
-    assert built.data.sources
-
-
-def test_every_setting_has_a_name() -> None:
-    names = setting_names()
-    assert {"output", "train.lr", "data.sources.images", "data.augment.mirror", "network.options"} <= set(names)
-    assert len(set(names)) == len(names)
-    assert suggestion("trian.lr", names) == "; did you mean 'train.lr'?"
-    assert suggestion("zzz", names) == ""
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import pytest
 
 from associative_embedding.apps.cli.main import main
 from associative_embedding.apps.cluster.image_list import digest, list_images, shards, sorted_once
-from associative_embedding.io.object_stores import is_remote, list_store, names_in, read_bytes, write_bytes
 
 needs_pyarrow = pytest.mark.skipif(not find_spec("pyarrow"), reason="needs pyarrow (extra ray)")
 
@@ -30,12 +29,6 @@ def test_shards_are_a_function_of_the_sorted_list() -> None:
     paths = sorted_once(["c", "a", "b", "a"])
     assert list(shards(paths, 2)) == [(0, ["a", "b"]), (1, ["c"])]
     assert digest(paths) == digest(["a", "b", "c"]) != digest(["ab", "c"])
-
-
-def test_what_is_remote() -> None:
-    assert is_remote("s3://bucket/a.jpg")
-    assert not is_remote("http://host/a.jpg")
-    assert not is_remote("C:/a.jpg")
 
 
 @needs_pyarrow
@@ -85,22 +78,6 @@ def test_a_source_without_images_gets_one_line(source: str, message: str) -> Non
     with pytest.raises(ValueError, match=message.replace("?", r"\?")) as caught:
         list_images(source, recursive=False)
     assert "\n" not in str(caught.value)
-
-
-@needs_pyarrow
-def test_files_behind_uris(tmp_path: Path) -> None:
-    uri = (tmp_path / "new" / "a.bin").as_uri()
-    for path in (uri, str(tmp_path / "new" / "b.bin")):
-        write_bytes(path, b"abc")
-    assert read_bytes(uri, 3) == b"abc"
-    with pytest.raises(OSError, match=r"a.bin: has 3 bytes, more than the limit of 2"):
-        read_bytes(uri, 2)
-    with pytest.raises(OSError, match=r"nothing.bin: "):
-        read_bytes(uri.replace("a.bin", "nothing.bin"), 2)
-    for place in (tmp_path / "new").as_uri(), str(tmp_path / "new"):
-        assert names_in(place) == {"a.bin", "b.bin"}
-    assert names_in(str(tmp_path / "none")) == names_in((tmp_path / "none").as_uri()) == set()
-    assert list_store((tmp_path / "new").as_uri(), recursive=False) == [uri, uri.replace("a.bin", "b.bin")]
 
 
 # --- the command line

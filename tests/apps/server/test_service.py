@@ -21,7 +21,7 @@ from associative_embedding.apps.cli.main import main
 from associative_embedding.inference.load import load
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
-from associative_embedding.io.download import connect_public, download
+from associative_embedding.io.download import download
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks
 from support.tiny import TINY_DECODE, tiny_info, tiny_network
@@ -283,29 +283,6 @@ def test_urls_of_this_machine_are_refused_unless_allowed(site: str, predictor: P
         assert post(f"{running.url}/predict", json={"url": f"{site}/away"}).status_code == 200
         assert post(f"{running.url}/predict", json={"url": 5}).status_code == 422
     assert len(download(f"{site}/image", timeout=5, max_bytes=10**6)) > 1000
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "127.0.0.1",
-        "10.0.0.1",
-        "192.168.1.1",
-        "169.254.169.254",
-        "0.0.0.0",
-        "::1",
-        "::ffff:127.0.0.1",
-        "fe80::1",
-        "224.0.0.1",
-    ],
-)
-def test_addresses_that_are_not_public(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def resolve(name: str, port: int, **options: Any) -> list[Any]:
-        return [(2, 1, 6, "", ("93.184.216.34", port)), (2, 1, 6, "", (host, port))]
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    with pytest.raises(OSError, match="not public"):
-        connect_public(("example.com", 80), 1)
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as rle
 
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints, enlarged, held_out
 from associative_embedding.structures.known_skeletons import COCO_17, CROWDPOSE_14, LSP_14, MPII_16
-from associative_embedding.structures.run_lengths import decode_runs
 from associative_embedding.structures.skeleton import Skeleton
 from support.coco_files import Document, H, W, picture, write
 
@@ -167,15 +164,6 @@ def test_crowds_are_ignored(tmp_path: Path, segmentation: Any) -> None:
     assert len(sample.keypoints) == 1
     assert sample.ignore is not None
     assert np.array_equal(sample.ignore, crowd_mask().astype(bool))
-
-
-@given(seed=st.integers(0, 10**6), share=st.floats(0, 1))
-@settings(max_examples=30, deadline=None)
-def test_compressed_runs_against_pycocotools(seed: int, share: float) -> None:
-    mask = np.random.default_rng(seed).random((H, W)) < share
-    mask[:, : seed % W] = seed % 2  # long runs too
-    counts = rle.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
-    assert np.array_equal(decode_runs({"size": [H, W], "counts": counts}, (H, W)), mask)
 
 
 def test_people_without_keypoints_are_ignored_boxes(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from associative_embedding.data.augmentation.augment import augment, random_view
 from associative_embedding.data.settings import SourceConfig
+from associative_embedding.detection.peaks import highest
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.model_files.checkpoint import ModelInfo, load_model, start_from
 from associative_embedding.networks.zoo import build_network
@@ -22,7 +23,7 @@ from associative_embedding.structures.geometry import letterbox
 from associative_embedding.structures.maps import Maps
 from associative_embedding.tasks.pose.target import draw_gaussians
 from associative_embedding.tasks.single_person.settings import RefineConfig
-from associative_embedding.tasks.single_person.task import SinglePersonTask, highest
+from associative_embedding.tasks.single_person.task import SinglePersonTask
 from associative_embedding.training.batches import build_stream, build_task
 from associative_embedding.training.recipe import LossConfig, NetworkConfig, Recipe
 from associative_embedding.training.train import train
