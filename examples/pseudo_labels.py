@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.data.readers.coco_records import Record, read_records
+from associative_embedding.data.readers.coco_records import KeypointRecord, read_records
 from associative_embedding.evaluation.metrics.oks import oks
 from associative_embedding.io.coco_json import read_coco
 from associative_embedding.structures.arrays import Array
@@ -31,7 +31,7 @@ AREA_OF_BOX = 0.53  # as in the annotations of COCO here
 
 
 def combine(
-    record: Record, found: Array, score: Array, skeleton: Skeleton, labelled: Array, sure: float, seen: float
+    record: KeypointRecord, found: Array, score: Array, skeleton: Skeleton, labelled: Array, sure: float, seen: float
 ) -> tuple[list[Array], list[Array]]:
     """One image's people ``(K, 3)`` x, y, visibility, and its ignored boxes xywh.
 

@@ -16,6 +16,7 @@ from associative_embedding.data.augmentation.warp_masks import warp_masks
 from associative_embedding.data.settings import Augment
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.geometry import ImageGeometry, centred, warp
+from associative_embedding.structures.keypoints import hide_outside
 from associative_embedding.structures.sample import Sample
 
 LUMA = np.array([0.299, 0.587, 0.114])  # weights of R, G, B in the grey level (ITU-R BT.601)
@@ -47,11 +48,9 @@ def view(sample: Sample, geometry: ImageGeometry, flip_index: Array | None = Non
 def view_people(sample: Sample, geometry: ImageGeometry, flip_index: Array | None) -> dict[str, Any]:
     """Returns the new `keypoints`, `area` and `track_id` of a sample with keypoints; see `view`."""
     keypoints = sample.keypoints if flip_index is None else sample.keypoints[:, flip_index]
-    keypoints = keypoints.astype(np.float32)  # a copy: the sample may be cached, and drawn again
+    keypoints = keypoints.astype(np.float32)  # a copy: the sample may be drawn again
     keypoints[..., :2] = geometry.to_input(keypoints[..., :2])
-    height, width = geometry.input_size
-    x, y = keypoints[..., 0], keypoints[..., 1]
-    keypoints[..., 2] *= (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    keypoints = hide_outside(keypoints, geometry.input_size)
     kept = (keypoints[..., 2] > 0).any(axis=1)
     return {
         "keypoints": keypoints[kept],

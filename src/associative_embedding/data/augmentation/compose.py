@@ -16,6 +16,7 @@ import numpy as np
 from associative_embedding.data.augmentation.augment import view
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.geometry import ImageGeometry, centred, warp
+from associative_embedding.structures.keypoints import labelled_xyxy
 from associative_embedding.structures.sample import Sample
 
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1
@@ -24,12 +25,6 @@ Box = tuple[int, int, int, int]  # x0, y0, x1, y1
 MARGIN = 0.25  # what belongs to a person beyond the outermost keypoints
 LIMB = 0.13  # radius of what is pasted around each limb
 CORE = 0.06  # a keypoint this near to a limb that lies above it cannot be seen
-
-
-def people_box(keypoints: Array) -> Array | None:
-    """``(4,)`` x0, y0, x1, y1 around all labelled keypoints of ``(..., 3)``, or None if there are none."""
-    xy = keypoints[keypoints[..., 2] > 0][:, :2]
-    return np.concatenate([xy.min(axis=0), xy.max(axis=0)]) if len(xy) else None
 
 
 def check_same_labels(samples: Sequence[Sample]) -> None:
@@ -62,7 +57,7 @@ def split(box: Box, n: int, rng: np.random.Generator) -> list[Box]:
 def tile(sample: Sample, size: tuple[int, int], rng: np.random.Generator) -> Sample:
     """A view of `size` (H, W) filled by the sample's people, or by the whole image if there are none."""
     height, width = sample.image.shape[:2]
-    box = people_box(sample.keypoints)
+    box = labelled_xyxy(sample.keypoints)
     if box is None:
         scale, centre = max(size[0] / height, size[1] / width), (width / 2, height / 2)
     else:
@@ -124,13 +119,13 @@ def limb_mask(keypoints: Array, edges: Array, size: tuple[int, int], radius: flo
 
 def paste_geometry(above: Array, below: Sample, size: tuple[int, int], rng: np.random.Generator) -> ImageGeometry:
     """Where a person with ``(K, 3)`` keypoints goes: beside and over a person of `below`, about as large."""
-    box = people_box(above)
+    box = labelled_xyxy(above)
     assert box is not None
     height, width = below.image.shape[:2]
     target = np.array([width, height]) * rng.uniform(0.2, 0.8, 2)
     long_side = min(height, width) * rng.uniform(0.3, 0.8)
     if len(below.keypoints):
-        other = people_box(below.keypoints[rng.integers(len(below.keypoints))])
+        other = labelled_xyxy(below.keypoints[rng.integers(len(below.keypoints))])
         if other is not None and (other[2:] - other[:2]).max() > 8:
             extent = other[2:] - other[:2]
             target = (other[:2] + other[2:]) / 2 + extent.max() * rng.normal(0, (0.3, 0.15))
@@ -162,7 +157,7 @@ def overlap(above: Sample, below: Sample, rng: np.random.Generator, edges: Array
     person, size = above.keypoints[rng.choice(people)], below.image.shape[:2]
     geometry = paste_geometry(person, below, above.image.shape[:2], rng)
     placed = np.concatenate([geometry.to_input(person[:, :2]), person[:, 2:]], axis=1)
-    box = people_box(placed)
+    box = labelled_xyxy(placed)
     assert box is not None
     long_side = max(float((box[2:] - box[:2]).max()), 4.0)
     known = warp(np.full(above.image.shape[:2], 255, np.uint8), geometry, nearest=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from associative_embedding import __version__
 from associative_embedding.data.label_formats.reading import finite, pixel_size, size_in
-from associative_embedding.data.readers.coco_records import (
+from associative_embedding.data.readers.coco_entries import (
     annotations_of_images,
     box_of,
     check_flags,

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from associative_embedding.data.readers.coco_records import annotations_of_images, int_id, name_and_size
+from associative_embedding.data.readers.coco_entries import annotations_of_images, int_id, name_and_size
 from associative_embedding.data.readers.image_folder import (
     ImageRecord,
     check_folder,

@@ -1,7 +1,7 @@
-"""Keypoint annotations in the COCO json format, of any source and for any skeleton.
+"""Reads images with keypoint annotations in the COCO json format, for any skeleton.
 
-Keypoints are matched BY NAME, so MPII's or LSP's annotations teach a COCO skeleton what they know. What they do not
-know is said in `Sample.labelled` (types) and `Sample.ignore` (regions): neither taught as present nor as absent.
+Keypoints are matched BY NAME, so annotations of MPII or LSP can teach a COCO skeleton the types that they have. Types
+that a source does not label are stated in `Sample.labelled`, regions in `Sample.ignore`: the loss leaves both out.
 """
 
 from __future__ import annotations
@@ -12,32 +12,33 @@ from pathlib import Path
 
 import numpy as np
 
-from associative_embedding.data.readers.coco_records import Record, read_records
+from associative_embedding.data.readers.coco_records import KeypointRecord, read_records
 from associative_embedding.data.readers.image_folder import ImageFolder, check_folder
 from associative_embedding.data.readers.segmentations import fill_box, mark_regions
 from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.keypoints import hide_outside
 from associative_embedding.structures.sample import Sample
 from associative_embedding.structures.skeleton import Skeleton
 
-ENLARGE = 0.25  # a labelled person's box grows by this part of its sides before all around it is ignored
+ENLARGE = 0.25  # share of its sides by which the box of a labelled person grows; outside of the boxes nothing is taught
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
-class CocoKeypoints(ImageFolder[Record]):
-    """Images with people (or whatever the skeleton is of), a map-style data set of `Sample`.
+class CocoKeypoints(ImageFolder[KeypointRecord]):
+    """Images with people (or other objects that the skeleton describes), a map-style data set of `Sample`.
 
     A person without any labelled keypoint and a crowd (``iscrowd``) are ignored regions, not people. Keypoints outside
-    of the image keep their coordinates but get visibility 0. Of several categories, those that share the most keypoint
-    names with the skeleton are read and the others skipped.
+    of the image keep their coordinates but get visibility 0. Of several categories, only those that share the most
+    keypoint names with the skeleton are read.
 
     Args:
-        annotations: a COCO json, or None: all images of the folder, and none shows a person.
+        annotations: a COCO json, or None: all images of the folder, and no image shows a person.
         images: the folder that each ``file_name`` is relative to.
         skeleton: the target; source keypoints of other names are dropped.
-        complete: the source labels everybody. If not, all outside of the labelled people's boxes is ignored.
-        image_ids: read these only; None = all.
-        people_only: leave out images without a labelled person. It has no meaning without annotations.
-        cache: hold the encoded files in memory (see `cached`).
+        complete: the source labels every person. If not, all outside of the labelled people's boxes is ignored.
+        image_ids: ids of the images to read; None = all.
+        people_only: leave out images without a labelled person. Without annotations it has no effect.
+        cache: hold the encoded files in memory.
         rename: source name -> target name, where they differ (``{"upper_neck": "neck"}``).
 
     Raises:
@@ -73,6 +74,7 @@ class CocoKeypoints(ImageFolder[Record]):
         record = self.records[index]
         image = self.pixels(record)
         size = image.shape[:2]
+        # copies: a sample that is changed must not change the next epoch's
         return Sample(
             image=image,
             keypoints=hide_outside(record.keypoints, size),
@@ -86,38 +88,29 @@ class CocoKeypoints(ImageFolder[Record]):
 
 
 def held_out(image_id: int, fraction: float = 0.1) -> bool:
-    """Whether an image belongs to the validation part, by a hash of its id alone.
+    """Returns whether an image belongs to the validation part, by a hash of its id alone.
 
-    The answer never changes with the other images, the order, the machine or the version; a smaller fraction is a
-    subset of a larger one.
+    The result does not depend on the other images, the order, the machine or the version. The images of a smaller
+    fraction are a subset of those of a larger one.
     """
     return zlib.crc32(str(image_id).encode()) < fraction * 2**32
 
 
-def hide_outside(keypoints: Array, size: tuple[int, int]) -> Array:
-    """A copy of ``(N, K, 3)`` keypoints with visibility 0 where x, y lie outside of an image of `size` (H, W)."""
-    x, y = keypoints[..., 0], keypoints[..., 1]
-    inside = (x >= 0) & (y >= 0) & (x < size[1]) & (y < size[0])
-    result = keypoints.copy()
-    result[..., 2] *= inside
-    return result
-
-
-def folder_records(folder: Path, k: int) -> Iterator[Record]:
-    """All images below a folder, sorted by name, numbered from 1, without people."""
+def folder_records(folder: Path, k: int) -> Iterator[KeypointRecord]:
+    """Yields a record without people for every image in a folder and its subfolders, sorted by name, ids from 1."""
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
         raise ValueError(f"{folder}: no images ({', '.join(IMAGE_SUFFIXES)})")
     nobody = (np.zeros((0, k, 3), np.float32), np.zeros(0, np.float32), np.zeros((0, 4)))
     for number, path in enumerate(paths, start=1):
-        yield Record(number, path.relative_to(folder).as_posix(), None, *nobody)
+        yield KeypointRecord(number, path.relative_to(folder).as_posix(), None, *nobody)
 
 
 # ---- ignored regions
 
 
-def ignore_mask(record: Record, size: tuple[int, int], complete: bool) -> Array | None:
-    """``(H, W)`` bool of what must not be taught, or None if all may."""
+def ignore_mask(record: KeypointRecord, size: tuple[int, int], complete: bool) -> Array | None:
+    """Returns ``(H, W)`` bool, True where nothing may be taught, or None if everything may."""
     if complete and not record.unlabelled:
         return None
     mask = np.full(size, not complete, np.bool_)
@@ -129,5 +122,6 @@ def ignore_mask(record: Record, size: tuple[int, int], complete: bool) -> Array 
 
 
 def enlarged(box_xywh: Array, fraction: float) -> Array:
+    """Returns the box, ``(4,)`` xywh, with each side longer by a fraction and the same centre."""
     grow = box_xywh[2:] * fraction / 2
     return np.concatenate([box_xywh[:2] - grow, box_xywh[2:] + 2 * grow])

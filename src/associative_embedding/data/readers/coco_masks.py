@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.data.readers.coco_records import (
+from associative_embedding.data.readers.coco_entries import (
     annotations_of_images,
     box_of,
     check_flags,

@@ -1,4 +1,4 @@
-"""Pairs of frames of one video, so that the tag loss can ask for one tag a track (paper, section 5: tracking)."""
+"""Pairs of frames of one video: the tag loss compares tags of both, so a track gets one tag (paper, section 5)."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from associative_embedding.structures.sample import Sample
 
 
 class FramePairs:
-    """All pairs of frames of one video that lie at most `reach` frames apart, a map-style data set.
+    """All pairs of frames of one video that lie at most `reach` frames apart, a map-style data set of `Sample`.
 
-    The later frame is the first one's `Sample.later`. Frames follow each other in the order of the annotation file;
-    frames of different videos (``video_id`` of the file's images) are never paired.
+    A sample is the first frame; its `Sample.later` is the second. The order of frames is that of the annotation file.
+    Frames of different videos (``video_id`` of the file's images) are never paired.
 
     Args:
         images: frames whose instances have track ids.
-        reach: greatest distance of two frames.
+        reach: largest distance of the two frames, in frames.
 
     Raises:
-        ValueError: when the annotations have no track ids, or no two frames are near each other.
+        ValueError: when an annotation has no track id, or no two frames are near enough.
     """
 
     def __init__(self, images: CocoKeypoints, reach: int) -> None:
@@ -29,6 +29,7 @@ class FramePairs:
             raise ValueError(f"{images.source}: the task tracking needs a 'track_id' in every annotation")
         self.images = images
         videos = np.array([record.video_id for record in images.records])
+        # each frame with the 1, 2 ... `reach` frames after it; then only pairs inside of one video stay
         first = np.repeat(np.arange(len(videos)), reach)
         second = first + np.tile(np.arange(1, reach + 1), len(videos))
         inside = second < len(videos)

@@ -1,4 +1,4 @@
-"""The labelled people of a data set one by one, each in the middle of its own crop, for a single-person model."""
+"""The labelled people of a data set one by one, each with a crop around it, for a single-person model."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ from dataclasses import replace
 
 import numpy as np
 
-from associative_embedding.data.augmentation.compose import people_box
-from associative_embedding.data.readers.coco_keypoints import CocoKeypoints, hide_outside
+from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.structures.geometry import crop_squares
+from associative_embedding.structures.keypoints import hide_outside, labelled_xyxy
 from associative_embedding.structures.sample import Sample
 
 
 class PersonCrops:
-    """One sample a person, a map-style data set: its keypoints alone, in the whole image, with the crop as `focus`.
+    """A map-style data set with one `Sample` for each person: the whole image, this person, its crop as `focus`.
 
-    All other people are taught as absent, labelled or not: whose keypoints are meant is what the crop says. A person
-    with few labelled keypoints is left out, as the box around them says little of where it is.
+    All other people are taught as absent, labelled or not, since the crop alone states which person is meant. A
+    person with few labelled keypoints is left out: the box around them can be far from the box around the person.
 
     Args:
-        images: with people.
-        margin, min_size: of a crop, see `crop_squares`.
-        min_keypoints: a person of fewer labelled keypoints is left out.
+        images: the images with people.
+        margin, min_size: see `crop_squares`.
+        min_keypoints: smallest number of labelled keypoints of a person.
     """
 
     def __init__(self, images: CocoKeypoints, *, margin: float, min_size: float, min_keypoints: int = 4) -> None:
         self.images, self.margin, self.min_size, self.min_keypoints = images, margin, min_size, min_keypoints
+        # An entry without a size is not checked here: its image would have to be decoded. `__getitem__` checks it.
         self.places = [
             (image, person)
             for image, record in enumerate(images.records)
@@ -40,7 +41,7 @@ class PersonCrops:
         image, person = self.places[index]
         sample = self.images[image]
         keypoints = sample.keypoints[person]
-        box = people_box(keypoints)
+        box = labelled_xyxy(keypoints)
         if box is None:
             raise ValueError(f"{sample.file_name}: a person's keypoints all lie outside of the image")
         xywh = np.concatenate([box[:2], box[2:] - box[:2]])
@@ -48,7 +49,7 @@ class PersonCrops:
             sample,
             keypoints=keypoints[None],
             area=sample.area[person, None],
-            ignore=None,
+            ignore=None,  # regions of other people are taught: as absent
             track_id=None,
             focus=crop_squares(xywh[None], margin=self.margin, min_size=self.min_size)[0],
         )

@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from associative_embedding.data.readers.coco_keypoints import hide_outside
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.keypoint_names import derive_order, split_side
+from associative_embedding.structures.keypoints import hide_outside
 from associative_embedding.structures.sample import Sample
 from associative_embedding.structures.skeleton import Skeleton
 
