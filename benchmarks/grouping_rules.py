@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from associative_embedding.evaluation.metrics.grouping import RightGrouping
 from associative_embedding.evaluation.metrics.oks import evaluate_keypoints
-from associative_embedding.evaluation.oracle import group_truth
+from associative_embedding.evaluation.oracle import people_from_true_detections
 from associative_embedding.evaluation.poses import PoseTestSet, coco_results, open_pose_test_set, pose_task
 from associative_embedding.inference.load import load
 from associative_embedding.inference.predictor import Predictor
@@ -98,7 +98,7 @@ def decode_all(predictor: Predictor, test_set: PoseTestSet, tasks: Sequence[Pose
             people = [(sample.image_id, task.decode(maps, geometry))]
             rows = coco_results(people, category_id=test_set.category_id, order=test_set.order)
             of_rule.results[sample.image_id] = rows
-            of_rule.grouping += group_truth(task, maps, geometry, sample.keypoints)[1]
+            of_rule.grouping += people_from_true_detections(task, maps, geometry, sample.keypoints)[1]
     return found
 
 

@@ -12,7 +12,7 @@ import torch
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.evaluation import experiments as compare
-from associative_embedding.evaluation.oracle import Given, tags_of_truth
+from associative_embedding.evaluation.oracle import Given, with_true_tags
 from associative_embedding.evaluation.poses import evaluate_pose_model, find_people, open_pose_test_set
 from associative_embedding.grouping import group_sequentially
 from associative_embedding.inference.predictor import Predictor
@@ -92,9 +92,9 @@ def test_true_tags_are_those_of_the_nearest_person() -> None:
     xy = geometry.to_map(np.array([[58.0, 21], [21, 20], [24, 20], [63, 20], [5, 90], [95, 90]]))
     channel = np.array([0, 0, 1, 1, 0, 1])
     detections = Detections(np.ones(6), np.zeros((6, 3)), xy, channel)
-    found = tags_of_truth(detections, channel, geometry, sample, FIGURE.sigmas)
+    found = with_true_tags(detections, channel, geometry, sample, FIGURE.sigmas)
     groups = group_sequentially(found, tag_threshold=1.0).group
     assert groups[0] == groups[3]
     assert len(set(groups.tolist())) == 5  # each of the others is alone, the ear of the first person too
     alone = replace(sample, keypoints=keypoints[:0], area=np.zeros(0))
-    assert len(set(tags_of_truth(detections, channel, geometry, alone, FIGURE.sigmas).tag[:, 0])) == 6
+    assert len(set(with_true_tags(detections, channel, geometry, alone, FIGURE.sigmas).tag[:, 0])) == 6

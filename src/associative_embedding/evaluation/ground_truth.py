@@ -1,4 +1,4 @@
-"""The truth of a COCO json as a model can be asked for it: of its own keypoint types, matched by name."""
+"""The ground truth of a COCO json for one model: its annotations, with the model's keypoint types matched by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ from associative_embedding.structures.skeleton import Skeleton
 
 
 def truth_of_source(source: SourceConfig, skeleton: Skeleton, image_ids: set[int]) -> dict[int, list[dict[str, Any]]]:
-    """Image id -> its annotations as `truth_for` has them, crowds and unlabelled people too, in the skeleton's order.
+    """Image id -> its annotations, with keypoints in the skeleton's order; crowds and unlabelled people included.
+
+    The training data leave crowds and unlabelled people out. The official metrics need them: as ignored regions.
+
+    Args:
+        source: a source of training data; without annotations no image has any.
+        skeleton: the skeleton of the model.
+        image_ids: the images to return.
 
     Raises:
         ValueError: see `truth_for`.
@@ -39,19 +46,21 @@ def truth_for(
     rename: Mapping[str, str] | None = None,
     protocol: Protocol = PROTOCOLS["coco"],
 ) -> tuple[dict[str, Any], int, Array]:
-    """A COCO json's truth, the id of the category whose keypoints are the model's, and how to reorder keypoints to it.
+    """Reads a COCO json for one model: the category of its people, some of the images, only keypoints that it has.
 
     Args:
-        image_ids: of the images to keep.
-        rename: name in the file -> name in the skeleton, where they differ.
-        protocol: by which it will be scored.
+        annotations: path of the json.
+        skeleton: the skeleton of the model.
+        image_ids: the images to keep.
+        rename: name in the file -> name in the skeleton, where the names differ.
+        protocol: the rules of the evaluation.
 
     Returns:
-        the dataset, the category id, and for each of the category's keypoints its index in the model's skeleton (-1 =
-        the model does not have it; then the truth's label is removed).
+        the dataset; the id of its category; and ``(K_file,)`` int64, for each keypoint of the category its index in the
+        skeleton, -1 = the skeleton lacks it. Its labels are then removed: the model is not expected to find it.
 
     Raises:
-        ValueError: when no category shares a keypoint name with the model.
+        ValueError: if no category shares a keypoint name with the skeleton, or the dataset cannot be scored.
     """
     truth = protocol.prepare(read_coco(annotations))
     new = rename or {}
@@ -71,15 +80,21 @@ def truth_for(
     if (order < 0).any():
         truth["annotations"] = [without_labels(row, np.flatnonzero(order < 0)) for row in truth["annotations"]]
     if truth["images"]:
-        protocol.score(truth, [], name=annotations)  # complains now, not after the work
+        # scored once without results: a faulty dataset is an error now, not after hours of prediction
+        protocol.score(truth, [], name=annotations)
     return truth, category_id, order
 
 
 def without_labels(annotation: dict[str, Any], types: Array) -> dict[str, Any]:
-    """A copy of an annotation in which some keypoint types are unlabelled."""
+    """Returns a copy of an annotation without the labels of some keypoint types.
+
+    Args:
+        types: indices of these types in the annotation's category.
+    """
     keypoints = np.array(annotation.get("keypoints", []), dtype=np.float64).reshape(-1, 3)
     if not len(keypoints):
         return annotation
     keypoints[types] = 0
+    # counted anew: pycocotools ignores a person with 0 keypoints
     count = int((keypoints[:, 2] > 0).sum())
     return {**annotation, "keypoints": keypoints.ravel().tolist(), "num_keypoints": count}

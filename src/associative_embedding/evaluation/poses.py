@@ -14,7 +14,7 @@ from associative_embedding.data.sources import choose
 from associative_embedding.evaluation.ground_truth import truth_for
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
 from associative_embedding.evaluation.metrics.grouping import RightGrouping
-from associative_embedding.evaluation.oracle import Given, group_by_truth, group_truth
+from associative_embedding.evaluation.oracle import Given, people_from_true_detections, people_from_true_tags
 from associative_embedding.evaluation.protocols import PROTOCOLS, Protocol
 from associative_embedding.evaluation.results_file import keeping
 from associative_embedding.inference.predictor import Predictor
@@ -144,18 +144,18 @@ def find_people(predictor: Predictor, sample: Sample, given: Given = "nothing") 
     """Returns the people in one image before refinement, and how well the tags alone group its true keypoints.
 
     Args:
-        given: "detections" = the true keypoints, grouped by predicted tags (`group_truth`); "tags" = predicted
-            keypoints, grouped by the ground truth (`group_by_truth`); "nothing" = both are predicted.
+        given: "detections" = the true keypoints, grouped by predicted tags (`people_from_true_detections`); "tags" =
+            predicted keypoints, grouped by the ground truth (`people_from_true_tags`); "nothing" = both are predicted.
 
     Raises:
         ValueError: when the network's output is not finite.
     """
     task = pose_task(predictor)
     maps, geometry = predictor.maps(sample.image)
-    grouped, counts = group_truth(task, maps, geometry, sample.keypoints)
+    grouped, counts = people_from_true_detections(task, maps, geometry, sample.keypoints)
     if given == "detections":
         return grouped, counts
-    people = task.decode(maps, geometry) if given == "nothing" else group_by_truth(task, maps, geometry, sample)
+    people = task.decode(maps, geometry) if given == "nothing" else people_from_true_tags(task, maps, geometry, sample)
     return people, counts
 
 

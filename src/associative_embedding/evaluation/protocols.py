@@ -1,4 +1,4 @@
-"""By whose rules a model's results are scored."""
+"""The protocols of ``ae evaluate`` for poses: the rules of COCO, CrowdPose and MPII, by name."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from associative_embedding.evaluation.metrics.oks import evaluate_crowdpose, eva
 
 
 def unchanged(truth: dict[str, Any]) -> dict[str, Any]:
+    """Returns the dataset as it is."""
     return truth
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """
+    """The rules by which results are scored.
+
     Attributes:
-        score: a COCO dataset, COCO results, and ``name=`` of the truth in messages -> the official numbers.
-        show: those numbers -> text.
-        prepare: what must be noted in the truth before labels are removed that the model does not know.
-        digits: of the numbers in a table.
+        score: computes the metrics from a COCO dataset and COCO results; ``name=`` is the dataset's name in messages.
+        show: turns the metrics into text.
+        prepare: adds to the dataset what `score` derives from labels. It runs before the labels are removed that the
+            model does not have: MPII's head sizes come from such labels.
+        digits: decimal places of the metrics in a table.
     """
 
     score: Callable[..., Metrics]
@@ -37,19 +40,21 @@ class Protocol:
 PROTOCOLS: dict[str, Protocol] = {
     "coco": Protocol(evaluate_keypoints),
     "crowdpose": Protocol(evaluate_crowdpose),
+    # MPII's metrics are percentages, the others shares
     "mpii": Protocol(evaluate_mpii, format_mpii, add_head_sizes, digits=1),
 }
 
 
 def build_protocol(name: str, groups: str | None = None) -> Protocol:
-    """
+    """Returns a protocol by its name.
+
     Args:
         name: a key of `PROTOCOLS`.
-        groups: ``mpii_groups_v12.mat``, of MPII's protocol alone.
+        groups: path of ``mpii_groups_v12.mat``, for the protocol mpii only.
 
     Raises:
-        ValueError: for an unknown protocol, groups of another than MPII's, or a file that holds none.
-        OSError: when the groups cannot be read.
+        ValueError: for an unknown protocol, for groups with another protocol than mpii, or for a file without groups.
+        OSError: if the file of groups cannot be read.
     """
     if name not in PROTOCOLS:
         raise ValueError(f"unknown protocol {name!r}; known are {', '.join(PROTOCOLS)}")
