@@ -19,6 +19,7 @@ from associative_embedding.data.readers.coco_masks import CocoMasks, category_id
 from associative_embedding.data.readers.segmentations import region_crop
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.data.sources import open_masks, source_classes
+from associative_embedding.io.coco_json import read_coco
 from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.structures.run_lengths import decode_strip
 from support.coco_files import H, W, box_mask, compressed, document, picture, plain, polygon, thing, write
@@ -68,7 +69,7 @@ def test_classes_are_matched_by_name(tmp_path: Path) -> None:
     assert data[0].area.tolist() == [9]
     assert data[0].class_id.tolist() == [1]
     assert class_names(paths[0]) == ["cat", "tree", "dog"]  # in the order of their ids
-    assert category_ids(paths[0]) == {"cat": 4, "tree": 6, "dog": 9}
+    assert category_ids(paths[0], read_coco(paths[0]), {}) == {"cat": 4, "tree": 6, "dog": 9}
     with pytest.raises(ValueError, match=r"a\.json: no category name in common with the classes \(unicorn\)"):
         CocoMasks(*paths, ["unicorn"])
     with pytest.raises(ValueError, match=r"a\.json: the classes must be unique"):

@@ -1,7 +1,7 @@
-"""Instance masks in the COCO json format.
+"""Reads images with instance masks in the COCO json format.
 
-Classes are matched BY NAME, as keypoints are in `coco`: a source that lacks some of them says so in `Sample.labelled`.
-Segmentations are kept as they are written and unrolled when their image is read.
+Classes are matched BY NAME, as keypoints are in `CocoKeypoints`; `Sample.labelled` states which classes a source has.
+Segmentations stay as they are in the file and become masks when their image is read: masks would not fit into memory.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from associative_embedding.structures.sample import Sample
 
 @dataclass(frozen=True)
 class MaskRecord(ImageRecord):
-    """What is known of one image.
+    """The mask annotations of one image.
 
     Attributes:
-        objects: the segmentation of each of N objects, arrays of polygons or a run-length encoding.
-        class_id: ``(N,)`` int64 index of a class.
+        objects: N segmentations, each a tuple of polygons (arrays x, y, x, y ...) or a run-length encoding.
+        class_id: ``(N,)`` int64 in ``[0, C)``.
         annotation_id: N ids in the file, for messages.
-        unlabelled: regions where nothing is known of single objects: crowds, and boxes of objects without a mask.
+        unlabelled: segmentations of crowds, and boxes xywh of objects without a mask.
     """
 
     objects: tuple[Any, ...]
@@ -51,20 +51,20 @@ class MaskRecord(ImageRecord):
 class CocoMasks(ImageFolder[MaskRecord]):
     """Images with objects and their masks, a map-style data set of `Sample`.
 
-    Crowds (``iscrowd``) and objects that have a box but no segmentation are ignored regions, not objects; what belongs
-    to none of the classes is background. An object's area is the number of its mask's pixels.
+    Crowds (``iscrowd``) and objects that have a box but no segmentation are ignored regions, not objects. Objects of
+    other classes are background. The area of an object is the number of pixels of its mask.
 
     Args:
         annotations: a COCO json.
         images: the folder that each ``file_name`` is relative to.
-        classes: C names of what is taught.
+        classes: C names of the classes to teach.
         rename: category name in the file -> class, where they differ (``{"couch": "sofa"}``).
-        image_ids: read these only; None = all.
-        cache: hold the encoded files in memory (see `cached`).
+        image_ids: ids of the images to read; None = all.
+        cache: hold the encoded files in memory.
         objects_only: leave out images without an object.
 
     Attributes:
-        category_ids: class name -> the file's id, of the classes that it has.
+        category_ids: class name -> category id in the file, for the classes that the file has.
         labelled: ``(C,)`` bool, the classes that the file has.
 
     Raises:
@@ -85,12 +85,12 @@ class CocoMasks(ImageFolder[MaskRecord]):
         check_folder(images)
         self.source = annotations
         document = read_coco(annotations)
-        known = ids_by_name(annotations, document, rename or {})
+        known = category_ids(annotations, document, rename or {})
         check_classes(annotations, classes, known)
         self.category_ids = {name: known[name] for name in classes if name in known}
         self.labelled = np.array([name in known for name in classes])
         index = {known[name]: c for c, name in enumerate(classes) if name in known}
-        records = read_masks(annotations, document, index)
+        records = read_mask_records(annotations, document, index)
         chosen = [r for r in records if image_ids is None or r.image_id in image_ids]
         super().__init__(images, [r for r in chosen if r.objects or not objects_only], annotations, cache=cache)
 
@@ -98,7 +98,7 @@ class CocoMasks(ImageFolder[MaskRecord]):
         record = self.records[index]
         image = self.pixels(record)
         where = f"{self.source}: image {record.image_id}"
-        masks = unroll(record, (image.shape[0], image.shape[1]), where)
+        masks = decode_masks(record, (image.shape[0], image.shape[1]), where)
         ignore = np.zeros(masks.size, bool) if record.unlabelled else None
         if ignore is not None:
             mark_regions(ignore, record.unlabelled, where)
@@ -115,40 +115,45 @@ class CocoMasks(ImageFolder[MaskRecord]):
         )
 
 
-def category_ids(annotations: str, rename: Mapping[str, str] | None = None) -> dict[str, int]:
-    """Category name -> id, in the order of the ids.
+def class_names(annotations: str, rename: Mapping[str, str] | None = None) -> list[str]:
+    """Returns the names of the categories of a COCO json in the order of their ids.
 
     Raises:
-        ValueError: for a file that is not COCO, categories that share a name, or a renamed one that is not there.
+        ValueError: for a file that is not in the COCO format; see `category_ids`.
     """
-    return ids_by_name(annotations, read_coco(annotations), rename or {})
+    return list(category_ids(annotations, read_coco(annotations), rename or {}))
 
 
-def class_names(annotations: str, rename: Mapping[str, str] | None = None) -> list[str]:
-    """The names of the categories in the order of their ids."""
-    return list(category_ids(annotations, rename))
+def category_ids(path: str, document: Mapping[str, Any], rename: Mapping[str, str]) -> dict[str, int]:
+    """Returns category name -> id of a COCO document, in the order of the ids.
 
+    Args:
+        path: the file, for messages.
+        document: its content.
+        rename: name in the file -> name in the result.
 
-def ids_by_name(path: str, document: Mapping[str, Any], rename: Mapping[str, str]) -> dict[str, int]:
-    """See `category_ids`."""
+    Raises:
+        ValueError: when names or ids repeat, or a category to rename is missing.
+    """
     ids: dict[str, int] = {}
-    seen: set[str] = set()
+    source_names: set[str] = set()
     for category in document["categories"]:
         number, name = int_id(category, f"{path}: category"), category.get("name")
         if not isinstance(name, str) or not name:
             raise ValueError(f"{path}: category {number}: 'name' must be a text, not {name!r}")
-        seen.add(name)
+        source_names.add(name)
         name = rename.get(name, name)
         if name in ids or number in ids.values():
             raise ValueError(f"{path}: category {number}: 'id' or 'name' {name!r} occurs twice")
         ids[name] = number
-    if unknown := sorted(set(rename) - seen):
+    if unknown := sorted(set(rename) - source_names):
         raise ValueError(f"{path}: rename of {', '.join(unknown)}, but the file has no such category")
     return dict(sorted(ids.items(), key=lambda item: item[1]))
 
 
 def check_classes(source: str, classes: Sequence[str], known: Container[str]) -> None:
-    """
+    """Checks the classes to teach against the names that a source has; `source` is for messages.
+
     Raises:
         ValueError: when classes repeat or none of them is known.
     """
@@ -158,19 +163,22 @@ def check_classes(source: str, classes: Sequence[str], known: Container[str]) ->
         raise ValueError(f"{source}: no category name in common with the classes ({', '.join(classes)})")
 
 
-def read_masks(path: str, document: dict[str, Any], classes: Mapping[int, int]) -> list[MaskRecord]:
-    """All images in the order of the file.
+def read_mask_records(path: str, document: dict[str, Any], classes: Mapping[int, int]) -> list[MaskRecord]:
+    """Reads all images in the order of the file.
 
     Args:
-        classes: category id -> class index.
+        path: the COCO json, for messages.
+        document: its content.
+        classes: category id -> class in ``[0, C)``.
     """
     of_image = annotations_of_images(path, document, classes)
-    return [read_record(path, image, of_image[image["id"]], classes) for image in document["images"]]
+    return [read_mask_record(path, image, of_image[image["id"]], classes) for image in document["images"]]
 
 
-def read_record(
+def read_mask_record(
     path: str, image: dict[str, Any], annotations: Sequence[dict[str, Any]], classes: Mapping[int, int]
 ) -> MaskRecord:
+    """Reads one image entry and its annotations."""
     file_name, size = name_and_size(path, image)
     objects: list[tuple[Any, int, Any]] = []
     unlabelled: list[Any] = []
@@ -189,7 +197,11 @@ def read_record(
 
 
 def segmentation_of(annotation: dict[str, Any], where: str) -> Any:
-    """A run-length encoding as it is, polygons as arrays (a tenth of the memory of lists), or None if there is none."""
+    """Returns a run-length encoding unchanged, polygons as arrays (a tenth of the memory of lists), None if missing.
+
+    Raises:
+        ValueError: for a segmentation of another form.
+    """
     value = annotation.get("segmentation")
     if value is None or value == []:
         return None
@@ -203,19 +215,24 @@ def segmentation_of(annotation: dict[str, Any], where: str) -> Any:
 
 
 def is_polygon(value: Any) -> bool:
+    """Returns whether a value is a list x, y, x, y ... of at least three corners, all finite numbers."""
     return (
         isinstance(value, list)
         and len(value) >= 6
         and len(value) % 2 == 0
-        and all(type(v) in (int, float) and abs(v) < 1e15 for v in value)  # nor is NaN below it
+        and all(type(v) in (int, float) and abs(v) < 1e15 for v in value)  # false for NaN, too
     )
 
 
-def unroll(record: MaskRecord, size: tuple[int, int], where: str) -> Masks:
-    """The masks of one image of `size` (H, W)."""
-    found = [
+def decode_masks(record: MaskRecord, size: tuple[int, int], where: str) -> Masks:
+    """Returns the N masks of a record, for an image of `size` (H, W).
+
+    Raises:
+        ValueError: for a segmentation that cannot be read; `where` is the beginning of the message.
+    """
+    regions = [
         region_crop(segmentation, size, f"{where}: annotation {number!r}: 'segmentation'")
         for segmentation, number in zip(record.objects, record.annotation_id, strict=True)
     ]
-    corners = np.array([corner for corner, _ in found], np.int64).reshape(-1, 2)
-    return Masks(size, corners, tuple(crop for _, crop in found))
+    corners = np.array([corner for corner, _ in regions], np.int64).reshape(-1, 2)
+    return Masks(size, corners, tuple(crop for _, crop in regions))

@@ -1,4 +1,4 @@
-"""The images of an annotated folder: which there are, their files, their pixels."""
+"""A folder of images with annotations: the list of images, their encoded files and their pixels."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from associative_embedding.structures.arrays import Array
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """What is known of one image before it is read.
+    """One image before its file is read.
 
     Attributes:
         image_id: unique in its data set.
         file_name: relative to the folder of images.
         size: (H, W) as the annotations state it, or None if they do not.
-        annotated: it shows something, so it matters which way the image is turned.
+        annotated: whether the image has annotations, whose coordinates depend on its EXIF orientation.
     """
 
     image_id: int
@@ -38,23 +38,23 @@ class ImageRecord:
         return True
 
 
-R = TypeVar("R", bound=ImageRecord)
+Record = TypeVar("Record", bound=ImageRecord)
 
 
-class ImageFolder(Generic[R]):
-    """What all data sets of annotated images have in common, whatever their records say.
+class ImageFolder(Generic[Record]):
+    """Images on disk, one record each: the common part of all data sets. A subclass makes samples of records.
 
     Args:
-        images: the folder that each ``file_name`` is relative to, or one of `shards`.
-        records: one an image.
+        images: the folder that each ``file_name`` is relative to, or a folder of tar shards (`tar_shards`).
+        records: one for each image.
         source: the annotations, for messages.
-        cache: hold the encoded files in memory (see `cached`).
+        cache: read all files now and hold their bytes in memory.
 
     Raises:
-        ValueError: for an image that is missing, outside of the folder or, if it is to be cached, truncated.
+        ValueError: for an image that is missing, outside of the folder or, if cached, truncated.
     """
 
-    def __init__(self, images: str, records: Iterable[R], source: str, *, cache: bool) -> None:
+    def __init__(self, images: str, records: Iterable[Record], source: str, *, cache: bool) -> None:
         self.folder, self.source = Path(images), source
         self.records, self.shards = list(records), open_shards(self.folder)
         for record in self.records:
@@ -66,22 +66,23 @@ class ImageFolder(Generic[R]):
 
     @property
     def image_ids(self) -> list[int]:
+        """The ids of the images, in the order of the data set."""
         return [record.image_id for record in self.records]
 
     def select(self, keep: Callable[[int], bool]) -> Self:
-        """The images whose id passes, e.g. ``data.select(held_out)``; the cached files are shared."""
+        """Returns the images whose id passes a test, for example ``data.select(held_out)``; cached files are shared."""
         part = copy(self)
         part.records = [record for record in self.records if keep(record.image_id)]
         return part
 
     def cached(self) -> Self:
-        """The same images, their encoded files held in memory."""
+        """Returns the same images with their encoded files in memory."""
         copied = copy(self)
         copied._bytes = self._read()
         return copied
 
-    def files(self, record: R) -> list[Path]:
-        """All that is read for an image."""
+    def files(self, record: Record) -> list[Path]:
+        """Returns all files that are read for an image."""
         return [self.folder / record.file_name]
 
     def _read(self) -> dict[Path, bytes]:
@@ -93,21 +94,22 @@ class ImageFolder(Generic[R]):
         return self.shards.read(path.relative_to(self.folder).as_posix())
 
     def image_size(self, index: int) -> tuple[int, int] | None:
-        """(H, W) as the annotations state it, without decoding the image; None if they do not."""
+        """Returns (H, W) as the annotations state it, without decoding the image; None if they do not."""
         return self.records[index].size
 
     def encoded(self, path: Path) -> bytes:
+        """Returns the bytes of a file, from the cache if it is there."""
         return self._bytes.get(path) or self._load(path)
 
-    def pixels(self, record: R) -> Array:
-        """``(H, W, 3)`` uint8 RGB, turned as it was annotated.
+    def pixels(self, record: Record) -> Array:
+        """Returns the image ``(H, W, 3)`` uint8 RGB, in the orientation that its annotations refer to.
 
         Raises:
-            ValueError: for an image that cannot be read, or has another size than its annotations say.
+            ValueError: for an image that cannot be read, or has another size than its annotations state.
         """
         path = self.folder / record.file_name
         data = self.encoded(path)
-        image = decode_image(data, str(path), upright=stands_turned(data, record, str(path)))
+        image = decode_image(data, str(path), upright=annotated_upright(data, record, str(path)))
         height, width = image.shape[:2]
         if record.size is not None and record.size != (height, width):
             raise ValueError(
@@ -118,6 +120,11 @@ class ImageFolder(Generic[R]):
 
 
 def check_folder(images: str) -> None:
+    """Checks that there is a folder of images.
+
+    Raises:
+        ValueError: for an empty name, or one that is no folder.
+    """
     if not images:
         raise ValueError("a source needs images, the folder of its files, or shards")
     if not Path(images).is_dir():
@@ -125,10 +132,10 @@ def check_folder(images: str) -> None:
 
 
 def read_image_bytes(path: Path) -> bytes:
-    """The encoded file.
+    """Returns the bytes of an image file.
 
     Raises:
-        ValueError: if it cannot be read or its end is missing (decoders fill the rest with grey and go on).
+        ValueError: when it cannot be read, or its end is missing: decoders would fill the rest with grey.
     """
     try:
         data = path.read_bytes()
@@ -142,14 +149,16 @@ def read_image_bytes(path: Path) -> bytes:
     return data
 
 
-def stands_turned(data: bytes, record: ImageRecord, name: str) -> bool:
-    """Whether the annotations are of the image as its EXIF orientation shows it, by the size that they state.
+def annotated_upright(data: bytes, record: ImageRecord, name: str) -> bool:
+    """Returns whether annotations refer to the image after its EXIF orientation is applied, by their stated size.
+
+    Tools differ: some show the stored pixels, others the upright image. After a quarter turn the sizes differ, too.
 
     Raises:
-        ValueError: when the size does not tell, as for half a turn or a square image.
+        ValueError: when the size leaves it open, as after half a turn or for a square image.
     """
     orientation, (height, width) = read_orientation(data)
-    if orientation == 1 or not record.annotated:  # without annotations both are right
+    if orientation == 1 or not record.annotated:  # without annotations either orientation is right
         return False
     if orientation < 5 or height == width or record.size is None:
         raise ValueError(
@@ -160,7 +169,10 @@ def stands_turned(data: bytes, record: ImageRecord, name: str) -> bool:
 
 
 def read_orientation(data: bytes) -> tuple[int, tuple[int, int]]:
-    """The EXIF orientation (1 = upright, also for broken metadata) and the size (H, W) as stored; only headers."""
+    """Returns the EXIF orientation (1 = upright, also for broken metadata) and the stored size (H, W).
+
+    Only the header is read. The size is 0, 0 for an image without EXIF data.
+    """
     if b"Exif" not in data and b"eXIf" not in data:
         return 1, (0, 0)
     try:
@@ -168,12 +180,16 @@ def read_orientation(data: bytes) -> tuple[int, tuple[int, int]]:
             warnings.simplefilter("ignore")
             orientation = int(image.getexif().get(0x0112, 1))
             return orientation if 1 <= orientation <= 8 else 1, (image.height, image.width)
-    except Exception:  # as viewers do, which show the pixels as stored
+    except Exception:  # viewers, too, show the pixels as stored when the metadata are broken
         return 1, (0, 0)
 
 
 def decode_image(data: bytes, name: str, *, upright: bool = False) -> Array:
-    """``(H, W, 3)`` uint8 RGB. The EXIF orientation is applied if `upright`."""
+    """Returns ``(H, W, 3)`` uint8 RGB; `upright` applies the EXIF orientation.
+
+    Raises:
+        ValueError: for bytes that are not an image.
+    """
     flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -185,8 +201,20 @@ def decode_image(data: bytes, name: str, *, upright: bool = False) -> Array:
 
 
 def check_image_path(folder: Path, record: ImageRecord, source: str, shards: Shards | None = None) -> None:
+    """Checks that the file of an image exists, and that its name cannot lead out of the folder.
+
+    Args:
+        folder: the folder of images.
+        record: the image.
+        source: the annotations, for messages.
+        shards: the shards of the folder, or None if it contains plain files.
+
+    Raises:
+        ValueError: for a name that is absolute or leaves the folder, or a file that is missing.
+    """
     name = record.file_name
     where = f"{source}: image {record.image_id}: 'file_name' {name!r}"
+    # a COCO json may come from any system, so both kinds of separators and drives count
     parts = (*PurePosixPath(name).parts, *PureWindowsPath(name).parts)
     absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
     if not name or "\0" in name or ".." in parts or absolute:

@@ -1,4 +1,4 @@
-"""Regions as the COCO format writes them: boxes, polygons and run-length encodings."""
+"""Draws the regions of the COCO format: boxes, polygons and run-length encodings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ from associative_embedding.structures.run_lengths import decode_runs, decode_str
 
 
 def mark_regions(mask: Array, regions: Iterable[Any], where: str) -> None:
-    """Set the pixels of boxes xywh (arrays) and of segmentations; `where` names the image for messages."""
+    """Sets the pixels of regions in a mask.
+
+    Args:
+        mask: ``(H, W)`` bool, changed in place.
+        regions: boxes xywh (arrays) and segmentations.
+        where: the image, for messages.
+
+    Raises:
+        ValueError: for a segmentation that cannot be read.
+    """
     for region in regions:
         if isinstance(region, np.ndarray):
             fill_box(mask, region, True)
@@ -23,15 +32,19 @@ def mark_regions(mask: Array, regions: Iterable[Any], where: str) -> None:
 
 
 def fill_box(mask: Array, box_xywh: Array, value: bool) -> None:
-    """Every pixel that the box touches."""
-    high, wide = mask.shape
-    x0, y0 = np.clip(np.floor(box_xywh[:2]), 0, (wide, high)).astype(int)
-    x1, y1 = np.clip(np.ceil(box_xywh[:2] + box_xywh[2:]), 0, (wide, high)).astype(int)
+    """Sets every pixel that a box touches in a mask ``(H, W)``, in place."""
+    height, width = mask.shape
+    x0, y0 = np.clip(np.floor(box_xywh[:2]), 0, (width, height)).astype(int)
+    x1, y1 = np.clip(np.ceil(box_xywh[:2] + box_xywh[2:]), 0, (width, height)).astype(int)
     mask[y0:y1, x0:x1] = value
 
 
 def region_mask(segmentation: Any, size: tuple[int, int], where: str) -> Array:
-    """``(H, W)`` bool of COCO polygons or a run-length encoding, plain or compressed."""
+    """Returns the mask of polygons or of a run-length encoding, ``(H, W)`` bool.
+
+    Raises:
+        ValueError: for a segmentation that cannot be read; `where` is the beginning of the message.
+    """
     try:
         return decode_runs(as_runs(segmentation, size), size)
     except Exception as error:  # pycocotools raises bare Exceptions
@@ -39,7 +52,7 @@ def region_mask(segmentation: Any, size: tuple[int, int], where: str) -> Array:
 
 
 def region_crop(segmentation: Any, size: tuple[int, int], where: str) -> tuple[tuple[int, int], Array]:
-    """The same as y, x of its first pixel and the ``(h, w)`` bool crop around it, see `masks.trim`."""
+    """Returns the same mask as a crop: y, x of its first pixel and ``(h, w)`` bool, see `structures.masks.trim`."""
     try:
         x, strip = decode_strip(as_runs(segmentation, size), size)
     except Exception as error:
@@ -49,16 +62,21 @@ def region_crop(segmentation: Any, size: tuple[int, int], where: str) -> tuple[t
 
 
 def as_runs(segmentation: Any, size: tuple[int, int]) -> dict[str, Any]:
-    """A segmentation as a run-length encoding."""
+    """Returns a segmentation as a run-length encoding."""
     return segmentation if isinstance(segmentation, dict) else trace_polygons(segmentation, size)
 
 
 def trace_polygons(polygons: Any, size: tuple[int, int]) -> dict[str, Any]:
-    """The run-length encoding of all that lies in any of the polygons, each x, y, x, y ..."""
+    """Returns the run-length encoding of the union of polygons, each a sequence x, y, x, y ...
+
+    Raises:
+        ValueError: for a polygon without three finite corners.
+    """
     side = max(size)
     corners = [np.asarray(polygon, np.float64) for polygon in polygons]
     if not all(c.ndim == 1 and len(c) >= 6 and len(c) % 2 == 0 and np.isfinite(c).all() for c in corners):
         raise ValueError("each polygon must be a list of x, y of at least three corners")
-    near = [np.clip(c, -side, 2 * side).tolist() for c in corners]  # far corners would cost memory without end
+    # pycocotools walks along every edge, so a corner far outside would need any amount of time and memory
+    near = [np.clip(c, -side, 2 * side).tolist() for c in corners]
     encoded: dict[str, Any] = rle.merge(rle.frPyObjects(near, *size))
     return encoded

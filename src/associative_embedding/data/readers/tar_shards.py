@@ -1,9 +1,13 @@
-"""Images in a few large tar files instead of many small ones, read at random by an index.
+"""Reads images from a few large tar files instead of many small files, in any order by means of an index.
 
-A folder of shards holds ``shard-000000.tar`` ... (images and their annotations as ``<key>.jpg`` and ``<key>.json``, as
-WebDataset reads them, too), ``annotations.json`` (the COCO json, for what must be known before an image is read) and
-``shards.json``, which says where in which tar each image lies. Nothing is ever extracted. A tar may be a link to
-another disk. Formats: POSIX ustar (IEEE 1003.1); https://github.com/webdataset/webdataset (naming of members).
+A folder of shards contains:
+
+- ``shard-000000.tar`` ...: images and their annotations as ``<key>.jpg`` and ``<key>.json``, as WebDataset names them;
+- ``annotations.json``: the whole COCO json, because records are needed before the images are read;
+- ``shards.json``: the index, which tar and which place in it each image has.
+
+Nothing is ever extracted. A tar may be a link to another disk. Formats: POSIX ustar (IEEE 1003.1);
+https://github.com/webdataset/webdataset (naming of members).
 """
 
 from __future__ import annotations
@@ -16,13 +20,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 INDEX, ANNOTATIONS = "shards.json", "annotations.json"
-TAR = re.compile(r"[\w-]+\.tar")  # of a shard's name: it cannot leave its folder
+TAR = re.compile(r"[\w-]+\.tar")  # without a separator, so that a name cannot leave the folder
 ADVICE = "make the shards anew with ae data shard"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where an image lies: which tar, its first byte and length there, and the CRC-32 of its bytes."""
+    """The place of an image: number of the tar, first byte, length in bytes, and CRC-32 of the bytes."""
 
     tar: int
     offset: int
@@ -34,10 +38,10 @@ class Shards:
     """The images of a folder of shards, by their file names in the annotations.
 
     Args:
-        folder: with its index.
+        folder: the folder, with its index.
 
     Raises:
-        ValueError: for an index that is none, or a tar that is missing or has another length.
+        ValueError: for a broken index, or a tar that is missing or has another length than in the index.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -56,33 +60,34 @@ class Shards:
         return PurePosixPath(name).as_posix() in self.places
 
     def read(self, name: str) -> bytes:
-        """The encoded file.
+        """Returns the bytes of an image file.
 
         Raises:
-            ValueError: when it cannot be read, or is not what was written.
+            ValueError: when the tar cannot be read, or the bytes differ from those that were written.
         """
         place = self.places[name]
         path = self.tars[place.tar]
         try:
-            with open(path, "rb") as file:  # each time anew: loader processes would share a file's position
+            with open(path, "rb") as file:  # opened each time: forked loader processes would share one position
                 file.seek(place.offset)
                 data = file.read(place.length)
         except OSError as error:
             raise ValueError(f"{path}: cannot read {name} ({error.strerror})") from None
         if zlib.crc32(data) != place.crc:
-            raise ValueError(f"{path}: {name} is damaged (its checksum is another); {ADVICE}")
+            raise ValueError(f"{path}: {name} is damaged (its checksum differs); {ADVICE}")
         return data
 
 
 def open_shards(folder: Path) -> Shards | None:
-    """The shards of a folder, or None if it holds plain images."""
+    """Returns the shards of a folder, or None if it contains plain image files."""
     return Shards(folder) if (folder / INDEX).is_file() else None
 
 
 def read_index(path: Path) -> dict[str, Any]:
-    """
+    """Reads the index of a folder of shards.
+
     Raises:
-        ValueError: one line, for whatever is no index.
+        ValueError: for a file that cannot be read or is no index.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -96,7 +101,7 @@ def read_index(path: Path) -> dict[str, Any]:
 
 
 def is_index(document: Any) -> bool:
-    """Whether a json document has the form of an index; not whether its numbers are right."""
+    """Returns whether a json document has the form of an index; its numbers are checked against the tars later."""
 
     def counts(values: Any) -> bool:
         return all(type(value) is int and value >= 0 for value in values)
@@ -112,9 +117,10 @@ def is_index(document: Any) -> bool:
 
 
 def check_tar_name(name: str, folder: Path) -> str:
-    """
+    """Returns the name of a tar if it cannot lead out of the folder.
+
     Raises:
-        ValueError: for a name that could lead out of the folder.
+        ValueError: for any other name.
     """
     if not TAR.fullmatch(name):
         raise ValueError(f"{folder / INDEX}: {name!r} is no name of a shard; {ADVICE}")
@@ -122,6 +128,11 @@ def check_tar_name(name: str, folder: Path) -> str:
 
 
 def check_size(path: Path, size: int) -> None:
+    """Checks that a tar has the number of bytes that its index states.
+
+    Raises:
+        ValueError: when it has another number, or cannot be read.
+    """
     try:
         found = path.stat().st_size
     except OSError as error:

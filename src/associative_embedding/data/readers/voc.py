@@ -1,7 +1,8 @@
-"""Instance masks of PASCAL VOC 2012 trees (Everingham et al. 2010): palette PNGs whose indices are objects and classes.
+"""Reads images with instance masks from PASCAL VOC 2012 trees (Everingham et al. 2010).
 
-Of an image ``SegmentationObject`` numbers the objects from 1 and ``SegmentationClass`` says what each of them is; 0 is
-background and 255 void, the border around objects and what was too difficult to outline.
+Each image has two palette PNGs. In ``SegmentationObject`` the palette index is the number of the object, from 1; in
+``SegmentationClass`` it is the class. In both, 0 is background and 255 is void: the border around objects, and regions
+that were too difficult to outline.
 """
 
 from __future__ import annotations
@@ -33,19 +34,19 @@ VOID = 255
 class VocMasks(ImageFolder[ImageRecord]):
     """Images with objects and their masks, a map-style data set of `Sample`; see `CocoMasks`.
 
-    Void is ignored and in no mask. What belongs to none of the classes is background.
+    Void pixels are ignored and in no mask. Objects of other classes are background.
 
     Args:
         root: the folder of JPEGImages, SegmentationObject, SegmentationClass and ImageSets.
-        split: the image set, a text file in ImageSets/Segmentation with one file stem a line.
-        classes: C names of what is taught.
-        images: the folder of the photographs, by default JPEGImages.
-        image_ids: read these only; None = all.
-        cache: hold the encoded files in memory (see `cached`).
+        split: the image set, a text file in ImageSets/Segmentation with one file stem per line.
+        classes: C names of the classes to teach.
+        images: the folder of the photographs; default: JPEGImages.
+        image_ids: ids of the images to read; None = all.
+        cache: hold the encoded files in memory.
 
     Attributes:
-        category_ids: class name -> the index that stands for it in SegmentationClass.
-        labelled: ``(C,)`` bool, which classes are VOC's.
+        category_ids: class name -> palette index in SegmentationClass.
+        labelled: ``(C,)`` bool, the classes that VOC has.
 
     Raises:
         ValueError: for a missing or broken file or entry, with file and stem.
@@ -67,8 +68,10 @@ class VocMasks(ImageFolder[ImageRecord]):
         check_classes(root, classes, VOC_CLASSES)
         self.category_ids = {name: VOC_CLASSES.index(name) + 1 for name in classes if name in VOC_CLASSES}
         self.labelled = np.array([name in VOC_CLASSES for name in classes])
-        # value in SegmentationClass -> class index, -1 = none
-        self._index = np.array([-1] + [classes.index(n) if n in classes else -1 for n in VOC_CLASSES], np.int64)
+        # palette index in SegmentationClass -> class in [0, C), -1 = background
+        self._class_of_index = np.array(
+            [-1] + [classes.index(n) if n in classes else -1 for n in VOC_CLASSES], np.int64
+        )
         listed = self.root / "ImageSets" / "Segmentation" / f"{check_stem(split, f'{root}: split')}.txt"
         chosen = [r for r in read_split(listed) if image_ids is None or r.image_id in image_ids]
         if missing := [path for record in chosen for path in self._label_files(record) if not path.is_file()]:
@@ -89,7 +92,7 @@ class VocMasks(ImageFolder[ImageRecord]):
         if objects.shape != values.shape:
             raise ValueError(f"{paths[0]} is {objects.shape} (height, width), but {paths[1]} is {values.shape}")
         masks, value = split_objects(objects, values, str(paths[1]))
-        class_id = self._index[value]
+        class_id = self._class_of_index[value]
         masks, class_id = masks[class_id >= 0], class_id[class_id >= 0]
         ignore = void(objects, values)
         return Sample(
@@ -106,39 +109,48 @@ class VocMasks(ImageFolder[ImageRecord]):
 
 
 def read_split(path: Path) -> list[ImageRecord]:
-    """The images of an image set, in its order."""
+    """Reads the images of an image set, in its order.
+
+    Raises:
+        ValueError: for a file that cannot be read, or two stems with one image id.
+    """
     try:
         stems = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: cannot read the image set ({error})") from None
     records = [ImageRecord(stem_id(check_stem(stem, str(path))), f"{stem}.jpg", None) for stem in stems]
-    often = Counter(record.image_id for record in records)
-    if twice := [record.file_name for record in records if often[record.image_id] > 1]:
+    uses = Counter(record.image_id for record in records)
+    if twice := [record.file_name for record in records if uses[record.image_id] > 1]:
         raise ValueError(f"{path}: {twice[-1]} occurs twice, or another stem has the same digits")
     return records
 
 
 def check_stem(stem: str, where: str) -> str:
+    """Returns a stem that cannot lead out of its folder; `where` is the beginning of the message.
+
+    Raises:
+        ValueError: for any other text.
+    """
     if not re.fullmatch(r"[\w.+-]+", stem) or stem.startswith("."):
         raise ValueError(f"{where}: {stem!r} is not the stem of a file, such as 2007_000032")
     return stem
 
 
 def stem_id(stem: str) -> int:
-    """The image id of a stem: its digits (2007_000032 -> 2007000032), or a hash of a stem that has more than digits."""
+    """Returns the image id of a stem: its digits (2007_000032 -> 2007000032), else its CRC-32."""
     return int(stem.replace("_", "")) if re.fullmatch(r"[0-9]+(_[0-9]+)*", stem) else zlib.crc32(stem.encode())
 
 
 def decode_indices(data: bytes, name: str) -> Array:
-    """``(H, W)`` uint8, the palette indices of an encoded PNG.
+    """Returns ``(H, W)`` uint8, the palette indices of an encoded PNG; `name` is for messages.
 
     Raises:
-        ValueError: for another kind of image, whose colours may stand for anything.
+        ValueError: for any other image: its colours have no defined meaning.
     """
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             mode, indices = image.mode, np.array(image)
-    except Exception as error:  # of Pillow's many kinds
+    except Exception as error:  # Pillow raises many kinds for broken files
         raise ValueError(f"{name}: not a PNG that can be decoded ({error})") from None
     if mode != "P":
         raise ValueError(f"{name}: must be a palette PNG (mode P), as the VOC archives have them, not mode {mode}")
@@ -146,20 +158,28 @@ def decode_indices(data: bytes, name: str) -> Array:
 
 
 def void(objects: Array, values: Array) -> Array:
-    """``(H, W)`` bool."""
+    """Returns ``(H, W)`` bool, where either label image is void."""
     return np.asarray((objects == VOID) | (values == VOID))
 
 
 def split_objects(objects: Array, values: Array, name: str) -> tuple[Masks, Array]:
-    """The regions of the objects and ``(N,)`` int64 what each is: the value that most of its pixels have.
+    """Splits label images into objects.
 
     Args:
-        objects, values: ``(H, W)`` uint8 of the two folders.
-        name: the file of the values, for messages.
+        objects: ``(H, W)`` uint8 of SegmentationObject.
+        values: ``(H, W)`` uint8 of SegmentationClass.
+        name: file of `values`, for messages.
+
+    Returns:
+        N masks, and ``(N,)`` int64 palette index of each: the one that most of its pixels have.
+
+    Raises:
+        ValueError: for an index that is not a class of VOC, or an object without a class.
     """
     labels = np.where(void(objects, values), 0, objects).astype(np.int64)
     if (strange := (values > len(VOC_CLASSES)) & (values != VOID)).any():
         raise ValueError(f"{name}: {values[strange][0]} is none of the {len(VOC_CLASSES)} classes")
+    # votes[i, v] = number of pixels of object i with class v, by one pass over the image
     votes = np.bincount((labels * 256 + values).ravel(), minlength=256 * 256).reshape(256, 256)
     numbers = np.flatnonzero(votes.any(axis=1))
     numbers = numbers[numbers > 0]
