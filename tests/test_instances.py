@@ -13,6 +13,7 @@ from pycocotools.coco import COCO
 from associative_embedding.instances import Instances, coco_dataset, save_instances
 from associative_embedding.io.files import write_json
 from associative_embedding.io.images import read_image
+from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.known_skeletons import COCO_17, LSP_14
 from associative_embedding.structures.masks import Masks
 from associative_embedding.structures.skeleton import Skeleton
@@ -147,3 +148,72 @@ def test_save_instances(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(tmp_path / "r.png"), instances.draw())
     with pytest.raises(ValueError, match=r"r\.txt: the extension must be \.json or one of"):
         save_instances(instances, tmp_path / "r.txt")
+
+
+# COPIED
+def imread(path: Path) -> Array:
+    skimage_io = pytest.importorskip("skimage.io", reason="needs scikit-image")
+    return skimage_io.imread(path)  # type: ignore[no-any-return]
+
+
+def instances_of(dense: Array) -> Instances:
+    n, size = len(dense), dense.shape[1:]
+    return Instances(
+        score=np.linspace(0.9, 0.5, n, dtype=np.float32),
+        class_id=np.full(n, 2),
+        tag=np.zeros((n, 1), np.float32),
+        keypoints=np.zeros((n, 0, 3), np.float32),
+        image_size=size,
+        skeleton=None,
+        image=np.full((*size, 3), 90, np.uint8),
+        source="a.png",
+        masks=Masks.from_dense(dense, size),
+        class_names={2: "cell"},
+    )
+
+
+# COPIED
+def blobs(n: int = 5, size: tuple[int, int] = (40, 60), seed: int = 0) -> Array:
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: size[0], : size[1]]
+    centres, radii = rng.uniform(0, 1, (n, 2)) * size, rng.uniform(2, 12, n)
+    return np.stack([np.hypot(y - cy, x - cx) < r for (cy, cx), r in zip(centres, radii, strict=True)])
+
+
+@pytest.mark.extra
+def test_masks_are_saved_as_labels_best_first(tmp_path: Path) -> None:
+    dense = blobs()
+    instances_of(dense).save(str(tmp_path / "x.tif"))
+    labels = imread(tmp_path / "x.tif")
+    for y, x in np.ndindex(labels.shape):  # the first that holds the pixel
+        holding = np.flatnonzero(dense[:, y, x])
+        assert labels[y, x] == (holding[0] + 1 if len(holding) else 0)
+
+
+def test_masks_are_saved_as_a_picture(tmp_path: Path) -> None:
+    found = instances_of(blobs())
+    found.save(str(tmp_path / "x.png"))
+    np.testing.assert_array_equal(read_image(tmp_path / "x.png"), found.draw())
+    assert (found.draw() != found.image).any()
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools
+@pytest.mark.parametrize("n", [0, 1, 7])
+def test_masks_are_saved_as_coco(tmp_path: Path, n: int) -> None:
+    dense = blobs(max(1, n))[:n]
+    instances_of(dense).save(str(tmp_path / "x.json"))
+    coco = COCO(tmp_path / "x.json")
+    assert coco.cats == {2: {"id": 2, "name": "cell"}}
+    annotations = coco.loadAnns(coco.getAnnIds(imgIds=1))
+    assert len(annotations) == n
+    for annotation, mask in zip(annotations, dense, strict=True):
+        np.testing.assert_array_equal(coco.annToMask(annotation), mask)
+        assert annotation["area"] == mask.sum()
+        x, y, w, h = (int(v) for v in annotation["bbox"])
+        assert mask[y : y + h, x : x + w].sum() == mask.sum()
+        assert annotation["category_id"] == 2
+    results = json.loads((tmp_path / "x.json").read_text())["annotations"]
+    for result in results:
+        del result["bbox"]  # or loadRes takes the area of the box for that of the mask
+    again = coco.loadRes(results).anns if n else {}
+    assert [annotation["area"] for annotation in again.values()] == dense.sum(axis=(1, 2)).tolist()

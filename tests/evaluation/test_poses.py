@@ -237,6 +237,7 @@ def test_people_found_in_ignored_regions_are_no_mistakes(source: SourceConfig, t
     assert evaluate_samples(Perfect(samples), ((s, missing[s.image_id]) for s in samples))["AP"] < 0.95
 
 
+@pytest.mark.slow
 def test_the_shipped_model_on_real_photos(shared: Path, tmp_path: Path) -> None:
     """COCO's skeleton, and MPII's by name: a floor far below what the model reaches."""
     for name, floor in (("coco", 0.1), ("mpii", 0.2)):

@@ -33,6 +33,7 @@ def test_shipped_weights_are_those_that_were_shipped(tmp_path: Path, monkeypatch
         load("person")
 
 
+@pytest.mark.extra
 def test_the_shipped_model_says_what_it_said_at_its_release() -> None:
     """Two photographs; half a pixel is room for other builds of the libraries."""
     skimage_data = pytest.importorskip("skimage.data", reason="needs scikit-image")

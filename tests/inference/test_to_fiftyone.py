@@ -21,7 +21,7 @@ class Label(SimpleNamespace):
         setattr(self, name, value)
 
 
-@pytest.fixture(params=["stub", "fiftyone"])
+@pytest.fixture(params=["stub", pytest.param("fiftyone", marks=pytest.mark.extra)])
 def fo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     if request.param == "fiftyone":
         return pytest.importorskip("fiftyone", reason="needs the extra [fiftyone], too heavy for this project's tests")

@@ -20,6 +20,7 @@ def sv() -> Any:
     return pytest.importorskip("supervision", reason="needs the extra [supervision]")
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("n", [0, 2])
 def test_supervision_keypoints(n: int, sv: Any) -> None:
     people = found(n)
@@ -33,6 +34,7 @@ def test_supervision_keypoints(n: int, sv: Any) -> None:
     assert not result.visible[:, 3].any()
 
 
+@pytest.mark.extra
 def test_supervision_draws_them(sv: Any) -> None:
     """Its own annotators take them; what was not found is not drawn at 0, 0."""
     people = found(2)
@@ -47,6 +49,7 @@ def test_supervision_draws_them(sv: Any) -> None:
     assert boxed.any()
 
 
+@pytest.mark.extra
 def test_supervision_detections_with_masks_and_tracks(sv: Any) -> None:
     cells = found(2, masks=True, tracks=True)
     result = to_sv.to_detections(cells)

@@ -9,9 +9,6 @@ import pytest
 
 from associative_embedding.io.download import connect_public
 
-pytest.importorskip("fastapi", reason="needs the extra [serve]")
-pytest.importorskip("httpx", reason="needs httpx")
-
 
 @pytest.mark.parametrize(
     "host",

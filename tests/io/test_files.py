@@ -11,8 +11,6 @@ import pytest
 
 from associative_embedding.io import files as output
 from associative_embedding.io.files import atomic_write, check_writable, write_json
-from associative_embedding.io.images import read_image
-from associative_embedding.io.write_images import write_image
 
 
 def test_json_refuses_what_json_cannot_hold(tmp_path: Path) -> None:
@@ -70,28 +68,6 @@ def test_what_cannot_be_written_to(tmp_path: Path) -> None:
             atomic_write(path, b"")
         assert "\n" not in str(caught.value)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
-
-
-@pytest.mark.parametrize("extension", [".png", ".bmp", ".tif", ".tiff", ".PNG", ".jpg", ".jpeg", ".webp"])
-def test_pictures_come_back(tmp_path: Path, extension: str) -> None:
-    y, x = np.mgrid[:40, :60]
-    picture = np.stack([x * 4, y * 6, 255 - x * 4], axis=2).astype(np.uint8)
-    path = tmp_path / f"x{extension}"
-    write_image(path, picture)
-    tolerance = 0 if extension.lower() in (".png", ".bmp", ".tif", ".tiff") else 6
-    assert np.abs(read_image(path).astype(int) - picture).mean() <= tolerance
-
-
-def test_wrong_pictures(tmp_path: Path) -> None:
-    for name in ("x.gif", "x", "x.pdf"):
-        with pytest.raises(ValueError, match="the extension must be one of"):
-            write_image(tmp_path / name, np.zeros((4, 4, 3), np.uint8))
-    for array in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)):
-        with pytest.raises(ValueError, match=r"must be \(H, W, 3\) uint8"):
-            write_image(tmp_path / "x.png", array)
-    with pytest.raises(ValueError, match="cannot hold 70000x1 pixels"):
-        write_image(tmp_path / "x.jpg", np.zeros((1, 70_000, 3), np.uint8))
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_check_writable_changes_nothing(tmp_path: Path) -> None:

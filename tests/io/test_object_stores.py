@@ -18,6 +18,7 @@ def test_what_is_remote() -> None:
     assert not is_remote("C:/a.jpg")
 
 
+@pytest.mark.extra
 @needs_pyarrow
 def test_files_behind_uris(tmp_path: Path) -> None:
     uri = (tmp_path / "new" / "a.bin").as_uri()

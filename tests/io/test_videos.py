@@ -21,6 +21,8 @@ from associative_embedding.io.write_videos import VideoWriter
 from associative_embedding.structures.arrays import Array
 from support.video_files import shade, write
 
+pytestmark = pytest.mark.extra
+
 av = pytest.importorskip("av", reason="needs PyAV, the extra [video]")
 
 

@@ -64,6 +64,7 @@ def test_what_a_file_says_cannot_speak_to_the_terminal(tmp_path: Path) -> None:
     assert any("by ?[2Jnobody?xxx" in line for line in lines)
 
 
+@pytest.mark.extra
 @pytest.mark.skipif(not find_spec("onnxruntime"), reason="needs the extra [onnx]")
 def test_an_exported_model_is_told_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = str(tmp_path / "fast.onnx")

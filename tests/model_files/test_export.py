@@ -13,7 +13,7 @@ import torch
 
 from associative_embedding import load
 from associative_embedding.apps.cli.main import main
-from associative_embedding.detection.peaks import SCORE, detect, to_detections
+from associative_embedding.detection.peaks import SCORE
 from associative_embedding.detection.peaks_in_graph import peak_table
 from associative_embedding.model_files.checkpoint import load_model
 from associative_embedding.model_files.exported_network import ExportedNetwork, load_exported
@@ -25,6 +25,8 @@ from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
 from associative_embedding.tasks.segmentation.task import SegmentationTask
 from support.tiny import FIGURE, TINY_DECODE, tiny_model
 
+pytestmark = pytest.mark.extra
+
 SIZES = [(1, 64, 96), (3, 96, 64)]
 POSITION = {"backbone": "mobilenet_v2", "tag_size": 2, "options": {"position": 2}}
 
@@ -32,25 +34,6 @@ POSITION = {"backbone": "mobilenet_v2", "tag_size": 2, "options": {"position": 2
 def image_of(batch: int, height: int, width: int) -> torch.Tensor:
     rng = np.random.default_rng(height)
     return torch.from_numpy(rng.integers(0, 256, (batch, 3, height, width), dtype=np.uint8))
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_a_table_of_peaks_holds_what_detect_finds(seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    heatmap = torch.rand(2, 3, 9, 14, generator=generator)
-    heatmap[0, 0] = 0.5  # all equal: a plateau
-    heatmap[1, 2] = 0
-    tag = torch.randn(2, 3, 2, 9, 14, generator=generator)
-    step = np.arange(3)
-    table = peak_table(heatmap, tag, nms=3, top_k=126)
-    assert table.shape == (2, 3 * 126, 8)
-    for b in range(2):
-        expected, channel = detect(heatmap[b], tag[b], threshold=0.1, nms=3, top_k=5, step=step)
-        rows = table[b].double().numpy()
-        found, its = to_detections(rows[rows[:, SCORE] >= 0.1], (3, 9, 14), nms=3, top_k=5, step=step)
-        np.testing.assert_array_equal(its, channel)
-        for name in ("score", "xy", "tag", "step"):
-            np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-6)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,8 @@ from associative_embedding.model_files.runtime import cached_graph, chosen_runti
 from associative_embedding.networks.network import Network
 from support.tiny import tiny_model
 
+pytestmark = pytest.mark.extra
+
 pytest.importorskip("onnxruntime", reason="needs the extra [onnx]")
 pytest.importorskip("onnx", reason="needs the extra [onnx]")
 CPU = torch.device("cpu")

@@ -27,6 +27,8 @@ from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.training.recipe_file import check_recipe
 from support.paths import ROOT
 
+pytestmark = [pytest.mark.slow, pytest.mark.extra]
+
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LANGUAGES = {"python", "bash", "yaml", "text", "json"}

@@ -41,6 +41,7 @@ def test_the_mean_of_some_weights(only: tuple[str, ...], tmp_path: Path) -> None
         torch.testing.assert_close(value, expected, msg=name)
 
 
+@pytest.mark.slow
 def test_the_sheet_of_failures(tmp_path: Path) -> None:
     """An untrained model misses all of the people who are large enough."""
     source = tiny_data(tmp_path, images=3, size=(128, 160), people=(2, 2))

@@ -186,6 +186,7 @@ def controlled_runs() -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tags", "heatmaps", "second-look"])
 def test_controlled_runs_differ_from_their_recipe_in_what_they_are_named_for(name: str, tmp_path: Path) -> None:
     runs = controlled_runs()

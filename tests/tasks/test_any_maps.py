@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,6 +42,7 @@ def values(kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array
     }[kind]
 
 
+@pytest.mark.slow
 @given(
     channels=st.sampled_from([1, 2, 17, 200]),
     dimension=st.sampled_from([1, 2, 64]),

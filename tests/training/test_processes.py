@@ -17,6 +17,8 @@ import torch
 from associative_embedding.training.train import train
 from support.tiny import tiny_data, tiny_recipe
 
+pytestmark = pytest.mark.slow
+
 # Process 1 alone is interrupted at its fourth step; then the same again, to the end; each process tells its weights.
 # Then a run whose steps have two parts. A torchrun start takes seconds, so all runs share one process group.
 DRIVER = """

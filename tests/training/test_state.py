@@ -59,6 +59,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_while_saving(tmp_path: Path, source: SourceConfig, whole: Path) -> None:
     recipe = tiny_recipe(tmp_path, source, log_every=1, save_every=2)
     log = tmp_path / "run" / "log.jsonl"

@@ -130,6 +130,7 @@ def test_clipping_and_adam_change_the_result(tmp_path: Path, source: SourceConfi
     assert len(set(files)) == 3
 
 
+@pytest.mark.slow
 def test_a_few_images_are_learned_by_heart(tmp_path: Path) -> None:
     """The whole chain, in under a minute on one core: figures from data to targets, losses, decode and official AP."""
     source = tiny_data(tmp_path, images=6, size=(96, 96), people=(2, 3))

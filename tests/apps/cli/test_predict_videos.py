@@ -23,6 +23,9 @@ from support.boxes import BOX, seen
 from support.tiny import tiny_model
 from support.video_files import shade
 
+pytest.importorskip("av", reason="needs PyAV, the extra [video]")
+pytestmark = pytest.mark.extra
+
 
 def walkers(monkeypatch: pytest.MonkeyPatch) -> None:
     def stream(self: Predictor, sources: Any, *, keep_image: bool = True) -> Iterator[Instances]:

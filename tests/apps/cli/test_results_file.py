@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from associative_embedding.apps.cli.results_file import ResultsWriter, annotated_name
+from associative_embedding.apps.cli.results_file import ResultsWriter, annotated_name, labels_name
 from associative_embedding.instances import Instances
 from associative_embedding.io import files as output
 from associative_embedding.io.write_images import write_image
@@ -132,3 +132,11 @@ def test_kill_leaves_a_whole_file(tmp_path: Path) -> None:
     assert process.wait() == -signal.SIGKILL
     document = json.loads(path.read_text())
     assert len(document["annotations"]) == 5 * len(document["images"]) > 0
+
+
+def test_names_of_label_images_are_those_of_the_pictures() -> None:
+    for source in ("a/x.jpg", "b/x.png", "http://h/x.jpg?2"):
+        picture, labels = annotated_name(source, "out"), labels_name(source, "out", ".png")
+        assert labels.name == f"{picture.stem}-labels.png"
+        assert labels.parent == picture.parent
+        assert labels != picture

@@ -31,6 +31,7 @@ def test_shards_are_a_function_of_the_sorted_list() -> None:
     assert digest(paths) == digest(["a", "b", "c"]) != digest(["ab", "c"])
 
 
+@pytest.mark.extra
 @needs_pyarrow
 def test_a_store_is_listed_as_a_folder_is(folder: Path) -> None:
     uri = folder.as_uri()
@@ -40,6 +41,7 @@ def test_a_store_is_listed_as_a_folder_is(folder: Path) -> None:
     assert list_images(str(folder), recursive=False) == [str(folder / "a.jpg"), str(folder / "b.png")]
 
 
+@pytest.mark.extra
 @needs_pyarrow
 def test_a_parquet_of_paths(folder: Path, tmp_path: Path) -> None:
     import pyarrow as pa
@@ -64,6 +66,7 @@ def test_a_parquet_of_paths(folder: Path, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.extra
 @needs_pyarrow
 @pytest.mark.parametrize(
     ("source", "message"),
@@ -114,6 +117,7 @@ def test_without_ray_it_says_what_to_install(
     assert not (tmp_path / "r.parquet").exists()
 
 
+@pytest.mark.extra
 def test_somebody_elses_folder_is_left_alone(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,7 +23,11 @@ from support.tiny import tiny_model
 pytest.importorskip("ray", reason="needs Ray Data: pip install 'associative-embedding[ray]'")
 dataset = pytest.importorskip("pyarrow.dataset")
 parquet = pytest.importorskip("pyarrow.parquet")
-pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, and of its processes at exit
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.extra,
+    pytest.mark.filterwarnings("ignore"),
+]  # Ray's own, and of its processes at exit
 
 
 @pytest.fixture(scope="module", autouse=True)

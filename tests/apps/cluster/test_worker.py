@@ -19,6 +19,8 @@ from associative_embedding.tasks.single_person.task import SinglePersonTask
 from support.noise import write_noise
 from support.tiny import FIGURE, tiny_model
 
+pytestmark = pytest.mark.extra
+
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow (extra ray)")
 
 

@@ -36,6 +36,8 @@ from associative_embedding.apps.server.limits import Limits
 from associative_embedding.apps.server.model_thread import ModelThread
 from associative_embedding.apps.server.service import create_app
 
+pytestmark = pytest.mark.extra
+
 
 def photo(seed: int = 0, size: tuple[int, int] = (64, 96)) -> Array:
     return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)

@@ -21,6 +21,8 @@ from associative_embedding.data.label_formats.yolo import read_yolo
 from associative_embedding.data.label_formats.yolo_write import write_yolo
 from associative_embedding.structures.skeleton import Skeleton
 
+pytestmark = pytest.mark.extra
+
 sio = pytest.importorskip("sleap_io", reason="an independent implementation, not needed by this project")
 H, W = 60, 80
 NAMES = ("head", "wing_l", "wing_r")

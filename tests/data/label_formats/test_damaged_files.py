@@ -117,6 +117,7 @@ def test_texts_with_odd_bytes(kind: str, make: Callable[[Path], Path], part: str
     assert refused > 10
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("part", ["metadata", "videos_json"])
 def test_sleap_with_odd_values(part: str, tmp_path: Path) -> None:
     h5py = pytest.importorskip("h5py", reason="needs the extra [sleap]")

@@ -14,6 +14,8 @@ from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.skeleton import Skeleton
 from support.sleap_files import POINT, VIDEO, build
 
+pytestmark = pytest.mark.extra
+
 h5py = pytest.importorskip("h5py", reason="needs the extra [sleap]")
 
 

@@ -32,7 +32,7 @@ def test_what_touches_is_parted_by_its_tags(regions: bool) -> None:
     assert len(found) == 3
     assert (Masks.from_labels(labels).iou(found.masks).max(axis=1) > 0.85).all()
     assert found.class_names == {1: "cell"}
-    assert SegmentationTask.from_description(task.describe()) == task
+    assert SegmentationTask.from_description(task.to_description()) == task
 
 
 def test_tags_alone_join_what_is_apart() -> None:

@@ -113,7 +113,7 @@ def test_a_model_file_says_the_task() -> None:
     info = tiny_info(task=task, tag_size=0)
     again = ModelInfo.from_json(info.to_json())
     assert again.tag_size == 0
-    assert again.task.describe() == task.describe()
+    assert again.task.to_description() == task.to_description()
     assert isinstance(again.task, SinglePersonTask)
     with pytest.raises(ValueError, match="tag_size must be a positive integer, not 0"):
         ModelInfo.from_json(tiny_info(tag_size=0).to_json())
