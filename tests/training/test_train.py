@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from associative_embedding.data.settings import SourceConfig
-from associative_embedding.data.sources import open_source
+from associative_embedding.data.sources import open_keypoints
 from associative_embedding.inference.load import load
 from associative_embedding.training.recipe import LossConfig, NetworkConfig
 from associative_embedding.training.state import build_state
@@ -35,12 +35,12 @@ def test_only_what_is_used_is_read(tmp_path: Path) -> None:
     """A file of the validation part does not matter to training; what matters is held in memory unless told not to."""
     source = replace(tiny_data(tmp_path, images=12), held_out=0.3)
     everything = set(range(1, 13))
-    used = set(open_source(source, FIGURE, part="train").image_ids)
+    used = set(open_keypoints(source, FIGURE, part="train").image_ids)
     assert used < everything
     for image in everything - used:
         (Path(source.images) / f"{image:06d}.jpg").write_bytes(b"")
-    cached = open_source(source, FIGURE, part="train")
-    lazy = open_source(replace(source, cache=False), FIGURE, part="train")
+    cached = open_keypoints(source, FIGURE, part="train")
+    lazy = open_keypoints(replace(source, cache=False), FIGURE, part="train")
     for image in used:
         (Path(source.images) / f"{image:06d}.jpg").unlink()
     assert cached[0].image.shape == (64, 64, 3)
@@ -51,7 +51,7 @@ def test_only_what_is_used_is_read(tmp_path: Path) -> None:
 def test_a_share_that_takes_all_is_said(tmp_path: Path) -> None:
     source = replace(tiny_data(tmp_path, images=1), held_out=0.999)
     with pytest.raises(ValueError, match=r"no image to train on is left, held_out: 0\.999 takes all 1"):
-        open_source(source, FIGURE, part="train")
+        open_keypoints(source, FIGURE, part="train")
 
 
 def test_a_run_without_a_progress_bar_says_where_its_log_is(

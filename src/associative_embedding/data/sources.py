@@ -1,10 +1,10 @@
-"""A source of a recipe -> the reader of its images, and the part of them that is trained on or held out."""
+"""Opens the sources of a recipe: which reader reads one, and which of its images are for training or held out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints, held_out
 from associative_embedding.data.readers.coco_masks import CocoMasks, class_names
@@ -15,94 +15,42 @@ from associative_embedding.data.readers.voc import VOC_CLASSES, VocMasks
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.structures.skeleton import Skeleton
 
-D = TypeVar("D", bound=ImageFolder[Any])
+SourcePart = Literal["train", "validation"]  # without, or only, the share that `SourceConfig.held_out` states
+Images = TypeVar("Images", bound=ImageFolder[Any])
 
 
-def open_source(source: SourceConfig, skeleton: Skeleton, *, part: str) -> CocoKeypoints:
-    """One source's images, without (`part` = "train") or only (`part` = "validation") its held-out share.
-
-    Raises:
-        ValueError: for a source that cannot be read, or when no image of it is left to train on.
-    """
-    if source.split:
-        raise ValueError(f"{source.annotations or source.images}: split is of VOC trees of masks: leave it out")
-    data = CocoKeypoints(
-        source.annotations, source.images, skeleton, complete=source.complete, rename=source.rename or None, cache=False
-    )
-    return take_part(data, source, part, "no image has a labelled person")
+# ---- keypoints
 
 
-def mask_images(
-    path: str, images: str | None, classes: Sequence[str], split: str, rename: Mapping[str, str] | None = None
-) -> CocoMasks | VocMasks:
-    """All images of a COCO json, or of an image set of a VOC tree, without holding their files in memory."""
-    if is_voc(path):
-        return VocMasks(path, split, classes, images=images, cache=False)
-    return CocoMasks(path, images or "", classes, rename=rename, cache=False)
-
-
-def open_masks(source: SourceConfig, classes: Sequence[str], *, part: str) -> CocoMasks | VocMasks:
-    """The same of a source of masks.
+def open_keypoints(source: SourceConfig, skeleton: Skeleton, *, part: SourcePart) -> CocoKeypoints:
+    """Opens the images with people of a source.
 
     Args:
-        classes: C names of what is taught.
-    """
-    path = check_mask_source(source)
-    none = "the image set is empty" if is_voc(path) else "there is none"
-    return take_part(mask_images(path, source.images, classes, source.split, source.rename), source, part, none)
-
-
-def source_classes(source: SourceConfig) -> list[str]:
-    """All classes of a source of masks, in the order of their ids.
+        source: a COCO json, or a folder of images without people.
+        skeleton: the keypoint types to teach.
+        part: which images.
 
     Raises:
-        ValueError: for annotations that cannot be read.
+        ValueError: for a source that cannot be read, or one without an image to train on.
     """
-    path = check_mask_source(source)
-    return list(VOC_CLASSES) if is_voc(path) else class_names(path, source.rename)
+    if source.split:
+        raise ValueError(f"{source.annotations or source.images}: split is for VOC trees of masks: leave it out")
+    images = CocoKeypoints(
+        source.annotations, source.images, skeleton, complete=source.complete, rename=source.rename or None, cache=False
+    )
+    return select_part(images, source, part, if_none="no image has a labelled person")
 
 
-def is_voc(annotations: str) -> bool:
-    return (Path(annotations) / "SegmentationObject").is_dir()
+def open_person_crops(source: SourceConfig, images: CocoKeypoints, *, margin: float, min_size: float) -> PersonCrops:
+    """Opens the people of a source one by one.
 
-
-def check_mask_source(source: SourceConfig) -> str:
-    """The path of the annotations.
+    Args:
+        source: the settings of the source.
+        images: its images.
+        margin, min_size: see `crop_squares`.
 
     Raises:
-        ValueError: for a setting that has no meaning for masks, or lacks.
-    """
-    if source.annotations is None:
-        raise ValueError(f"{source.images}: masks need annotations, a COCO json or a VOC tree")
-    if is_voc(source.annotations) and not source.split:
-        raise ValueError(f"{source.annotations}: a VOC tree needs a split, the name of an image set such as train")
-    if source.split and not is_voc(source.annotations):
-        raise ValueError(f"{source.annotations}: split is of VOC trees, but this is no folder with SegmentationObject")
-    if source.mosaic or source.overlap:
-        raise ValueError(f"{source.annotations}: mosaic and overlap are for keypoints, not for masks: set both to 0")
-    if not source.complete:
-        raise ValueError(f"{source.annotations}: complete is for keypoints, not for masks: leave it out")
-    if source.rename and is_voc(source.annotations):
-        raise ValueError(f"{source.annotations}: rename is for COCO jsons; a VOC tree's classes have their names")
-    return source.annotations
-
-
-def take_part(data: D, source: SourceConfig, part: str, none: str) -> D:
-    """The images of `part`; `none` says why there may not be any at all."""
-    chosen = data
-    if source.held_out:
-        chosen = data.select(lambda image_id: held_out(image_id, source.held_out) == (part == "validation"))
-    if part == "train" and not len(chosen):
-        why = f"held_out: {source.held_out} takes all {len(data)}" if len(data) else none
-        raise ValueError(f"{source.annotations or source.images}: no image to train on is left, {why}")
-    return chosen.cached() if source.cache else chosen  # only now: what is not used is not read
-
-
-def open_people(source: SourceConfig, images: CocoKeypoints, *, margin: float, min_size: float) -> PersonCrops:
-    """The people of a source one by one.
-
-    Raises:
-        ValueError: when there is none, or several images are to be composed into one: a crop shows one person.
+        ValueError: when there is no person, or images are to be composed: a crop must show one person.
     """
     where = source.annotations or source.images
     if source.mosaic or source.overlap:
@@ -113,28 +61,130 @@ def open_people(source: SourceConfig, images: CocoKeypoints, *, margin: float, m
     return people
 
 
-def open_pairs(source: SourceConfig, images: CocoKeypoints, reach: int) -> FramePairs:
-    """The pairs of frames of a source.
+def open_frame_pairs(source: SourceConfig, images: CocoKeypoints, reach: int) -> FramePairs:
+    """Opens the pairs of frames of a source, at most `reach` frames apart.
 
     Raises:
-        ValueError: when it has no track ids, or frames are to be composed.
+        ValueError: when the source has no track ids, or frames are to be composed: both frames must stay alike.
     """
     if source.mosaic or source.overlap:
         raise ValueError(f"{source.annotations}: mosaic and overlap are for the task pose, leave them out for tracking")
     return FramePairs(images, reach)
 
 
-def choose(data: D, held_out_share: float, limit: int, name: str) -> D:
-    """The held-out images, and the first of them; see `open_trial`. Messages call them `name`.
+# ---- masks
+
+
+def open_masks(source: SourceConfig, classes: Sequence[str], *, part: SourcePart) -> CocoMasks | VocMasks:
+    """Opens the images with masks of a source.
+
+    Args:
+        source: a COCO json or a VOC tree.
+        classes: C names of the classes to teach.
+        part: which images.
 
     Raises:
-        ValueError: for a share or limit out of range, or no image.
+        ValueError: for a source that cannot be read, or one without an image to train on.
+    """
+    path = check_mask_source(source)
+    images = read_masks(path, source.images, classes, source.split, source.rename)
+    return select_part(images, source, part, if_none="the image set is empty" if is_voc(path) else "there is none")
+
+
+def read_masks(
+    path: str, images: str | None, classes: Sequence[str], split: str, rename: Mapping[str, str] | None = None
+) -> CocoMasks | VocMasks:
+    """Returns all images of a COCO json, or of an image set of a VOC tree; their files are not cached.
+
+    Args:
+        path: the json or the tree.
+        images: folder of the images; None = JPEGImages of the tree.
+        classes: C names of the classes.
+        split: image set of a VOC tree.
+        rename: category name in the json -> class.
+    """
+    if is_voc(path):
+        return VocMasks(path, split, classes, images=images, cache=False)
+    return CocoMasks(path, images or "", classes, rename=rename, cache=False)
+
+
+def source_classes(source: SourceConfig) -> list[str]:
+    """Returns all classes of a source of masks, in the order of their ids.
+
+    Raises:
+        ValueError: for annotations that cannot be read.
+    """
+    path = check_mask_source(source)
+    return list(VOC_CLASSES) if is_voc(path) else class_names(path, source.rename)
+
+
+def is_voc(annotations: str) -> bool:
+    """Returns whether annotations are a VOC tree and not a COCO json."""
+    return (Path(annotations) / "SegmentationObject").is_dir()
+
+
+def check_mask_source(source: SourceConfig) -> str:
+    """Returns the path of the annotations of a source of masks.
+
+    Raises:
+        ValueError: for a setting that is missing, or that has no meaning for masks.
+    """
+    if source.annotations is None:
+        raise ValueError(f"{source.images}: masks need annotations, a COCO json or a VOC tree")
+    if is_voc(source.annotations) and not source.split:
+        raise ValueError(f"{source.annotations}: a VOC tree needs a split, the name of an image set such as train")
+    if source.split and not is_voc(source.annotations):
+        raise ValueError(f"{source.annotations}: split is for VOC trees, but this is no folder with SegmentationObject")
+    if source.mosaic or source.overlap:
+        raise ValueError(f"{source.annotations}: mosaic and overlap are for keypoints, not for masks: set both to 0")
+    if not source.complete:
+        raise ValueError(f"{source.annotations}: complete is for keypoints, not for masks: leave it out")
+    if source.rename and is_voc(source.annotations):
+        raise ValueError(f"{source.annotations}: rename is for COCO jsons; a VOC tree's classes have their names")
+    return source.annotations
+
+
+# ---- which images of a source
+
+
+def select_part(images: Images, source: SourceConfig, part: SourcePart, *, if_none: str) -> Images:
+    """Returns the images of a part, cached if the source is.
+
+    Args:
+        images: all images of the source, not cached.
+        source: its settings.
+        part: which images.
+        if_none: why `images` may be empty, for the message.
+
+    Raises:
+        ValueError: when no image to train on is left.
+    """
+    selected = images
+    if source.held_out:
+        selected = images.select(lambda image_id: held_out(image_id, source.held_out) == (part == "validation"))
+    if part == "train" and not len(selected):
+        why = f"held_out: {source.held_out} takes all {len(images)}" if len(images) else if_none
+        raise ValueError(f"{source.annotations or source.images}: no image to train on is left, {why}")
+    return selected.cached() if source.cache else selected  # cached last, so that no unused file is read
+
+
+def select_test_images(images: Images, held_out_share: float, limit: int, name: str) -> Images:
+    """Returns the images to evaluate on.
+
+    Args:
+        images: all images.
+        held_out_share: only the images that a recipe with this ``held_out`` leaves to validation; 0 = all.
+        limit: only the first of these, 0 = all.
+        name: the annotations, for messages.
+
+    Raises:
+        ValueError: for a share or limit out of range, or when no image is left.
     """
     if not 0 <= held_out_share <= 1 or limit < 0:
         raise ValueError(f"the held-out share must be in [0, 1] and the limit 0 or more, not {held_out_share}, {limit}")
     if held_out_share:
-        data = data.select(lambda image_id: held_out(image_id, held_out_share))
-    chosen = set(data.image_ids[: limit or len(data)])
-    if not chosen:
+        images = images.select(lambda image_id: held_out(image_id, held_out_share))
+    selected = set(images.image_ids[: limit or len(images)])
+    if not selected:
         raise ValueError(f"{name}: no image to evaluate on")
-    return data.select(chosen.__contains__)
+    return images.select(selected.__contains__)

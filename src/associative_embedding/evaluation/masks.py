@@ -12,7 +12,7 @@ from tqdm import tqdm
 from associative_embedding.data.readers.coco_masks import CocoMasks
 from associative_embedding.data.readers.voc import VocMasks
 from associative_embedding.data.settings import SourceConfig
-from associative_embedding.data.sources import check_mask_source, choose, is_voc, mask_images, source_classes
+from associative_embedding.data.sources import check_mask_source, is_voc, read_masks, select_test_images, source_classes
 from associative_embedding.evaluation.metrics.cells import CellScores, cell_scores
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
 from associative_embedding.evaluation.metrics.coco_masks import evaluate_masks
@@ -111,7 +111,7 @@ def open_mask_test_set(
         raise ValueError(f"{annotations}: a VOC tree is scored by the protocol voc, not coco")
     if images is None and not is_voc(path):
         raise ValueError(f"{annotations}: --images, the folder of its images, is missing")
-    data = choose(mask_images(path, images, classes, split), held_out_share, limit, annotations)
+    data = select_test_images(read_masks(path, images, classes, split), held_out_share, limit, annotations)
     ids = data.category_ids
     return MaskTestSet(
         data,

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
-from associative_embedding.data.sources import choose
+from associative_embedding.data.sources import select_test_images
 from associative_embedding.evaluation.ground_truth import truth_for
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
 from associative_embedding.evaluation.metrics.grouping import RightGrouping
@@ -82,7 +82,7 @@ def open_pose_test_set(
         ValueError: for annotations that cannot be used, or when no image is left.
     """
     data = CocoKeypoints(annotations, images, skeleton, people_only=False, cache=False)
-    data = choose(data, held_out_share, limit, annotations)
+    data = select_test_images(data, held_out_share, limit, annotations)
     truth = truth_for(annotations, skeleton, set(data.image_ids), protocol=protocol)
     return PoseTestSet(data, *truth, protocol, annotations)
 

@@ -17,7 +17,7 @@ from associative_embedding.apps.cli.main import main
 from associative_embedding.data.readers.coco_masks import CocoMasks
 from associative_embedding.data.readers.tar_shards import Shards
 from associative_embedding.data.settings import SourceConfig
-from associative_embedding.data.sources import open_source
+from associative_embedding.data.sources import open_keypoints
 from associative_embedding.training.batches import build_stream, build_task
 from associative_embedding.training.recipe import Recipe
 from associative_embedding.training.run_folder import plain
@@ -55,8 +55,8 @@ def assert_same(a: Any, b: Any) -> None:
 @pytest.mark.parametrize("held_out", [0.0, 0.3])
 def test_samples_are_those_of_the_folder(source: SourceConfig, folder: Path, cache: bool, held_out: float) -> None:
     for part in ("train", "validation") if held_out else ("train",):
-        whole = open_source(replace(source, cache=cache, held_out=held_out), FIGURE, part=part)
-        parts = open_source(SourceConfig(shards=str(folder), cache=cache, held_out=held_out), FIGURE, part=part)
+        whole = open_keypoints(replace(source, cache=cache, held_out=held_out), FIGURE, part=part)
+        parts = open_keypoints(SourceConfig(shards=str(folder), cache=cache, held_out=held_out), FIGURE, part=part)
         assert_same(whole, parts)
 
 
@@ -120,7 +120,7 @@ def test_a_recipe_with_shards_is_read_back(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"source.images is in the shards .*: leave it out"):
         SourceConfig(shards=str(folder), images="elsewhere")
     with pytest.raises(ValueError, match="a source needs images, the folder of its files, or shards"):
-        open_source(SourceConfig(annotations=str(folder / "annotations.json")), FIGURE, part="train")
+        open_keypoints(SourceConfig(annotations=str(folder / "annotations.json")), FIGURE, part="train")
 
 
 # --- what can be wrong
@@ -163,7 +163,7 @@ def test_a_wrong_index_gets_one_line(
 ) -> None:
     source = SourceConfig(shards=damaged(folder, tmp_path / "bad", change))
     with pytest.raises(ValueError) as caught:
-        open_source(source, FIGURE, part="train")
+        open_keypoints(source, FIGURE, part="train")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

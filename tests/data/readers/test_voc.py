@@ -13,7 +13,7 @@ from PIL import Image
 from associative_embedding.data.readers.coco_keypoints import held_out
 from associative_embedding.data.readers.voc import VOC_CLASSES, VocMasks, stem_id
 from associative_embedding.data.settings import SourceConfig
-from associative_embedding.data.sources import open_masks, open_source, source_classes
+from associative_embedding.data.sources import open_keypoints, open_masks, source_classes
 from support.tiny import FIGURE
 from support.voc_tree import CAT, PERSON, STEMS, H, W, labels, save_indices, tree
 
@@ -197,7 +197,7 @@ def test_a_split_is_needed_for_trees_and_for_nothing_else(tmp_path: Path) -> Non
     source = SourceConfig(images=str(tree(tmp_path) / "JPEGImages"), annotations=str(tmp_path))
     with pytest.raises(ValueError, match="needs a split"):
         open_masks(source, VOC_CLASSES, part="train")
-    with pytest.raises(ValueError, match=r"a\.json: split is of VOC trees, but this is no folder"):
+    with pytest.raises(ValueError, match=r"a\.json: split is for VOC trees, but this is no folder"):
         open_masks(SourceConfig(images=".", annotations="a.json", split="train"), VOC_CLASSES, part="train")
-    with pytest.raises(ValueError, match="split is of VOC trees"):
-        open_source(SourceConfig(images=".", annotations="a.json", split="train"), FIGURE, part="train")
+    with pytest.raises(ValueError, match="split is for VOC trees"):
+        open_keypoints(SourceConfig(images=".", annotations="a.json", split="train"), FIGURE, part="train")

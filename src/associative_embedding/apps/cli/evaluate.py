@@ -41,7 +41,7 @@ def evaluate_model(model: str, options: Options, settings: EvaluationSettings) -
 
 def evaluate_people(predictor: Predictor, settings: EvaluationSettings) -> Evaluated:
     if settings.split or settings.images is None:
-        raise ValueError("poses need a COCO json and --images, the folder of its images; a split is of VOC trees")
+        raise ValueError("poses need a COCO json and --images, the folder of its images; a split is for VOC trees")
     test_set = poses.open_pose_test_set(
         settings.annotations,
         settings.images,
