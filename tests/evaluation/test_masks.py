@@ -141,7 +141,7 @@ def test_the_command_prints_and_writes_the_numbers(
     ("arguments", "message"),
     [
         (["--protocol", "mpii"], "the protocol mpii is for poses"),
-        (["--split", "val"], "split is of VOC trees"),
+        (["--split", "val"], "split is for VOC trees"),
         (["--limit", "-1"], "the limit 0 or more"),
         (["--zoom", "-2"], "zoom must be in"),
         (["--refine", "single-person"], "only a model of the task pose can be refined"),
@@ -172,7 +172,7 @@ def test_poses_are_not_found_tile_by_tile(
 ) -> None:
     person = tiny_model(tmp_path / "p.safetensors")
     assert main(["predict", coco[1], "--model", person, "--zoom", "1", "--output", str(tmp_path / "o")]) == 1
-    assert "only objects with masks" in capsys.readouterr().err
+    assert "only models that find masks" in capsys.readouterr().err
 
 
 def test_the_shipped_model_finds_nuclei_in_real_images(shared: Path) -> None:

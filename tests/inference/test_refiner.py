@@ -275,7 +275,7 @@ def test_a_model_can_have_a_second_look_of_its_own(
     assert np.array_equal(own(image).keypoints, load(model, refine=second)(image).keypoints)
     assert load(tmp_path / "with.safetensors", refine="none").refiner is None
     assert load(model).refiner is None
-    with pytest.raises(ValueError, match=r"wants to be refined by '.*', which is not shipped"):
+    with pytest.raises(ValueError, match=r"names '.*' as its refiner, which is not shipped"):
         load(tmp_path / "astray.safetensors")
     assert len(load(tmp_path / "astray.safetensors", refine="none")(image)) > 0
 

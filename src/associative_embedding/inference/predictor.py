@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
-from itertools import groupby
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -158,17 +158,16 @@ class Predictor:
             ValueError: as a call, in place of the first image with a fault.
         """
         prepared = (
-            (number, image, name_of(source), self.prepare(image[tile]))
-            for number, (source, image) in enumerate((source, read_image(source)) for source in sources)
+            (image, name_of(source), self.prepare(image[tile]))
+            for source, image in ((source, read_image(source)) for source in sources)
             for tile in self.tiles(image)
         )
-        outputs = ((*piece[:3], self._run_named(piece[3], piece[2])) for piece in ahead(prepared))
-        # Two images in a row may be the same array, so tiles are gathered by the image's number.
-        for _, group in groupby(ahead(outputs), key=lambda piece: piece[0]):
-            pieces = iter(group)
-            _, image, name, first = next(pieces)
+        outputs = ahead((image, name, self._run_named(inputs, name)) for image, name, inputs in ahead(prepared))
+        for image, name, first in outputs:
+            # Lazily: the maps of all tiles of a slide would not fit into the memory.
+            others = (output for _, _, output in islice(outputs, len(self.tiles(image)) - 1))
             with errors_name(name):
-                found = self.finish(image, (first, *(piece[3] for piece in pieces)))
+                found = self.finish(image, chain([first], others))
             yield replace(found, image=image if keep_image else None, source=name)
 
     def explain(self, source: Any) -> tuple[Decoded, Maps, ImageGeometry]:

@@ -1,4 +1,4 @@
-"""Work that is done in a thread ahead of the one that needs it: reading, the network and grouping overlap."""
+"""Runs an iterator in a thread, ahead of its consumer, so that reading, network and decoding overlap."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
-WAIT = 0.1  # seconds after which a waiting thread looks whether it is still needed
+WAIT = 0.1  # seconds after which a blocked thread checks whether the consumer has left
 
 
 def ahead(items: Iterable[T], size: int = 2) -> Iterator[T]:
-    """The items in their order, computed by a thread that is at most `size` of them ahead.
+    """Yields the items in order; a thread computes them, at most `size` ahead.
 
-    An exception of theirs is raised here, after the items before it. Who leaves early stops the thread.
+    An exception of the iterator is raised here, after the items before it. Leaving the loop early stops the thread.
     """
     line: queue.Queue[tuple[bool, T | BaseException | None]] = queue.Queue(size)
     left = threading.Event()
@@ -37,7 +37,7 @@ def ahead(items: Iterable[T], size: int = 2) -> Iterator[T]:
         except BaseException as error:
             put(False, error)
         finally:
-            close = getattr(items, "close", None)  # a generator holds files open
+            close = getattr(items, "close", None)  # a generator may keep files open until it is closed
             if close is not None:
                 close()
 

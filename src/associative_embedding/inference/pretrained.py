@@ -1,6 +1,6 @@
-"""Models as the Hugging Face Hub has them: a folder with ``model.safetensors``, ``config.json`` and a model card.
+"""Models in the format of the Hugging Face Hub: a folder with ``model.safetensors``, ``config.json`` and a model card.
 
-It needs the extra ``[hub]``; folders need no network. Nothing is unpickled.
+Needs the extra ``[hub]``. A local folder needs no network. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -48,22 +48,25 @@ What it was trained and measured on, where it fails, and its licence: to be writ
 
 
 class Pretrained(ModelHubMixin):
-    """A network and its description, with huggingface_hub's three methods.
+    """A network and its description, with the three methods of huggingface_hub.
 
-    ``Pretrained.from_pretrained("folder" or "owner/name")`` reads one (``device=`` says where to),
-    ``.save_pretrained("folder")`` writes the folder, ``.push_to_hub("owner/name")`` uploads it. A ``README.md`` that is
-    there stays.
+    ``Pretrained.from_pretrained("folder" or "owner/name", device="cpu")`` reads one, ``.save_pretrained("folder")``
+    writes a folder, and ``.push_to_hub("owner/name")`` uploads it. An existing ``README.md`` is not replaced.
 
     Args:
         network: in eval mode.
-        info: what the model file says.
+        info: the description in the model file.
     """
 
     def __init__(self, network: Network, info: ModelInfo) -> None:
         self.network, self.info = network, info
 
     def predictor(self, **settings: Any) -> Predictor:
-        """Ready to predict. Settings: see `Predictor`."""
+        """Returns a predictor.
+
+        Args:
+            settings: fields of `Options`.
+        """
         return Predictor(self.network, self.info, **settings)
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -97,7 +100,7 @@ class Pretrained(ModelHubMixin):
         return cls(*load_model(path, device))
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
-        """A card that says what the model file says, and what is left to its author."""
+        """Returns a model card with the facts of the model file. Its author adds training data and metrics."""
         task = self.info.task
         names = [name for category in task.categories for name in category.get("keypoints") or [category["name"]]]
         parameters = sum(p.numel() for p in self.network.parameters()) / 1e6

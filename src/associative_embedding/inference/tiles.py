@@ -1,6 +1,6 @@
-"""Images of any size, tile by tile: where the tiles lie, and how the objects found in each become those of the whole.
+"""Images of any size: cuts an image into tiles, and merges the objects of all tiles into those of the image.
 
-Memory holds the crops of the objects and the maps of one tile, whatever the size of the image.
+The memory contains the crops of the objects and the maps of one tile, so it does not grow with the area of the image.
 """
 
 from __future__ import annotations
@@ -17,11 +17,15 @@ from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks, require_masks, trim
 from associative_embedding.structures.windows import Window, intersect, relative
 
-SAME = 0.5  # IoU, where two tiles overlap, from which two objects are one
+SAME = 0.5  # least IoU, in the overlap of two tiles, of two pieces of one object
 
 
 def windows(size: tuple[int, int], tile: int, overlap: int) -> list[Window]:
-    """Tiles of at most `tile` pixels that cover an image of `size` (H, W) and overlap at least so much.
+    """Returns tiles of at most `tile` x `tile` pixels that cover an image of `size` (H, W).
+
+    Args:
+        tile: side of a tile, pixels.
+        overlap: least overlap of two neighbours, pixels.
 
     Raises:
         ValueError: when the overlap is not below half of the tile.
@@ -32,7 +36,7 @@ def windows(size: tuple[int, int], tile: int, overlap: int) -> list[Window]:
 
 
 def spans(length: int, tile: int, overlap: int) -> list[slice]:
-    """Equal stretches, evenly spread."""
+    """Returns evenly spread, equal slices that cover a length."""
     if length <= tile:
         return [slice(0, length)]
     count = int(np.ceil((length - overlap) / (tile - overlap)))
@@ -41,7 +45,7 @@ def spans(length: int, tile: int, overlap: int) -> list[slice]:
 
 
 def trusted(window: Window, size: tuple[int, int], margin: int) -> Window:
-    """A tile without the margin at its inner sides, where objects were seen without their surroundings."""
+    """Returns a tile without a margin at its inner sides, where the network lacked the surroundings of objects."""
     rows, columns = (
         slice(part.start + margin * (part.start > 0), part.stop - margin * (part.stop < length))
         for part, length in zip(window, size, strict=True)
@@ -50,13 +54,14 @@ def trusted(window: Window, size: tuple[int, int], margin: int) -> Window:
 
 
 def stitch(parts: Iterable[tuple[Window, Instances]], size: tuple[int, int], margin: int) -> Instances:
-    """The objects of all tiles in the whole image of `size` (H, W), best first.
+    """Merges the objects of all tiles into the objects of an image of `size` (H, W), best first.
 
-    Two objects of a class that agree (IoU above `SAME`) where their tiles overlap are one: their union. Of two that do
-    not, the better one keeps the pixels they share. An object that many tiles show is merged step by step.
+    Two pieces of one class whose IoU is above `SAME` in the overlap of their tiles become one object, their union. If
+    the IoU is lower, the piece with the higher score keeps the shared pixels. An object in many tiles is merged step by
+    step.
 
     Args:
-        parts: a window and what was found in it, in the pixels of the window.
+        parts: a window, and the objects found in it in pixels of the window.
         margin: pixels at the inner sides of a tile that are not used.
     """
     pieces: list[tuple[Window, Instances]] = []
@@ -76,7 +81,7 @@ def stitch(parts: Iterable[tuple[Window, Instances]], size: tuple[int, int], mar
 
 
 def cut(found: Instances, window: Window, area: Window, size: tuple[int, int]) -> Instances:
-    """The objects of a window in the pixels of the whole image, without what lies outside of the trusted area."""
+    """Moves the objects of a window to the pixels of the image, and cuts off what lies outside the trusted area."""
     moved = require_masks(found.masks).moved(window[0].start, window[1].start, size)
     masks = inside(moved, area)
     kept = masks.area > 0
@@ -84,7 +89,7 @@ def cut(found: Instances, window: Window, area: Window, size: tuple[int, int]) -
 
 
 def inside(masks: Masks, area: Window) -> Masks:
-    """What of the regions lies in a part of the image."""
+    """Cuts regions to a part of the image; one outside it becomes empty."""
     corners, crops = [], []
     for i, crop in enumerate(masks.crops):
         window = masks.window(i)
@@ -102,7 +107,11 @@ def inside(masks: Masks, area: Window) -> Masks:
 
 
 def meetings(a: Instances, b: Instances, strip: Window | None) -> Array:
-    """``(P, 3)`` int64: rows of two objects of one class that share pixels, and whether they are alike in the strip."""
+    """Returns ``(P, 3)`` int64: rows of two pieces of one class that share pixels, and whether they are one object.
+
+    Args:
+        strip: the overlap of the two tiles; None = they do not overlap.
+    """
     if strip is None or not len(a) or not len(b):
         return np.zeros((0, 3), np.int64)
     iou = inside(require_masks(a.masks), strip).iou(inside(require_masks(b.masks), strip))
@@ -111,12 +120,14 @@ def meetings(a: Instances, b: Instances, strip: Window | None) -> Array:
 
 
 def unite(pieces: Instances, same: Array) -> tuple[Instances, Array]:
-    """The pieces with those that are one object united, and the ``(N,)`` number of the object that each is part of.
-
-    An object has the score and the tag of its largest piece.
+    """Unites the pieces of each object. An object gets the score and the tag of its largest piece.
 
     Args:
-        same: ``(P, 2)`` rows of pieces of one object.
+        pieces: N pieces.
+        same: ``(P, 2)`` rows of two pieces of one object.
+
+    Returns:
+        the objects, and ``(N,)`` the number of the object that each piece belongs to.
     """
     n = len(pieces)
     links = coo_matrix((np.ones(len(same)), (same[:, 0], same[:, 1])), shape=(n, n))
@@ -130,7 +141,7 @@ def unite(pieces: Instances, same: Array) -> tuple[Instances, Array]:
 
 
 def union(masks: Masks) -> Masks:
-    """All regions as one."""
+    """Returns one region, the union of all."""
     if len(masks) == 1:
         return masks
     ends = masks.corners + np.array([crop.shape for crop in masks.crops])
@@ -143,10 +154,10 @@ def union(masks: Masks) -> Masks:
 
 
 def contest(instances: Instances, rivals: Array) -> Instances:
-    """Of two objects that share pixels, the one with the higher score keeps them; what has none left is gone.
+    """Gives the pixels that two objects share to the one with the higher score; drops objects without pixels.
 
     Args:
-        rivals: ``(P, 2)`` rows.
+        rivals: ``(P, 2)`` rows of two objects that share pixels.
     """
     masks = require_masks(instances.masks)
     crops = list(masks.crops)

@@ -1,4 +1,4 @@
-"""What was found -> FiftyOne (docs.voxel51.com) labels. Its coordinates are in 0..1 of the image's width and height."""
+"""Instances -> labels of FiftyOne (docs.voxel51.com), whose coordinates are shares of the width and height, 0 to 1."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from associative_embedding.io.optional_packages import need
 
 
 def to_fiftyone(path: str | Path, instances: Instances) -> Any:
-    """A ``fiftyone.Sample`` of an image, to be added to a dataset.
+    """Returns a ``fiftyone.Sample`` of an image, to add to a dataset.
 
-    Its fields are ``detections`` (boxes, and masks if there are any) and, of instances with keypoints, ``keypoints``,
-    whose points are in the skeleton's order, not a number where they were not found.
+    Its fields are ``detections`` (boxes, and masks if there are any) and, for instances with keypoints, ``keypoints``
+    in the order of the skeleton; a keypoint that was not found is NaN.
 
     Args:
         path: of the image.
-        instances: what was found in it.
+        instances: found in it.
 
     Raises:
         ValueError: when fiftyone is not installed.
@@ -32,7 +32,7 @@ def to_fiftyone(path: str | Path, instances: Instances) -> Any:
 
 
 def to_detections(instances: Instances) -> Any:
-    """``fiftyone.Detections``: boxes x, y, width, height, scores, and masks within their boxes.
+    """Returns ``fiftyone.Detections``: boxes x, y, width, height, scores, and masks within their boxes.
 
     Raises:
         ValueError: when fiftyone is not installed.
@@ -42,7 +42,7 @@ def to_detections(instances: Instances) -> Any:
     labels = []
     for i, (x, y, w, h) in enumerate(instances.xywh.tolist()):
         mask = {}
-        if instances.masks is not None:  # a crop may be larger than the region in it
+        if instances.masks is not None:  # the box must be that of the crop, which may be larger than the region in it
             mask = {"mask": instances.masks.crops[i]}
             (y, x), (h, w) = instances.masks.corners[i].tolist(), instances.masks.crops[i].shape
         box = [x / width, y / height, w / width, h / height]
@@ -53,7 +53,7 @@ def to_detections(instances: Instances) -> Any:
 
 
 def to_keypoints(instances: Instances) -> Any:
-    """``fiftyone.Keypoints``: points and their scores, a label an instance.
+    """Returns ``fiftyone.Keypoints``: the points of each instance and their scores.
 
     Raises:
         ValueError: when fiftyone is not installed.
@@ -68,7 +68,7 @@ def to_keypoints(instances: Instances) -> Any:
 
 
 def named(instances: Instances, i: int) -> dict[str, Any]:
-    """The label and, if it is known, the track of an instance."""
+    """Returns the label of an instance and, if it has one, its track."""
     names = {category["id"]: category["name"] for category in instances.categories}
     class_id = int(instances.class_id[i])
     track = -1 if instances.track_id is None else int(instances.track_id[i])

@@ -1,6 +1,6 @@
-"""What was found -> supervision's (github.com/roboflow/supervision) `KeyPoints` and `Detections`, for its annotators.
+"""Instances -> `KeyPoints` and `Detections` of supervision (github.com/roboflow/supervision), for its annotators.
 
-Its coordinates are pixels, as ours; it does not say where a pixel's centre is, and they pass unchanged.
+Both use image pixels. supervision does not state where the centre of a pixel lies, so coordinates are not shifted.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from associative_embedding.structures.arrays import Array
 
 
 def to_keypoints(instances: Instances) -> Any:
-    """
+    """Converts instances with keypoints.
+
     Returns:
-        ``sv.KeyPoints``: ``xy (N, K, 2)`` and the keypoints' scores ``(N, K)``, 0 0 and 0 where not found; ``class_id``
+        ``sv.KeyPoints``: ``xy (N, K, 2)`` and scores ``(N, K)``, all 0 for a keypoint that was not found; ``class_id``
         and ``data["class_name"]``.
 
     Raises:
@@ -37,7 +38,8 @@ def to_keypoints(instances: Instances) -> Any:
 
 
 def to_detections(instances: Instances) -> Any:
-    """
+    """Converts the boxes, and the masks if there are any.
+
     Returns:
         ``sv.Detections``: boxes ``xyxy (N, 4)``, scores, class and track ids, ``mask (N, H, W)`` bool if there are
         masks, and ``data["class_name"]``.
@@ -58,6 +60,6 @@ def to_detections(instances: Instances) -> Any:
 
 
 def names_of(instances: Instances) -> Array:
-    """``(N,)`` names of the instances' categories."""
+    """Returns ``(N,)`` names of the categories of the instances."""
     names = {category["id"]: category["name"] for category in instances.categories}
     return np.array([names.get(int(i), str(i)) for i in instances.class_id], dtype=str)

@@ -45,7 +45,7 @@ def one_line(error: BaseException | str) -> str:
 
 @contextmanager
 def errors_name(source: str) -> Iterator[None]:
-    """Puts the name of a file before the message of every ValueError inside.
+    """Puts the name of a file before the message of every ValueError inside, if it is not there yet.
 
     Args:
         source: file name or URL; if it is empty, the error begins with "image".
@@ -53,4 +53,5 @@ def errors_name(source: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"{source or 'image'}: {error}") from None
+        start = f"{source or 'image'}: "
+        raise ValueError(start + str(error).removeprefix(start)) from None

@@ -260,8 +260,8 @@ def test_nobody_shown_is_no_group() -> None:
 def test_tags_are_shown_of_the_same_run_of_the_network(
     model: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen, original = [], Predictor.views
-    monkeypatch.setattr(Predictor, "views", lambda self, image: (seen.append(1), original(self, image))[1])
+    seen, original = [], Predictor.run_network
+    monkeypatch.setattr(Predictor, "run_network", lambda self, batch: (seen.append(1), original(self, batch))[1])
     assert predict(model, tmp_path / "out", folder / "a.jpg", "--show", "tags") == 0
     assert len(seen) == 1
 

@@ -192,7 +192,7 @@ def test_the_score_from_which_things_are_shown_is_the_task_s(run: Predictor, fol
 
     assert min(shown()) == pytest.approx(0.1)
     assert min(shown("--min-score", 0.5)) > 0.5
-    run.task = replace(run.task, shown_score=0.2)
+    run.info = replace(run.info, task=replace(run.task, shown_score=0.2))
     assert min(shown()) > 0.2
     assert min(shown("--min-score", 0)) == pytest.approx(0.1)
 

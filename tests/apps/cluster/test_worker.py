@@ -13,6 +13,7 @@ import torch
 
 from associative_embedding.apps.cluster.job import Job, check_manifest, complete, digest_of, part_name
 from associative_embedding.apps.cluster.worker import ShardWorker
+from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.object_stores import names_in
 from associative_embedding.tasks.single_person.task import SinglePersonTask
@@ -136,7 +137,7 @@ def test_all_of_a_jobs_models_are_those_that_were_meant(job: Job, tmp_path: Path
     """The model of the second look too, whether it is asked for, the model's own, or left out."""
     shipped = replace(job, model="person", digests={})
     for refine, second in ((None, ["single-person"]), ("single-person", ["single-person"]), ("none", [])):
-        digests = complete(replace(shipped, refine=refine), ["a.jpg"], 4).digests
+        digests = complete(replace(shipped, options=Options(refine=refine)), ["a.jpg"], 4).digests
         assert digests == {name: digest_of(name) for name in ["person", *second]}
     own = tiny_model(tmp_path / "second.safetensors", task=SinglePersonTask(FIGURE), tag_size=0)
-    assert list(complete(replace(job, refine=own), ["a.jpg"], 4).digests) == [job.model, own]
+    assert list(complete(replace(job, options=Options(refine=own)), ["a.jpg"], 4).digests) == [job.model, own]
