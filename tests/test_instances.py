@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools.coco import COCO
 
 from associative_embedding.instances import Instances, coco_dataset, save_instances
@@ -17,6 +18,7 @@ from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.known_skeletons import COCO_17, LSP_14
 from associative_embedding.structures.masks import Masks
 from associative_embedding.structures.skeleton import Skeleton
+from support.pictures import blobs
 from support.random_people import made
 
 TRIPOD = Skeleton.build("tripod", ["a", "b", "c"])
@@ -150,12 +152,6 @@ def test_save_instances(tmp_path: Path) -> None:
         save_instances(instances, tmp_path / "r.txt")
 
 
-# COPIED
-def imread(path: Path) -> Array:
-    skimage_io = pytest.importorskip("skimage.io", reason="needs scikit-image")
-    return skimage_io.imread(path)  # type: ignore[no-any-return]
-
-
 def instances_of(dense: Array) -> Instances:
     n, size = len(dense), dense.shape[1:]
     return Instances(
@@ -172,19 +168,10 @@ def instances_of(dense: Array) -> Instances:
     )
 
 
-# COPIED
-def blobs(n: int = 5, size: tuple[int, int] = (40, 60), seed: int = 0) -> Array:
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[: size[0], : size[1]]
-    centres, radii = rng.uniform(0, 1, (n, 2)) * size, rng.uniform(2, 12, n)
-    return np.stack([np.hypot(y - cy, x - cx) < r for (cy, cx), r in zip(centres, radii, strict=True)])
-
-
-@pytest.mark.extra
 def test_masks_are_saved_as_labels_best_first(tmp_path: Path) -> None:
     dense = blobs()
     instances_of(dense).save(str(tmp_path / "x.tif"))
-    labels = imread(tmp_path / "x.tif")
+    labels = np.array(Image.open(tmp_path / "x.tif"))
     for y, x in np.ndindex(labels.shape):  # the first that holds the pixel
         holding = np.flatnonzero(dense[:, y, x])
         assert labels[y, x] == (holding[0] + 1 if len(holding) else 0)

@@ -16,6 +16,7 @@ from associative_embedding.io.images import read_image
 from associative_embedding.io.write_images import write_image, write_labels
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks
+from support.pictures import blobs
 
 READERS: dict[str, Callable[[Path], Array]] = {
     "cv2": lambda path: cv2.imread(str(path), cv2.IMREAD_UNCHANGED),
@@ -27,13 +28,6 @@ READERS: dict[str, Callable[[Path], Array]] = {
 def imread(path: Path) -> Array:
     skimage_io = pytest.importorskip("skimage.io", reason="needs scikit-image")
     return skimage_io.imread(path)  # type: ignore[no-any-return]
-
-
-def blobs(n: int = 5, size: tuple[int, int] = (40, 60), seed: int = 0) -> Array:
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[: size[0], : size[1]]
-    centres, radii = rng.uniform(0, 1, (n, 2)) * size, rng.uniform(2, 12, n)
-    return np.stack([np.hypot(y - cy, x - cx) < r for (cy, cx), r in zip(centres, radii, strict=True)])
 
 
 @pytest.mark.parametrize("reader", ["cv2", "pillow", pytest.param("skimage", marks=pytest.mark.extra)])

@@ -1,4 +1,4 @@
-"""Plain pictures to draw on."""
+"""Plain pictures to draw on, and masks to draw."""
 
 from __future__ import annotations
 
@@ -17,3 +17,11 @@ def canvas(value: int = 128, size: tuple[int, int] = SIZE) -> Array:
 
 def changed(image: Array, value: int = 128) -> Array:
     return (image != value).any(axis=2)
+
+
+def blobs(n: int = 5, size: tuple[int, int] = (40, 60), seed: int = 0) -> Array:
+    """``(N, H, W)`` bool: discs that may overlap."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: size[0], : size[1]]
+    centres, radii = rng.uniform(0, 1, (n, 2)) * size, rng.uniform(2, 12, n)
+    return np.stack([np.hypot(y - cy, x - cx) < r for (cy, cx), r in zip(centres, radii, strict=True)])

@@ -43,7 +43,7 @@ def test_the_second_interrupt_does_not_wait() -> None:
     interrupt = Interrupt()
     with interrupt.listening():
         signal.raise_signal(signal.SIGINT)
-        assert interrupt.asked
+        assert interrupt.requested
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 

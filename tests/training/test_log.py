@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from associative_embedding.training.log import Journal, Meter
+from associative_embedding.training.log import Log, Meter
 from support.tiny import log_of
 
 
@@ -32,12 +32,12 @@ def test_the_meter_does_not_count_pauses() -> None:
     assert meter.take()["images_per_second"] > 100 / 0.5
 
 
-def test_the_journal_is_one_json_object_a_line(tmp_path: Path) -> None:
-    Journal(tmp_path / "new", silent=True).write("train", 1, {"loss": 1.0})
+def test_the_log_is_one_json_object_a_line(tmp_path: Path) -> None:
+    Log(tmp_path / "new", silent=True).write("train", 1, {"loss": 1.0})
     assert not (tmp_path / "new").exists()
-    journal = Journal(tmp_path / "new")
-    journal.write("train", 1, {"loss": 1.0})
-    journal.write("train", 2, {"loss": None})
+    log = Log(tmp_path / "new")
+    log.write("train", 1, {"loss": 1.0})
+    log.write("train", 2, {"loss": None})
     assert [(e["event"], e["step"], e["loss"]) for e in log_of(tmp_path / "new")] == [
         ("train", 1, 1.0),
         ("train", 2, None),
@@ -47,7 +47,7 @@ def test_the_journal_is_one_json_object_a_line(tmp_path: Path) -> None:
 def test_tensorboard_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ValueError, match=r"pip install 'associative-embedding\[tensorboard\]'"):
-        Journal(tmp_path, tensorboard=True)
+        Log(tmp_path, tensorboard=True)
 
 
 def test_tensorboard_gets_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,5 +66,5 @@ def test_tensorboard_gets_the_same_numbers(tmp_path: Path, monkeypatch: pytest.M
     module = type(sys)("tensorboard")
     module.SummaryWriter = Writer  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
-    Journal(tmp_path, tensorboard=True).write("train", 3, {"loss": 0.5, "device": "cpu"})
+    Log(tmp_path, tensorboard=True).write("train", 3, {"loss": 0.5, "device": "cpu"})
     assert seen == [("train/loss", 0.5, 3)]

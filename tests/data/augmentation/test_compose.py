@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.data.augmentation.compose import blend, limb_mask, mosaic, overlap, split, tile
+from associative_embedding.data.augmentation.compose import blend, cut_tiles, fill_tile, limb_mask, mosaic, overlap
 from associative_embedding.data.synthetic.figures import synthetic_sample
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.known_skeletons import COCO_17
@@ -33,7 +33,7 @@ def flat(xy: Array, level: int, size: tuple[int, int] = (100, 100)) -> Sample:
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 12), sides=st.tuples(st.integers(24, 90), st.integers(24, 90)))
 @settings(max_examples=60, deadline=None)
 def test_tiles_cover_every_pixel_once(seed: int, n: int, sides: tuple[int, int]) -> None:
-    tiles = split((0, 0, *sides), n, np.random.default_rng(seed))
+    tiles = cut_tiles((0, 0, *sides), n, np.random.default_rng(seed))
     count = np.zeros(sides[::-1], int)
     for x0, y0, x1, y1 in tiles:
         assert x0 < x1
@@ -44,7 +44,7 @@ def test_tiles_cover_every_pixel_once(seed: int, n: int, sides: tuple[int, int])
 
 
 def test_layouts_vary() -> None:
-    layouts = {tuple(split((0, 0, 100, 100), 3, np.random.default_rng(s))) for s in range(30)}
+    layouts = {tuple(cut_tiles((0, 0, 100, 100), 3, np.random.default_rng(s))) for s in range(30)}
     stacked = sum(all(x0 == 0 and x1 == 100 for x0, _, x1, _ in tiles) for tiles in layouts)
     assert len(layouts) == 30
     assert 0 < stacked < 20
@@ -57,8 +57,8 @@ def test_a_mosaic_shows_its_tiles(seed: int, n: int) -> None:
     result = mosaic(samples, np.random.default_rng(seed), (160, 192))
     assert result.image.shape == (160, 192, 3)
     rng = np.random.default_rng(seed)
-    boxes = split((0, 0, 192, 160), n, rng)
-    parts = [tile(s, (y1 - y0, x1 - x0), rng) for s, (x0, y0, x1, y1) in zip(samples, boxes, strict=True)]
+    boxes = cut_tiles((0, 0, 192, 160), n, rng)
+    parts = [fill_tile(s, (y1 - y0, x1 - x0), rng) for s, (x0, y0, x1, y1) in zip(samples, boxes, strict=True)]
     assert len(result.keypoints) == len(result.area) == sum(len(p.keypoints) for p in parts)
     people = iter(result.keypoints)
     for part, (x0, y0, x1, y1) in zip(parts, boxes, strict=True):
