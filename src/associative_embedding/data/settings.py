@@ -1,4 +1,4 @@
-"""Settings of the data section of a recipe: sources and augmentation."""
+"""Settings in the data section of a recipe: sources and augmentation."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ class SourceConfig:
     """One COCO json, or PASCAL VOC tree, with its images.
 
     Attributes:
-        annotations: path; None = a folder of images without people. For masks also a VOC tree, the folder that holds
-            SegmentationObject.
-        images: folder (JPEGImages of a VOC tree).
+        annotations: path of the json; None = a folder of images without people. For masks also a VOC tree: the folder
+            that contains SegmentationObject.
+        images: folder of the images (default for a VOC tree: its JPEGImages).
         shards: folder that ``ae data shard`` wrote, in place of annotations and images.
         weight: how often this source is drawn, relative to the others.
-        complete: every person of an image is labelled. If not, only the labelled people's surroundings are taught.
-        mosaic: probability that several samples are tiled into one.
-        overlap: probability that a person of another sample is pasted over this one.
-        rename: source keypoint name -> target keypoint name; for masks category name -> class.
+        complete: every person of an image is labelled. If not, only the surroundings of labelled people are taught.
+        mosaic: probability that several images become the tiles of one.
+        overlap: probability that a person of another image is pasted over an image.
+        rename: keypoint name in the source -> keypoint name to teach; for masks, category name -> class.
         held_out: share of the images, chosen by image id, that training leaves to validation.
         cache: hold the encoded files in memory.
-        split: the image set of a VOC tree, such as "train"; of nothing else.
+        split: image set of a VOC tree, such as "train"; only for VOC trees.
     """
 
     images: str = ""
@@ -43,26 +43,27 @@ class SourceConfig:
         if self.shards is not None:
             inside = {"images": self.shards, "annotations": f"{self.shards.rstrip('/')}/annotations.json"}
             for name, value in inside.items():
-                if getattr(self, name) not in (None, "", value):  # a recipe that a run wrote has all three
+                # the recipe that a run writes into its folder has all three, and must be readable again
+                if getattr(self, name) not in (None, "", value):
                     raise ValueError(f"source.{name} is in the shards {self.shards}: leave it out")
                 object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)
 class Augment:
-    """How much training images are varied.
+    """How much training images are varied. The defaults of rotation and scale are the paper's (section 4.1).
 
     Attributes:
-        rotation: degrees, drawn from [-rotation, rotation].
-        scale: drawn log-uniformly; 1 = the whole image just fits into the input.
-        shift: of the view, as a fraction of the input's sides, in x and in y.
-        mirror: probability.
-        colour: strength of the change of brightness, contrast and saturation (0.4: a factor in 0.6 to 1.4), and a
-            quarter of it, in radians, of hue.
-        grey: probability of no colour at all.
+        rotation: largest angle in degrees; drawn from [-rotation, rotation].
+        scale: smallest and largest scale, drawn log-uniformly; 1 = the whole image just fits into the input.
+        shift: largest shift of the view in x and in y, as a share of the input's sides.
+        mirror: probability of a mirror image.
+        colour: strength of the change of brightness, contrast and saturation (0.4: a factor in 0.6 to 1.4); a quarter
+            of it, in radians, is the largest change of hue.
+        grey: probability of a grey image.
         blur: probability of a slight blur.
-        invert: probability of the negative. Stained cells are dark on bright, fluorescent ones bright on dark: each
-            kind then teaches the other.
+        invert: probability of the negative. Stained cells are dark on bright, fluorescent cells bright on dark; with
+            negatives, images of one kind also teach the other.
     """
 
     rotation: float = 30.0
