@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from associative_embedding.detection.peaks import SCORE, detect, to_detections
-from associative_embedding.detection.peaks_in_graph import peak_table
+from associative_embedding.detection.peak_table import SCORE
+from associative_embedding.detection.peaks import detect, to_detections
+from associative_embedding.detection.peaks_in_graph import find_peaks
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -18,7 +19,7 @@ def test_a_table_of_peaks_holds_what_detect_finds(seed: int) -> None:
     heatmap[1, 2] = 0
     tag = torch.randn(2, 3, 2, 9, 14, generator=generator)
     step = np.arange(3)
-    table = peak_table(heatmap, tag, nms=3, top_k=126)
+    table = find_peaks(heatmap, tag, nms=3, top_k=126)
     assert table.shape == (2, 3 * 126, 8)
     for b in range(2):
         expected, channel = detect(heatmap[b], tag[b], threshold=0.1, nms=3, top_k=5, step=step)

@@ -342,7 +342,7 @@ def test_broken_weights_are_named_with_their_image(
         next(network.parameters()).fill_(torch.nan)
     broken = Predictor(predictor.network, predictor.info, refiner=Refiner(network, info, FIGURE))
     image = sorted(Path(source.images).iterdir())[0]
-    with pytest.raises(ValueError, match=f"{image.name}: the network's output holds NaN"):
+    with pytest.raises(ValueError, match=f"{image.name}: the network's output contains NaN"):
         broken(image)
 
 

@@ -13,8 +13,8 @@ import torch
 
 from associative_embedding import load
 from associative_embedding.apps.cli.main import main
-from associative_embedding.detection.peaks import SCORE
-from associative_embedding.detection.peaks_in_graph import peak_table
+from associative_embedding.detection.peak_table import SCORE
+from associative_embedding.detection.peaks_in_graph import find_peaks
 from associative_embedding.model_files.checkpoint import load_model
 from associative_embedding.model_files.exported_network import ExportedNetwork, load_exported
 from associative_embedding.networks.network import final_maps
@@ -75,7 +75,7 @@ def test_the_graph_with_peaks_gives_the_networks_peaks(size: tuple[int, int, int
     found = exported(image_of(*size))
     assert isinstance(found, Peaks)
     assert found.size == tuple(maps.heatmap.shape[1:])
-    expected = peak_table(maps.heatmap, maps.tag, nms=3, top_k=6)
+    expected = find_peaks(maps.heatmap, maps.tag, nms=3, top_k=6)
     np.testing.assert_allclose(found.table[..., SCORE], expected[..., SCORE], atol=1e-3)
     assert found.table.numel() * 4 < 20_000  # a few kilobytes
 

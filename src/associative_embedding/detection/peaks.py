@@ -1,7 +1,6 @@
-"""Maps -> Detections: maximum filter, threshold, sub-pixel position, tag look-up, top k (paper, section 3.3).
+"""Maps -> detections: threshold, maximum filter, sub-pixel position, tag, top k (paper, section 3.3).
 
-Everything up to a small table of peaks stays on the maps' device; the table comes to the host in one transfer. Maps on
-a CPU are searched by `host`, which finds the same faster.
+`detect` searches where the maps are: arrays on a CPU, tensors on a GPU. Only a small table of peaks leaves the device.
 """
 
 from __future__ import annotations
@@ -11,29 +10,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from associative_embedding.detection import peaks_on_cpu as host
-from associative_embedding.detection.peaks_on_gpu import device_table
+from associative_embedding.detection import peaks_on_cpu, peaks_on_gpu
+from associative_embedding.detection.peak_table import CHANNEL, SCORE, SUBPIXEL, TAG, X, Y
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.detections import Detections
 
-CHANNEL, Y, X, SCORE, SUBPIXEL, TAG = 0, 1, 2, 3, slice(4, 6), slice(6, None)  # columns of the table of peaks
+NOT_FINITE = "the network's output contains NaN or infinity; check the weights of the model"
 
 
 @torch.no_grad()
 def detect(
     heatmap: Tensor, tag: Tensor, *, threshold: float, nms: int, top_k: int, step: Array
 ) -> tuple[Detections, Array]:
-    """The peaks of one image's maps.
+    """Finds the peaks in one image's maps.
 
-    A peak is the highest pixel of the window around it. Equally high peaks that lie in each other's windows (half
-    precision, a keypoint halfway between two pixels) are one detection, at their mean.
+    A peak is a pixel that no other pixel of the window around it exceeds. Equally high peaks within one window of each
+    other (half precision, a keypoint halfway between two pixels) are one detection, at their mean.
 
     Args:
         heatmap: ``(C, h, w)``.
         tag: ``(C, D, h, w)``.
         threshold: lowest score.
-        nms: odd window of the maximum filter, map pixels.
-        top_k: peaks of one channel at most.
+        nms: side of the maximum filter's window, map pixels, odd.
+        top_k: most detections of one channel.
         step: ``(C,)`` int64, the step of each channel's detections.
 
     Returns:
@@ -42,36 +41,55 @@ def detect(
     Raises:
         ValueError: for maps with NaN or infinity.
     """
-    on_host = heatmap.device.type == "cpu"
-    table = (host_table if on_host else device_table)(heatmap, tag, threshold, nms)
+    if heatmap.device.type == "cpu":
+        values, tags = peaks_on_cpu.as_array(heatmap), peaks_on_cpu.as_array(tag)
+        table = peaks_on_cpu.find_peaks(values, tags, values >= threshold, nms)
+    else:
+        table = peaks_on_gpu.find_peaks(heatmap, tag, heatmap >= threshold, nms)
     if table is None:
-        raise ValueError("the network's output holds NaN or infinity")
+        raise ValueError(NOT_FINITE)
     return to_detections(table, heatmap.shape, nms=nms, top_k=top_k, step=step)
 
 
-def host_table(heatmap: Tensor, tag: Tensor, threshold: float, nms: int) -> Array | None:
-    """The table of peaks ``(M, 6 + D)`` of maps on a CPU; None = they hold NaN or infinity."""
-    values, tags = host.array(heatmap), host.array(tag)
-    return host.peak_table(values, tags, threshold, nms) if host.finite(values) and host.finite(tags) else None
+@torch.no_grad()
+def highest(heatmap: Tensor) -> Array:
+    """Returns the highest place of every heatmap, ``(B, K, 3)`` float64: x, y on the map, and value in [0, 1].
+
+    Args:
+        heatmap: ``(B, K, h, w)``.
+
+    Raises:
+        ValueError: for NaN or infinity.
+    """
+    batch, channels, height, width = heatmap.shape
+    flat = heatmap.reshape(batch * channels, height, width)
+    value, pixel = flat.flatten(1).max(dim=1)
+    place = torch.arange(len(flat), device=flat.device) * (height * width) + pixel
+    xy = peaks_on_gpu.subpixel(flat, place, pixel // width, pixel % width)
+    rows = torch.cat([xy, value[:, None].float().clamp(0, 1)], dim=1).double()
+    if not bool(torch.isfinite(flat.sum(dtype=torch.float32))):
+        raise ValueError(NOT_FINITE)
+    return np.asarray(rows.cpu().numpy().reshape(batch, channels, 3))
 
 
 def to_detections(
-    peaks: Array, size: tuple[int, ...], *, nms: int, top_k: int, step: Array
+    table: Array, size: tuple[int, ...], *, nms: int, top_k: int, step: Array
 ) -> tuple[Detections, Array]:
-    """A table of peaks -> detections; see `detect`.
+    """Turns a table of peaks into detections; arguments and results as in `detect`.
 
     Args:
-        peaks: a row a peak, columns as above.
-        size: (C, h, w).
+        table: ``(P, 6 + D)``, see `peak_table`.
+        size: (C, h, w) of the maps.
     """
-    peaks = best_first(merge_plateaus(best_first(peaks), size, reach=nms // 2))
+    # Merged before the cut at top_k, so that a plateau of many equal pixels counts once.
+    peaks = best_first(merge_plateaus(best_first(table), size, reach=nms // 2))
     peaks = peaks[rank_in_channel(peaks) < top_k]
-    index = peaks[:, CHANNEL].astype(np.int64)
-    return Detections(score=peaks[:, SCORE], tag=peaks[:, TAG], xy=peaks[:, SUBPIXEL], step=step[index]), index
+    channel = peaks[:, CHANNEL].astype(np.int64)
+    return Detections(score=peaks[:, SCORE], tag=peaks[:, TAG], xy=peaks[:, SUBPIXEL], step=step[channel]), channel
 
 
 def best_first(peaks: Array) -> Array:
-    """Rows sorted by channel, then by falling score."""
+    """Sorts rows by channel, then by falling score."""
     return np.asarray(peaks[np.lexsort((-peaks[:, SCORE], peaks[:, CHANNEL]))])
 
 
@@ -82,7 +100,7 @@ def rank_in_channel(peaks: Array) -> Array:
 
 
 def merge_plateaus(peaks: Array, size: tuple[int, ...], *, reach: int) -> Array:
-    """Peaks within `reach` pixels of each other, which can only be equally high, become one row: their mean.
+    """Replaces peaks within `reach` pixels of each other, which can only be equally high, by one row: their mean.
 
     Args:
         peaks: sorted by `best_first`.
@@ -92,14 +110,14 @@ def merge_plateaus(peaks: Array, size: tuple[int, ...], *, reach: int) -> Array:
     tied = (np.diff(peaks[:, CHANNEL]) == 0) & (np.diff(peaks[:, SCORE]) == 0)
     if not tied.any() or not reach:
         return peaks
-    # all channels one below the other, with room between them; 8-neighbours among blocks of `reach` pixels are peaks
-    # at most `reach` apart
+    # All channels go into one mask, one below the other with a gap of `reach` rows. Each peak becomes a square of
+    # `reach` pixels; squares that touch belong to peaks at most `reach` apart.
     channels, height, width = size
     row = (peaks[:, Y] + peaks[:, CHANNEL] * (height + reach)).astype(np.int64)
     column = peaks[:, X].astype(np.int64)
     mask = np.zeros((channels * (height + reach), width), np.uint8)
     mask[row, column] = 1
-    blocks = cv2.dilate(mask, np.ones((reach, reach), np.uint8), anchor=(0, 0))
-    _, plateau = np.unique(cv2.connectedComponents(blocks, connectivity=8)[1][row, column], return_inverse=True)
+    squares = cv2.dilate(mask, np.ones((reach, reach), np.uint8), anchor=(0, 0))
+    _, plateau = np.unique(cv2.connectedComponents(squares, connectivity=8)[1][row, column], return_inverse=True)
     total = np.stack([np.bincount(plateau, values) for values in peaks.T], axis=1)
     return np.asarray(total / np.bincount(plateau)[:, None])

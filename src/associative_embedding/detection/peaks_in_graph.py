@@ -1,4 +1,7 @@
-"""Peaks by operations that an exported graph holds."""
+"""The search for peaks inside an exported graph, by operations that ONNX has: no shape may depend on the maps' values.
+
+What leaves the device is a few kilobytes in place of the maps.
+"""
 
 from __future__ import annotations
 
@@ -6,35 +9,37 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from associative_embedding.detection.peak_table import LEAST, top_of_parabola
 
-def peak_table(heatmap: Tensor, tag: Tensor, *, nms: int, top_k: int) -> Tensor:
-    """The highest `top_k` peaks of each channel of a batch as a table of fixed size, for graphs that are exported.
 
-    Only operations that ONNX knows; what leaves the device is a few kilobytes. Where a channel has fewer peaks, rows
-    have score -1.
+def find_peaks(heatmap: Tensor, tag: Tensor, *, nms: int, top_k: int) -> Tensor:
+    """Returns the highest `top_k` peaks of each channel, tables of one size for a batch.
+
+    Equal neighbours are not merged, and no threshold applies: `peaks.to_detections` does the rest outside of the graph.
 
     Args:
-        heatmap: ``(B, C, h, w)``.
+        heatmap: ``(B, C, h, w)``, sides of at least 3.
         tag: ``(B, C, D, h, w)``.
+        nms: side of the maximum filter's window, odd.
+        top_k: rows of each channel. Where it has fewer peaks, the other rows have score -1.
 
     Returns:
-        ``(B, C top_k, 6 + D)`` float32, columns as above.
+        ``(B, C top_k, 6 + D)`` float32, see `peak_table`.
     """
     channels, (height, width) = heatmap.shape[1], heatmap.shape[-2:]
     highest = F.max_pool2d(heatmap, nms, stride=1, padding=nms // 2)
     score, place = torch.where(heatmap == highest, heatmap, -1.0).flatten(2).topk(top_k, dim=2)  # (B, C, k)
-    flat = heatmap.flatten(2).clamp(min=1e-6).log()
-    y = (place / width).floor().long()  # exact: a side is far below 2^12, and not all of ONNX knows integer division
+    logarithm = heatmap.flatten(2).clamp(min=LEAST).log()
+    y = (place / width).floor().long()  # exact: a side is far below 2^12, and not all of ONNX has integer division
     x = place - y * width
 
-    def top(middle: Tensor, at: Tensor, step: int, position: Tensor) -> Tensor:
-        low, mid, high = (flat.gather(2, at + shift) for shift in (-step, 0, step))
-        curvature = 2 * mid - low - high
-        move = middle - position + (high - low) / (2 * curvature.clamp(min=1e-6))
-        return position + torch.where(curvature > 1e-6, move.clamp(-0.5, 0.5), 0.0)
+    def between(pixel: Tensor, middle: Tensor, at: Tensor, step: int) -> Tensor:
+        low, mid, high = (logarithm.gather(2, at + shift) for shift in (-step, 0, step))
+        return pixel + top_of_parabola(low, mid, high, middle - pixel)
 
-    cx, cy = x.clamp(min=1).minimum(width - 2 + 0 * x), y.clamp(min=1).minimum(height - 2 + 0 * y)
-    to_x, to_y = top(cx, y * width + cx, 1, x), top(cy, cy * width + x, width, y)
+    # `minimum` needs a tensor: 0 * pixel makes one of the side, which a graph computes from the size of its input.
+    middle_x, middle_y = (pixel.clamp(min=1).minimum(side - 2 + 0 * pixel) for pixel, side in ((x, width), (y, height)))
+    to_x, to_y = between(x, middle_x, y * width + middle_x, 1), between(y, middle_y, middle_y * width + x, width)
     values = tag.flatten(3).gather(3, place[:, :, None].expand(-1, -1, tag.shape[2], -1)).transpose(2, 3)
     channel = torch.arange(channels, device=heatmap.device)[None, :, None].expand_as(place)
     columns = [channel, y, x, score, to_x, to_y]

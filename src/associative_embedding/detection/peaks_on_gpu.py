@@ -1,4 +1,4 @@
-"""Peaks by PyTorch, on the device where the maps are."""
+"""The search for peaks in PyTorch, on the device of the maps: few large steps, and one transfer to the CPU."""
 
 from __future__ import annotations
 
@@ -7,31 +7,33 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from associative_embedding.detection.peak_table import LEAST, top_of_parabola, unflatten
 from associative_embedding.structures.arrays import Array
 
 
-def device_table(heatmap: Tensor, tag: Tensor, threshold: float, nms: int) -> Array | None:
-    """The same on any device, with one transfer to the host."""
-    is_peak = (heatmap >= threshold) & (heatmap == window_maximum(heatmap, nms))
-    channel, y, x = unflatten(is_peak.flatten().nonzero()[:, 0], heatmap.shape)
-    place = torch.stack([channel, y, x], dim=1).float()  # exact: all below 2^24
-    score, xy = heatmap[channel, y, x, None].float(), subpixel(heatmap, channel, y, x)
-    table = torch.cat([place, score, xy, tag[channel, :, y, x].float()], dim=1)
-    # the same transfer tells whether the maps were finite: a sum with NaN or infinity is not
+def find_peaks(heatmap: Tensor, tag: Tensor, candidates: Tensor, window: int) -> Array | None:
+    """Returns the table of peaks ``(P, 6 + D)`` float64, or None for maps with NaN or infinity.
+
+    Args:
+        heatmap: ``(C, h, w)``.
+        tag: ``(C, D, h, w)``.
+        candidates: ``(C, h, w)`` bool, the pixels that may be peaks.
+        window: side of the maximum filter, odd.
+    """
+    is_peak = candidates & (heatmap == window_maximum(heatmap, window))
+    place = is_peak.flatten().nonzero()[:, 0]
+    channel, y, x = unflatten(place, heatmap.shape)
+    pixel = torch.stack([channel, y, x], dim=1).float()  # exact: all below 2^24
+    score, xy = heatmap[channel, y, x, None].float(), subpixel(heatmap, place, y, x)
+    table = torch.cat([pixel, score, xy, tag[channel, :, y, x].float()], dim=1)
+    # One more row holds the sum of the maps: every transfer waits for the device, so there is only one.
     total = heatmap.sum(dtype=torch.float32) + tag.sum(dtype=torch.float32)
     rows = torch.cat([table, total.expand(1, table.shape[1])]).double().cpu().numpy()
     return rows[:-1] if np.isfinite(rows[-1, 0]) else None
 
 
-def unflatten(index: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
-    """Channel, y and x of flat indices of ``(C, h, w)``."""
-    row = torch.div(index, size[2], rounding_mode="floor")
-    channel = torch.div(row, size[1], rounding_mode="floor")
-    return channel, row - channel * size[1], index - row * size[2]
-
-
 def window_maximum(heatmap: Tensor, window: int) -> Tensor:
-    """The highest value of the odd square window around each pixel, ``(C, h, w)``; what lies outside does not count.
+    """Returns the highest value of the odd square window around each pixel, ``(C, h, w)``; only the map counts.
 
     Columns, then rows, by shifted views (`max_pool2d` takes many times as long).
     """
@@ -46,20 +48,22 @@ def window_maximum(heatmap: Tensor, window: int) -> Tensor:
     return padded
 
 
-def subpixel(heatmap: Tensor, channel: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """The ``(M, 2)`` float32 x, y of peaks between pixels: the top of the parabola through three pixels' logarithms.
+def subpixel(heatmap: Tensor, place: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """Returns where peaks lie between pixels, ``(P, 2)`` float32 x, y; see `top_of_parabola`.
 
-    Exact for a sampled Gaussian, at the border of the map too, where the three pixels lie to one side of the peak.
-    Never moves by more than half a pixel; not at all where the logarithms are not concave or a side is under 3 pixels.
+    A map with a side under 3 pixels has no parabola along that side, and the position stays the pixel's.
+
+    Args:
+        heatmap: ``(C, h, w)``.
+        place, y, x: ``(P,)`` int64 flat index, row and column of each peak.
     """
     height, width = heatmap.shape[-2:]
-    place = torch.stack([x, y], dim=1)
-    size, step = place.new_tensor([width, height]), place.new_tensor([1, width])
-    middle = torch.minimum(place.clamp(min=1), (size - 2).clamp(min=1))
-    centre = ((channel * height + y) * width + x)[:, None] + (middle - place) * step
-    index = centre[:, :, None] + step[:, None] * place.new_tensor([-1, 0, 1])  # (M, 2, 3), of the flat heatmap
-    value = heatmap.reshape(-1)[index.clamp(0, heatmap.numel() - 1)].float().clamp(min=1e-6).log()
+    at = torch.stack([x, y], dim=1)
+    size, step = at.new_tensor([width, height]), at.new_tensor([1, width])
+    middle = torch.minimum(at.clamp(min=1), (size - 2).clamp(min=1))
+    shift = middle - at
+    centre = place[:, None] + shift * step
+    index = centre[:, :, None] + step[:, None] * at.new_tensor([-1, 0, 1])  # (P, 2, 3)
+    value = heatmap.reshape(-1)[index.clamp(0, heatmap.numel() - 1)].float().clamp(min=LEAST).log()
     low, mid, high = value.unbind(dim=2)
-    curvature = 2 * mid - low - high
-    move = middle - place + (high - low) / (2 * curvature.clamp(min=1e-6))
-    return place + torch.where((curvature > 1e-6) & (size > 2), move.clamp(-0.5, 0.5), 0.0)
+    return at + top_of_parabola(low, mid, high, shift) * (size > 2)

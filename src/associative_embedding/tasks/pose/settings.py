@@ -1,4 +1,4 @@
-"""Settings that travel with a model: how its maps become people, objects or tracks. Their best values depend on it."""
+"""How maps become people."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from associative_embedding.structures.setting_checks import (
 
 @dataclass(frozen=True)
 class DecodeConfig:
-    """Maps -> people. Travels with the model, as the best values depend on it.
+    """Maps -> people. Stored in the model file, as the best values depend on the weights.
 
     Attributes:
         threshold: heatmap value from which a peak is a detection.
-        nms: window of the maximum filter, map pixels (odd).
-        top_k: detections of one keypoint type at most.
-        tag_threshold: tag distance up to which a detection may join a group.
-        tag_distance: over the tag's dimensions, their root mean square difference, or the Euclidean distance "l2".
-        matching: how tag distance and score weigh when detections join groups, a key of `grouping.MATCHING` ("rounded":
-            as published; "strength": strong detections go to strong groups).
-        assignment: the "optimal" one, or "greedy", the best pair first.
-        fill: look for the keypoints a person lacks, at its tag.
-        fill_threshold: heatmap value from which a filled-in keypoint is taken.
+        nms: side of the maximum filter's window, map pixels, odd.
+        top_k: most detections of one keypoint type.
+        tag_threshold: tag distance from which a detection does not join a group.
+        tag_distance: "rms", the root mean square difference over the tag's dimensions, or "l2", the Euclidean distance.
+        matching: how tag distance and score weigh when detections join groups, a key of `grouping.MATCHING`:
+            "strength" (strong detections join strong groups), "product", "nearest", or "rounded" (published code's).
+        assignment: "optimal", or "greedy" (the best pair first).
+        fill: fill in missing keypoints from pixels of the person's tag.
+        fill_threshold: heatmap value from which a pixel can fill in a keypoint.
         fill_rule: "near" takes the highest value within the tag threshold, "rounded" the greatest value -
-            round(distance), however far (as published).
-        score: person score = mean keypoint score over "all" K types (missing ones count 0, as published), over those
-            "found", or "shrunk": over those found and two more of score 0.
-        min_keypoints: people with fewer detected keypoints are dropped.
-        min_score: people with a lower score are dropped.
+            round(distance), however far (published code's).
+        score: a person's score is the mean keypoint score over "all" K types, where missing ones count 0 (published
+            code's); over the keypoints "found"; or "shrunk", over the keypoints found and two more of score 0.
+        min_keypoints: fewest detected keypoints of a person; others are dropped.
+        min_score: lowest score of a person; others are dropped.
         shown_score: lowest score of a person in results and pictures of the commands; Python calls and evaluation have
             no such limit.
         duplicate_oks: of two people with at least this OKS the weaker is dropped (1 = keep all).

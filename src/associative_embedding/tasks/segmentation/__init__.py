@@ -1,1 +1,1 @@
-"""Objects with masks: pixels grouped by their tags."""
+"""Objects with masks: foreground pixels are grouped by their tags (paper, section 3.4)."""

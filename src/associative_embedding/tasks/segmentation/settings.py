@@ -10,19 +10,21 @@ from associative_embedding.structures.setting_checks import NOT_NEGATIVE, POSITI
 
 @dataclass(frozen=True)
 class MaskDecodeConfig:
-    """Maps -> objects. Travels with the model, as the best values depend on it.
+    """Maps -> objects. Stored in the model file, as the best values depend on the weights.
 
     Attributes:
         threshold: heatmap value from which a pixel is foreground.
-        bandwidth: root mean square tag distance that two objects' tags lie apart at least.
-        regions: pixels share an object only inside of one connected region, and an object is one connected region.
-            Otherwise tags alone decide (the paper's).
-        min_weight: a mode needs so much foreground (map pixels times their heat) around it.
-        min_size: connected regions with fewer image pixels are dropped.
-        min_score: objects with a lower score are dropped.
-        scales: several input sizes give "proposals" each, of which NMS leaves the best (the paper's), or have their
-            heatmaps averaged and their tags "stacked", as for poses.
-        nms_iou: of two proposals of a class with a larger mask IoU only the better one stays.
+        bandwidth: least distance of two objects' tags (root mean square over the tag's dimensions).
+        regions: an object is one connected region of the foreground, and tags divide each region. Without it tags alone
+            decide, and an object may have several parts (the paper's).
+        min_weight: a mode needs at least this much foreground around it, the sum of the heatmap over map pixels.
+        min_size: smallest connected region, image pixels; smaller ones are dropped.
+        min_score: lowest score of an object (mean heatmap value inside its mask); others are dropped.
+        shown_score: lowest score of an object in results and pictures of the commands; Python calls and evaluation have
+            no such limit. It has no effect below `threshold`, as no object has a lower score.
+        scales: with several input sizes, each gives "proposals", of which NMS keeps the best (the paper's); or heatmaps
+            are averaged and tags "stacked", as for poses.
+        nms_iou: mask IoU above which the weaker of two proposals of a class is dropped.
     """
 
     threshold: float = 0.5

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import cv2
 import numpy as np
 
+from associative_embedding.detection.peaks import NOT_FINITE
 from associative_embedding.grouping import group_by_modes
 from associative_embedding.instances import Instances, concatenate
 from associative_embedding.structures.arrays import Array
@@ -26,12 +27,12 @@ from associative_embedding.tasks.task import Decoded, check_maps
 
 @dataclass(frozen=True)
 class SegmentationTask:
-    """
+    """Finds objects of C classes as masks; tags separate the objects of one class.
+
     Attributes:
-        classes: names of the C classes.
-        decode_config: thresholds.
-        category_ids: of the instances found, 1 .. C by default.
-        samples, object_size: of the training targets, see `mask_target.encode_masks`.
+        classes: names of the C classes; `Instances.class_id` is 1 for the first.
+        decode_config: thresholds and rules.
+        samples, object_size: of the training targets, see `encode_masks`.
     """
 
     classes: tuple[str, ...]
@@ -39,8 +40,8 @@ class SegmentationTask:
     samples: int = 16
     object_size: tuple[float, float] = (0.0, float("inf"))
     name: str = "segmentation"
-    finds_masks: bool = True
-    shown_score: float = 0.0
+
+    finds_masks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.classes or len(set(self.classes)) != len(self.classes):
@@ -48,7 +49,7 @@ class SegmentationTask:
 
     @property
     def channels(self) -> int:
-        """C: one foreground map a class."""
+        """C: one foreground map per class."""
         return len(self.classes)
 
     @property
@@ -63,29 +64,35 @@ class SegmentationTask:
 
     @property
     def categories(self) -> list[dict[str, Any]]:
-        """What is found, as COCO categories."""
+        """The classes as COCO categories, in the order of the channels."""
         return [{"id": number, "name": name} for number, name in self.class_names.items()]
 
-    def describe(self) -> dict[str, Any]:
-        """What a model file says of its task; `from_description` reads it."""
+    @property
+    def shown_score(self) -> float:
+        """Lowest score of an object that the commands show."""
+        return self.decode_config.shown_score
+
+    def to_description(self) -> dict[str, Any]:
+        """Returns the classes and the decode settings, for a model file; `from_description` reads them."""
         return {"classes": list(self.classes), "decode": asdict(self.decode_config)}
 
     @classmethod
-    def from_description(cls, values: Mapping[str, Any]) -> SegmentationTask:
-        """
+    def from_description(cls, values: Mapping[str, Any]) -> Self:
+        """Returns the task that `to_description` described.
+
         Raises:
-            KeyError, TypeError, ValueError: when it is not what `describe` gives.
+            KeyError, TypeError, ValueError: for anything that `to_description` cannot return.
         """
         if not isinstance(values["classes"], list) or not all(isinstance(name, str) for name in values["classes"]):
             raise ValueError(f"classes must be a list of names, not {values['classes']!r:.60}")
         return cls(tuple(values["classes"]), MaskDecodeConfig(**values["decode"]))
 
     def encode(self, sample: Sample, *, stride: int, rng: np.random.Generator) -> ImageTarget:
-        """A sample in input pixels -> its training target; the pixels whose tags are compared are drawn anew."""
+        """Turns a sample in input pixels into its training target; the pixels whose tags are compared are random."""
         return encode_masks(sample, stride=stride, samples=self.samples, object_size=self.object_size, rng=rng)
 
     def decode(self, maps: Maps, geometry: ImageGeometry) -> Instances:
-        """Objects from the maps of one image (batch 1), best first.
+        """Turns the maps of one image (batch 1) into objects, best first; masks in image pixels.
 
         Raises:
             ValueError: for maps of another shape, or with NaN or infinity.
@@ -93,7 +100,7 @@ class SegmentationTask:
         return self.decode_groups(maps, geometry).instances
 
     def decode_groups(self, maps: Maps, geometry: ImageGeometry) -> Decoded:
-        """As `decode`, with the detections and the groups.
+        """Returns the objects, as `decode`, with the detections and the groups that they were made from.
 
         Raises:
             ValueError: for maps of another shape, or with NaN or infinity.
@@ -102,12 +109,15 @@ class SegmentationTask:
         heatmap = maps.heatmap[0].float().cpu().numpy()
         tag = maps.tag[0].float().cpu().numpy()
         if not (np.isfinite(heatmap).all() and np.isfinite(tag).all()):
-            raise ValueError("the network's output holds NaN or infinity")
+            raise ValueError(NOT_FINITE)
         parts = [self._decode_class(c, heatmap[c], tag[c], geometry) for c in range(self.channels)]
         return best_first(join(parts), self.decode_config.min_score)
 
     def decode_views(self, views: Sequence[View]) -> tuple[Decoded, View]:
-        """The objects of one image that was seen at several sizes, and the view that the detections are of.
+        """Turns the maps of one image at several scales into objects, by the setting ``scales``.
+
+        Returns:
+            the objects, and the maps that their detections are on: the merged maps, or for "proposals" the first view.
 
         Raises:
             ValueError: see `decode_groups`.
@@ -115,14 +125,19 @@ class SegmentationTask:
         if self.decode_config.scales == "stacked" or len(views) == 1:
             merged = merge_views(views)
             return self.decode_groups(*merged), merged
-        found = [self.decode_groups(maps, geometry) for maps, geometry in views]
-        proposals = concatenate([part.instances for part in found])
+        parts = [self.decode_groups(maps, geometry) for maps, geometry in views]
+        proposals = concatenate([part.instances for part in parts])
         kept = suppress(proposals, self.decode_config.nms_iou)
-        others = np.full(len(proposals) - len(found[0].group), -1)
-        return replace(found[0], instances=proposals[kept], group=np.append(found[0].group, others)[kept]), views[0]
+        # Detections and groups stay the first view's, so a proposal of another view has no group.
+        others = np.full(len(proposals) - len(parts[0].group), -1)
+        return replace(parts[0], instances=proposals[kept], group=np.append(parts[0].group, others)[kept]), views[0]
 
-    def _decode_class(self, c: int, heatmap: Array, tag: Array, geometry: ImageGeometry) -> Decoded:
-        """The objects of class number c, from its ``(h, w)`` heatmap and ``(D, h, w)`` tags."""
+    def _decode_class(self, number: int, heatmap: Array, tag: Array, geometry: ImageGeometry) -> Decoded:
+        """The objects of one class, from its ``(h, w)`` heatmap and ``(D, h, w)`` tags.
+
+        Args:
+            number: of the class, from 0.
+        """
         config = self.decode_config
         foreground = heatmap >= config.threshold
         y, x = np.nonzero(foreground)
@@ -140,13 +155,25 @@ class SegmentationTask:
         )
         labels = np.zeros(heatmap.shape, np.int32)
         labels[y, x] = groups.group + 1
+        instances, group = self._objects(number, heatmap, labels, groups, geometry)
+        return Decoded(instances, group, detections, np.full(len(y), number), groups)
+
+    def _objects(
+        self, number: int, heatmap: Array, labels: Array, groups: Groups, geometry: ImageGeometry
+    ) -> tuple[Instances, Array]:
+        """The masks of one class in image pixels, and the group ``(N,)`` of each.
+
+        Args:
+            labels: ``(h, w)`` int32 group + 1 of each map pixel, 0 = none.
+        """
+        config = self.decode_config
         image_heatmap, labels = to_image(heatmap, labels, geometry)
+        # The outline comes from the heatmap, which varies smoothly between map pixels; labels only divide the inside.
         labels = fill_labels(labels, image_heatmap >= config.threshold, fill_reach(geometry))
         masks, group = clean(labels, config.min_size, split=config.regions)
-        score = mean_inside(masks, image_heatmap).clip(0, 1)
         instances = Instances(
-            score=score.astype(np.float32),
-            class_id=np.full(len(group), c + 1),
+            score=mean_inside(masks, image_heatmap).clip(0, 1).astype(np.float32),
+            class_id=np.full(len(group), number + 1),
             tag=groups.tag[group].astype(np.float32),
             keypoints=np.zeros((len(group), 0, 3), np.float32),
             image_size=geometry.image_size,
@@ -154,23 +181,23 @@ class SegmentationTask:
             masks=masks,
             class_names=self.class_names,
         )
-        return Decoded(instances, group, detections, np.full(len(y), c), groups)
+        return instances, group
 
 
 def connected_region(foreground: Array) -> Array:
-    """``(h, w)`` int64: the number of each pixel's 4-connected region, 0 outside of the foreground."""
+    """Numbers the 4-connected regions: ``(h, w)`` int64, 0 outside of the foreground."""
     return np.asarray(cv2.connectedComponents(foreground.astype(np.uint8), connectivity=4)[1]).astype(np.int64)
 
 
 def best_first(decoded: Decoded, min_score: float) -> Decoded:
-    """The instances by falling score, without those below `min_score`."""
+    """Sorts the instances by falling score, and drops those below `min_score`."""
     order = np.argsort(-decoded.instances.score, kind="stable")
     order = order[decoded.instances.score[order] >= min_score]
     return replace(decoded, instances=decoded.instances[order], group=decoded.group[order])
 
 
 def join(parts: Sequence[Decoded]) -> Decoded:
-    """What was found in one image in several ways (class by class, size by size), as one; groups are numbered on."""
+    """Joins what was decoded class by class in one image; the groups of each class get the next free numbers."""
     start = np.cumsum([0, *(len(part.groups) for part in parts)])
     instances = concatenate([part.instances for part in parts])
     detections = Detections(
@@ -191,13 +218,13 @@ def join(parts: Sequence[Decoded]) -> Decoded:
 
 
 def suppress(instances: Instances, threshold: float) -> Array:
-    """Rows to keep, best first: of two masks of one class with a larger IoU, only the better one (NMS)."""
+    """Returns rows to keep, best first: of two masks of one class with a larger IoU the weaker is dropped (NMS)."""
     assert instances.masks is not None
     order = np.argsort(-instances.score, kind="stable")
-    same = instances.class_id[:, None] == instances.class_id
-    double = (instances.masks.iou(instances.masks) > threshold) & same
+    same_class = instances.class_id[:, None] == instances.class_id
+    overlaps = (instances.masks.iou(instances.masks) > threshold) & same_class
     keep: list[int] = []
     for i in order:
-        if not double[i, keep].any():
+        if not overlaps[i, keep].any():
             keep.append(int(i))
     return np.array(keep, dtype=np.int64)

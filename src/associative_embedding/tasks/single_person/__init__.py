@@ -1,1 +1,1 @@
-"""The one person in a crop: the second stage of section 4.1."""
+"""The one person in a crop: the refinement of the paper's section 4.1."""

@@ -1,4 +1,4 @@
-"""How a single-person model crops a person, and when its keypoints are believed."""
+"""How people are cropped for a single-person model, and when its keypoints replace the old ones."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from associative_embedding.structures.setting_checks import ABOVE_0, POSITIVE, S
 
 @dataclass(frozen=True)
 class RefineConfig:
-    """How a single-person model sees a person and when it is believed. Travels with the model.
+    """How a person is cropped, and when the refined keypoints are used. These settings travel with the model.
 
     Attributes:
-        margin: side of the square crop, relative to the longer side of the box around the person's keypoints.
+        margin: side of the square crop, as a multiple of the longer side of the box around the person's keypoints.
         min_size: smallest side of a crop, image pixels.
-        threshold: heatmap value from which a new keypoint is believed.
-        distance: up to which an old and a new keypoint agree, relative to the longer side of the box.
-        agree: share of the person's keypoints that must agree, else all the new ones are discarded.
-        duplicate_oks: of two people with at least this OKS after the second look the weaker is dropped (1 = keep all).
+        threshold: heatmap value from which a refined keypoint is used.
+        distance: distance up to which an old and a refined keypoint agree, as a share of the longer side of the box.
+        agree: share of the person's keypoints that must agree; otherwise all refined keypoints are discarded.
+        duplicate_oks: of two refined people with at least this OKS the weaker is dropped (1 = keep all).
     """
 
     margin: float = 1.3

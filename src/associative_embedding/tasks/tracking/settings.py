@@ -10,16 +10,17 @@ from associative_embedding.structures.setting_checks import NOT_NEGATIVE, ONE_OR
 
 @dataclass(frozen=True)
 class LinkConfig:
-    """Instances of frames -> tracks. Travels with a model of the task "tracking"; others take the defaults.
+    """Instances of frames -> tracks. Stored in a model file of the task "tracking"; other models use the defaults.
 
     Attributes:
-        by: what says that two instances are one: their "tags", where they should be at constant velocity ("motion"), or
-            "both".
-        tag_threshold: root mean square tag distance from which they are not.
-        max_distance: distance from where a track should be, in sizes of an object, from which they are not.
-        max_gap: a track may be unseen for so many frames and be found again near its place.
-        memory: and for so many by its tag alone; after that it is forgotten, and a new track begins.
-        min_frames: an instance has no track id before it was seen in so many frames.
+        by: an instance joins a track by their "tags", by "motion" (its distance from where the track should be, at
+            constant velocity), or by "both".
+        tag_threshold: root mean square tag distance from which an instance does not join a track.
+        max_distance: distance from where a track should be, in sizes of an object, from which an instance does not
+            join it.
+        max_gap: frames without an instance up to which a track can be continued by its place.
+        memory: frames after which a lost track is dropped; beyond `max_gap` only its tag can recover it.
+        min_frames: frames with an instance from which a track has an id.
         start_score: lowest score of an instance that begins a track.
     """
 

@@ -1,13 +1,11 @@
-"""Tracking, the paper's third problem: as pose, but an instance keeps its tag from frame to frame of a video."""
+"""Tracking, the paper's third problem: pose whose instances keep their tags from frame to frame of a video."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
-from associative_embedding.structures.skeleton import Skeleton
-from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.pose.task import PoseTask
 from associative_embedding.tasks.task import Task
 from associative_embedding.tasks.tracking.settings import LinkConfig
@@ -15,41 +13,42 @@ from associative_embedding.tasks.tracking.settings import LinkConfig
 
 @dataclass(frozen=True)
 class TrackingTask(PoseTask):
-    """Finds the instances of a frame just as `PoseTask`; what differs is training, and how frames are linked.
+    """Finds the instances of a frame as `PoseTask`; training differs, and the model has settings of its own to link.
 
-    Training takes pairs of frames (`data.frames`). One tag loss runs over both: an instance and its later self are one
-    group. Of the two frames only the first counts in the mean over the batch, so pull and push are half of a pose
-    model's: double their weights.
+    Training takes pairs of frames (`data.readers.frame_pairs`), with one tag loss over both: an instance and its later
+    self are one group. Groups are counted for the first frame alone, so in the mean over the batch pull and push are
+    half of a pose model's: double their weights.
 
     Attributes:
-        link: how instances become tracks; it travels with the model.
-        reach: greatest distance of two frames in training.
+        link: how instances become tracks; stored in the model file.
+        reach: greatest distance between the two frames of a training pair, in frames.
     """
 
     link: LinkConfig = field(default_factory=LinkConfig)
     reach: int = 1
     name: str = "tracking"
 
-    def describe(self) -> dict[str, Any]:
-        """What a model file says of its task; `from_description` reads it."""
-        return {**super().describe(), "link": asdict(self.link)}
+    def to_description(self) -> dict[str, Any]:
+        """Returns the description of a pose task with the settings of linking."""
+        return {**super().to_description(), "link": asdict(self.link)}
 
     @classmethod
-    def from_description(cls, values: Mapping[str, Any]) -> TrackingTask:
-        """
+    def from_description(cls, values: Mapping[str, Any]) -> Self:
+        """Returns the task that `to_description` described.
+
         Raises:
-            KeyError, TypeError, ValueError: when it is not what `describe` gives.
+            KeyError, TypeError, ValueError: for anything that `to_description` cannot return.
         """
-        skeleton = Skeleton.from_category(values["skeleton"])
-        return cls(skeleton, DecodeConfig(**values["decode"]), link=LinkConfig(**values["link"]))
+        return replace(super().from_description(values), link=LinkConfig(**values["link"]))
 
 
 def link_config(task: Task, changes: Mapping[str, Any]) -> LinkConfig:
-    """How a model's instances are linked: its own settings, or the defaults, with some of them replaced.
+    """Returns how a model's instances are linked: its own settings, or the defaults, with some of them replaced.
 
     Raises:
-        ValueError: for a setting that is not there, or a value out of range.
+        ValueError: for an unknown setting, or a value out of range.
     """
+    # Any task's instances can be linked, also by motion alone; only a tracking model was trained with settings for it.
     own = task.link if isinstance(task, TrackingTask) else LinkConfig()
     try:
         return replace(own, **changes)
