@@ -30,7 +30,7 @@ with atheris.instrument_imports(include=["associative_embedding"]):
     from associative_embedding.io.matlab import read_matlab
     from associative_embedding.losses import pixel_tag_loss, tag_loss
     from associative_embedding.model_files.checkpoint import ModelInfo, read_weights
-    from associative_embedding.model_files.converters.published_pose_models import load_foreign
+    from associative_embedding.model_files.converters.published_pose_models import load_published
     from associative_embedding.structures.geometry import letterbox
     from associative_embedding.structures.known_skeletons import COCO_17
     from associative_embedding.structures.maps import Maps
@@ -93,7 +93,7 @@ def fuzz_description(data: bytes) -> None:
 def fuzz_torch(data: bytes) -> None:
     """Checkpoints of other projects, which are pickles."""
     with contextlib.suppress(ValueError):
-        load_foreign(on_disk(data), "higherhrnet")
+        load_published(on_disk(data), "higherhrnet")
 
 
 def fuzz_matlab(data: bytes) -> None:

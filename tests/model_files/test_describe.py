@@ -11,7 +11,7 @@ import pytest
 
 from associative_embedding.apps.cli.main import main
 from associative_embedding.model_files.checkpoint import load_model
-from associative_embedding.model_files.describe import LONGEST, describe, details, overview
+from associative_embedding.model_files.describe import LONGEST, model_summary, summary_line, summary_lines
 from associative_embedding.model_files.find import WEIGHTS, shipped_models
 from associative_embedding.structures.known_skeletons import load_skeleton
 from support.tiny import FIGURE, tiny_model
@@ -19,7 +19,7 @@ from support.tiny import FIGURE, tiny_model
 
 @pytest.mark.parametrize("name", shipped_models())
 def test_a_shipped_model_is_told_as_its_file_has_it(name: str) -> None:
-    told = describe(name)
+    told = model_summary(name)
     file = WEIGHTS / f"{name}.safetensors"
     network, info = load_model(file)
     assert (told["model"], told["file"], told["bytes"]) == (name, str(file), file.stat().st_size)
@@ -37,7 +37,7 @@ def test_every_shipped_model_has_a_line(capsys: pytest.CaptureFixture[str]) -> N
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == shipped_models()
     person = next(line for line in lines if line.startswith("person "))
-    assert "person, 17 keypoints, looked at again by single-person (9.8 MB)" in person
+    assert "person, 17 keypoints, refined by single-person (9.8 MB)" in person
     assert any("nucleus, masks" in line for line in lines)
 
 
@@ -53,14 +53,14 @@ def test_models_are_told_in_full(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "notes          steps 7\n" in figure
     assert "card" not in figure
     told = json.loads((tmp_path / "told.json").read_text())
-    assert told == [describe("person"), describe(own)]
-    assert "no tags" in "".join(details(describe("single-person")))
+    assert told == [model_summary("person"), model_summary(own)]
+    assert "no tags" in "".join(summary_lines(model_summary("single-person")))
 
 
 def test_what_a_file_says_cannot_speak_to_the_terminal(tmp_path: Path) -> None:
-    told = describe(tiny_model(tmp_path / "own.safetensors", notes={"by": "\x1b[2Jnobody\n" + "x" * 5000}))
-    lines = list(details(told))
-    assert all(line.isprintable() and len(line) <= LONGEST for line in (*lines, overview(told)))
+    told = model_summary(tiny_model(tmp_path / "own.safetensors", notes={"by": "\x1b[2Jnobody\n" + "x" * 5000}))
+    lines = list(summary_lines(told))
+    assert all(line.isprintable() and len(line) <= LONGEST for line in (*lines, summary_line(told)))
     assert any("by ?[2Jnobody?xxx" in line for line in lines)
 
 
@@ -69,9 +69,9 @@ def test_what_a_file_says_cannot_speak_to_the_terminal(tmp_path: Path) -> None:
 def test_an_exported_model_is_told_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = str(tmp_path / "fast.onnx")
     assert main(["export", "person-fast", "--output", target]) == 0
-    told = describe(target)
+    told = model_summary(target)
     assert (told["parameters"], told["card"]) == (None, None)
-    assert told["decode"] == describe("person-fast")["decode"]
+    assert told["decode"] == model_summary("person-fast")["decode"]
     capsys.readouterr()
     assert main(["info", target]) == 0
     assert "network        mobilenet_v2, exported, tags of 4 dimensions\n" in capsys.readouterr().out

@@ -1,1 +1,1 @@
-"""Model files: find, read, write, describe, export, convert."""
+"""Model files: find, read, write, describe, export and convert them."""

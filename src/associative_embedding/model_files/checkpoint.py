@@ -1,7 +1,7 @@
-"""Model files: safetensors, with everything needed to use the weights in one json string of their metadata.
+"""Reads and writes model files: safetensors, whose metadata describe the model in one json string.
 
-Nothing is ever unpickled from a model file. Training states, which only the trainer reads, are torch files loaded with
-``weights_only=True``.
+No model file is ever unpickled, since a pickle can run code. Training states, which only the trainer reads, are torch
+files loaded with ``weights_only=True``.
 """
 
 from __future__ import annotations
@@ -19,32 +19,35 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from associative_embedding.io.console import one_line
 from associative_embedding.io.files import atomic_write
 from associative_embedding.networks.network import Network
 from associative_embedding.networks.zoo import build_network
 from associative_embedding.tasks.all_tasks import TASKS
 from associative_embedding.tasks.task import Task
 
-KEY = "associative_embedding"
-FORMAT = 1
-MODEL_FILE = "model.safetensors"  # in a folder of a training run, or of a model on a hub
+KEY = "associative_embedding"  # of the description in the metadata
+FORMAT = 1  # of the description; a file of another format is refused
+MODEL_FILE = "model.safetensors"  # in the folder of a training run, or of a model on the Hugging Face Hub
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a model file says of its weights.
+    """The description of a model: how to build its network, and how to use it.
 
     Attributes:
-        backbone, tag_size, options: of the network (see `models.zoo.build_network`).
-        task: what the maps mean, and the decode settings that suit the weights.
-        input_size: side of the network's input at which it works best, pixels.
-        scales: of the input size, used together when predicting; see `predict.Predictor`.
-        zoom: input pixels per image pixel at which it works best; 0 = images are fitted into `input_size`.
-        resize: the image's side that becomes the input size, "long" or "short" (as HigherHRNet).
-        enlarge: how many times larger maps are made (bilinear) before they are decoded, as HigherHRNet does; a divisor
-            of the network's stride.
-        refine: name of the shipped single-person model that looks at everybody found a second time; "" = none does.
-        notes: free text for people, e.g. steps trained.
+        backbone: a key of `networks.zoo.BACKBONES`.
+        task: the meaning of the maps, and the decode settings that suit the weights.
+        input_size: pixels, the side of the network's input (see `resize`) at which the model works best.
+        scales: factors of `input_size`. The network runs once for each, and the task merges the results.
+        zoom: input pixels per image pixel at which the model works best; 0 = fit each image into `input_size`.
+        tag_size: D, tag dimension; 0 = no tags.
+        options: the options of the backbone that differ from its defaults.
+        notes: free text for people, e.g. the number of training steps.
+        resize: the side of the image that becomes `input_size`, "long" or "short" (as HigherHRNet).
+        enlarge: factor by which maps are enlarged (bilinear) before decoding, as HigherHRNet does; divides the stride
+            of the network.
+        refine: name of the shipped single-person model that refines every person; "" = none.
     """
 
     backbone: str
@@ -60,19 +63,25 @@ class ModelInfo:
     refine: str = ""
 
     def build(self) -> Network:
-        """The network with fresh weights."""
+        """Returns the network with fresh weights.
+
+        Raises:
+            ValueError: for an unknown backbone or option.
+        """
         return build_network(self.backbone, self.task.channels, self.tag_size, self.options)
 
     def to_json(self) -> str:
+        """Returns the description as the json text of a model file."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        values |= {**self.task.describe(), "task": self.task.name}
+        values |= {**self.task.to_description(), "task": self.task.name}
         return json.dumps({"format": FORMAT, **values}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> ModelInfo:
-        """
+        """Returns the description from the json text of a model file.
+
         Raises:
-            ValueError: when it is not what `to_json` writes.
+            ValueError, KeyError, TypeError, AttributeError: for a text that `to_json` cannot have written.
         """
         values = json.loads(text)
         if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
@@ -81,21 +90,25 @@ class ModelInfo:
         if name not in TASKS:
             raise ValueError(f"its task {name!r} is not known")
         check_values(values, name)
+        # All other keys (skeleton, classes, decode ...) belong to the task, so a new task needs no change here.
         own = {f.name for f in dataclasses.fields(cls)}
         task = TASKS[name].from_description({key: values.pop(key) for key in list(values) if key not in own})
         return cls(**{**values, "task": task, "scales": tuple(values.get("scales", (1.0,)))})
 
 
 def check_values(values: dict[str, Any], task: str) -> None:
-    """
+    """Checks types and ranges of a description. Model files come from anybody, so nothing in them is trusted.
+
     Args:
-        task: its name; one person needs no tags.
+        values: the decoded json, without ``format`` and ``task``.
+        task: name of the task; a model for one person needs no tags.
 
     Raises:
-        ValueError: for a value of another type than `ModelInfo` says.
+        ValueError: for a value of another type than in `ModelInfo`, or out of range.
+        KeyError: without ``decode``.
     """
     for key, least in (("input_size", 1), ("enlarge", 1), ("tag_size", 0 if task == "single-person" else 1)):
-        if type(values.get(key, 1)) is not int or values.get(key, 1) < least:
+        if type(values.get(key, 1)) is not int or values.get(key, 1) < least:  # isinstance would accept True
             raise ValueError(f"{key} must be a positive integer{' or 0' * (not least)}, not {values[key]!r}")
     scales = values.get("scales", [1.0])
     if not isinstance(scales, list) or not scales or not all(type(s) in (int, float) and 0 < s < 100 for s in scales):
@@ -105,23 +118,29 @@ def check_values(values: dict[str, Any], task: str) -> None:
         raise ValueError(f"zoom must be a number of at least 0, not {zoom!r}")
     if values.get("resize", "long") not in ("long", "short"):
         raise ValueError(f"resize must be 'long' or 'short', not {values['resize']!r}")
-    for key, kind, what in (
+    for key, kind, words in (
         ("backbone", str, "a text"),
         ("refine", str, "a text"),
         ("options", dict, "a mapping"),
         ("notes", dict, "a mapping"),
     ):
         if not isinstance(values.get(key, kind()), kind):
-            raise ValueError(f"{key} must be {what}, not {values[key]!r}")
+            raise ValueError(f"{key} must be {words}, not {values[key]!r}")
     if not isinstance(values["decode"], dict):
         raise ValueError(f"decode must be a mapping, not {values['decode']!r}")
 
 
 def save_model(path: str | Path, network: Network, info: ModelInfo, *, half: bool = False) -> None:
-    """Write a model file atomically.
+    """Writes a model file atomically.
 
     Args:
-        half: weights in half precision (half the size; they are computed with in single precision all the same).
+        path: the file, ``.safetensors``.
+        network: its weights are saved.
+        info: its description.
+        half: save weights in half precision, half the size. They are converted to single precision when they are read.
+
+    Raises:
+        OSError: see `atomic_write`.
     """
     state = {
         name: (value.half() if half and value.is_floating_point() else value).contiguous().cpu()
@@ -131,10 +150,13 @@ def save_model(path: str | Path, network: Network, info: ModelInfo, *, half: boo
 
 
 def read_weights(path: str | Path) -> tuple[dict[str, Tensor], ModelInfo | None]:
-    """The tensors of a safetensors file in single precision, and what it says of them (None: not a model of ours).
+    """Reads a safetensors file.
+
+    Returns:
+        the tensors by name, floats in single precision; and the description, None if the file has none.
 
     Raises:
-        ValueError: when the file is missing, no safetensors file, truncated, or of another format version.
+        ValueError: when the file is missing, truncated, no safetensors file, or has a description of another format.
     """
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such model file")
@@ -154,24 +176,23 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], ModelInfo | None]
 
 
 def read_torch(path: str | Path, device: str | torch.device = "cpu") -> Any:
-    """A torch file of tensors and plain values; nothing in it is run.
+    """Reads a torch file of tensors and plain values, without running code from it.
 
     Raises:
-        ValueError: for anything else.
+        ValueError: for any other file.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickle protocols, for files that are refused
+            warnings.simplefilter("ignore")  # torch warns about pickle protocols, also for files that it then refuses
             return torch.load(path, map_location=device, weights_only=True)
-    except pickle.UnpicklingError:  # torch's own text recommends to run it all the same
+    except pickle.UnpicklingError:  # torch's own text recommends to load it with weights_only=False
         raise ValueError(f"{path}: not a torch file of tensors and plain values; others could run code") from None
-    except Exception as error:  # a broken file raises nearly anything
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ValueError(f"{path}: not a readable torch file ({reason})") from None
+    except Exception as error:  # a damaged file raises errors of nearly any type
+        raise ValueError(f"{path}: not a readable torch file ({one_line(error)[:200]})") from None
 
 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[Network, ModelInfo]:
-    """The network of a model file, ready to predict (eval mode, channels-last).
+    """Returns the network of a model file, ready to predict (in eval mode), and its description.
 
     Raises:
         ValueError: when the file cannot be read, or its weights do not fit its description.
@@ -183,19 +204,24 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[Ne
         network = info.build()
         network.load_state_dict(state)
     except (RuntimeError, ValueError) as error:
-        detail = " ".join(str(error).split())
-        raise ValueError(f"{path}: the weights do not fit their description: {detail[:300]}") from None
+        raise ValueError(f"{path}: the weights do not fit their description: {one_line(error)[:300]}") from None
+    # Channels-last, as the input (`Network.forward`): convolutions then need no copies.
     return network.eval().to(device, memory_format=torch.channels_last), info  # type: ignore[call-overload, no-any-return]
 
 
 def start_from(network: Network, path: str | Path) -> list[str]:
-    """Load what fits of a model file (or a bare state of a body) into a network.
+    """Copies all weights that fit from a file into a network, before it is trained.
+
+    Args:
+        network: is changed in place.
+        path: a model file, or a safetensors file with weights of the network's body alone (``ae convert``).
 
     Returns:
-        the names of parameters that the file did not have or has in another shape, which keep their fresh values.
+        the names of parameters that keep their fresh values: the file has none of this name and shape.
 
     Raises:
-        ValueError: when nothing fits, or the encoder is of another shape: the rest would be worth nothing.
+        ValueError: when no weight fits, or an encoder weight has another shape. The pyramid and the heads may then
+            still fit, but they are useless behind a fresh encoder.
     """
     state, info = read_weights(path)
     if info is None:
@@ -205,7 +231,7 @@ def start_from(network: Network, path: str | Path) -> list[str]:
     if other:
         known = "" if info is None else f" is of the backbone {info.backbone}, and"
         raise ValueError(
-            f"{path}:{known} has an encoder of other shapes than this network; set network.backbone to its"
+            f"{path}:{known} has an encoder of other shapes than this network; set network.backbone to the file's"
         )
     fitting = {name: v for name, v in state.items() if name in own and own[name].shape == v.shape}
     if not fitting:

@@ -1,4 +1,4 @@
-"""What a model is: its file, its network, how it looks at images and what it finds (``ae info``)."""
+"""Summarises a model for people and programs: its file, its network, its input and its settings (``ae info``)."""
 
 from __future__ import annotations
 
@@ -17,83 +17,87 @@ from associative_embedding.networks.network import Network
 from associative_embedding.tasks.task import Task
 
 MEGABYTE = 1e6
-WIDE = 14  # of the names in front of lines
-LONGEST = 2000  # characters of a line
+WIDE = 14  # characters of the first column
+LONGEST = 2000  # characters of a line; the notes in a file may have any length
 
 
-def describe(model: str | Path) -> dict[str, Any]:
-    """All that a model file says of itself, and what can be told of it from outside; can be written as json.
+def model_summary(model: str | Path) -> dict[str, Any]:
+    """Returns everything known about a model, as values for json.
 
     Args:
-        model: as of `loading.load`.
+        model: see `find.model_path`.
 
     Returns:
-        ``model``; ``file``, its size in ``bytes`` and its ``sha256`` (of OpenVINO's two files: the .xml); ``card``, the
-        path of the text about a shipped one, else None; ``finds``, in words; ``parameters`` of the network, None of an
-        exported one; and every attribute of `checkpoint.ModelInfo`, with the settings of its task.
+        ``model``: the name that was given. ``file``: its path, ``bytes``: its size, ``sha256``: its digest (of the
+        .xml for OpenVINO, which has two files). ``card``: the path of a shipped model's card, else None. ``finds``:
+        what it finds, in words. ``parameters``: of the network; None for an exported one. And the fields of
+        `checkpoint.ModelInfo`, with the settings of the task.
 
     Raises:
-        ValueError: as `loading.load`; a file is read in full, so that one that is damaged is noticed.
+        ValueError: for a model that cannot be found or read. The whole file is read, so damage is noticed.
     """
     path = model_path(model)
     network, info = load_network(path, torch.device("cpu"), "auto" if is_exported(path) else "torch")
     card = path.with_suffix(".md")
-    told = json.loads(info.to_json())
-    del told["format"]
+    description = json.loads(info.to_json())
+    del description["format"]
     return {
         "model": str(model),
         "file": str(path),
         "bytes": path.stat().st_size,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "card": str(card) if path.parent == WEIGHTS and card.is_file() else None,
-        "finds": finds(info.task),
+        "finds": categories_text(info.task),
         "parameters": sum(p.numel() for p in network.parameters()) if isinstance(network, Network) else None,
-        **told,
+        **description,
     }
 
 
-def finds(task: Task) -> str:
-    """What a model of this task finds, for people: ``person, 17 keypoints``."""
+def categories_text(task: Task) -> str:
+    """Returns what the models of a task find, for people: ``person, 17 keypoints``."""
     names = ", ".join(category["name"] for category in task.categories)
     return f"{names}, masks" if task.finds_masks else f"{names}, {task.channels} keypoints"
 
 
-def overview(description: Mapping[str, Any]) -> str:
-    """A model in one line, without control characters: a file can hold any text."""
-    second = f", looked at again by {description['refine']}" if description["refine"] else ""
-    start = f"{description['model']:<{WIDE}} {description['task']:<{WIDE}}"
-    return printable(f"{start} {description['finds']}{second} ({description['bytes'] / MEGABYTE:.1f} MB)")
+def summary_line(summary: Mapping[str, Any]) -> str:
+    """Returns a model's summary in one line."""
+    second = f", refined by {summary['refine']}" if summary["refine"] else ""
+    columns = f"{summary['model']:<{WIDE}} {summary['task']:<{WIDE}}"
+    return printable(f"{columns} {summary['finds']}{second} ({summary['bytes'] / MEGABYTE:.1f} MB)")
 
 
-def details(description: Mapping[str, Any]) -> Iterator[str]:
-    """A model in some lines, each with a name in front, without control characters."""
-    for name, text in rows(description):
+def summary_lines(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yields a model's summary in lines, each with a name in front; a line without a value is left out."""
+    for name, text in summary_rows(summary):
         if text:
             yield printable(f"{name:<{WIDE}} {text}")
 
 
-def rows(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "model", f"{told['model']}: {told['task']}"
-    yield "file", f"{told['file']} ({told['bytes'] / MEGABYTE:.1f} MB)"
-    yield "SHA-256", told["sha256"]
-    yield "card", told["card"] or ""
-    yield "finds", told["finds"]
-    yield "keypoints", ", ".join(told.get("skeleton", {}).get("keypoints", ()))
-    count = f", {told['parameters'] / 1e6:.1f} million parameters" if told["parameters"] else ", exported"
-    tags = f"tags of {told['tag_size']} dimensions" if told["tag_size"] else "no tags"
-    yield "network", f"{told['backbone']}{count}, {tags}"
-    yield "options", settings(told["options"])
-    scales = " ".join(f"{scale:g}" for scale in told["scales"])
-    yield "input", f"{told['input_size']} px on the {told['resize']} side, times {scales}"
-    yield "zoom", f"{told['zoom']} input pixels an image pixel, in tiles" if told["zoom"] else ""
-    yield "second look", told["refine"]
+def summary_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields name and value of every line; an empty value if the model has none."""
+    yield "model", f"{summary['model']}: {summary['task']}"
+    yield "file", f"{summary['file']} ({summary['bytes'] / MEGABYTE:.1f} MB)"
+    yield "SHA-256", summary["sha256"]
+    yield "card", summary["card"] or ""
+    yield "finds", summary["finds"]
+    yield "keypoints", ", ".join(summary.get("skeleton", {}).get("keypoints", ()))
+    count = f", {summary['parameters'] / 1e6:.1f} million parameters" if summary["parameters"] else ", exported"
+    tags = f"tags of {summary['tag_size']} dimensions" if summary["tag_size"] else "no tags"
+    yield "network", f"{summary['backbone']}{count}, {tags}"
+    yield "options", settings_text(summary["options"])
+    scales = " ".join(f"{scale:g}" for scale in summary["scales"])
+    yield "input", f"{summary['input_size']} px on the {summary['resize']} side, times {scales}"
+    yield "zoom", f"{summary['zoom']} input pixels per image pixel, in tiles" if summary["zoom"] else ""
+    yield "second look", summary["refine"]
     for name in ("decode", "link", "notes"):
-        yield name, settings(told.get(name, {}))
+        yield name, settings_text(summary.get(name, {}))
 
 
-def settings(values: Mapping[str, Any]) -> str:
+def settings_text(values: Mapping[str, Any]) -> str:
+    """Returns settings as ``name value, name value``."""
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def printable(text: str) -> str:
+    """Returns a line without control characters: a model file may contain any text, also commands for a terminal."""
     return "".join(character if character.isprintable() else "?" for character in text[:LONGEST])

@@ -1,4 +1,4 @@
-"""``ae export``: a model's network as an ONNX graph or for OpenVINO, with all that its user must know in the file."""
+"""Exports a model's network as an ONNX graph or for OpenVINO; the file also describes the model (``ae export``)."""
 
 from __future__ import annotations
 
@@ -7,101 +7,112 @@ import tempfile
 import warnings
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from associative_embedding.detection.peaks_in_graph import peak_table
+from associative_embedding.detection.peaks_in_graph import find_peaks
 from associative_embedding.io.files import atomic_write, write_json
 from associative_embedding.io.optional_packages import need
 from associative_embedding.model_files.checkpoint import KEY, ModelInfo, load_model
-from associative_embedding.model_files.exported_network import SHAPE
+from associative_embedding.model_files.exported_network import SHAPE, SUFFIX, Format
 from associative_embedding.networks.network import Network, final_maps
 from associative_embedding.tasks.pose.task import PoseTask
 
-Format = Literal["onnx", "openvino"]
-OPSET = 17
-TILES = 4  # multiples of the network's smallest input in the example that is traced
+OPSET = 17  # version of the ONNX operators
+EXAMPLE_SIDE = 4  # side of the traced example, in multiples of the network's smallest input
 
 
 class MapsGraph(nn.Module):
-    """Image -> heatmap ``(B, C, h, w)`` and tag ``(B, C, D, h, w)`` that are decoded."""
+    """Image -> the maps to decode, heatmap ``(B, C, h, w)`` and tag ``(B, C, D, h, w)``."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Returns heatmap and tag of an image ``(B, 3, H, W)`` uint8 RGB."""
         maps = final_maps(self.network(image))
         return maps.heatmap, maps.tag
 
 
 class HeatmapGraph(MapsGraph):
-    """Image -> heatmap ``(B, C, h, w)`` alone, of a network without tags."""
+    """Image -> heatmap ``(B, C, h, w)``, for a network without tags.
+
+    `final_maps` would take its output for the second one of HigherHRNet, which has no tags either.
+    """
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Returns the heatmap of an image ``(B, 3, H, W)`` uint8 RGB."""
         return (self.network(image)[-1].heatmap,)
 
 
 class PeaksGraph(MapsGraph):
-    """Image -> table of peaks ``(B, C top_k, 6 + D)`` and the sum of the maps ``(B,)``; see `detect.peak_table`."""
+    """Image -> table of peaks ``(B, C top_k, 6 + D)`` and sum of the maps ``(B,)``; see `structures.maps.Peaks`.
+
+    Args:
+        network: with tags.
+        nms: side of the maximum filter's window, map pixels, odd.
+        top_k: peaks of each keypoint type.
+    """
 
     def __init__(self, network: Network, nms: int, top_k: int) -> None:
         super().__init__(network)
         self.nms, self.top_k = nms, top_k
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Returns the table and the sum of an image ``(B, 3, H, W)`` uint8 RGB."""
         heatmap, tag = super().forward(image)
+        # The maps do not leave the graph. If one value is not finite, the sum is not finite, and decoding stops.
         total = heatmap.flatten(1).sum(dim=1) + tag.flatten(1).sum(dim=1)
-        return peak_table(heatmap, tag, nms=self.nms, top_k=self.top_k), total
+        return find_peaks(heatmap, tag, nms=self.nms, top_k=self.top_k), total
 
 
 def export_model(model: Path, target: str | None, form: Format, *, with_peaks: bool = False) -> list[Path]:
-    """Write the exported network and a sidecar ``.json`` with what it means.
+    """Writes an exported network, and beside it a ``.json`` with its description.
 
-    The graph takes ``image``, ``(B, 3, H, W)`` uint8 RGB of any batch and size (multiples of the network's own), and
+    The graph takes ``image``, ``(B, 3, H, W)`` uint8 RGB, of any batch and size (multiples of `Network.multiple`), and
     normalises it itself.
 
     Args:
         model: a model file.
-        target: file to write; None = the model's name in this folder.
-        form: "onnx" gives ``.onnx``, "openvino" ``.xml`` and ``.bin``.
-        with_peaks: maximum filter, top k and tag look-up are part of the graph, for poses.
+        target: file to write; None = the name of the model file with another suffix, in the current folder.
+        form: "onnx" writes ``.onnx``, "openvino" writes ``.xml`` and ``.bin``.
+        with_peaks: the maximum filter, the top k and the tag look-up are part of the graph; for poses only.
 
     Returns:
         the files written.
 
     Raises:
-        ValueError: for a model that cannot be exported so, or a missing extra.
-        OSError: when it cannot be written.
+        ValueError: for a model that cannot be exported in this way, a target with another suffix, or a missing extra.
+        OSError: when a file cannot be written.
     """
-    converter = need("openvino", "openvino", "exporting") if form == "openvino" else None
-    if converter is None:
+    # Before the model is read: a missing package is an error at once.
+    openvino = need("openvino", "openvino", "exporting") if form == "openvino" else None
+    if openvino is None:
         need("onnx", "onnx", "exporting")
     network, info = load_model(model)
     if with_peaks and (not isinstance(info.task, PoseTask) or info.enlarge > 1 or not info.tag_size):
         raise ValueError(f"{model}: peaks are of poses at the maps' own size; leave --with-peaks out")
-    suffix = ".xml" if form == "openvino" else ".onnx"
+    suffix = SUFFIX[form]
     path = Path(target or model.with_suffix(suffix).name)
     if path.suffix.lower() != suffix:
         raise ValueError(f"{path}: the format {form} is written to a file that ends in {suffix}")
-    notes = describe(network, info, with_peaks)
-    graph = graph_of(network, info, with_peaks)
+    metadata = graph_metadata(network, info, with_peaks)
     with tempfile.TemporaryDirectory() as folder:
         onnx_file = Path(folder) / "model.onnx"
-        to_onnx(graph, network, onnx_file, with_peaks)
-        files = (
-            write_onnx(onnx_file, path, notes)
-            if converter is None
-            else write_openvino(converter, onnx_file, path, notes)
-        )
+        to_onnx(graph_of(network, info, with_peaks), network, onnx_file, with_peaks)
+        if openvino is None:
+            files = write_onnx(onnx_file, path, metadata)
+        else:
+            files = write_openvino(openvino, onnx_file, path, metadata)
     sidecar = path.with_suffix(".json")
-    write_json(sidecar, {key: json.loads(text) for key, text in notes.items()})
+    write_json(sidecar, {key: json.loads(text) for key, text in metadata.items()})
     return [*files, sidecar]
 
 
 def graph_of(network: Network, info: ModelInfo, with_peaks: bool) -> MapsGraph:
+    """Returns the module to export."""
     if not with_peaks:
         return MapsGraph(network) if info.tag_size else HeatmapGraph(network)
     assert isinstance(info.task, PoseTask)
@@ -109,8 +120,11 @@ def graph_of(network: Network, info: ModelInfo, with_peaks: bool) -> MapsGraph:
     return PeaksGraph(network, config.nms, config.top_k)
 
 
-def describe(network: Network, info: ModelInfo, with_peaks: bool) -> dict[str, str]:
-    """Skeleton or classes, decode settings, input size and normalisation (inside the graph), as json texts."""
+def graph_metadata(network: Network, info: ModelInfo, with_peaks: bool) -> dict[str, str]:
+    """Returns the metadata of an exported file, json texts by key.
+
+    `KEY` has the description of the model, as in a model file; `SHAPE` has what a runtime needs of the network.
+    """
     shape = {
         "stride": network.stride,
         "multiple": network.multiple,
@@ -121,12 +135,13 @@ def describe(network: Network, info: ModelInfo, with_peaks: bool) -> dict[str, s
 
 
 def to_onnx(graph: MapsGraph, network: Network, path: Path, with_peaks: bool) -> None:
-    """Write the graph as an ONNX file, for any batch and size.
+    """Writes the graph as an ONNX file, for any batch and size.
 
-    By torch's tracing exporter: it is there in all versions of torch from 2.4 on and takes seconds; the newer one, by
+    Uses torch's tracing exporter: all versions of torch from 2.4 have it, and it takes seconds. The newer exporter, by
     `torch.export`, takes minutes for the same graph (docs/performance.md).
     """
-    side = TILES * network.multiple
+    side = EXAMPLE_SIDE * network.multiple
+    # A batch of 2 and two different sides: the trace must not be specialised to one image or to squares.
     example = torch.zeros(2, 3, side, side + network.multiple, dtype=torch.uint8)
     names = ["peaks", "total"] if with_peaks else ["heatmap", "tag"][: 1 if isinstance(graph, HeatmapGraph) else 2]
     axes = {"image": {0: "batch", 2: "rows", 3: "columns"}, **{name: {0: "batch"} for name in names}}
@@ -135,7 +150,7 @@ def to_onnx(graph: MapsGraph, network: Network, path: Path, with_peaks: bool) ->
     if "tag" in names:
         axes["tag"] |= {3: "map_rows", 4: "map_columns"}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # the tracer warns about every check of a shape, and that it is deprecated
         torch.onnx.export(
             graph.eval(),
             (example,),
@@ -148,23 +163,26 @@ def to_onnx(graph: MapsGraph, network: Network, path: Path, with_peaks: bool) ->
         )
 
 
-def write_onnx(source: Path, path: Path, notes: dict[str, str]) -> list[Path]:
+def write_onnx(source: Path, path: Path, metadata: dict[str, str]) -> list[Path]:
+    """Adds the metadata to an ONNX file and writes it to `path`; returns the files written."""
     onnx = need("onnx", "onnx", "exporting")
     document = onnx.load(str(source))
-    for key, text in notes.items():
+    for key, text in metadata.items():
         entry = document.metadata_props.add()
         entry.key, entry.value = key, text
     atomic_write(path, document.SerializeToString())
     return [path]
 
 
-def write_openvino(converter: ModuleType, source: Path, path: Path, notes: dict[str, str]) -> list[Path]:
-    model = converter.convert_model(str(source))
-    for key, text in notes.items():
+def write_openvino(openvino: ModuleType, source: Path, path: Path, metadata: dict[str, str]) -> list[Path]:
+    """Converts an ONNX file for OpenVINO, adds the metadata and writes it to `path`; returns the files written."""
+    model = openvino.convert_model(str(source))
+    for key, text in metadata.items():
         model.set_rt_info(text, key)
-    made = source.with_name("openvino.xml")
-    converter.save_model(model, str(made), compress_to_fp16=False)
+    converted = source.with_name("openvino.xml")
+    openvino.save_model(model, str(converted), compress_to_fp16=False)  # half precision would change the results
     weights = path.with_suffix(".bin")
-    atomic_write(weights, made.with_suffix(".bin").read_bytes())
-    atomic_write(path, made.read_bytes())
+    # The .xml last: it is the file that is opened, so there is no moment without its weights.
+    atomic_write(weights, converted.with_suffix(".bin").read_bytes())
+    atomic_write(path, converted.read_bytes())
     return [path, weights]

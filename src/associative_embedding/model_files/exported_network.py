@@ -1,11 +1,14 @@
-"""Networks that ``ae export`` wrote, run by ONNX Runtime or OpenVINO in place of PyTorch; all around them stays."""
+"""Runs networks that ``ae export`` wrote, by ONNX Runtime or OpenVINO in place of PyTorch.
+
+Only the network is replaced: geometry, decoding and drawing are the same as for a model file.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,18 +19,25 @@ from associative_embedding.model_files.checkpoint import KEY, ModelInfo
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.maps import Maps, Peaks
 
-SUFFIXES = {".onnx": "onnx", ".xml": "openvino"}
-SHAPE = "network"  # key of what the runtime must know beside the model's description
+Format = Literal["onnx", "openvino"]
+FORMATS: dict[str, Format] = {".onnx": "onnx", ".xml": "openvino"}  # by suffix
+SUFFIX = {form: suffix for suffix, form in FORMATS.items()}
+SHAPE = "network"  # key of the metadata about the network, beside the description of the model
+ERRORS_ONLY = 3  # level of ONNX Runtime's log
+
 Run = Callable[[Array], list[Array]]
 
 
 class ExportedNetwork:
-    """Stands in for `models.network.Network` in a `Predictor`.
+    """Replaces `networks.network.Network` in a `Predictor`.
 
     Args:
-        run: ``(B, 3, H, W)`` uint8 RGB -> heatmap ``(B, C, h, w)`` and, if it has tags, tag ``(B, C, D, h, w)``; or the
-            table of peaks and the sum of the maps, see `Peaks`.
-        stride, multiple, channels, gives_peaks: as `Network` has them.
+        run: ``(B, 3, H, W)`` uint8 RGB -> heatmap ``(B, C, h, w)`` and, if the network has tags, tag
+            ``(B, C, D, h, w)``; or the table of peaks and the sum of the maps, see `Peaks`.
+        stride: input pixels per map pixel.
+        multiple: both sides of the input are multiples of it.
+        channels: C, heatmap channels.
+        gives_peaks: `run` returns peaks, not maps.
         device: of the results.
     """
 
@@ -38,12 +48,16 @@ class ExportedNetwork:
         self.stride, self.multiple, self.channels, self.gives_peaks = stride, multiple, channels, gives_peaks
 
     def __call__(self, image: Tensor) -> list[Maps] | Peaks:
-        """
+        """Runs the network on a batch.
+
         Args:
             image: ``(B, 3, H, W)`` uint8 RGB.
+
+        Returns:
+            the maps to decode, one `Maps`; or the peaks.
         """
         first, *others = (torch.from_numpy(np.asarray(value)) for value in self.run(image.cpu().numpy()))
-        second = others[0] if others else first.new_zeros((*first.shape[:2], 0, *first.shape[2:]))
+        second = others[0] if others else first.new_zeros((*first.shape[:2], 0, *first.shape[2:]))  # D = 0
         if not self.gives_peaks:
             return [Maps(first.to(self.device), second.to(self.device))]
         height, width = (side // self.stride for side in image.shape[-2:])
@@ -51,24 +65,26 @@ class ExportedNetwork:
 
 
 def is_exported(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES
+    """Returns whether a file is an exported network, by its suffix."""
+    return path.suffix.lower() in FORMATS
 
 
 def load_exported(path: Path, device: torch.device) -> tuple[ExportedNetwork, ModelInfo]:
-    """
+    """Returns the network of an exported file, and the description of its model.
+
     Args:
-        path: an ``.onnx``, or an OpenVINO ``.xml`` with its ``.bin`` beside it.
-        device: a GPU is used by ONNX Runtime if its build has CUDA.
+        path: an ``.onnx`` file, or an OpenVINO ``.xml`` file with its ``.bin`` beside it.
+        device: of the results. ONNX Runtime uses a GPU if its build has CUDA.
 
     Raises:
         ValueError: one line, for a file that ``ae export`` did not write, or a missing extra.
     """
-    kind = SUFFIXES[path.suffix.lower()]
     if not path.is_file():
         raise ValueError(f"{path}: no such model file")
-    run, notes = {"onnx": onnx_runtime, "openvino": openvino_runtime}[kind](path, device)
+    open_graph = {"onnx": open_onnx, "openvino": open_openvino}[FORMATS[path.suffix.lower()]]
+    run, metadata = open_graph(path, device)
     try:
-        info, shape = ModelInfo.from_json(notes[KEY]), json.loads(notes[SHAPE])
+        info, shape = ModelInfo.from_json(metadata[KEY]), json.loads(metadata[SHAPE])
         network = ExportedNetwork(
             run,
             stride=int(shape["stride"]),
@@ -84,40 +100,44 @@ def load_exported(path: Path, device: torch.device) -> tuple[ExportedNetwork, Mo
     return network, info
 
 
-def onnx_runtime(path: Path, device: torch.device) -> tuple[Run, dict[str, str]]:
-    """A function that runs the graph, and its metadata."""
+def open_onnx(path: Path, device: torch.device) -> tuple[Run, dict[str, str]]:
+    """Returns a function that runs an ONNX graph, and the metadata of its file."""
     onnxruntime = need("onnxruntime", "onnx", f"{path}:")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3
+    options.intra_op_num_threads = torch.get_num_threads()  # so that one setting holds for every runtime
+    options.log_severity_level = ERRORS_ONLY
     wanted = ["CUDAExecutionProvider", "CPUExecutionProvider"] if device.type == "cuda" else ["CPUExecutionProvider"]
-    known = [name for name in wanted if name in onnxruntime.get_available_providers()]
+    providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=known)
-    except Exception as error:  # its own classes, which have no common base
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # onnxruntime's errors have no common base class
         raise ValueError(f"{path}: not a readable ONNX file ({first_line(error)})") from None
     name = session.get_inputs()[0].name
     return lambda image: session.run(None, {name: image}), dict(session.get_modelmeta().custom_metadata_map)
 
 
-def openvino_runtime(path: Path, device: torch.device) -> tuple[Run, dict[str, str]]:
-    """The same by OpenVINO, which always computes on the CPU here."""
+def open_openvino(path: Path, device: torch.device) -> tuple[Run, dict[str, str]]:
+    """Returns a function that runs an OpenVINO model, and the metadata of its file. It always runs on the CPU."""
     openvino = need("openvino", "openvino", f"{path}:")
     try:
         core = openvino.Core()
         model = core.read_model(str(path))
+        # f32: on some CPUs OpenVINO would otherwise compute in bfloat16, which changes the results.
         threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}
         request = core.compile_model(model, "CPU", threads).create_infer_request()
-    except Exception as error:
+    except Exception as error:  # RuntimeErrors and errors of its own
         raise ValueError(f"{path}: not a readable OpenVINO model ({first_line(error)})") from None
-    notes = {key: text_of(model, key) for key in (KEY, SHAPE) if model.has_rt_info(key)}
-    return lambda image: [np.array(value) for value in request.infer({0: image}).values()], notes
+    metadata = {key: metadata_text(model, key) for key in (KEY, SHAPE) if model.has_rt_info(key)}
+    # Copies: the next image may overwrite the arrays of the request.
+    return lambda image: [np.array(value) for value in request.infer({0: image}).values()], metadata
 
 
-def text_of(model: Any, key: str) -> str:
+def metadata_text(model: Any, key: str) -> str:
+    """Returns one entry of an OpenVINO model's metadata; only some versions wrap it in an object with a value."""
     value = model.get_rt_info(key)
     return str(getattr(value, "value", value))
 
 
 def first_line(error: BaseException) -> str:
+    """Returns the first line of an error; the errors of these runtimes can have many."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

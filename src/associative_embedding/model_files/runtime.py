@@ -1,6 +1,6 @@
-"""Which library computes the network: PyTorch, or on a CPU ONNX Runtime or OpenVINO, faster.
+"""Chooses what runs a network: PyTorch, or on a CPU the faster ONNX Runtime or OpenVINO.
 
-The exported graph is made once a model, in seconds, and kept in a folder of the user's (`cache_folder`).
+The other two need an exported graph. It is made once per model, in seconds, and kept in `cache_folder`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,15 @@ import torch
 from associative_embedding import __version__
 from associative_embedding.io.optional_packages import Runtime
 from associative_embedding.model_files.checkpoint import ModelInfo, load_model
-from associative_embedding.model_files.export import OPSET, Format, export_model
-from associative_embedding.model_files.exported_network import SUFFIXES, ExportedNetwork, is_exported, load_exported
+from associative_embedding.model_files.export import OPSET, export_model
+from associative_embedding.model_files.exported_network import (
+    FORMATS,
+    SUFFIX,
+    ExportedNetwork,
+    Format,
+    is_exported,
+    load_exported,
+)
 from associative_embedding.networks.network import Network
 
 NEEDS: dict[Format, tuple[str, ...]] = {"onnx": ("onnxruntime", "onnx"), "openvino": ("openvino",)}  # the fastest first
@@ -25,20 +32,22 @@ KEPT_BYTES = 2 * 2**30  # of graphs in the cache; a large hourglass has half a g
 
 
 def load_network(path: Path, device: torch.device, runtime: Runtime) -> tuple[Network | ExportedNetwork, ModelInfo]:
-    """The network of a model file, to be computed by a runtime.
+    """Returns the network of a file, run by a runtime, and the description of its model.
 
     Args:
-        path: a model file; one that ``ae export`` wrote has its runtime already.
-        runtime: "auto" = on a CPU the first of ONNX Runtime and OpenVINO that is installed, else PyTorch; the variable
-            ``AE_RUNTIME`` says what auto means.
+        path: a model file; or a file that ``ae export`` wrote, which already belongs to a runtime.
+        device: where the network runs.
+        runtime: "auto" = the environment variable ``AE_RUNTIME``; without it, on a CPU the first of ONNX Runtime and
+            OpenVINO that is installed and can run the model, else PyTorch.
 
     Raises:
-        ValueError: for a file that cannot be read, a runtime that is not installed, does not know the device, or
-            cannot compute the model.
+        ValueError: for a file that cannot be read, or a runtime that is not installed, does not support the device, or
+            cannot run the model.
+        OSError: when a runtime other than "auto" is chosen and its graph cannot be written to the cache.
     """
     if is_exported(path):
-        if runtime not in ("auto", SUFFIXES[path.suffix.lower()]):
-            raise ValueError(f"{path}: was exported for {SUFFIXES[path.suffix.lower()]}, not for {runtime}")
+        if runtime not in ("auto", FORMATS[path.suffix.lower()]):
+            raise ValueError(f"{path}: was exported for {FORMATS[path.suffix.lower()]}, not for {runtime}")
         return load_exported(path, device)
     chosen = chosen_runtime(runtime, device)
     if chosen == "torch":
@@ -48,13 +57,15 @@ def load_network(path: Path, device: torch.device, runtime: Runtime) -> tuple[Ne
     except (ValueError, OSError, RuntimeError):
         if runtime != "auto":
             raise
-        return load_model(path, device)  # which also says what is wrong, if it is the file
+        # PyTorch runs every model. If the file itself is damaged, this raises the error about it.
+        return load_model(path, device)
 
 
 def chosen_runtime(runtime: Runtime, device: torch.device) -> Literal["torch", "onnx", "openvino"]:
-    """
+    """Returns the runtime to use; see `load_network`.
+
     Raises:
-        ValueError: for one that is not known or does not know the device.
+        ValueError: for an unknown runtime, or one that does not support the device.
     """
     wanted = os.environ.get("AE_RUNTIME", "auto") if runtime == "auto" else runtime
     if wanted not in ("auto", "torch", *NEEDS):
@@ -65,38 +76,39 @@ def chosen_runtime(runtime: Runtime, device: torch.device) -> Literal["torch", "
         if device.type != "cpu":
             raise ValueError(f"--runtime {wanted} is for the CPU here; on {device} use torch, or export the model")
         return wanted  # type: ignore[return-value]
-    return next((kind for kind, modules in NEEDS.items() if all(map(importlib.util.find_spec, modules))), "torch")
+    return next((form for form, modules in NEEDS.items() if all(map(importlib.util.find_spec, modules))), "torch")
 
 
-def cached_graph(path: Path, kind: Format) -> Path:
-    """The exported graph of a model file, made if it is not there yet.
+def cached_graph(path: Path, form: Format) -> Path:
+    """Returns the exported graph of a model file, and makes it first if the cache does not have it.
 
     Raises:
         ValueError: see `export_model`.
         OSError: when the cache cannot be written.
     """
-    suffix = next(ending for ending, name in SUFFIXES.items() if name == kind)
+    suffix = SUFFIX[form]
+    # The content is the key, not the path: other weights under an old name must not get the old graph.
     digest = hashlib.sha256(path.read_bytes() + f"{__version__} {OPSET}".encode()).hexdigest()
     target = cache_folder() / f"{digest}{suffix}"
     if not target.is_file():
-        export_model(path, str(target), kind)
-        forget(target.parent, suffix)
-    os.utime(target)
+        export_model(path, str(target), form)
+        remove_unused(target.parent, suffix)
+    os.utime(target)  # the time of the last use, for `remove_unused`
     return target
 
 
 def cache_folder() -> Path:
-    """``AE_CACHE``, or ``associative-embedding`` in the user's folder for such things."""
+    """Returns ``$AE_CACHE``, or ``associative-embedding`` in the user's cache folder (``$XDG_CACHE_HOME``)."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("AE_CACHE") or Path(base) / "associative-embedding")
 
 
-def forget(folder: Path, suffix: str) -> None:
-    """Remove what was not used for longest, beyond `KEPT_BYTES`; the graph used last stays, however large."""
+def remove_unused(folder: Path, suffix: str) -> None:
+    """Removes the graphs whose last use is longest ago, beyond `KEPT_BYTES`. The graph used last always stays."""
     graphs = sorted(folder.glob(f"*{suffix}"), key=lambda path: path.stat().st_mtime, reverse=True)
     total = 0
     for number, graph in enumerate(graphs):
-        files = list(folder.glob(f"{graph.stem}.*"))
+        files = list(folder.glob(f"{graph.stem}.*"))  # with its .bin and .json
         total += sum(file.stat().st_size for file in files)
         for file in files if number and total > KEPT_BYTES else ():
             file.unlink(missing_ok=True)

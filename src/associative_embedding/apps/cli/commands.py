@@ -202,15 +202,18 @@ def run_serve(options: Namespace) -> int:
 def run_info(options: Namespace) -> int:
     from associative_embedding.io.console import say
     from associative_embedding.io.files import check_writable, write_json
-    from associative_embedding.model_files.describe import describe, details, overview
+    from associative_embedding.model_files.describe import model_summary, summary_line, summary_lines
     from associative_embedding.model_files.find import shipped_models
 
     if options.json:
         check_writable(options.json)
-    told = [describe(model) for model in options.models or shipped_models()]
-    say("\n\n".join("\n".join(details(each)) for each in told) if options.models else "\n".join(map(overview, told)))
+    summaries = [model_summary(model) for model in options.models or shipped_models()]
+    if options.models:
+        say("\n\n".join("\n".join(summary_lines(summary)) for summary in summaries))
+    else:
+        say("\n".join(map(summary_line, summaries)))
     if options.json:
-        write_json(options.json, told)
+        write_json(options.json, summaries)
     return 0
 
 

