@@ -189,9 +189,9 @@ def test_shards_are_not_written_over_or_left_in_parts(
     source: SourceConfig, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert shard(source, folder) == 1
-    assert "holds shards already" in capfd.readouterr().err
+    assert "contains shards already" in capfd.readouterr().err
     assert shard(source, tmp_path / "x", "--size", "0") == 1
-    assert "size must be 1 or more images of a tar, not 0" in capfd.readouterr().err
+    assert "the number of images in a tar, must be at least 1, not 0" in capfd.readouterr().err
     assert shard(replace(source, images=str(tmp_path)), tmp_path / "x") == 1
     assert "is missing in" in capfd.readouterr().err
     images = tmp_path / "images"

@@ -9,15 +9,8 @@ import numpy as np
 import pytest
 
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
-from associative_embedding.data.synthetic.figures import (
-    bones,
-    colours,
-    graph_layout,
-    rest_layout,
-    synthetic_sample,
-    torso_of,
-    write_synthetic_dataset,
-)
+from associative_embedding.data.synthetic.bones import bone_tree, graph_layout, rest_layout, torso_of
+from associative_embedding.data.synthetic.figures import colours, synthetic_sample, write_synthetic_dataset
 from associative_embedding.structures.known_skeletons import COCO_17, CROWDPOSE_14, LSP_14, MPII_16, load_skeleton
 from associative_embedding.structures.skeleton import Skeleton
 
@@ -73,7 +66,7 @@ def test_graph_layout_is_fixed_bounded_and_spread(skeleton: Skeleton) -> None:
 
 @pytest.mark.parametrize("skeleton", ALL, ids=lambda s: f"{s.name}-{len(s.keypoints)}")
 def test_bones_are_a_spanning_forest(skeleton: Skeleton) -> None:
-    tree = bones(skeleton)
+    tree = bone_tree(skeleton)
     edges = {frozenset(e) for e in skeleton.edge_index.tolist()}
     children = [child for _, child, _ in tree]
     assert len(set(children)) == len(children)

@@ -1,1 +1,1 @@
-"""Random views of a sample, and samples composed of others."""
+"""Random views of a sample, and samples composed of several."""

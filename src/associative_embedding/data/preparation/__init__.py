@@ -1,1 +1,1 @@
-"""Data sets made ready to train on: MPII to COCO, splits, tar shards."""
+"""Prepare data sets before training: convert MPII to COCO, split a COCO json, pack images into tar shards."""

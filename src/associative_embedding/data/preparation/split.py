@@ -1,7 +1,7 @@
-"""A COCO json into its beginning and its end.
+"""Splits a COCO json into its first and its last images, for videos.
 
-Frames of a video that follow each other look alike: a share by id (`SourceConfig.held_out`) would put nearly the same
-picture on both sides.
+Neighbouring frames of a video are nearly the same. A share by image id (`SourceConfig.held_out`) would put such frames
+on both sides of the split.
 """
 
 from __future__ import annotations
@@ -14,30 +14,46 @@ from associative_embedding.io.files import write_json
 
 
 def split_coco(document: dict[str, Any], last: float) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The images of a COCO dataset in the order of the file, without and only the `last` share, each with its rest.
+    """Splits a COCO document by the order of its images.
+
+    Args:
+        document: the document.
+        last: share of the images, above 0 and below 1, that the second part gets.
+
+    Returns:
+        two documents: the first images and the last images, each with its annotations and all other entries.
 
     Raises:
-        ValueError: when one of the two would have no image.
+        ValueError: when a part would have no image.
     """
     images = document["images"]
     count = round(last * len(images)) if 0 < last < 1 else 0
     if not 0 < count < len(images):
         raise ValueError(f"--last {last:g} of {len(images)} images leaves a part without any; it is a share, like 0.2")
-    return of_images(document, images[:-count]), of_images(document, images[-count:])
+    return with_images(document, images[:-count]), with_images(document, images[-count:])
 
 
-def of_images(document: dict[str, Any], images: list[dict[str, Any]]) -> dict[str, Any]:
+def with_images(document: dict[str, Any], images: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns a document with only some of its images, and their annotations."""
     ids = {image["id"] for image in images}
     annotations = [row for row in document["annotations"] if row.get("image_id") in ids]
     return {**document, "images": images, "annotations": annotations}
 
 
 def write_split(annotations: str, folder: str, last: float) -> list[Path]:
-    """Write ``train.json`` and ``test.json``; their paths.
+    """Writes ``train.json`` and ``test.json``.
+
+    Args:
+        annotations: path of a COCO json.
+        folder: where to write.
+        last: share of the images, the last ones, that go into ``test.json``.
+
+    Returns:
+        the two paths.
 
     Raises:
-        ValueError: for annotations that cannot be read, or a share that leaves nothing.
-        OSError: when they cannot be written.
+        ValueError: for annotations that cannot be read, or a part without an image.
+        OSError: when a file cannot be written.
     """
     parts = split_coco(read_coco(annotations), last)
     paths = [Path(folder) / name for name in ("train.json", "test.json")]

@@ -1,4 +1,4 @@
-"""``ae data shard``: a COCO json and its images as tar files (see `shards`)."""
+"""Packs a COCO json and its images into tar files for ``ae data shard``; the format is that of `tar_shards`."""
 
 from __future__ import annotations
 
@@ -24,34 +24,37 @@ from associative_embedding.data.readers.tar_shards import ANNOTATIONS, INDEX
 from associative_embedding.io.coco_json import read_coco
 from associative_embedding.io.files import write_json
 
-Places = dict[str, list[int]]  # file name -> tar, offset, length, CRC-32
+Places = dict[str, list[int]]  # file name -> number of the tar, first byte, length in bytes, CRC-32
 
 
 def write_shards(annotations: str, images: str, output: str, size: int) -> Path:
-    """Write the shards of a data set; the path of their index.
+    """Writes the shards of a data set.
 
-    The index is written last: without it, a run was stopped, and can be started again.
+    The index is written last: a folder without an index is from a run that was stopped, and can be written again.
 
     Args:
-        annotations: a COCO json.
+        annotations: path of a COCO json.
         images: folder of its images.
         output: folder of the shards.
-        size: images of a tar.
+        size: number of images in a tar.
+
+    Returns:
+        the path of the index.
 
     Raises:
-        ValueError: for annotations or an image that cannot be read, or a folder that holds shards already.
-        OSError: when they cannot be written.
+        ValueError: for annotations or an image that cannot be read, or a folder that contains shards already.
+        OSError: when a file cannot be written.
     """
     if size < 1:
-        raise ValueError(f"size must be 1 or more images of a tar, not {size}")
+        raise ValueError(f"size, the number of images in a tar, must be at least 1, not {size}")
     folder, document = Path(output), read_coco(annotations)
     if (folder / INDEX).exists():
-        raise ValueError(f"{folder}: holds shards already; choose another folder, or remove it")
+        raise ValueError(f"{folder}: contains shards already; choose another folder, or remove it")
     check_folder(images)
     categories = {int_id(category, f"{annotations}: category") for category in document["categories"]}
     of_image = annotations_of_images(annotations, document, categories)
     entries = document["images"]
-    for entry in entries:
+    for entry in entries:  # all before the first tar is written: it may be large
         check_image_path(Path(images), record_of(annotations, entry), annotations)
     tars: list[dict[str, Any]] = []
     places: Places = {}
@@ -67,25 +70,36 @@ def write_shards(annotations: str, images: str, output: str, size: int) -> Path:
 
 
 def record_of(annotations: str, entry: dict[str, Any]) -> ImageRecord:
+    """Returns the record of an image entry of a COCO json."""
     return ImageRecord(entry["id"], *name_and_size(annotations, entry))
 
 
 def write_tar(path: Path, number: int, rows: Sequence[tuple[dict[str, Any], Any]], images: Path) -> Places:
-    """One tar of image entries and their annotations; where its images lie."""
+    """Writes one tar.
+
+    Args:
+        path: the file.
+        number: of this tar.
+        rows: image entries of a COCO json, each with its annotations.
+        images: folder of the images.
+
+    Returns:
+        the places of its images.
+    """
     places: Places = {}
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for entry, annotations in rows:
             data = read_image_bytes(images / entry["file_name"])
             key = f"{entry['id']:012d}"  # no dot in it: all after the first one is WebDataset's extension
-            offset = add(tar, f"{key}{Path(entry['file_name']).suffix.lower() or '.bin'}", data)
+            offset = add_file(tar, f"{key}{Path(entry['file_name']).suffix.lower() or '.bin'}", data)
             places[PurePosixPath(entry["file_name"]).as_posix()] = [number, offset, len(data), zlib.crc32(data)]
-            add(tar, f"{key}.json", json.dumps({"image": entry, "annotations": annotations}).encode())
+            add_file(tar, f"{key}.json", json.dumps({"image": entry, "annotations": annotations}).encode())
     return places
 
 
-def add(tar: tarfile.TarFile, name: str, data: bytes) -> int:
-    """Add a file; its first byte's place in the tar. Nothing of the machine is noted: the same data, the same tar."""
-    info = tarfile.TarInfo(name)
+def add_file(tar: tarfile.TarFile, name: str, data: bytes) -> int:
+    """Adds a file to a tar and returns the place of its first byte."""
+    info = tarfile.TarInfo(name)  # without owner and time: the same data give the same tar on every machine
     info.size = len(data)
     tar.addfile(info, io.BytesIO(data))
     return int(tar.offset) - -(-len(data) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
@@ -93,7 +107,9 @@ def add(tar: tarfile.TarFile, name: str, data: bytes) -> int:
 
 @contextmanager
 def whole_file(target: Path) -> Iterator[Path]:
-    """The path of a temporary file that gets its name when all went well, and else is removed.
+    """Yields the path of a temporary file; at the end it gets the name of the target, after an error it is removed.
+
+    Unlike `atomic_write` it does not need the whole file in memory.
 
     Raises:
         OSError: one line with the path.

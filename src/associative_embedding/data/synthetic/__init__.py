@@ -1,1 +1,1 @@
-"""Drawn figures and videos, to train and test without data."""
+"""Drawn figures and videos, for training and tests without a download."""

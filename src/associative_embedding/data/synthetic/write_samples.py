@@ -1,0 +1,65 @@
+"""Writes samples with keypoints as a COCO json and JPEG files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from associative_embedding.structures.sample import Sample
+from associative_embedding.structures.skeleton import Skeleton
+
+
+def write_samples(folder: Path, samples: Iterable[Sample], skeleton: Skeleton, frames: int = 0) -> Path:
+    """Writes ``annotations.json`` and ``images/*.jpg``.
+
+    Args:
+        folder: made if it is missing.
+        samples: the images, with ids and file names.
+        skeleton: names the K keypoint types.
+        frames: number of consecutive samples that are one video; 0 = no videos.
+
+    Returns:
+        the path of the json.
+    """
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    entries: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
+    for i, sample in enumerate(samples):
+        path = folder / "images" / sample.file_name
+        path.write_bytes(cv2.imencode(".jpg", sample.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes())
+        height, width = sample.image.shape[:2]
+        video = {"video_id": i // frames, "frame": i % frames} if frames else {}
+        entries.append(
+            {"id": sample.image_id, "file_name": sample.file_name, "height": height, "width": width, **video}
+        )
+        annotations += to_annotations(sample, len(annotations) + 1)
+    document = {"images": entries, "annotations": annotations, "categories": [skeleton.to_category()]}
+    (folder / "annotations.json").write_text(json.dumps(document), encoding="utf-8")
+    return folder / "annotations.json"
+
+
+def to_annotations(sample: Sample, first_id: int) -> list[dict[str, object]]:
+    """Returns the COCO annotations of a sample, ids from `first_id` on; an unlabelled keypoint is 0, 0, 0."""
+    annotations: list[dict[str, object]] = []
+    tracks = [{}] * len(sample.area) if sample.track_id is None else [{"track_id": int(t)} for t in sample.track_id]
+    for keypoints, area, track in zip(sample.keypoints, sample.area, tracks, strict=True):
+        labelled = keypoints[:, 2] > 0
+        low, high = keypoints[labelled, :2].min(axis=0), keypoints[labelled, :2].max(axis=0)
+        annotations.append(
+            {
+                "id": first_id + len(annotations),
+                "image_id": sample.image_id,
+                "category_id": 1,
+                "keypoints": [round(float(v), 3) for v in np.where(labelled[:, None], keypoints, 0).ravel()],
+                "num_keypoints": int(labelled.sum()),
+                "bbox": [round(float(v), 3) for v in (*low, *(high - low))],
+                "area": round(float(area), 3),
+                "iscrowd": 0,
+                **track,
+            }
+        )
+    return annotations
