@@ -142,7 +142,7 @@ def bench_training() -> dict[str, float]:
         task = build_task(recipe)
         state = build_state(recipe, task.channels, torch.device("cpu"))
         stream = build_stream(recipe.data, task, seed=0)
-        batches = build_batches(stream, task, recipe, strides=(4,), start_step=0, rank=0, world=1)
+        batches = build_batches(stream, task, recipe, strides=(4,))
         fixed = next(batches)
 
         def step(batch: Any) -> None:

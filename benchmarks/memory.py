@@ -54,7 +54,7 @@ def measure(path: str, steps: int) -> dict[str, float]:
         task = build_task(recipe)
         state = build_state(recipe, task.channels, torch.device("cpu"))
         stream = build_stream(recipe.data, task, seed=0)
-        batches = build_batches(stream, task, recipe, strides=state.network.strides, start_step=0, rank=0, world=1)
+        batches = build_batches(stream, task, recipe, state.network.strides)
         for _ in range(steps):
             image, targets = next(batches)
             loss, _ = criterion(state.network(image), targets, recipe.loss, state.step)

@@ -1,4 +1,4 @@
-"""From a recipe's `data` section to batches."""
+"""The data section of a recipe -> task, stream of samples, batches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ import numpy as np
 import torch
 
 from associative_embedding.data.settings import SourceConfig
-from associative_embedding.data.sources import open_masks, open_pairs, open_people, open_source, source_classes
+from associative_embedding.data.sources import (
+    open_frame_pairs,
+    open_keypoints,
+    open_masks,
+    open_person_crops,
+    source_classes,
+)
 from associative_embedding.data.stream import Mixture, Samples, Steps, TrainingStream, batches
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.known_skeletons import load_skeleton
@@ -21,13 +27,15 @@ from associative_embedding.tasks.single_person.task import SinglePersonTask
 from associative_embedding.tasks.targets import ImageTarget, collate
 from associative_embedding.tasks.task import Task
 from associative_embedding.tasks.tracking.task import TrackingTask
+from associative_embedding.training.processes import ALONE, Processes
 from associative_embedding.training.recipe import DataConfig, Recipe
 
-Row = tuple[Array, list[ImageTarget]]  # an image, and what it teaches at each stride
+Row = tuple[Array, list[ImageTarget]]  # an image, and its target at each stride
 
 
 def build_task(recipe: Recipe) -> Task:
-    """
+    """Returns the task of a recipe, with its settings for targets and decoding.
+
     Raises:
         ValueError: when the skeleton or the classes cannot be read.
     """
@@ -52,24 +60,35 @@ def build_task(recipe: Recipe) -> Task:
 
 
 def open_samples(source: SourceConfig, task: Task) -> Samples:
-    """What a task learns of one source, without its held-out share."""
+    """Opens the samples of one source that a task is trained on: all but its held-out share.
+
+    Raises:
+        ValueError: for a source that cannot be read, does not fit the task, or has nothing to train on.
+    """
     if isinstance(task, SegmentationTask):
         return open_masks(source, task.classes, part="train")
     assert isinstance(task, (PoseTask, SinglePersonTask))
-    images = open_source(source, task.skeleton, part="train")
+    images = open_keypoints(source, task.skeleton, part="train")
     if isinstance(task, SinglePersonTask):
         crop = task.decode_config
-        return open_people(source, images, margin=crop.margin, min_size=crop.min_size)
-    return open_pairs(source, images, task.reach) if isinstance(task, TrackingTask) else images
+        return open_person_crops(source, images, margin=crop.margin, min_size=crop.min_size)
+    return open_frame_pairs(source, images, task.reach) if isinstance(task, TrackingTask) else images
 
 
 def build_stream(data: DataConfig, task: Task, *, seed: int) -> TrainingStream:
-    """
+    """Returns the endless stream of augmented training samples.
+
+    Args:
+        data: sources, augmentation and input size.
+        task: what is read of the sources.
+        seed: not negative; with the number of a sample it determines the sample.
+
     Raises:
         ValueError: for sources that cannot be read, or when there is none.
     """
     if not data.sources:
         raise ValueError("data.sources is empty: a recipe needs at least one source to train on")
+    # Sources are weighted, not joined: a small source can be drawn as often as a large one.
     mixtures = [
         Mixture(open_samples(source, task), weight=source.weight, mosaic=source.mosaic, overlap=source.overlap)
         for source in data.sources
@@ -87,18 +106,29 @@ def build_stream(data: DataConfig, task: Task, *, seed: int) -> TrainingStream:
 
 @dataclass(frozen=True)
 class Encode:
-    """Sample -> a row of a batch for each of its frames; a class so that loader processes can be sent it."""
+    """Turns a sample into a row of the batch for each of its frames (one, or two for the task "tracking").
+
+    It is a class, as loader processes get it pickled, and a closure cannot be pickled.
+
+    Attributes:
+        task: makes the targets.
+        strides: strides of the network's outputs; a row has a target for each.
+    """
 
     task: Task
     strides: tuple[int, ...]
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> list[Row]:
+        """Returns the rows; `rng` chooses what is random in a target."""
         frames = [sample] if sample.later is None else [sample, sample.later]
         return [(f.image, [self.task.encode(f, stride=s, rng=rng) for s in self.strides]) for f in frames]
 
 
 def collate_strides(scenes: Sequence[list[Row]]) -> tuple[torch.Tensor, list[Target]]:
-    """A batch of images, the frames of a video one after the other, and for each stride their targets."""
+    """Returns the images of a batch ``(B, 3, H, W)`` and their targets for each stride.
+
+    The frames of one video follow each other, so that a track can be one group of the tag loss.
+    """
     images, targets = zip(*(row for scene in scenes for row in scene), strict=True)
     frames = len(scenes[0])
     batches = [collate(list(zip(images, column, strict=True)), frames) for column in zip(*targets, strict=True)]
@@ -109,24 +139,29 @@ def build_batches(
     stream: TrainingStream,
     task: Task,
     recipe: Recipe,
-    *,
     strides: tuple[int, ...],
-    start_step: int,
-    rank: int,
-    world: int,
+    *,
+    start_step: int = 0,
+    processes: Processes = ALONE,
 ) -> Iterator[tuple[torch.Tensor, list[Target]]]:
-    """Batches of the steps from `start_step` to the recipe's last, ``train.accumulate`` a step.
+    """Yields the batches of the steps from `start_step` to the recipe's last, ``train.accumulate`` batches per step.
 
     Args:
-        strides: of the network's outputs; a batch has a target for each.
+        stream: samples by number.
+        task: makes the targets.
+        recipe: batch size, number of steps and loader processes.
+        strides: strides of the network's outputs; a batch has a target for each.
+        start_step: number of steps done.
+        processes: the place of this process, which gets its share of every step.
 
     Raises:
         ValueError: for a sample that cannot be read.
     """
     config = recipe.train
-    steps = Steps(config.batch, start_step, config.steps - start_step, config.accumulate, rank, world)
+    steps = Steps(config.batch, start_step, config.steps - start_step, config.accumulate, *processes)
     stored = batches(stream, Encode(task, strides), collate_strides, steps, workers=recipe.data.workers)
     try:
         yield from stored
-    except ValueError as error:  # from a loader process it comes with that process's traceback as its text
+    except ValueError as error:
+        # From a loader process, the text of the error is a whole traceback; its last line is the message.
         raise ValueError(str(error).strip().splitlines()[-1].removeprefix("ValueError: ")) from None

@@ -1,4 +1,4 @@
-"""Outputs and targets -> the loss that a step minimises."""
+"""Outputs and targets -> the loss of a step. `LossConfig` selects the loss functions of losses.py."""
 
 from __future__ import annotations
 
@@ -13,32 +13,39 @@ from associative_embedding.training.recipe import LossConfig
 def criterion(
     outputs: list[Maps], targets: list[Target], config: LossConfig, step: int
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Heatmap loss + tag loss, each averaged over the outputs that have it and the batch (paper, sections 3.3 and 4.1).
+    """Returns the weighted sum of heatmap, pull and push loss (paper, sections 3.3 and 4.1).
+
+    Each term is the mean over the batch and over the outputs that have it.
 
     Args:
-        targets: one for each size of the outputs' maps.
+        outputs: maps of every supervised output, in single precision.
+        targets: one target for each size of the outputs' maps.
+        config: which losses, and their factors.
+        step: number of the step, from 0, for the warm-up of pull.
 
     Returns:
-        the scalar to minimise, and its unweighted terms.
+        The scalar to minimise, and the three terms without their factors ("heatmap", "pull", "push").
     """
     of_size = {target.heatmap.shape[-2:]: target for target in targets}
     values: dict[str, list[Tensor]] = {"heatmap": [], "pull": [], "push": []}
     for maps in outputs:
         target = of_size[maps.heatmap.shape[-2:]]
         values["heatmap"].append(heatmap_loss(maps.heatmap, target, config).mean())
-        if maps.tag.shape[2]:
+        if maps.tag.shape[2]:  # D > 0: HigherHRNet's fine output has heatmaps only
             pull, push = grouping_loss(maps.tag, target, config)
             values["pull"].append(pull.mean())
             values["push"].append(push.mean())
-    nothing = torch.zeros((), device=outputs[0].heatmap.device)  # of a network without tags
-    terms = {name: torch.stack(losses).mean() if losses else nothing for name, losses in values.items()}
-    warm = min(1.0, step / config.pull_warmup) if config.pull_warmup else 1.0
-    total = config.heatmap_weight * terms["heatmap"] + config.pull * warm * terms["pull"] + config.push * terms["push"]
+    zero = torch.zeros((), device=outputs[0].heatmap.device)  # pull and push of a network without tags
+    terms = {name: torch.stack(losses).mean() if losses else zero for name, losses in values.items()}
+    # Tags start nearly equal, where pull is easy to lower: at full weight it would make them collapse to one value.
+    warmth = min(1.0, step / config.pull_warmup) if config.pull_warmup else 1.0
+    pull_factor = config.pull * warmth
+    total = config.heatmap_weight * terms["heatmap"] + pull_factor * terms["pull"] + config.push * terms["push"]
     return total, terms
 
 
 def heatmap_loss(heatmap: Tensor, target: Target, config: LossConfig) -> Tensor:
-    """The detection loss that a recipe chose, ``(B,)``."""
+    """Returns the heatmap loss that the recipe selects, ``(B,)``."""
     if config.heatmap == "focal":
         return focal_loss(heatmap, target.heatmap, target.valid)
     loss = {"mse": mse_loss, "cross_entropy": cross_entropy_loss}[config.heatmap]
@@ -46,7 +53,7 @@ def heatmap_loss(heatmap: Tensor, target: Target, config: LossConfig) -> Tensor:
 
 
 def grouping_loss(tag: Tensor, target: Target, config: LossConfig) -> tuple[Tensor, Tensor]:
-    """Pull and push of the tag loss that a recipe chose, ``(B,)`` each."""
+    """Returns pull and push of the tag loss that the recipe selects, ``(B,)`` each."""
     if config.tags == "pixels":
         return pixel_tag_loss(
             tag, target.samples, push_sigma=config.push_sigma, reduction=config.pull_reduction, near=config.near

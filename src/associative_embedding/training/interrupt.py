@@ -1,4 +1,4 @@
-"""Ctrl-C that waits until nothing would be lost."""
+"""Ctrl-C that ends a run only after it is saved."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass
 class Interrupt:
-    """Set by the first Ctrl-C or SIGTERM; the loop then saves and leaves. The second one stops at once.
+    """Records the first Ctrl-C or SIGTERM, so that the loop can save before it ends. A second one ends it at once.
 
     Attributes:
-        asked: whether there was one.
-        saved: everything is saved, so the first one, too, stops at once.
+        requested: a signal came.
+        saved: everything is saved, so the first signal ends the run at once, too.
     """
 
-    asked: bool = False
+    requested: bool = False
     saved: bool = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Python delivers signals to the main thread alone; in another one this does nothing."""
+        """Handles the signals inside the block and restores the old handlers after it."""
+        # Python allows signal handlers in the main thread only. In other threads the signals keep their effect.
         if threading.current_thread() is not threading.main_thread():
             yield
             return
 
         def handle(number: int, frame: object) -> None:
-            if self.asked or self.saved:
+            if self.requested or self.saved:
                 raise KeyboardInterrupt
-            self.asked = True
+            self.requested = True
 
         previous: dict[int, Any] = {number: signal.signal(number, handle) for number in SIGNALS}
         try:
@@ -48,17 +49,20 @@ class Interrupt:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Inside, everything is saved."""
+        """Lets the first signal end the block at once; for work that leaves nothing to save."""
         self.saved = True
         try:
             yield
         finally:
             self.saved = False
 
-    def anywhere(self, world: int) -> bool:
-        """Whether any of `world` processes was asked: all leave after the same step, or one would wait forever."""
+    def requested_by_any(self, world: int) -> bool:
+        """Returns whether a signal came in any of `world` processes. Every process must call it in the same step.
+
+        All processes end after the same step: one that went on alone would wait forever for the others' gradients.
+        """
         if world == 1:
-            return self.asked
-        flag = torch.tensor(float(self.asked))
+            return self.requested
+        flag = torch.tensor(float(self.requested))
         dist.all_reduce(flag, op=dist.ReduceOp.MAX)
         return bool(flag)

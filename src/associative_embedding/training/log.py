@@ -1,4 +1,4 @@
-"""What a training run writes down: numbers by the step."""
+"""The log of a training run: means of the losses and results of validations, by step."""
 
 from __future__ import annotations
 
@@ -14,29 +14,37 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-Log = dict[str, Any]
+Numbers = dict[str, Any]  # name -> number or text of one line of the log
 
 
-class Journal:
-    """``log.jsonl`` in the output folder: one json object a line, flushed.
+class Log:
+    """``log.jsonl`` in the output folder: one json object per line.
 
     Args:
-        output: the run's folder.
+        output: folder of the run.
         silent: write nothing; of several processes only the first one writes.
-        tensorboard: also write TensorBoard events.
+        tensorboard: write TensorBoard events too.
 
     Raises:
-        ValueError: when TensorBoard is asked for and not installed.
+        ValueError: when `tensorboard` is set and TensorBoard is not installed.
     """
 
     def __init__(self, output: Path, *, silent: bool = False, tensorboard: bool = False) -> None:
         self.path, self.silent = output / "log.jsonl", silent
         self.writer = None if silent or not tensorboard else summary_writer(output)
 
-    def write(self, event: str, step: int, values: Log) -> None:
+    def write(self, event: str, step: int, values: Numbers) -> None:
+        """Appends a line.
+
+        Args:
+            event: "start", "train" or "validation".
+            step: number of steps done.
+            values: what to write besides.
+        """
         if self.silent:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Opened for each line, so that a line is on the disk when a run is killed after it.
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps({"event": event, "step": step, **values, "time": round(time.time(), 1)}) + "\n")
         if self.writer is not None:
@@ -47,6 +55,7 @@ class Journal:
 
 
 def summary_writer(output: Path) -> Any:
+    """Returns TensorBoard's writer. TensorBoard is imported here, as it is optional and slow to import."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -58,34 +67,42 @@ def summary_writer(output: Path) -> Any:
 
 @dataclass
 class Meter:
-    """Means of the losses and the speed since they were last taken."""
+    """Means of the losses, and the speed, since the last call of `take`.
+
+    Attributes:
+        sums: name of a loss -> its sum over the batches.
+        batches: number of batches.
+        images: number of images.
+        since: time of the last `take`, seconds.
+    """
 
     sums: dict[str, Tensor] = field(default_factory=dict)
-    steps: int = 0
+    batches: int = 0
     images: int = 0
     since: float = field(default_factory=time.perf_counter)
 
-    def add(self, images: int, values: dict[str, Tensor]) -> None:
-        """One step of this process. Values stay on their device: reading them here would wait for it."""
-        for name, value in values.items():
+    def add(self, images: int, losses: dict[str, Tensor]) -> None:
+        """Adds the losses of one batch of this process."""
+        # The sums stay on the device: reading a number from a GPU in every step would wait for it.
+        for name, value in losses.items():
             self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value.detach()
-        self.steps, self.images = self.steps + 1, self.images + images
+        self.batches, self.images = self.batches + 1, self.images + images
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Inside, time does not count."""
+        """Leaves the time of the block out of the speed."""
         began = time.perf_counter()
         try:
             yield
         finally:
             self.since += time.perf_counter() - began
 
-    def take(self, world: int = 1) -> Log:
-        """The means over the steps and all `world` processes, and images per second; starts anew."""
-        means = torch.stack(list(self.sums.values())) / (self.steps * world)
+    def take(self, world: int = 1) -> Numbers:
+        """Returns the mean losses and the images per second of all `world` processes, and starts again from 0."""
+        means = torch.stack(list(self.sums.values())) / (self.batches * world)
         if world > 1:
-            dist.all_reduce(means)
+            dist.all_reduce(means)  # the sum over all processes, each already divided by their number
         rate = self.images * world / (time.perf_counter() - self.since)
-        log = {name: round(value, 6) for name, value in zip(self.sums, means.tolist(), strict=True)}
-        self.sums, self.steps, self.images, self.since = {}, 0, 0, time.perf_counter()
-        return {**log, "images_per_second": round(rate, 2)}
+        losses = {name: round(value, 6) for name, value in zip(self.sums, means.tolist(), strict=True)}
+        self.sums, self.batches, self.images, self.since = {}, 0, 0, time.perf_counter()
+        return {**losses, "images_per_second": round(rate, 2)}

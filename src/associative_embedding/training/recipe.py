@@ -1,7 +1,9 @@
-"""Recipes: what a training run is, as frozen dataclasses that a YAML file or the command line fills in.
+"""Recipes: all settings of a training run, as frozen dataclasses that a YAML file or the command line fills in.
 
-Only `build_*` functions and the trainer see a recipe; everything below them takes values. Of a recipe's sections those
-in settings.py go on with the model.
+Only the room `training` reads recipes; its `build_*` functions pass plain values to the rooms below. The settings in
+tasks/*/settings.py (`decode`, `link`, `mask_decode`, `refine`) are stored in the model file as well.
+
+The docstrings are the text of ``ae train --help`` and of docs/reference.md: one entry per setting.
 """
 
 from __future__ import annotations
@@ -29,12 +31,13 @@ from associative_embedding.tasks.tracking.settings import LinkConfig
 
 @dataclass(frozen=True)
 class MaskConfig:
-    """What of a data set with masks is learned.
+    """What a model of the task "segmentation" learns.
 
     Attributes:
-        classes: names of the categories (empty = all of the first source).
-        samples: pixels of each object whose tags are compared in a step, at most.
-        object_size: smallest and largest square root of an object's area, input pixels, that is learned.
+        classes: names of the categories to learn; empty = all categories of the first source.
+        samples: highest number of pixels per object whose tags are compared in a step, at least 1 (section 3.4).
+        object_size: smallest and largest object to learn: square root of its area after augmentation, input pixels. The
+            heatmap loss ignores other objects.
     """
 
     classes: list[str] = field(default_factory=list)
@@ -49,14 +52,18 @@ class MaskConfig:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """
+    """The network and its first weights.
+
     Attributes:
-        backbone: a key of `models.zoo.BACKBONES`.
-        tag_size: D, the tag dimension (0 = no tags, for a single person).
-        options: keyword arguments of the backbone.
-        start: weights to start from: a shipped model's name, a model file of this project, or a converted encoder.
-            What it lacks starts anew.
-        frozen: parameters whose names start with one of these are not trained; batch norms keep their statistics, too.
+        backbone: name of the network, a key of `networks.zoo.BACKBONES`: mobilenet_v2, mobilenet_v2_150,
+            mobilenet_v2_175, efficientnet_lite0, hourglass, hrnet_w32, hrnet_w48, higherhrnet_w32 or higherhrnet_w48.
+        tag_size: D, dimensions of a tag, at least 1; exactly 0 (no tags) for the task "single-person".
+        options: options of the backbone that differ from the default, e.g. {stacks: 2}; see `PyramidOptions`,
+            `HourglassOptions` and `HRNetOptions`.
+        start: weights to start from: name of a shipped model, path of a model file or of a converted encoder, or
+            hf://owner/name; null = fresh weights. Layers that the file lacks, or has in another shape, start fresh.
+        frozen: beginnings of parameter names, e.g. [encoder.stem]. Matching parameters are not trained, and their batch
+            norms keep their statistics.
     """
 
     backbone: str = "mobilenet_v2"
@@ -71,22 +78,27 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """
+    """The images to train on and to validate on.
+
     Attributes:
-        sources: where samples come from.
-        skeleton: a key of `skeleton.SKELETONS` or a COCO json whose category says it.
-        input_size: side of the square training input, pixels.
-        sigma: of the heatmap's Gaussians, map pixels.
-        sigma_growth: people so large that this share of the square root of their area is more than `sigma` get that
-            (0 = one sigma for all, the paper's).
-        workers: loader processes (0 = in the training process).
-        validation: COCO jsons, of which the `held_out` share is validated on (0 = all of it).
-        validation_images: at most so many a source (0 = all).
-        validation_size: long side of the network's input in validation and the model's default afterwards.
-        zoom: input pixels per image pixel: images keep their scale, and large ones are seen in tiles of
-            `validation_size` (0 = the whole image is fitted into that).
-        validation_scales: of that size, over which is averaged, and the model's default afterwards.
-        reach: of the task "tracking": frames of a video that are compared lie at most so many apart.
+        sources: data sets to train on, at least one; see `SourceConfig`.
+        skeleton: keypoint types to learn: name of a known skeleton, e.g. coco-17 or mpii-16, or path of a COCO json
+            whose first category with keypoints defines them.
+        input_size: side of the square training input, pixels, a multiple of 32.
+        sigma: standard deviation of the Gaussians in the target heatmap, map pixels, above 0.
+        sigma_growth: gives large people wider Gaussians, at least 0: this share of the square root of the person's area
+            where that is more than `sigma`. 0 = one sigma for all, as in the paper.
+        workers: number of processes that read and augment images; 0 = the training process does it.
+        validation: data sets to validate on; of each, only the share `held_out` (0 = all of it). Empty = no validation.
+        validation_images: highest number of validation images per source; 0 = all.
+        validation_size: long side of the network's input in validation, pixels, 32 to 4096. The model file stores it as
+            the default size for prediction.
+        zoom: input pixels per image pixel, for masks: images keep their scale, and large ones are cut into tiles of
+            `validation_size`; 0 = the whole image is fitted into `validation_size`. The model file stores it.
+        validation_scales: factors on `validation_size`, each above 0 and below 100; validation merges the maps of all
+            scales. The model file stores them as the default for prediction.
+        augment: random changes of training images, see `Augment`.
+        reach: largest distance, in frames, of two frames that are compared, at least 1; for the task "tracking".
     """
 
     sources: list[SourceConfig] = field(default_factory=list)
@@ -121,22 +133,29 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """
+    """The loss: heatmap_weight x heatmap loss + pull x pull loss + push x push loss.
+
     Attributes:
-        heatmap: "mse" (the paper's), "focal" (penalty-reduced, for keypoints, see `losses.focal_loss`) or
-            "cross_entropy" (for masks).
-        heatmap_weight: factor of the heatmap loss.
-        foreground: weight of a keypoint's or object's pixels in the MSE or cross entropy (1 = the paper's).
-        tags: "groups" compares the mean tags of groups (the paper's for poses, section 3.3), "pixels" every two sampled
-            pixels (the paper's for masks, section 3.4).
-        pull, push: factors of the two tag losses (the paper: 1e-3).
-        pull_warmup: steps over which the pull factor rises from 0; pull that outweighs push early makes tags collapse.
-        push_sigma: sigma of the push kernel.
-        pull_reduction: pull summed over a person's keypoints (as printed) or averaged (as in published code); of
-            "pixels", both terms are.
-        official_push: published code's normalisation of push; of "groups" alone.
-        near: push only pixels less than so many map pixels apart (0 = all); of "pixels" alone.
-        push_kernel: "exp" (the paper's) or "max" (a hinge, HigherHRNet's other choice).
+        heatmap: heatmap loss: "mse" (the paper's, section 3.3), "focal" (penalty-reduced, for keypoints, see
+            `losses.focal_loss`) or "cross_entropy" (for masks).
+        heatmap_weight: factor of the heatmap loss, at least 0.
+        foreground: weight of the pixels of a keypoint or object in "mse" and "cross_entropy", at least 0 (1 in the
+            paper).
+        tags: tag loss: "groups" compares the mean tags of groups (the paper's for poses, section 3.3), "pixels" all
+            pairs of sampled pixels (the paper's for masks, section 3.4).
+        pull: factor of the pull loss, at least 0 (1e-3 in the paper).
+        push: factor of the push loss, at least 0 (1e-3 in the paper).
+        pull_warmup: number of steps in which the factor of pull rises from 0 to `pull`. Pull that outweighs push in the
+            first steps makes all tags equal.
+        push_sigma: standard deviation of the push kernel, in units of the tag, above 0. Tags three sigmas apart are
+            hardly pushed any further.
+        pull_reduction: "sum" of the pull of a person's keypoints (as printed in the paper) or their "mean" (as in
+            published code). With tags: pixels it applies to push as well.
+        official_push: push as in published code: N groups are not compared with themselves, and the sum is divided by
+            2 N (N - 1) instead of N^2. Only with tags: groups.
+        near: push only pixels closer than this, map pixels; 0 = all. Only with tags: pixels.
+        push_kernel: how push depends on the distance of two tags: "exp", the Gaussian of the paper, or "max", the hinge
+            max(0, 1 - distance) that HigherHRNet offers, which does not use `push_sigma`.
     """
 
     heatmap: Literal["mse", "focal", "cross_entropy"] = "mse"
@@ -163,28 +182,35 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """
+    """Steps, learning rate and checkpoints.
+
     Attributes:
-        steps: optimiser steps in all.
-        batch: samples a step and process, or of each part of a step.
-        accumulate: parts of a step: their gradients are averaged, which is a batch so many times as large in the memory
-            of one. Batch norms that are not frozen still see the samples of a part.
+        steps: number of optimiser steps, at least 1.
+        batch: samples per process in one batch, at least 1.
+        accumulate: number of batches whose gradients are averaged in one step, at least 1: a larger batch in the memory
+            of a small one. Batch norms that are not frozen still use the statistics of one batch.
         optimizer: "adam" or "adamw".
-        lr: highest learning rate.
-        lr_factors: parameter-name prefix -> factor on `lr` (the longest matching prefix counts).
-        weight_decay: of AdamW; plain Adam has none.
-        schedule: "cosine" to `lr * lr_end`, or "step": times `drop_factor` at every step in `drops`, or "constant".
-        drops, drop_factor: for "step".
-        lr_end: last learning rate of "cosine", as a share.
-        warmup: steps of linear rise.
-        clip: highest gradient norm (0 = none).
-        ema: decay of the moving average of weights (0 = none); it rises to this with the steps.
-        seed: of weights and data.
-        log_every, save_every, validate_every: steps (0 = only at the end).
-        amp: mixed precision on a GPU.
-        keep: numbered checkpoints to keep besides the last.
-        device: "auto", "cpu", "cuda", "cuda:1", ...
-        tensorboard: also write TensorBoard events (extra `tensorboard`).
+        lr: highest learning rate, above 0.
+        lr_factors: beginning of parameter names -> factor on `lr`, at least 0, e.g. {encoder: 0.1}; the longest match
+            counts.
+        weight_decay: weight decay of "adamw", at least 0; "adam" has none. Biases and norms never decay.
+        schedule: learning rate after the warm-up: "cosine" falls to `lr` x `lr_end`, "step" is multiplied by
+            `drop_factor` at every step in `drops`, "constant" stays.
+        drops: steps at which the schedule "step" lowers the learning rate.
+        drop_factor: factor at each of them, 0 to 1.
+        lr_end: last learning rate of the schedule "cosine", as a share of `lr`, 0 to 1.
+        warmup: number of steps in which the learning rate rises linearly from 0.
+        clip: highest norm of the gradient; a larger gradient is scaled down to it. 0 = no limit.
+        ema: decay of the moving average of weights, at least 0 and below 1; validation and the model file use the
+            average. 0 = no average. The decay starts low and rises to this value.
+        seed: seed of fresh weights, and of the order and augmentation of samples.
+        log_every: steps between two lines of the log; 0 = only at the end.
+        save_every: steps between two checkpoints; 0 = only at the end.
+        validate_every: steps between two validations, each with a checkpoint before it; 0 = only at the end.
+        amp: mixed precision; has an effect only on a GPU.
+        keep: number of numbered checkpoints to keep (state-00001000.pt ...) beside the last state.pt.
+        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
+        tensorboard: write TensorBoard events too; needs the extra `tensorboard`.
     """
 
     steps: int = 1000
@@ -225,13 +251,19 @@ class Recipe:
     """A training run.
 
     Attributes:
-        output: its folder.
-        task: "pose" (everybody in an image), "single-person" (the one that a crop shows, to refine what was found),
-            "segmentation", or "tracking" (as pose, of videos: everybody keeps their tag).
-        decode: settings of a "pose" or "tracking" model.
-        link: of a "tracking" model.
-        masks, mask_decode: of a "segmentation" model.
-        refine: settings of a "single-person" model.
+        output: folder of the run: recipe, log, checkpoints and model. A run continues from the checkpoint in it.
+        task: what the model finds: "pose" (all people of an image), "tracking" (as pose, with tags that stay the same
+            from frame to frame of a video), "segmentation" (masks of objects) or "single-person" (the keypoints of one
+            person in a crop, to refine the people that another model found).
+        network: the network and its first weights, see `NetworkConfig`.
+        data: the images to train on and to validate on, see `DataConfig`.
+        loss: the loss, see `LossConfig`.
+        decode: how maps become people, for "pose" and "tracking", see `DecodeConfig`.
+        link: how people become tracks, for "tracking", see `LinkConfig`.
+        masks: what to learn, for "segmentation", see `MaskConfig`.
+        mask_decode: how maps become objects, for "segmentation", see `MaskDecodeConfig`.
+        refine: crops and when new keypoints replace old ones, for "single-person", see `RefineConfig`.
+        train: steps, learning rate and checkpoints, see `TrainConfig`.
     """
 
     output: str = "runs/run"

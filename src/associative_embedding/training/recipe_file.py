@@ -1,4 +1,4 @@
-"""A recipe file, checked for what a person gets wrong before its values are."""
+"""Checks of a recipe file that jsonargparse would report in words that a user cannot act on."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from associative_embedding.training.recipe import Recipe
 
 
 def check_recipe(path: str) -> None:
-    """
+    """Checks that a recipe file is a YAML mapping and that every setting in it exists; values are checked later.
+
     Raises:
-        ValueError: for a file that is missing, empty, no YAML or no mapping, and for a setting that does not exist,
-            with the nearest one that does.
+        ValueError: for a file that is missing, empty, not YAML or not a mapping, and for an unknown setting, with the
+            nearest known one.
     """
     try:
         document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -31,7 +32,17 @@ def check_recipe(path: str) -> None:
 
 
 def check_section(values: Any, kind: type[Any], prefix: str, path: str) -> None:
-    """One mapping of settings and the ones inside of it. `prefix`: of its names, ``""`` or ``"train."``."""
+    """Checks the names in one mapping of settings, and in the mappings and lists of mappings inside it.
+
+    Args:
+        values: the mapping as YAML has it.
+        kind: dataclass of its settings.
+        prefix: beginning of its settings' names, ``""`` or ``"train."``.
+        path: name of the file, for messages.
+
+    Raises:
+        ValueError: for a value that is no mapping, or an unknown setting.
+    """
     if not isinstance(values, dict):
         where = f"{prefix.rstrip('.')!r}" if prefix else "the recipe"
         raise ValueError(f"{path}: {where} must be a mapping of settings, not {values!r:.60}")
@@ -49,7 +60,7 @@ def check_section(values: Any, kind: type[Any], prefix: str, path: str) -> None:
 
 
 def setting_names() -> list[str]:
-    """All settings of a recipe with dots: ``train.lr``, ``data.sources.images`` ..."""
+    """Returns the names of all settings of a recipe, with dots: ``train.lr``, ``data.sources.images`` ..."""
     return list(_names(Recipe, ""))
 
 
@@ -63,7 +74,12 @@ def _names(kind: type[Any], prefix: str) -> Iterator[str]:
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """``; did you mean ...?`` with the nearest known name; else the names of the same section, if there is one."""
+    """Returns the end of a message: ``; did you mean 'x'?``, or the names of the section, or nothing.
+
+    Args:
+        name: unknown name, with dots.
+        known: all names.
+    """
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
     if near:
         return f"; did you mean {near[0]!r}?"

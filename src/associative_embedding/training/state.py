@@ -1,4 +1,4 @@
-"""What a training run must keep to go on as if it had never stopped."""
+"""The state of a training run: all that a run needs to continue as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from associative_embedding.networks.zoo import build_network
 from associative_embedding.training.optimizer import build_optimizer, set_training
 from associative_embedding.training.recipe import Recipe
 
-NAME = "state.pt"
+STATE_FILE = "state.pt"  # in the output folder
 
 
 @dataclass
 class TrainingState:
-    """
+    """Network, optimiser and step of a run.
+
     Attributes:
-        network: in training mode, as far as it is not frozen.
-        optimizer: of its parameters.
-        average: the moving average of its weights, or None.
-        scaler: of mixed precision's gradients; disabled, it does nothing.
-        fresh: the names of weights that ``network.start`` did not have.
-        step: steps done.
+        network: in training mode, except its frozen batch norms.
+        optimizer: updates the parameters that are not frozen.
+        average: network whose weights are the moving average, in eval mode; None without ``train.ema``.
+        scaler: scales the loss in mixed precision, so that half-precision gradients do not vanish; else disabled.
+        fresh: names of the weights that the file ``network.start`` lacks.
+        step: number of steps done.
     """
 
     network: Network
@@ -42,20 +43,26 @@ class TrainingState:
 
     @property
     def best(self) -> Network:
-        """What is validated and shipped."""
+        """The network to validate and to save as the model: the average, if there is one."""
         return self.average or self.network
 
 
 def build_state(recipe: Recipe, channels: int, device: torch.device) -> TrainingState:
-    """A run before its first step; the weights depend on the recipe alone.
+    """Returns the state of a run before its first step; the weights depend on the recipe alone.
 
     Args:
+        recipe: its sections network and train.
         channels: C, heatmap channels.
+        device: where to train.
+
+    Raises:
+        ValueError: for options or a start file that cannot be used.
     """
     config = recipe.network
     torch.manual_seed(recipe.train.seed)
     network = build_network(config.backbone, channels, config.tag_size, config.options)
     fresh = start_from(network, start_file(config.start)) if config.start else []
+    # Channels-last before the average and the optimiser copy or hold the weights.
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = deepcopy(network).eval() if recipe.train.ema else None
     optimizer = build_optimizer(network.body, recipe.train, tuple(config.frozen))
@@ -70,7 +77,7 @@ def build_state(recipe: Recipe, channels: int, device: torch.device) -> Training
 
 
 def start_file(name: str) -> Path:
-    """The file of `network.start`: a shipped model's name or a path."""
+    """Returns the file that ``network.start`` names, see `find.model_path`."""
     try:
         return model_path(name)
     except ValueError as error:
@@ -78,9 +85,9 @@ def start_file(name: str) -> Path:
 
 
 def save_state(output: Path, state: TrainingState, recipe: Recipe) -> None:
-    """Write ``state.pt`` atomically: a kill at any moment leaves the previous or the new one, whole.
+    """Writes ``state.pt``, and with ``train.keep`` also ``state-<step>.pt``, of which the last ones are kept.
 
-    The last ``train.keep`` states stay as ``state-<step>.pt`` too.
+    A kill at any moment leaves the previous or the new file, never a part of it.
     """
     buffer = io.BytesIO()
     torch.save(
@@ -99,19 +106,19 @@ def save_state(output: Path, state: TrainingState, recipe: Recipe) -> None:
         atomic_write(output / f"state-{state.step:08d}.pt", data)
         for old in sorted(output.glob("state-*.pt"))[: -recipe.train.keep]:
             old.unlink()
-    atomic_write(output / NAME, data)
+    atomic_write(output / STATE_FILE, data)
 
 
-def load_state(output: Path, state: TrainingState, recipe: Recipe, device: torch.device) -> None:
-    """Continue from the ``state.pt`` of a run's folder, if it has one.
+def load_state(output: Path, state: TrainingState, recipe: Recipe) -> None:
+    """Loads ``state.pt`` from the folder of a run, if it is there.
 
     Raises:
-        ValueError: when the file cannot be read or is of another network.
+        ValueError: when the file cannot be read, or is of another network or seed, or has more steps than the recipe.
     """
-    path = output / NAME
+    path = output / STATE_FILE
     if not path.is_file():
         return
-    saved = read_state(path, device)
+    saved = read_state(path, state.network.device)
     if saved.get("identity") != identity(recipe):
         raise ValueError(f"{path}: is of another network or seed; choose another output folder, or remove it")
     if saved["step"] > recipe.train.steps:
@@ -119,7 +126,7 @@ def load_state(output: Path, state: TrainingState, recipe: Recipe, device: torch
     try:
         state.network.load_state_dict(saved["network"])
         load_optimizer(state.optimizer, saved["optimizer"])
-        if state.average is not None:
+        if state.average is not None:  # a run that turns on `ema` starts its average from the weights
             state.average.load_state_dict(saved["average"] or saved["network"])
     except (RuntimeError, ValueError):  # another skeleton, or other parameters are frozen
         raise ValueError(
@@ -131,6 +138,11 @@ def load_state(output: Path, state: TrainingState, recipe: Recipe, device: torch
 
 
 def read_state(path: Path, device: torch.device) -> dict[str, Any]:
+    """Returns the content of a ``state.pt``.
+
+    Raises:
+        ValueError: for a file that is damaged or no training state.
+    """
     try:
         saved = read_torch(path, device)
     except ValueError as error:
@@ -141,7 +153,10 @@ def read_state(path: Path, device: torch.device) -> dict[str, Any]:
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
-    """The moments of the saved optimizer, with the settings of this one: a recipe may change between two runs."""
+    """Loads the moments of a saved optimiser, and keeps the decay and factors of this one.
+
+    A recipe may change between two runs, and torch would load the old settings together with the moments.
+    """
     settings = [
         {key: value for key, value in group.items() if key not in ("params", "lr")} for group in optimizer.param_groups
     ]
@@ -151,6 +166,6 @@ def load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> N
 
 
 def identity(recipe: Recipe) -> str:
-    """What must not change between a run and its continuation."""
+    """Returns a text of the settings that must not change between a run and its continuation."""
     network = asdict(recipe.network)
     return repr((network["backbone"], network["tag_size"], sorted(network["options"].items()), recipe.train.seed))

@@ -1,8 +1,8 @@
 """The training loop, read from top to bottom.
 
-A step is: a batch that depends on (seed, step) alone -> network -> heatmap loss + tag loss at every output -> update.
-With ``train.accumulate``, a batch in several parts, whose gradients are averaged.
-Because the data of a step is a pure function of its number, a run that stops and resumes ends with the same weights.
+A step: a batch that depends on (seed, step) alone -> network -> heatmap loss + tag loss of every output -> update. With
+``train.accumulate`` a step has several batches, its parts, whose gradients are averaged. Since a step's data depend on
+its number alone, a run that stops and resumes ends with the same weights.
 """
 
 from __future__ import annotations
@@ -12,118 +12,126 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from associative_embedding.io.console import say
 from associative_embedding.networks.device import choose_device
 from associative_embedding.structures.maps import Maps, Target
 from associative_embedding.training.batches import build_batches, build_stream, build_task
 from associative_embedding.training.criterion import criterion
 from associative_embedding.training.interrupt import Interrupt
-from associative_embedding.training.log import Log, Meter
+from associative_embedding.training.log import Meter
 from associative_embedding.training.optimizer import learning_rate, set_learning_rate, update_average
-from associative_embedding.training.processes import check_same_step, process_group
+from associative_embedding.training.processes import Processes, check_same_step, process_group
 from associative_embedding.training.recipe import LossConfig, Recipe, TrainConfig
-from associative_embedding.training.run_folder import Run, Validate
+from associative_embedding.training.run_folder import Run, Validation
 from associative_embedding.training.state import TrainingState, build_state, load_state
 
-Batch = tuple[Tensor, list[Target]]
+Batch = tuple[Tensor, list[Target]]  # images (B, 3, H, W), and a target for each stride of the network
 
 
-def train(recipe: Recipe, *, validate: Validate | None = None) -> Path:
-    """Train by a recipe, resuming from what its output folder holds.
+def train(recipe: Recipe, *, validate: Validation | None = None) -> Path:
+    """Trains a model, and resumes from the state in the recipe's output folder if there is one.
 
-    Under torchrun every process takes its own ``train.batch`` samples (times ``train.accumulate``) of a step and
-    gradients are averaged. Batch norms keep the statistics of their own process, and see one part at a time.
+    Under torchrun every process takes its own ``train.batch`` samples (times ``train.accumulate``) of a step, and
+    gradients are averaged over the processes. Batch norms use the statistics of one part in one process.
 
     Args:
-        validate: network, info -> numbers for the log; called every ``train.validate_every`` steps and at the end.
+        recipe: all settings of the run.
+        validate: network, info -> numbers for the log; called every ``train.validate_every`` steps and at the end, with
+            the network in eval mode.
 
     Returns:
-        the trained model's file, ``output/model.safetensors``.
+        The file of the trained model, ``output/model.safetensors``.
 
     Raises:
         ValueError: for a setting or data that cannot be used, or a loss that is not finite.
         KeyboardInterrupt: after saving, when interrupted.
     """
-    config = recipe.train
-    with process_group() as (rank, world):
-        device = choose_device(config.device)
-        task = build_task(recipe)
-        state = build_state(recipe, task.channels, device)
-        stream = build_stream(recipe.data, task, seed=config.seed)
-        load_state(Path(recipe.output), state, recipe, device)
-        check_same_step(state.step, world)
-        run = Run.start(recipe, state, task, validate, rank=rank, world=world, device=device)
-        model: nn.Module = nn.parallel.DistributedDataParallel(state.network) if world > 1 else state.network
-
-        interrupt, meter = Interrupt(), Meter()
-        strides = state.network.strides
-        batches = build_batches(stream, task, recipe, strides=strides, start_step=state.step, rank=rank, world=world)
-        bar = tqdm(total=config.steps, initial=state.step, disable=rank > 0 or None, desc=run.output.name, unit="step")
-        if bar.disable and rank == 0:
-            print(f"ae: {run.output.name}: {config.steps - state.step} steps, see {run.journal.path}", file=sys.stderr)
-        with interrupt.listening(), bar:
-            for parts in saving(steps_of(batches, config.accumulate), run):
-                set_learning_rate(state.optimizer, learning_rate(config, state.step))
-                for images, losses in add_gradients(model, state, parts, recipe.loss, device):
-                    meter.add(images, losses)
-                update(state, config)
+    with process_group() as processes:
+        run, batches = prepare(recipe, validate, processes)
+        state, meter, interrupt = run.state, Meter(), Interrupt()
+        model = nn.parallel.DistributedDataParallel(state.network) if processes.world > 1 else state.network
+        with progress_bar(run) as bar, interrupt.listening():
+            for parts in steps_of(batches, run):
+                set_learning_rate(state.optimizer, learning_rate(recipe.train, state.step))
+                add_gradients(model, state, parts, recipe.loss, meter)
+                update(state, recipe.train)
                 bar.update()
-                if run.due(config.log_every):
-                    bar.set_postfix(run.log(meter.take(world)))
-                if interrupt.anywhere(world):
-                    run.save()
-                    raise KeyboardInterrupt(
-                        f"interrupted at step {state.step}; saved in {run.output}, the same command resumes"
-                    )
-                if run.due(config.save_every) or run.due(config.validate_every):
-                    run.save()
-                if run.due(config.validate_every):
-                    with interrupt.at_once(), meter.paused():
-                        run.check()
-        if meter.steps:
-            run.log(meter.take(world))
+                finish_step(run, meter, interrupt, bar)
+        if meter.batches:
+            run.log_losses(meter)
         run.save()
-        run.check()
+        run.validate()
         return run.model_file
 
 
-def steps_of(batches: Iterator[Batch], parts: int) -> Iterator[list[Batch]]:
-    """All `parts` of a step at once: a sample that cannot be read must not leave a step half done."""
-    while step := list(islice(batches, parts)):
-        yield step
+def prepare(recipe: Recipe, validate: Validation | None, processes: Processes) -> tuple[Run, Iterator[Batch]]:
+    """Builds the run, with a saved state if its folder has one, and the batches of its remaining steps."""
+    device = choose_device(recipe.train.device)
+    task = build_task(recipe)
+    state = build_state(recipe, task.channels, device)
+    stream = build_stream(recipe.data, task, seed=recipe.train.seed)
+    load_state(Path(recipe.output), state, recipe)
+    check_same_step(state.step, processes)
+    run = Run(recipe, state, task, validate, processes)
+    run.start()
+    return run, build_batches(stream, task, recipe, state.network.strides, start_step=state.step, processes=processes)
+
+
+def progress_bar(run: Run) -> tqdm[Any]:
+    """Returns a progress bar of the steps; where it cannot be shown, prints the place of the log instead."""
+    state, steps, name = run.state, run.recipe.train.steps, run.output.name
+    bar = tqdm(total=steps, initial=state.step, disable=run.processes.rank > 0 or None, desc=name, unit="step")
+    if bar.disable and run.processes.rank == 0:
+        say(f"ae: {name}: {steps - state.step} steps, see {run.log.path}", file=sys.stderr)
+    return bar
+
+
+def steps_of(batches: Iterator[Batch], run: Run) -> Iterator[list[Batch]]:
+    """Yields all parts of one step at a time. If a sample cannot be read, saves the run before the error ends it."""
+    try:
+        # All parts are read before the first is used: an error must not leave a step half done.
+        while parts := list(islice(batches, run.recipe.train.accumulate)):
+            yield parts
+    except (ValueError, OSError):
+        run.save()
+        raise
 
 
 def add_gradients(
-    model: nn.Module, state: TrainingState, parts: Sequence[Batch], config: LossConfig, device: torch.device
-) -> Iterator[tuple[int, Log]]:
-    """Add up the gradients of a step; for each part its number of images, and its loss with all terms.
+    model: nn.Module, state: TrainingState, parts: Sequence[Batch], config: LossConfig, meter: Meter
+) -> None:
+    """Adds the gradients of a step's parts to the weights, and their losses to the meter.
 
-    The losses are means over a batch and the parts are equally large, so the mean over the parts is that of one batch.
+    Losses are means over a batch and all parts are equally large, so the mean over the parts is the loss of one batch.
     """
+    device = state.network.device
     for number, (image, targets) in enumerate(parts, start=1):
-        between = number < len(parts) and isinstance(model, nn.parallel.DistributedDataParallel)
-        with model.no_sync() if between else nullcontext():  # type: ignore[operator]
+        # Processes exchange gradients once a step, after the last part, and not after each.
+        wait = number < len(parts) and isinstance(model, nn.parallel.DistributedDataParallel)
+        with model.no_sync() if wait else nullcontext():  # type: ignore[operator]
             outputs = forward(model, image.to(device, non_blocking=True), amp=state.scaler.is_enabled())
-            loss, terms = criterion(outputs, [t.to(device) for t in targets], config, state.step)
+            loss, terms = criterion(outputs, [target.to(device) for target in targets], config, state.step)
             state.scaler.scale(loss / len(parts)).backward()  # type: ignore[no-untyped-call]
-        yield len(image), {"loss": loss, **terms}
+        meter.add(len(image), {"loss": loss, **terms})
 
 
 def forward(model: nn.Module, image: Tensor, *, amp: bool) -> list[Maps]:
-    """The outputs in single precision, whatever the network computes in: the losses need it."""
+    """Returns the outputs in single precision, in which losses are exact enough, also when the network uses half."""
     with torch.autocast(image.device.type, enabled=amp):
         outputs = model(image)
     return [Maps(maps.heatmap.float(), maps.tag.float()) for maps in outputs]
 
 
 def update(state: TrainingState, config: TrainConfig) -> None:
-    """One step of the optimizer, by the gradients that there are, and of the moving average."""
+    """Updates weights and moving average by the gradients of one step, and counts the step."""
     if config.clip:
-        state.scaler.unscale_(state.optimizer)  # the limit is on the true gradient
+        state.scaler.unscale_(state.optimizer)  # the limit is for the true gradient, not the scaled one
         nn.utils.clip_grad_norm_(state.network.parameters(), config.clip)
     state.scaler.step(state.optimizer)
     state.scaler.update()
@@ -133,10 +141,22 @@ def update(state: TrainingState, config: TrainConfig) -> None:
     state.step += 1
 
 
-def saving(steps: Iterator[list[Batch]], run: Run) -> Iterator[list[Batch]]:
-    """The steps' batches; a sample that cannot be read ends the run, but not before what was learned is saved."""
-    try:
-        yield from steps
-    except (ValueError, OSError):
+def finish_step(run: Run, meter: Meter, interrupt: Interrupt, bar: tqdm[Any]) -> None:
+    """Logs, saves and validates if these are due after this step.
+
+    Raises:
+        KeyboardInterrupt: after saving, when the run was interrupted.
+    """
+    config = run.recipe.train
+    if run.due(config.log_every):
+        bar.set_postfix(run.log_losses(meter))
+    if interrupt.requested_by_any(run.processes.world):
         run.save()
-        raise
+        raise KeyboardInterrupt(
+            f"interrupted at step {run.state.step}; saved in {run.output}, the same command resumes"
+        )
+    if run.due(config.save_every) or run.due(config.validate_every):
+        run.save()
+    if run.due(config.validate_every):
+        with interrupt.at_once(), meter.paused():
+            run.validate()
