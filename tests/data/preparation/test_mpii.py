@@ -12,7 +12,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from associative_embedding.apps.cli.main import main
-from associative_embedding.data.preparation.mpii import MpiiImage, mpii_to_coco, read_mpii
+from associative_embedding.data.preparation.mpii import mpii_to_coco
+from associative_embedding.data.preparation.mpii_file import MpiiImage, read_mpii
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.structures.known_skeletons import MPII_16
 
