@@ -14,7 +14,7 @@ STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3,
 
 
 def widened(channels: int, width: float) -> int:
-    """Returns `width` times `channels`, rounded to a multiple of 8 (halves up), at least 8."""
+    """Returns `width` times `channels`, rounded to a multiple of 8 (halves up), at least 8, as in MoveNet."""
     return max(8, int(channels * width + 4) // 8 * 8)
 
 

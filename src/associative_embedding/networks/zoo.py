@@ -38,6 +38,7 @@ class Backbone:
         return self.body(*encoder, channels, tag_channels, replace(self.options, **options))
 
 
+# Widths are the published ones: 32 and 48 of HRNet; 1, 1.5 and 1.75 of MoveNet Lightning, MultiPose and Thunder.
 BACKBONES: dict[str, Backbone] = {
     "efficientnet_lite0": Backbone(PyramidNetwork, PyramidOptions(), EfficientNetLite0),
     "higherhrnet_w32": Backbone(HigherHRNet, HRNetOptions(width=32)),

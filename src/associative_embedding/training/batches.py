@@ -99,6 +99,7 @@ def build_stream(data: DataConfig, task: Task, *, seed: int) -> TrainingStream:
         data.augment,
         input_size=size,
         flip_index=task.flip_index,
+        # Limbs are pasted when people overlap; the other tasks refuse `overlap`.
         edges=task.skeleton.edge_index if isinstance(task, PoseTask) else np.zeros((0, 2), np.int64),
         seed=seed,
     )
@@ -130,7 +131,7 @@ def collate_strides(scenes: Sequence[list[Row]]) -> tuple[torch.Tensor, list[Tar
     The frames of one video follow each other, so that a track can be one group of the tag loss.
     """
     images, targets = zip(*(row for scene in scenes for row in scene), strict=True)
-    frames = len(scenes[0])
+    frames = len(scenes[0])  # the same in every scene of a task
     batches = [collate(list(zip(images, column, strict=True)), frames) for column in zip(*targets, strict=True)]
     return batches[0][0], [target for _, target in batches]
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what schedulers and `kill` send first
 
 
 @dataclass
@@ -63,6 +63,7 @@ class Interrupt:
         """
         if world == 1:
             return self.requested
+        # The largest flag of all processes, on the CPU: see the backend in `process_group`.
         flag = torch.tensor(float(self.requested))
         dist.all_reduce(flag, op=dist.ReduceOp.MAX)
         return bool(flag)

@@ -116,6 +116,7 @@ class DataConfig:
     reach: int = 30
 
     def __post_init__(self) -> None:
+        # 32 is the coarsest stride of most backbones; a network that needs a larger multiple checks its input itself.
         ranges: dict[str, Range] = {
             "reach": ONE_OR_MORE,
             "input_size": ("a positive multiple of 32", lambda v: v > 0 and v % 32 == 0),
@@ -155,9 +156,10 @@ class LossConfig:
             2 N (N - 1) instead of N^2. Only with tags: groups.
         near: push only pixels closer than this, map pixels; 0 = all. Only with tags: pixels.
         push_kernel: how push depends on the distance of two tags: "exp", the Gaussian of the paper, or "max", the hinge
-            max(0, 1 - distance) that HigherHRNet offers, which does not use `push_sigma`.
+            max(0, 1 - distance) that HigherHRNet offers, which does not use `push_sigma`. Only with tags: groups.
     """
 
+    # The defaults are the paper's losses and factors (sections 3.3 and 4.1).
     heatmap: Literal["mse", "focal", "cross_entropy"] = "mse"
     heatmap_weight: float = 1.0
     foreground: float = 1.0
@@ -172,6 +174,7 @@ class LossConfig:
     push_kernel: Literal["exp", "max"] = "exp"
 
     def __post_init__(self) -> None:
+        # A setting without an effect is refused: its run would be mistaken for one that had it.
         if (self.tags == "groups" and self.near) or (self.tags == "pixels" and self.official_push):
             raise ValueError(
                 f"loss.{'near' if self.near else 'official_push'} has no meaning with loss.tags: {self.tags}"
@@ -197,7 +200,7 @@ class TrainConfig:
         schedule: learning rate after the warm-up: "cosine" falls to `lr` x `lr_end`, "step" is multiplied by
             `drop_factor` at every step in `drops`, "constant" stays.
         drops: steps at which the schedule "step" lowers the learning rate.
-        drop_factor: factor at each of them, 0 to 1.
+        drop_factor: factor on the learning rate at each step in `drops`, 0 to 1.
         lr_end: last learning rate of the schedule "cosine", as a share of `lr`, 0 to 1.
         warmup: number of steps in which the learning rate rises linearly from 0.
         clip: highest norm of the gradient; a larger gradient is scaled down to it. 0 = no limit.
@@ -241,6 +244,7 @@ class TrainConfig:
         ranges = {"lr": POSITIVE, "ema": BELOW_ONE} | dict.fromkeys(("steps", "batch", "accumulate"), ONE_OR_MORE)
         ranges |= dict.fromkeys(("drop_factor", "lr_end"), SHARE)
         check("train.", self, ranges | dict.fromkeys((*counts, "weight_decay", "clip"), NOT_NEGATIVE))
+        # `check` covers the dict, not its values. 0 is allowed: such parameters stay, but their batch norms do not.
         for prefix, factor in self.lr_factors.items():
             if not (fits(factor, float) and 0 <= factor < math.inf):
                 raise ValueError(f"train.lr_factors: {prefix} must be a number of at least 0, not {factor}")
@@ -280,6 +284,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check("", self, {})
+        # A crop has one person and nothing to group; every other task groups by tags.
         if (self.network.tag_size == 0) != (self.task == "single-person"):
             needed = "must be 0" if self.task == "single-person" else "must be at least 1"
             raise ValueError(f"network.tag_size {needed} for the task {self.task}, not {self.network.tag_size}")

@@ -24,7 +24,7 @@ def check_recipe(path: str) -> None:
         document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path}: cannot read the recipe ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:  # RecursionError: nested thousands of levels
         raise ValueError(f"{path}: not a YAML file ({error})") from None
     if document is None:
         raise ValueError(f"{path}: the recipe is empty")
@@ -46,7 +46,7 @@ def check_section(values: Any, kind: type[Any], prefix: str, path: str) -> None:
     if not isinstance(values, dict):
         where = f"{prefix.rstrip('.')!r}" if prefix else "the recipe"
         raise ValueError(f"{path}: {where} must be a mapping of settings, not {values!r:.60}")
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind)  # as the annotations themselves are texts: `from __future__ import annotations`
     for key, value in values.items():
         name = f"{prefix}{key}"
         if key not in hints:
@@ -80,6 +80,7 @@ def suggestion(name: str, known: Sequence[str]) -> str:
         name: unknown name, with dots.
         known: all names.
     """
+    # Compared with the section's name, so that a misspelled section, as in `trian.batch`, is found as well.
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
     if near:
         return f"; did you mean {near[0]!r}?"

@@ -97,6 +97,7 @@ class Run:
         if not all(bool(value.isfinite().all()) for value in self.state.network.state_dict().values()):
             raise ValueError(f"weights are not finite at step {self.state.step}; {self.advice()}")
         save_state(self.output, self.state, self.recipe)
+        # The state has all that a run needs; the model is written too, so that it can be used while training goes on.
         info = dataclasses.replace(self.info, notes={"steps": self.state.step})
         save_model(self.model_file, self.state.best, info)
         self.saved_step = self.state.step

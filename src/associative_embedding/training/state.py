@@ -59,7 +59,7 @@ def build_state(recipe: Recipe, channels: int, device: torch.device) -> Training
         ValueError: for options or a start file that cannot be used.
     """
     config = recipe.network
-    torch.manual_seed(recipe.train.seed)
+    torch.manual_seed(recipe.train.seed)  # for the fresh weights; samples have random numbers of their own
     network = build_network(config.backbone, channels, config.tag_size, config.options)
     fresh = start_from(network, start_file(config.start)) if config.start else []
     # Channels-last before the average and the optimiser copy or hold the weights.
@@ -104,6 +104,7 @@ def save_state(output: Path, state: TrainingState, recipe: Recipe) -> None:
     data = buffer.getvalue()
     if recipe.train.keep:
         atomic_write(output / f"state-{state.step:08d}.pt", data)
+        # Step numbers are padded with zeros, so that names sort by step.
         for old in sorted(output.glob("state-*.pt"))[: -recipe.train.keep]:
             old.unlink()
     atomic_write(output / STATE_FILE, data)
@@ -132,7 +133,7 @@ def load_state(output: Path, state: TrainingState, recipe: Recipe) -> None:
         raise ValueError(
             f"{path}: does not fit the recipe's skeleton, frozen or lr_factors; choose another output folder"
         ) from None
-    if saved.get("scaler"):
+    if saved.get("scaler"):  # empty if mixed precision was off, as on a CPU
         state.scaler.load_state_dict(saved["scaler"])
     state.step = saved["step"]
 
@@ -167,5 +168,6 @@ def load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> N
 
 def identity(recipe: Recipe) -> str:
     """Returns a text of the settings that must not change between a run and its continuation."""
+    # Not `start`, which has no effect after step 0, nor `frozen`: a change of it makes `load_optimizer` fail.
     network = asdict(recipe.network)
     return repr((network["backbone"], network["tag_size"], sorted(network["options"].items()), recipe.train.seed))

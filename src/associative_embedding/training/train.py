@@ -63,7 +63,7 @@ def train(recipe: Recipe, *, validate: Validation | None = None) -> Path:
                 update(state, recipe.train)
                 bar.update()
                 finish_step(run, meter, interrupt, bar)
-        if meter.batches:
+        if meter.batches:  # steps since the last line of the log
             run.log_losses(meter)
         run.save()
         run.validate()
@@ -155,6 +155,7 @@ def finish_step(run: Run, meter: Meter, interrupt: Interrupt, bar: tqdm[Any]) ->
         raise KeyboardInterrupt(
             f"interrupted at step {run.state.step}; saved in {run.output}, the same command resumes"
         )
+    # Saved before the validation, which takes long: if it is interrupted or fails, no step is lost.
     if run.due(config.save_every) or run.due(config.validate_every):
         run.save()
     if run.due(config.validate_every):

@@ -54,6 +54,7 @@ def build_pose_validation(recipe: Recipe) -> Validation:
         images = open_pose_images(source, skeleton, recipe.data.validation_images)
         rows = truth_of_source(source, skeleton, set(images.image_ids))
         sources.append(images)
+        # All annotations of the file, because the reader's samples lack crowds and unlabelled people.
         annotations += [rows[image_id] for image_id in images.image_ids]
 
     def validate(network: Network, info: ModelInfo) -> Numbers:
@@ -66,6 +67,7 @@ def build_pose_validation(recipe: Recipe) -> Validation:
 def open_pose_images(source: SourceConfig, skeleton: Skeleton, limit: int) -> CocoKeypoints:
     """Opens the held-out images of a source, also those without people: every person found in them is a mistake."""
     rename = source.rename or None
+    # Not cached: every image is read once per validation, and memory is kept for the training images.
     images = CocoKeypoints(source.annotations, source.images, skeleton, people_only=False, cache=False, rename=rename)
     return select_test_images(images, source.held_out, limit, images.source)
 
@@ -81,6 +83,7 @@ def build_mask_validation(recipe: Recipe) -> Validation:
 
     def validate(network: Network, info: ModelInfo) -> Numbers:
         predictor, scores = Predictor(network, info), CellScores()
+        # Metrics for cells, also of several classes: they need no scores, so they are meaningful from the first steps.
         count = sum(map(len, sources))
         for sample in tqdm(samples_of(sources), total=count, disable=None, leave=False, desc="evaluate", unit="image"):
             with errors_name(sample.file_name):
