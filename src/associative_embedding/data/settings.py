@@ -46,7 +46,7 @@ class SourceConfig:
                 # the recipe that a run writes into its folder has all three, and must be readable again
                 if getattr(self, name) not in (None, "", value):
                     raise ValueError(f"source.{name} is in the shards {self.shards}: leave it out")
-                object.__setattr__(self, name, value)
+                object.__setattr__(self, name, value)  # the dataclass is frozen for everybody else
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Augment:
     invert: float = 0.0
 
     def __post_init__(self) -> None:
-        check("augment: ", self, {})
+        check("augment: ", self, {})  # types only; the ranges below involve two values or a pair
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f"augment: scale must be 0 < low <= high, not {self.scale}")
         if self.rotation < 0 or self.shift < 0 or not 0 <= self.colour < 1:

@@ -35,6 +35,7 @@ def open_keypoints(source: SourceConfig, skeleton: Skeleton, *, part: SourcePart
     """
     if source.split:
         raise ValueError(f"{source.annotations or source.images}: split is for VOC trees of masks: leave it out")
+    # cache=False: `select_part` caches, when it is known which images are used
     images = CocoKeypoints(
         source.annotations, source.images, skeleton, complete=source.complete, rename=source.rename or None, cache=False
     )
@@ -162,6 +163,7 @@ def select_part(images: Images, source: SourceConfig, part: SourcePart, *, if_no
     selected = images
     if source.held_out:
         selected = images.select(lambda image_id: held_out(image_id, source.held_out) == (part == "validation"))
+    # An empty part for validation is the caller's to report: other sources may have images.
     if part == "train" and not len(selected):
         why = f"held_out: {source.held_out} takes all {len(images)}" if len(images) else if_none
         raise ValueError(f"{source.annotations or source.images}: no image to train on is left, {why}")
@@ -184,6 +186,7 @@ def select_test_images(images: Images, held_out_share: float, limit: int, name: 
         raise ValueError(f"the held-out share must be in [0, 1] and the limit 0 or more, not {held_out_share}, {limit}")
     if held_out_share:
         images = images.select(lambda image_id: held_out(image_id, held_out_share))
+    # the first ones in the order of the file: a limit gives the same images each time
     selected = set(images.image_ids[: limit or len(images)])
     if not selected:
         raise ValueError(f"{name}: no image to evaluate on")

@@ -122,7 +122,7 @@ class TrainingStream:
         return augment(self.raw_at(i, rng), rng, self.settings, self.input_size, self.flip_index)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=16)  # every sample needs it, and a permutation of COCO takes milliseconds
 def shuffled(seed: int, source: int, epoch: int, length: int) -> Array:
     """Returns ``(length,)`` the order of a source's images in one epoch."""
     return np.random.default_rng((seed, source, epoch, length)).permutation(length)
@@ -136,6 +136,7 @@ class EncodedSamples(Dataset[Any]):
         self.encode = encode
 
     def __getitem__(self, i: int) -> Any:
+        # seeded by the number and not by the worker: any worker may read any sample
         rng = np.random.default_rng((self.stream.seed, i, ENCODE))
         return self.encode(self.stream.sample_at(i), rng)
 
@@ -213,6 +214,7 @@ def batches(
         raise ValueError(f"workers must be at least 0, not {workers}")
     loader: DataLoader[Any] = DataLoader(
         EncodedSamples(stream, encode),
+        # the numbers go to the workers, so the data do not depend on which worker is free
         batch_sampler=steps,  # type: ignore[arg-type]
         num_workers=workers,
         collate_fn=collate,

@@ -1,6 +1,6 @@
 """Skeleton properties that keypoint names imply: sides, mirror pairs, OKS sigmas, and the order of grouping.
 
-`Skeleton.build` uses them for whatever a COCO json does not state.
+`Skeleton.build` uses them for properties that a COCO json does not state.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ def hide_outside(keypoints: Array, size: tuple[int, int]) -> Array:
         size: (H, W) of the image.
     """
     x, y = keypoints[..., 0], keypoints[..., 1]
+    # x = W is outside: the last pixel covers [W - 1, W)
     inside = (x >= 0) & (y >= 0) & (x < size[1]) & (y < size[0])
     result = keypoints.copy()
     result[..., 2] *= inside

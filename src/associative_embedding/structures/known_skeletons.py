@@ -151,7 +151,7 @@ def load_skeleton(name: str) -> Skeleton:
     Raises:
         ValueError: for a name that is neither, or a file without a skeleton.
     """
-    if name in SKELETONS:
+    if name in SKELETONS:  # first, so that a file of the same name cannot change what a recipe means
         return SKELETONS[name]
     path = Path(name)
     if not path.is_file():

@@ -60,13 +60,14 @@ class Masks:
             count: N; default: the highest label. A label that does not occur is an empty region.
         """
         count = int(labels.max(initial=0)) if count is None else count
+        # one pass over the image for all boxes; a comparison per label would cost N passes
         boxes = ndimage.find_objects(labels, max_label=count) if count else []
         corners = np.zeros((count, 2), np.int64)
         crops: list[Array] = [np.zeros((0, 0), bool)] * count
         for i, box in enumerate(boxes):
             if box is not None:
                 corners[i] = box[0].start, box[1].start
-                crops[i] = labels[box] == i + 1
+                crops[i] = labels[box] == i + 1  # the box may contain pixels of other regions
         return cls((labels.shape[0], labels.shape[1]), corners, tuple(crops))
 
     @classmethod
@@ -103,6 +104,7 @@ class Masks:
         return len(self.crops)
 
     def __getitem__(self, index: int | slice | Array | list[int]) -> Masks:
+        # NumPy resolves numbers, slices, lists and bool arrays alike
         rows = np.atleast_1d(np.arange(len(self))[index])
         return Masks(self.size, self.corners[rows], tuple(self.crops[int(i)] for i in rows))
 
@@ -135,7 +137,7 @@ class Masks:
         """``(N, 4)`` float32 x, y, width, height of the smallest boxes; zeros for an empty region."""
         boxes = np.zeros((len(self), 4), np.float32)
         for i, crop in enumerate(self.crops):
-            (y, x), inner = trim(crop)
+            (y, x), inner = trim(crop)  # a crop may be larger than its pixels, for example after `without`
             if inner.size:
                 boxes[i] = self.corners[i, 1] + x, self.corners[i, 0] + y, inner.shape[1], inner.shape[0]
         return boxes
@@ -181,7 +183,7 @@ class Masks:
     def labels(self) -> Array:
         """Returns ``(H, W)`` int32, 0 = background, i + 1 = region i; where regions overlap, the first one."""
         canvas = np.zeros(self.size, np.int32)
-        for i in reversed(range(len(self))):
+        for i in reversed(range(len(self))):  # the first one is drawn last
             canvas[self.window(i)][self.crops[i]] = i + 1
         return canvas
 

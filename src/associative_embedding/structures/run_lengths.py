@@ -30,7 +30,7 @@ def decode_runs(segmentation: dict[str, Any], size: tuple[int, int]) -> Array:
 def decode_strip(segmentation: dict[str, Any], size: tuple[int, int]) -> tuple[int, Array]:
     """Decodes only the columns from the first to the last that contain a pixel of the region.
 
-    Its cost therefore grows with the region; that of `decode_runs` grows with the image.
+    The cost grows with the region, while the cost of `decode_runs` grows with the image.
 
     Args:
         segmentation, size: see `decode_runs`.

@@ -52,6 +52,7 @@ class Sample:
             raise ValueError(f"image must be (H, W, 3) uint8, not {self.image.shape} {self.image.dtype}")
         if self.keypoints.ndim != 3 or self.keypoints.shape[2] != 3:
             raise ValueError(f"keypoints must be (N, K, 3), not {self.keypoints.shape}")
+        # for masks, C is the number of classes, which no other field states
         if self.masks is None and self.labelled.shape != (self.keypoints.shape[1],):
             raise ValueError(f"labelled must be (K,) = ({self.keypoints.shape[1]},), not {self.labelled.shape}")
         if self.masks is not None:

@@ -53,6 +53,7 @@ class Skeleton:
             raise ValueError(f"skeleton {self.name!r} needs {len(self.keypoints)} positive oks_sigmas")
         if sorted(self.group_order) != sorted(self.keypoints):
             raise ValueError(f"skeleton {self.name!r}: group_order must name every keypoint once")
+        # else `flip_index` would be no permutation, and mirroring twice would lose keypoints
         if len({name for pair in self.flip_pairs for name in pair}) != 2 * len(self.flip_pairs):
             raise ValueError(f"skeleton {self.name!r}: a keypoint is in two flip pairs")
 
@@ -108,6 +109,7 @@ class Skeleton:
             name=name,
             keypoints=names,
             edges=tuple((a, b) for a, b in edges),
+            # float: a number of NumPy could not be written as json
             oks_sigmas=tuple(float(s) for s in oks_sigmas) if oks_sigmas is not None else derive_sigmas(names),
             group_order=tuple(group_order) if group_order is not None else derive_order(names, edges),
             flip_pairs=tuple((a, b) for a, b in flip_pairs) if flip_pairs is not None else derive_flip_pairs(names),
@@ -127,11 +129,12 @@ class Skeleton:
         label = category.get("name", "?")
         if not isinstance(names, (list, tuple)) or not names or not all(isinstance(n, str) for n in names):
             raise ValueError(f"category {label!r} has no 'keypoints' list of names")
+        # some tools write null for a category without edges
         edges = named_edges(category.get("skeleton") or [], names, f"category {label!r}")
         stated = {key: category.get(key) for key in ("oks_sigmas", "group_order", "flip_pairs")}
         try:
             return cls.build(str(label), names, edges, **stated)
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError, OverflowError) as error:  # json may hold any value under these keys
             raise ValueError(f"category {label!r}: {error}") from None
 
     def to_category(self, category_id: int = 1) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from associative_embedding.structures.masks import Masks, trim
 def warp_masks(masks: Masks, geometry: ImageGeometry) -> Masks:
     """Returns the N masks in the input pixels of a geometry; a mask outside of the input becomes empty.
 
-    A pixel belongs to a mask if the mask covers at least half of it. The result is that of `warp` for dense masks, up
-    to rounding: OpenCV 4 samples in steps of 1/32 pixel.
+    A pixel belongs to a mask if the mask covers at least half of it. The result equals `warp` of dense masks up to
+    rounding: OpenCV 4 samples in steps of 1/32 pixel.
 
     Args:
         masks: in image pixels.

@@ -66,6 +66,7 @@ def mpii_to_coco(images: Sequence[MpiiImage], folder: str | Path, *, part: MpiiP
     rows = [row for i, image in there for row in annotation_rows(i, image)]
     return {
         "images": [image_entry(i, image.file_name, Path(folder)) for i, image in there],
+        # ids from 1: in pycocotools, annotation 0 means "no match"
         "annotations": [{"id": number, **row} for number, row in enumerate(rows, start=1)],
         "categories": [MPII_16.to_category()],
     }
@@ -113,6 +114,7 @@ def box_of(person: MpiiPerson) -> tuple[float, ...] | None:
     """
     labelled = person.keypoints[person.keypoints[:, 2] > 0, :2]
     if len(labelled):
+        # the head box reaches beyond the keypoints: it also contains the face
         head = np.reshape(person.head_box or (), (-1, 2))
         corners = np.concatenate([labelled, head])
         return (*corners.min(axis=0).tolist(), *np.ptp(corners, axis=0).tolist())

@@ -77,6 +77,7 @@ def read_mpii(path: str | Path) -> list[MpiiImage]:
     release = read_matlab(path, "RELEASE", plain=True)
     if not isinstance(release, dict) or not {"annolist", "img_train"} <= release.keys():
         raise ValueError(f"{path}: 'RELEASE' must be a structure with 'annolist' and 'img_train'")
+    # the three lists belong together by place, and so does MPII's file of groups: none may lose an entry
     images = structures(release["annolist"])
     train = np.atleast_1d(release["img_train"]).tolist()
     apart = cells(release.get("single_person"), len(images))
@@ -108,6 +109,7 @@ def read_person(person: Mapping[str, Any], single: bool, where: str) -> MpiiPers
     keypoints = np.zeros((len(MPII_16), 3))
     for point in structures(substructure(person, "annopoints").get("point")):
         xy, number = field_values(point, ("x", "y"), where), field_values(point, ("id",), where)
+        # MATLAB's numbers are floats: 3.0 is in this range, 3.5 is not
         if xy is None or number is None or number[0] not in range(len(MPII_16)):
             raise ValueError(f"{where}: a keypoint must have 'x', 'y' and an 'id' from 0 to 15, not {dict(point)}")
         keypoints[int(number[0])] = (*xy, visibility(point.get("is_visible")))
@@ -163,13 +165,14 @@ def field_values(structure: Mapping[str, Any], keys: Sequence[str], where: str) 
     Raises:
         ValueError: for a field that is not a finite number.
     """
+    # np.ravel: a number, an array of one number and an empty array all occur
     stated = [np.ravel(structure.get(key, ())) for key in keys]
     if any(len(value) == 0 for value in stated):
         return None
     try:
         found = tuple(float(value[0]) for value in stated)
     except (TypeError, ValueError):
-        found = (math.nan,)
+        found = (math.nan,)  # a text gets the same message as NaN
     if not all(map(math.isfinite, found)):
         raise ValueError(f"{where}: {', '.join(map(repr, keys))} must be finite numbers")
     return found

@@ -28,7 +28,7 @@ def split_coco(document: dict[str, Any], last: float) -> tuple[dict[str, Any], d
     """
     images = document["images"]
     count = round(last * len(images)) if 0 < last < 1 else 0
-    if not 0 < count < len(images):
+    if not 0 < count < len(images):  # also because images[-0:] would be all of them
         raise ValueError(f"--last {last:g} of {len(images)} images leaves a part without any; it is a share, like 0.2")
     return with_images(document, images[:-count]), with_images(document, images[-count:])
 
@@ -37,6 +37,7 @@ def with_images(document: dict[str, Any], images: list[dict[str, Any]]) -> dict[
     """Returns a document with only some of its images, and their annotations."""
     ids = {image["id"] for image in images}
     annotations = [row for row in document["annotations"] if row.get("image_id") in ids]
+    # all other entries stay: categories, licences, info
     return {**document, "images": images, "annotations": annotations}
 
 

@@ -1,4 +1,4 @@
-"""Packs a COCO json and its images into tar files for ``ae data shard``; the format is that of `tar_shards`."""
+"""Packs a COCO json and its images into tar files for ``ae data shard``, in the format that `tar_shards` reads."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def int_id(entry: Mapping[str, Any], where: str, key: str = "id") -> int:
         ValueError: when it is missing or not an integer.
     """
     value = entry.get(key)
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not isinstance(value, int) or isinstance(value, bool):  # json's true is an int in Python
         raise ValueError(f"{where}: '{key}' must be an integer, not {value!r}")
     return value
 
@@ -40,6 +40,7 @@ def annotations_of_images(
         if image_id in of_image:
             raise ValueError(f"{path}: image {image_id}: 'id' occurs twice")
         of_image[image_id] = []
+    # one pass over all annotations: a search for each image would take hours for COCO
     for annotation in document["annotations"]:
         where = f"{path}: annotation {annotation.get('id')!r}"
         if (image_id := int_id(annotation, where, "image_id")) not in of_image:
@@ -61,7 +62,7 @@ def name_and_size(path: str, image: dict[str, Any]) -> tuple[str, tuple[int, int
     if not isinstance(image.get("file_name"), str):
         raise ValueError(f"{where}: 'file_name' must be a text, not {image.get('file_name')!r}")
     height, width = image.get("height"), image.get("width")
-    if height is None and width is None:
+    if height is None and width is None:  # not every tool writes them; the file of the image has the size
         return image["file_name"], None
     if not all(isinstance(side, int) and side > 0 for side in (height, width)):
         raise ValueError(f"{where}: 'height' and 'width' must be positive integers, not {height!r} and {width!r}")

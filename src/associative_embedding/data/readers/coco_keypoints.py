@@ -62,6 +62,7 @@ class CocoKeypoints(ImageFolder[KeypointRecord]):
         if annotations is None:
             if not complete:
                 raise ValueError(f"{images}: a folder without annotations teaches nothing unless it is complete")
+            # nobody is in these images, so every type is known to be absent
             self.labelled = np.ones(len(skeleton.keypoints), bool)
             records = list(folder_records(Path(images), len(skeleton.keypoints)))
         else:
@@ -90,14 +91,15 @@ class CocoKeypoints(ImageFolder[KeypointRecord]):
 def held_out(image_id: int, fraction: float = 0.1) -> bool:
     """Returns whether an image belongs to the validation part, by a hash of its id alone.
 
-    The result does not depend on the other images, the order, the machine or the version. The images of a smaller
-    fraction are a subset of those of a larger one.
+    The result does not depend on the other images, the order, the machine or the version. A smaller
+    fraction holds out a subset of the images of a larger one.
     """
     return zlib.crc32(str(image_id).encode()) < fraction * 2**32
 
 
 def folder_records(folder: Path, k: int) -> Iterator[KeypointRecord]:
     """Yields a record without people for every image in a folder and its subfolders, sorted by name, ids from 1."""
+    # sorted: the ids, and so the held-out images, must be the same on every file system
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
         raise ValueError(f"{folder}: no images ({', '.join(IMAGE_SUFFIXES)})")
@@ -117,6 +119,7 @@ def ignore_mask(record: KeypointRecord, size: tuple[int, int], complete: bool) -
     if not complete:
         for box in record.boxes_xywh:
             fill_box(mask, enlarged(box, ENLARGE), False)
+    # after the boxes: a person without labels inside of another one's box must stay ignored
     mark_regions(mask, record.unlabelled, f"{record.file_name}: image {record.image_id}")
     return mask
 

@@ -91,6 +91,7 @@ class CocoMasks(ImageFolder[MaskRecord]):
         self.labelled = np.array([name in known for name in classes])
         index = {known[name]: c for c, name in enumerate(classes) if name in known}
         records = read_mask_records(annotations, document, index)
+        # an image without an object stays by default: it teaches what is background
         chosen = [r for r in records if image_ids is None or r.image_id in image_ids]
         super().__init__(images, [r for r in chosen if r.objects or not objects_only], annotations, cache=cache)
 
@@ -99,7 +100,7 @@ class CocoMasks(ImageFolder[MaskRecord]):
         image = self.pixels(record)
         where = f"{self.source}: image {record.image_id}"
         masks = decode_masks(record, (image.shape[0], image.shape[1]), where)
-        ignore = np.zeros(masks.size, bool) if record.unlabelled else None
+        ignore = np.zeros(masks.size, bool) if record.unlabelled else None  # most images need no array
         if ignore is not None:
             mark_regions(ignore, record.unlabelled, where)
         return Sample(
@@ -186,10 +187,12 @@ def read_mask_record(
         where = f"{path}: annotation {annotation.get('id')!r}"
         check_flags(annotation, where)
         region = segmentation_of(annotation, where)
+        # A crowd is one region for many objects. An object without a mask lies anywhere in its box.
         if annotation.get("iscrowd") or region is None:
             unlabelled.append(box_of(annotation, None, where) if region is None else region)
         else:
             objects.append((region, classes[annotation["category_id"]], annotation.get("id")))
+    # zip gives three columns, but none at all for no object
     regions, class_id, annotation_id = zip(*objects, strict=True) if objects else ((), (), ())
     return MaskRecord(
         image["id"], file_name, size, regions, np.array(class_id, np.int64), annotation_id, tuple(unlabelled)
@@ -203,7 +206,7 @@ def segmentation_of(annotation: dict[str, Any], where: str) -> Any:
         ValueError: for a segmentation of another form.
     """
     value = annotation.get("segmentation")
-    if value is None or value == []:
+    if value is None or value == []:  # tools write either for an object that has a box only
         return None
     if isinstance(value, dict) and isinstance(value.get("size"), list) and isinstance(value.get("counts"), (str, list)):
         return value
@@ -220,6 +223,7 @@ def is_polygon(value: Any) -> bool:
         isinstance(value, list)
         and len(value) >= 6
         and len(value) % 2 == 0
+        # not isinstance: json's true is an int in Python
         and all(type(v) in (int, float) and abs(v) < 1e15 for v in value)  # false for NaN, too
     )
 

@@ -78,6 +78,7 @@ def read_records(path: str, skeleton: Skeleton, rename: Mapping[str, str]) -> tu
     of_image = annotations_of_images(path, document, maps)
     k = len(skeleton.keypoints)
     records = [read_record(path, image, of_image[image["id"]], maps, k) for image in document["images"]]
+    # a type must be labelled in all categories that are read, as a record does not keep its category
     labelled = np.all([np.isin(np.arange(k), m) for m in maps.values()], axis=0)
     return records, labelled
 
@@ -113,13 +114,14 @@ def keypoint_maps(
     most = max(int((m >= 0).sum()) for m in maps.values())
     if most == 0:
         raise ValueError(f"{path}: no keypoint name in common with the skeleton ({', '.join(skeleton.keypoints)})")
+    # A category with fewer names would leave more types unlabelled, and so masked, in every image.
     return {c: m for c, m in maps.items() if (m >= 0).sum() == most}
 
 
 def read_record(
     path: str, image: dict[str, Any], annotations: Sequence[dict[str, Any]], maps: Mapping[int, Array], k: int
 ) -> KeypointRecord:
-    """Reads one image entry and its annotations; `maps` are those of `keypoint_maps`, `k` is K."""
+    """Reads one image entry and its annotations; for `maps` see `keypoint_maps`, `k` is K."""
     file_name, size = name_and_size(path, image)
     people: list[Person] = []
     unlabelled: list[Any] = []
@@ -131,6 +133,7 @@ def read_record(
             unlabelled.append(crowd_region(annotation, len(types), where))
             continue
         source = source_keypoints(annotation, len(types), where)
+        # A person without labels is neither background nor has keypoints to teach: the box is ignored.
         if not (source[:, 2] > 0).any():
             unlabelled.append(box_of(annotation, None, where))
         elif person := read_person(annotation, source, types, k, where):
@@ -168,7 +171,7 @@ def read_person(annotation: dict[str, Any], source: Array, types: Array, k: int,
     """
     keypoints = np.zeros((k, 3), np.float32)
     keypoints[types[types >= 0]] = source[types >= 0]
-    box = box_of(annotation, source, where)
+    box = box_of(annotation, source, where)  # checked also for people who are dropped
     if not (keypoints[:, 2] > 0).any():
         return None
     return Person(keypoints, area_of(annotation, box, where), box, track_of(annotation, where))
@@ -181,7 +184,7 @@ def track_ids(people: Sequence[Person], where: str) -> Array | None:
         ValueError: when two people of an image have the same.
     """
     ids = [person.track_id for person in people]
-    if None in ids:
+    if None in ids:  # a person without an id could be anybody in the other frame
         return None
     if len(set(ids)) < len(ids):
         raise ValueError(f"{where}: two annotations have the same 'track_id'")

@@ -13,7 +13,7 @@ from associative_embedding.structures.sample import Sample
 class FramePairs:
     """All pairs of frames of one video that lie at most `reach` frames apart, a map-style data set of `Sample`.
 
-    A sample is the first frame; its `Sample.later` is the second. The order of frames is that of the annotation file.
+    A sample is the first frame; its `Sample.later` is the second. Frames are in the order of the annotation file.
     Frames of different videos (``video_id`` of the file's images) are never paired.
 
     Args:

@@ -57,6 +57,7 @@ class ImageFolder(Generic[Record]):
     def __init__(self, images: str, records: Iterable[Record], source: str, *, cache: bool) -> None:
         self.folder, self.source = Path(images), source
         self.records, self.shards = list(records), open_shards(self.folder)
+        # all names now: a missing file would otherwise stop a training after hours
         for record in self.records:
             check_image_path(self.folder, record, source, self.shards)
         self._bytes: dict[Path, bytes] = self._read() if cache else {}
@@ -71,7 +72,7 @@ class ImageFolder(Generic[Record]):
 
     def select(self, keep: Callable[[int], bool]) -> Self:
         """Returns the images whose id passes a test, for example ``data.select(held_out)``; cached files are shared."""
-        part = copy(self)
+        part = copy(self)  # shallow: the cached bytes are not copied
         part.records = [record for record in self.records if keep(record.image_id)]
         return part
 

@@ -74,6 +74,7 @@ class VocMasks(ImageFolder[ImageRecord]):
         )
         listed = self.root / "ImageSets" / "Segmentation" / f"{check_stem(split, f'{root}: split')}.txt"
         chosen = [r for r in read_split(listed) if image_ids is None or r.image_id in image_ids]
+        # all label files now: a missing one would otherwise stop a training after hours
         if missing := [path for record in chosen for path in self._label_files(record) if not path.is_file()]:
             raise ValueError(f"{missing[0]} is missing, but {listed} names it")
         super().__init__(images, chosen, str(listed), cache=cache)
@@ -96,6 +97,7 @@ class VocMasks(ImageFolder[ImageRecord]):
         masks, class_id = masks[class_id >= 0], class_id[class_id >= 0]
         ignore = void(objects, values)
         return Sample(
+            # an image set states no sizes; the photograph must have the size of its labels
             image=self.pixels(replace(record, size=masks.size)),
             keypoints=np.zeros((len(masks), 0, 3), np.float32),
             area=masks.area.astype(np.float32),

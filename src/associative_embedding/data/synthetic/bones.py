@@ -77,6 +77,7 @@ def graph_layout(skeleton: Skeleton, steps: int = 300) -> Array:
             pull = (at[b] - at[a]) * 2
             force[a] += pull
             force[b] -= pull
+        # steps shrink to 0, so the layout comes to rest; the pull to the origin keeps unconnected parts together
         at = at + np.clip(force - 0.1 * at, -1, 1) * 0.1 * (1 - step / steps)
         if has_pairs:
             at = (at + at[flip] * (-1, 1)) / 2

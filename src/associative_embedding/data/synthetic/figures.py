@@ -142,7 +142,7 @@ def colours(skeleton: Skeleton, sided: bool) -> tuple[Array, Array]:
     """
     k, flip = len(skeleton.keypoints), np.asarray(skeleton.flip_index)
     sides = np.array([{"l": 1, "r": -1}.get((split_side(name) or "-")[0], 0) for name in skeleton.keypoints])
-    part = np.arange(k) if sided else np.minimum(np.arange(k), flip)
+    part = np.arange(k) if sided else np.minimum(np.arange(k), flip)  # both sides take the hue of the first
     dots = hsv(part * 180 / k, 230, 255)
     side = np.sign(sides[skeleton.edge_index].sum(axis=1)) if sided else np.zeros(len(skeleton.edges), int)
     # hues of middle, left, right: side -1 is the last one. Brightness alternates, so that neighbours differ.
@@ -173,6 +173,7 @@ def draw_figure(image: Array, owner: Array, number: int, xy: Array, edges: Array
     extent = float(np.ptp(xy, axis=0).max())
     at = np.round((xy - 0.5) * 16).astype(int).tolist()  # OpenCV draws at 1/16 pixel with a shift of 4 bits
     thick, radius = max(1, round(0.05 * extent)), max(1.0, 0.035 * extent)
+    # the same lines and circles in both, so that `owner` is exact; LINE_8, as antialiasing would mix owners
     for canvas, paint in ((image, None), (owner, number)):
         for e, (a, b) in enumerate(edges):
             colour = limbs[e].tolist() if paint is None else paint

@@ -100,6 +100,7 @@ def moving_video(
         for n, figure in enumerate(figures):
             keypoints[n, :, :2] = figure.at(frame, size)
             draw_figure(image, owner, n, keypoints[n, :, :2], skeleton.edge_index, (dots, figure.limbs))
+        # a figure keeps its number also in frames that it is outside of
         tracks = np.arange(1, len(figures) + 1)
         yield annotate_figures(image, owner, keypoints, image_id=first_id + frame, track_id=tracks)
 

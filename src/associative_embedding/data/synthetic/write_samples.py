@@ -30,6 +30,7 @@ def write_samples(folder: Path, samples: Iterable[Sample], skeleton: Skeleton, f
     annotations: list[dict[str, object]] = []
     for i, sample in enumerate(samples):
         path = folder / "images" / sample.file_name
+        # imencode with write_bytes: cv2.imwrite returns False for a full disk, without an error. OpenCV's order is BGR.
         path.write_bytes(cv2.imencode(".jpg", sample.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes())
         height, width = sample.image.shape[:2]
         video = {"video_id": i // frames, "frame": i % frames} if frames else {}
@@ -54,6 +55,7 @@ def to_annotations(sample: Sample, first_id: int) -> list[dict[str, object]]:
                 "id": first_id + len(annotations),
                 "image_id": sample.image_id,
                 "category_id": 1,
+                # a thousandth of a pixel is exact enough, and the json a third as long
                 "keypoints": [round(float(v), 3) for v in np.where(labelled[:, None], keypoints, 0).ravel()],
                 "num_keypoints": int(labelled.sum()),
                 "bbox": [round(float(v), 3) for v in (*low, *(high - low))],
