@@ -15,9 +15,9 @@ from associative_embedding.grouping import (
     ASSIGNMENT,
     MATCHING,
     Matching,
+    assign,
     greedy_assignment,
     group_sequentially,
-    match,
     tag_distance,
 )
 from associative_embedding.structures.arrays import Array
@@ -122,19 +122,19 @@ def best_total(weight: Array, *, all_pairs: bool) -> float:
     seed=st.integers(0, 9999),
 )
 @settings(max_examples=100, deadline=None)
-def test_match_is_the_optimum(matching: Matching, m: int, groups: int, dimension: int, seed: int) -> None:
+def test_assign_is_the_optimum(matching: Matching, m: int, groups: int, dimension: int, seed: int) -> None:
     """The published rule gives every detection a person as long as there are some, and only then asks how near."""
     rng = np.random.default_rng(seed)
     tags, group_tags = rng.normal(size=(m, dimension)), rng.normal(size=(groups, dimension))
     distance = tag_distance(tags[:, None], group_tags[None])
     weight = MATCHING[matching](distance, rng.random(m), 1.0, rng.random(groups))
-    joined = match(distance, weight, 1.0)
+    joined = assign(distance, weight, 1.0)
     taken = joined[joined >= 0]
     assert len(set(taken.tolist())) == len(taken)
     rows = np.flatnonzero(joined >= 0)
     assert (distance[rows, joined[rows]] < 1.0).all()
     if matching == "rounded":
-        everybody = match(distance, weight, np.inf)
+        everybody = assign(distance, weight, np.inf)
         rows = np.flatnonzero(everybody >= 0)
         near = distance[rows, everybody[rows]] < 1.0
         np.testing.assert_array_equal(joined[rows], np.where(near, everybody[rows], -1))

@@ -1,7 +1,11 @@
-"""Detections -> Groups: equal tags mean the same group.
+"""Detections -> groups. THE idea: equal tags mean the same group.
 
-This file knows scores and tags. It knows nothing of keypoints, pixels, people or frames: pose calls a keypoint type a
-step, tracking calls a frame a step.
+A network predicts a score and a tag for each detection. Detections whose tags are nearly equal form a group. This file
+uses scores and tags alone, and holds for every task:
+
+- `group_sequentially`: detections of one *step* exclude each other. Pose: a step is a keypoint type, a group is a
+  person. Tracking: a step is a frame, a group is a track.
+- `group_by_modes`: any number of detections share a group. Segmentation: detections are pixels, a group is an object.
 """
 
 from __future__ import annotations
@@ -23,11 +27,12 @@ Assignment = Literal["optimal", "greedy"]
 
 
 def tag_distance(a: Array, b: Array, norm: Norm = "rms") -> Array:
-    """Distance over the tag dimension, ``(..., D)`` and ``(..., D)`` -> ``(...)``.
+    """Returns the distance over the tag dimension, ``(..., D)`` and ``(..., D)`` -> ``(...)``.
 
     Args:
-        norm: "rms", the root mean square difference, so that a threshold keeps its meaning with mirror and scales (the
-            official code's); or "l2", the Euclidean distance (HigherHRNet's and mmpose's), sqrt(D) times as much.
+        norm: "rms", the root mean square difference: a threshold keeps its meaning when a mirror image or more scales
+            add dimensions (the official code's). "l2", the Euclidean distance (HigherHRNet's and mmpose's), is sqrt(D)
+            times as large.
     """
     difference = a - b
     if difference.shape[-1] == 1:
@@ -36,64 +41,17 @@ def tag_distance(a: Array, b: Array, norm: Norm = "rms") -> Array:
     return np.asarray(np.sqrt(squares / difference.shape[-1] if norm == "rms" else squares))
 
 
-def product(distance: Array, score: Array, threshold: float, strength: Array | None = None) -> Array:
-    """Nearness and score both count all the way; 0 from the threshold on.
+def check_finite(detections: Detections) -> None:
+    """Checks the values that grouping compares.
 
-    The paper (section 3.3): "a maximum matching where the weighting is determined by both the tag distance and the
-    detection score".
+    Raises:
+        ValueError: for a tag or score that is NaN or infinite.
     """
-    return nearest(distance, score, threshold) * (1.0 + score[:, None])
+    if not (np.isfinite(detections.tag).all() and np.isfinite(detections.score).all()):
+        raise ValueError("tags and scores must be finite, and some are NaN or infinite")
 
 
-def nearest(distance: Array, score: Array, threshold: float, strength: Array | None = None) -> Array:
-    """Tags alone; 0 from the threshold on."""
-    return np.asarray(np.maximum(0.0, 1.0 - distance / threshold))
-
-
-def rounded(distance: Array, score: Array, threshold: float, strength: Array | None = None) -> Array:
-    """Published code's: minus round(distance) * 100 - score, so that among distances below a half the score decides.
-
-    It knows no threshold: a near match is given up where that makes the sum of far ones smaller.
-    """
-    return np.asarray(score[:, None] - 100.0 * np.round(distance))
-
-
-def strong(distance: Array, score: Array, threshold: float, strength: Array) -> Array:
-    """Strong detections go to strong groups, unless the tag says otherwise; 0 from the threshold on.
-
-    A doubtful second peak of a keypoint starts a group of its own beside the person's. By nearness alone that group
-    then takes other keypoints from the person, whenever its one tag happens to be a little nearer.
-    """
-    near = np.maximum(0.0, 1.0 - np.square(distance / threshold))
-    return np.asarray(near * score[:, None] * strength)
-
-
-# what it is worth that a detection joins a group: (m, G) distances, (m,) scores, tag threshold and the (G,) sums of the
-# scores that groups have so far -> (m, G)
-MATCHING: dict[Matching, Callable[[Array, Array, float, Array], Array]] = {
-    "product": product,
-    "nearest": nearest,
-    "rounded": rounded,
-    "strength": strong,
-}
-
-
-def greedy_assignment(weight: Array) -> tuple[Array, Array]:
-    """min(m, G) pairs of a row and a column, the greatest weight first; no row and no column twice."""
-    free, rows, columns = weight.astype(np.float64), [], []
-    for _ in range(min(weight.shape)):
-        row, column = np.unravel_index(free.argmax(), weight.shape)
-        free[row], free[:, column] = -np.inf, -np.inf
-        rows.append(row)
-        columns.append(column)
-    return np.array(rows, dtype=np.int64), np.array(columns, dtype=np.int64)
-
-
-# who joins whom: (m, G) weights -> rows and columns of min(m, G) pairs
-ASSIGNMENT: dict[Assignment, Callable[[Array], tuple[Array, Array]]] = {
-    "optimal": partial(linear_sum_assignment, maximize=True),
-    "greedy": greedy_assignment,
-}
+# ---- step by step (paper, section 3.3)
 
 
 def group_sequentially(
@@ -104,24 +62,25 @@ def group_sequentially(
     matching: Matching = "strength",
     assignment: Assignment = "optimal",
 ) -> Groups:
-    """Visit the steps in ascending order; each group takes at most one detection of a step (paper, section 3.3).
+    """Visits the steps in ascending order; each group takes at most one detection of a step (paper, section 3.3).
 
-    A detection may join a group if their tag distance is below `tag_threshold`; who joins whom maximises the sum of
-    weights. A detection that joins none starts a new group. The tag of a group is the mean over its detections.
+    A detection may join a group if their tag distance is below `tag_threshold`. Which detection joins which group
+    maximises the sum of weights. A detection that joins none starts a new group. The tag of a group is the mean over
+    its detections.
 
     Args:
         detections: M detections.
-        tag_threshold: tag distance from which a detection and a group do not belong together.
+        tag_threshold: tag distance from which a detection does not join a group.
         norm: of the tag distance, see `tag_distance`.
         matching: how distance, score and the group's strength weigh, a key of `MATCHING`.
-        assignment: "optimal" for the greatest sum of weights, "greedy" for the best pair first.
+        assignment: how pairs are chosen, a key of `ASSIGNMENT`.
 
     Raises:
         ValueError: for a tag or score that is NaN or infinite.
     """
+    check_finite(detections)
     count, dimension = len(detections), detections.tag.shape[1]
-    if not (np.isfinite(detections.tag).all() and np.isfinite(detections.score).all()):
-        raise ValueError("tags and scores must be finite")
+    # Groups are numbered by integers: published code, keyed by the value of a tag, merges people with equal tags.
     group = np.full(count, -1, dtype=np.int64)
     tag_sum = np.zeros((count, dimension))
     score_sum, size = np.zeros(count), np.zeros(count, dtype=np.int64)
@@ -130,7 +89,7 @@ def group_sequentially(
         tags, scores = detections.tag[rows], detections.score[rows]
         distance = tag_distance(tags[:, None], tag_sum[:groups] / size[:groups, None], norm)
         weight = MATCHING[matching](distance, scores, tag_threshold, score_sum[:groups])
-        joined = match(distance, weight, tag_threshold, assignment)
+        joined = assign(distance, weight, tag_threshold, assignment)
         new = joined < 0
         joined[new] = groups + np.arange(int(new.sum()))
         groups += int(new.sum())
@@ -142,56 +101,116 @@ def group_sequentially(
 
 
 def _rows_by_step(detections: Detections) -> list[Array]:
-    """Row numbers of each step, steps ascending, the best score first."""
+    """The row numbers of each step, steps ascending, the best score first."""
     order = np.lexsort((-detections.score, detections.step))
     _, first = np.unique(detections.step[order], return_index=True)
     return np.split(order, first[1:]) if len(order) else []
 
 
-def match(distance: Array, weight: Array, threshold: float, assignment: Assignment = "optimal") -> Array:
-    """The group each of m detections joins, ``(m,)`` int64, -1 = none.
+def assign(distance: Array, weight: Array, threshold: float, assignment: Assignment = "optimal") -> Array:
+    """Returns the group that each of m detections joins, ``(m,)`` int64, -1 = none.
 
     Args:
         distance, weight: ``(m, G)``.
-        threshold: distance from which a pair does not count.
+        threshold: distance from which a pair does not join.
         assignment: a key of `ASSIGNMENT`.
     """
     joined = np.full(len(distance), -1, dtype=np.int64)
     rows, columns = ASSIGNMENT[assignment](weight)
+    # After the assignment: the published rule has no threshold in its weights, and pairs beyond it count there.
     near = distance[rows, columns] < threshold
     joined[rows[near]] = columns[near]
     return joined
 
 
+def product(distance: Array, score: Array, threshold: float, strength: Array | None = None) -> Array:
+    """Weighs nearness times (1 + score); 0 from the threshold on.
+
+    The paper (section 3.3): "a maximum matching where the weighting is determined by both the tag distance and the
+    detection score".
+    """
+    return nearest(distance, score, threshold) * (1.0 + score[:, None])
+
+
+def nearest(distance: Array, score: Array, threshold: float, strength: Array | None = None) -> Array:
+    """Weighs tags alone; 0 from the threshold on."""
+    return np.asarray(np.maximum(0.0, 1.0 - distance / threshold))
+
+
+def rounded(distance: Array, score: Array, threshold: float, strength: Array | None = None) -> Array:
+    """Weighs as published code: score - 100 round(distance), so that among distances below a half the score decides.
+
+    The weight has no threshold: a near pair is given up where this makes the sum of far pairs smaller.
+    """
+    return np.asarray(score[:, None] - 100.0 * np.round(distance))
+
+
+def strong(distance: Array, score: Array, threshold: float, strength: Array) -> Array:
+    """Weighs nearness times score times the group's strength; 0 from the threshold on.
+
+    A doubtful second peak of a keypoint starts a second group beside the person's. By nearness alone this group takes
+    other keypoints from the person wherever its single tag is slightly nearer.
+    """
+    near = np.maximum(0.0, 1.0 - np.square(distance / threshold))
+    return np.asarray(near * score[:, None] * strength)
+
+
+# The weight of a detection joining a group: (m, G) distances, (m,) scores, the tag threshold and (G,) strengths, the
+# sum of the scores in each group so far -> (m, G).
+MATCHING: dict[Matching, Callable[[Array, Array, float, Array], Array]] = {
+    "product": product,
+    "nearest": nearest,
+    "rounded": rounded,
+    "strength": strong,
+}
+
+
+def greedy_assignment(weight: Array) -> tuple[Array, Array]:
+    """Chooses min(m, G) pairs of a row and a column, the greatest weight first; no row and no column twice."""
+    free, rows, columns = weight.astype(np.float64), [], []
+    for _ in range(min(weight.shape)):
+        row, column = np.unravel_index(free.argmax(), weight.shape)
+        free[row], free[:, column] = -np.inf, -np.inf
+        rows.append(row)
+        columns.append(column)
+    return np.array(rows, dtype=np.int64), np.array(columns, dtype=np.int64)
+
+
+# Which detection joins which group: (m, G) weights -> rows and columns of min(m, G) pairs.
+ASSIGNMENT: dict[Assignment, Callable[[Array], tuple[Array, Array]]] = {
+    "optimal": partial(linear_sum_assignment, maximize=True),
+    "greedy": greedy_assignment,
+}
+
+
+# ---- by the modes of the tag histogram (paper, section 3.4)
+
 CELL = 0.5  # side of a histogram cell, in bandwidths
-
-
-FAR = 1e9  # bandwidths; tags beyond are as good as equal, and integers can number what lies within
+FAR = 1e9  # bandwidths: tags are clipped to this, so that 64-bit integers can number the cells
 
 
 def group_by_modes(
     detections: Detections, *, bandwidth: float, region: Array | None = None, min_weight: float = 0.0
 ) -> Groups:
-    """Every detection joins the nearest mode of the tags.
+    """Finds the modes of the tags; every detection joins the nearest one (paper, section 3.4).
 
     Args:
-        detections: M; their steps do not matter, as any two may share a group.
-        bandwidth: root mean square tag distance: modes are at least so far apart.
-        region: ``(M,)`` int64, detections of different regions never share a group; None = all are of one.
-        min_weight: a mode whose surroundings hold less (the sum of the scores within half a bandwidth) is none. Where a
-            region has no mode, its detections are dropped.
+        detections: M; their steps are not used, as any two may share a group.
+        bandwidth: least distance between modes, root mean square over the tag dimension.
+        region: ``(M,)`` int64, detections of different regions never share a group; None = all are in one.
+        min_weight: least sum of scores within half a bandwidth of a mode. A region without a mode drops its detections.
 
     Raises:
         ValueError: for a tag or score that is NaN or infinite, or a bandwidth that is not positive.
     """
+    check_finite(detections)
     tag, score = detections.tag, detections.score
-    if not (np.isfinite(tag).all() and np.isfinite(score).all()):
-        raise ValueError("tags and scores must be finite")
     if not 0 < bandwidth < np.inf:
         raise ValueError(f"the bandwidth must be positive, not {bandwidth}")
     if not len(detections):
         return Groups(np.zeros(0, np.int64), np.zeros((0, tag.shape[1])), np.zeros(0))
-    # Euclidean distance in `place` is root mean square distance of tags in bandwidths; regions lie out of reach
+    # Euclidean distances of `place` are root mean square tag distances in bandwidths. The region is one more dimension,
+    # scaled such that two regions are farther apart than any two tags: one search then serves all regions.
     place = (tag / (bandwidth * np.sqrt(tag.shape[1]))).clip(-FAR, FAR)
     beyond = float(np.linalg.norm(np.ptp(place, axis=0))) + 4
     if region is not None:
@@ -206,16 +225,16 @@ def group_by_modes(
 
 
 def histogram(place: Array, score: Array) -> tuple[Array, Array]:
-    """The cells that hold something: the mean place ``(n, E)`` of what each holds, and its weight ``(n,)``.
+    """Returns the cells that are not empty: the mean place ``(n, E)`` and the weight ``(n,)`` of each one's content.
 
     Args:
         place: ``(M, E)`` in bandwidths.
-        score: ``(M,)``, how much each place weighs.
+        score: ``(M,)``, the weight of each place.
     """
     cell = np.floor(place / CELL).astype(np.int64)
     cell -= cell.min(axis=0)
     sides = cell.max(axis=0) + 1
-    if np.log2(sides.astype(float)).sum() < 62:  # one integer numbers all cells: many times faster
+    if np.log2(sides.astype(float)).sum() < 62:  # one 64-bit integer numbers all cells: many times faster
         _, index = np.unique(cell @ np.cumprod([1, *sides[:-1]]), return_inverse=True)
     else:
         _, index = np.unique(cell, axis=0, return_inverse=True)
@@ -226,9 +245,9 @@ def histogram(place: Array, score: Array) -> tuple[Array, Array]:
 
 
 def find_modes(cells: Array, weight: Array, min_weight: float) -> Array:
-    """Rows of the cells that hold more, within half a bandwidth, than all others within a whole one (NMS).
+    """Returns the rows of the modes: cells with more weight within half a bandwidth than all others within a whole one.
 
-    Of equal ones the first is the mode.
+    Of equal cells the first is the mode.
     """
     pairs = cKDTree(cells).query_pairs(1.0, output_type="ndarray")
     a, b = pairs[np.linalg.norm(cells[pairs[:, 0]] - cells[pairs[:, 1]], axis=1) <= CELL].T
@@ -240,18 +259,18 @@ def find_modes(cells: Array, weight: Array, min_weight: float) -> Array:
 
 
 def centre(cells: Array, weight: Array, modes: Array) -> Array:
-    """``(n, E)`` modes, each moved to the mean of what lies within half a bandwidth: finer than a cell.
+    """Moves each mode ``(n, E)`` to the mean of the cells within half a bandwidth, which is finer than a cell.
 
-    Of modes that come to lie within half a bandwidth of each other the first stays. Going on to the fixed point (mean
-    shift) was tried and changes no number (docs/results.md).
+    Of modes that end up within half a bandwidth of each other the first stays.
     """
+    # One move: going on to the fixed point (mean shift) was tried and changed no number (docs/results.md).
     near = cKDTree(cells).query_ball_point(modes, CELL)
     moved = [np.average(cells[rows], axis=0, weights=weight[rows] + 1e-12) for rows in near]
-    return distinct(np.reshape(moved, (-1, cells.shape[1])))
+    return distinct_modes(np.reshape(moved, (-1, cells.shape[1])))
 
 
-def distinct(modes: Array) -> Array:
-    """The modes without those that lie within half a bandwidth of an earlier one."""
+def distinct_modes(modes: Array) -> Array:
+    """Drops each mode within half a bandwidth of an earlier one."""
     keep = np.ones(len(modes), bool)
     for first, second in sorted(cKDTree(modes).query_pairs(CELL)) if len(modes) else ():
         keep[second] &= not keep[first]
@@ -259,7 +278,7 @@ def distinct(modes: Array) -> Array:
 
 
 def summarise(group: Array, tag: Array, score: Array) -> Groups:
-    """Groups numbered through, without those that nobody joined."""
+    """Numbers the groups that have detections 0, 1, 2 ..., and computes their mean tags and scores."""
     used, number = np.unique(group, return_inverse=True)
     number = number.reshape(-1) - int(used[0] == -1)  # -1 stays -1
     kept = number >= 0

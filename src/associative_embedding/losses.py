@@ -1,4 +1,14 @@
-"""The paper's losses: for detection (heatmaps) and for grouping (tags of peaks, or of sampled pixels)."""
+r"""The paper's losses. A network that is trained with them predicts where things are, and which belong together.
+
+- Detection loss: heatmaps become Gaussians at the true places (section 3.3), `mse_loss`; alternatives follow it.
+- Grouping loss :math:`L_g`: *pull* makes the tags of one group equal, *push* makes the tags of different groups differ.
+  No tag has a true value. `tag_loss` compares groups by their mean tags (poses and tracks, section 3.3),
+  `pixel_tag_loss` compares pixels with each other (masks, section 3.4).
+
+The paper does not number its equations; docstrings name the section. They use its letters: :math:`h` tag map, :math:`n`
+and :math:`n'` people or objects, :math:`N` their number, :math:`k` keypoint type, :math:`x` place,
+:math:`\bar h_n` reference embedding, :math:`S_n` sampled pixels of object n, :math:`\sigma` `push_sigma`.
+"""
 
 from __future__ import annotations
 
@@ -16,28 +26,28 @@ Kernel = Literal["exp", "max"]
 def mse_loss(heatmap: Tensor, target: Tensor, valid: Tensor, *, foreground: float = 1.0) -> Tensor:
     """Detection loss of the paper (section 3.3): masked mean square error, ``(B,)``.
 
-    The divisor is C h w whatever the mask holds, as in all published code.
+    The divisor is C h w for any mask, as in all published code.
 
     Args:
         heatmap, target: ``(B, C, h, w)``.
-        valid: ``(B, C, h, w)``, 1 where it counts.
-        foreground: weight of a pixel whose target is 1; it falls to 1 with the target (1 = the paper's).
+        valid: ``(B, C, h, w)``, 1 where the loss counts.
+        foreground: weight of a pixel with target 1; it falls linearly to 1 at target 0 (1 = the paper's).
     """
     weight = valid if foreground == 1.0 else valid * (1 + (foreground - 1) * target)
     return ((heatmap - target).square() * weight).mean(dim=(1, 2, 3))
 
 
 def cross_entropy_loss(heatmap: Tensor, target: Tensor, valid: Tensor, *, foreground: float = 1.0) -> Tensor:
-    """Binary cross entropy of probabilities with soft targets, averaged over C h w as `mse_loss` is, ``(B,)``.
+    """Binary cross entropy of probabilities with soft targets, averaged over C h w as in `mse_loss`, ``(B,)``.
 
-    Outside of [1e-4, 1 - 1e-4] there is no gradient: it is for networks that end in a sigmoid (`PyramidNetwork`).
+    For networks that end in a sigmoid (`PyramidNetwork`).
 
     Args:
         heatmap, target: ``(B, C, h, w)`` in [0, 1].
-        valid: ``(B, C, h, w)``, 1 where it counts.
-        foreground: weight of a pixel whose target is 1; it falls to 1 with the target.
+        valid: ``(B, C, h, w)``, 1 where the loss counts.
+        foreground: weight of a pixel with target 1; it falls linearly to 1 at target 0.
     """
-    p = heatmap.clamp(1e-4, 1 - 1e-4)
+    p = heatmap.clamp(1e-4, 1 - 1e-4)  # keeps logarithms finite; beyond, there is no gradient
     weight = valid if foreground == 1.0 else valid * (1 + (foreground - 1) * target)
     return -((target * p.log() + (1 - target) * (1 - p).log()) * weight).mean(dim=(1, 2, 3))
 
@@ -47,24 +57,26 @@ def focal_loss(
 ) -> Tensor:
     r"""Penalty-reduced focal loss for Gaussians whose centres lie between pixels, ``(B,)``.
 
-    .. math:: -\sum t^\alpha (1-p)^\gamma \log p + (1-t^\alpha) (1-t)^\beta p^\gamma \log(1-p)
+    .. math:: -\frac{\sum t^\alpha (1-p)^\gamma \log p + (1-t^\alpha) (1-t)^\beta p^\gamma \log(1-p)}
+        {\max(1, \sum t^\alpha)}
 
-    In CornerNet (Law and Deng, ECCV 2018, eq. 1) a pixel is positive only if its target is exactly 1, so keypoints must
-    be rounded to pixels; here it is positive by the share ``t^alpha``. Near a keypoint a response is hardly punished
-    (``(1-t)^beta``), so a network that is not sure of the last pixel may still be sure of the keypoint. The divisor is
-    the mass of the positives (at least 1), so that it does not depend on the map's size.
+    with p the heatmap and t the target. In CornerNet (Law and Deng, ECCV 2018, eq. 1) a pixel is positive only if its
+    target is exactly 1, so keypoints must be rounded to pixels. Here a pixel is positive by the share ``t^alpha``. Near
+    a keypoint a response costs little (``(1-t)^beta``), so a network that is unsure of the exact pixel can still be
+    sure of the keypoint.
 
     Args:
         heatmap, target: ``(B, C, h, w)`` in [0, 1].
-        valid: ``(B, C, h, w)``, 1 where it counts.
-        alpha: sharpness of the positives.
-        beta: how far a Gaussian protects its surroundings.
-        gamma: how little a pixel that is nearly right counts.
+        valid: ``(B, C, h, w)``, 1 where the loss counts.
+        alpha: exponent of the positives: the larger, the fewer pixels around a keypoint are positive.
+        beta: exponent that reduces the cost of responses near a keypoint.
+        gamma: exponent that reduces the cost of pixels that are nearly right.
     """
-    p = heatmap.clamp(1e-4, 1 - 1e-4)  # in the logarithms only: the weights keep a gradient at 0 and 1
+    p = heatmap.clamp(1e-4, 1 - 1e-4)  # in the logarithms only: the factors keep a gradient at 0 and 1
     share = target.pow(alpha)
     positive = share * (1 - heatmap).pow(gamma) * p.log()
     negative = (1 - share) * (1 - target).pow(beta) * heatmap.pow(gamma) * (1 - p).log()
+    # Divided by the mass of the positives, so that the loss does not depend on the size of the map.
     return -((positive + negative) * valid).sum(dim=(1, 2, 3)) / (share * valid).sum(dim=(1, 2, 3)).clamp(min=1.0)
 
 
@@ -80,44 +92,52 @@ def tag_loss(
     r"""Grouping loss of the paper (section 3.3), per image: pull ``(B,)`` and push ``(B,)``.
 
     .. math::
-        L_g = \frac1N \sum_n \sum_k (\bar h_n - h_k(x_{nk}))^2
+        L_g(h, T) = \frac1N \sum_n \sum_k (\bar h_n - h_k(x_{nk}))^2
             + \frac1{N^2} \sum_n \sum_{n'} \exp\{-\frac1{2\sigma^2} (\bar h_n - \bar h_{n'})^2\}
 
-    with the reference embedding :math:`\bar h_n` the mean over the person's keypoints. The square of a difference of
-    D-dimensional tags is the mean of the D squares (so that sigma and thresholds keep their meaning with any D).
-    Images without groups have both terms 0.
+    with the reference embedding :math:`\bar h_n = \frac1K \sum_k h_k(x_{nk})`, the mean over the person's visible
+    keypoints. The first sum is pull, the second push. The square of a difference of D-dimensional tags is the mean of
+    the D squares, so that sigma and thresholds keep their meaning with any D. Images without groups have 0 for both.
 
     Args:
-        tag: ``(B, C, D, h, w)``.
-        samples: where to read tags, and their groups.
+        tag: ``(B, C, D, h, w)`` h.
+        samples: T, where to read tags, and their groups.
         push_sigma: sigma of the push kernel. Published code has ``2 sigma^2 = 1``: ``0.5 ** 0.5``.
-        pull_reduction: ``sum`` over a group's samples as printed, or their ``mean`` as in published code.
-        official_push: leave out the diagonal, divide by 2 N (N - 1), as in published code.
-        push_kernel: "exp" as above, or "max": max(0, 1 - |d|) of two means' difference d, HigherHRNet's other choice,
-            which no longer pushes tags that are 1 apart (and knows no sigma).
+        pull_reduction: "sum" over a group's samples as printed, or their "mean" as in published code.
+        official_push: leave out the diagonal n = n', and divide by 2 N (N - 1), as in published code.
+        push_kernel: "exp" as printed; or "max", HigherHRNet's other choice: max(0, 1 - |d|) of the difference d of two
+            means, which no longer pushes means that are 1 apart, and has no sigma.
     """
     batch = tag.shape[0]
     count = len(samples.groups)
     if not count:
         zero = tag.sum(dim=(1, 2, 3, 4)) * 0  # keeps the graph, so that a batch without people still has a backward
         return zero, zero
-    read = tag[samples.batch, samples.channel, :, samples.y, samples.x]  # (M, D)
-    size = torch.bincount(samples.group, minlength=count).to(tag.dtype)  # (G,)
-    mean = read.new_zeros(count, read.shape[1]).index_add(0, samples.group, read) / size[:, None]  # (G, D)
+    read, mean, size = _read(tag, samples)  # h_k(x_nk), bar h_n, K of each group
     groups_in = torch.bincount(samples.groups, minlength=batch)  # (B,) N of each image
     n = groups_in.to(tag.dtype)
 
-    spread = (read - mean[samples.group]).square().mean(dim=1)  # (M,)
-    pull = read.new_zeros(count).index_add(0, samples.group, spread)
+    squares = (read - mean[samples.group]).square().mean(dim=1)  # (M,)
+    pull = read.new_zeros(count).index_add(0, samples.group, squares)
     if pull_reduction == "mean":
         pull = pull / size
     pull = _sum_by_image(pull, samples.groups, batch) / n.clamp(min=1)
 
-    squared, both = _pairs(mean, samples.groups, groups_in)  # (B, n, n)
-    near = torch.exp(squared / (-2 * push_sigma**2)) if push_kernel == "exp" else _hinge(squared)
-    kernel = (near * both).sum(dim=(1, 2))  # (B,) over all pairs, diagonal included
-    push = 0.5 * (kernel - n) / (n * (n - 1)).clamp(min=1) if official_push else kernel / n.square().clamp(min=1)
+    squared, present = _pairs(mean, samples.groups, groups_in)  # (B, n, n)
+    kernel = torch.exp(squared / (-2 * push_sigma**2)) if push_kernel == "exp" else _hinge(squared)
+    total = (kernel * present).sum(dim=(1, 2))  # (B,) over all pairs, diagonal included
+    # Each of the n diagonal pairs has the kernel 1.
+    push = 0.5 * (total - n) / (n * (n - 1)).clamp(min=1) if official_push else total / n.square().clamp(min=1)
     return pull, push
+
+
+def _read(tag: Tensor, samples: TagSamples) -> tuple[Tensor, Tensor, Tensor]:
+    """The tags of the samples ``(M, D)``, the mean tag of each group ``(G, D)``, and its number of samples ``(G,)``."""
+    count = len(samples.groups)
+    read = tag[samples.batch, samples.channel, :, samples.y, samples.x]
+    size = torch.bincount(samples.group, minlength=count).to(tag.dtype)
+    mean = read.new_zeros(count, read.shape[1]).index_add(0, samples.group, read) / size[:, None]
+    return read, mean, size
 
 
 def _sum_by_image(value: Tensor, image: Tensor, batch: int) -> Tensor:
@@ -125,15 +145,15 @@ def _sum_by_image(value: Tensor, image: Tensor, batch: int) -> Tensor:
 
 
 def _hinge(squared: Tensor) -> Tensor:
-    """max(0, 1 - d) of squared distances; without a gradient at 0, where the square root has none that is finite."""
-    apart = squared > 0
+    """max(0, 1 - d) of squared distances d^2."""
+    apart = squared > 0  # at 0 the square root has an infinite gradient; equal means get none
     return (1 - torch.where(apart, squared, 1.0).sqrt() * apart).clamp(min=0)
 
 
 def _pairs(mean: Tensor, image: Tensor, groups_in: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared distances of all pairs of groups of each image ``(B, n, n)``, and which of them there are (bool).
+    """Squared distances of all pairs of groups in each image ``(B, n, n)``, and which pairs are present (bool).
 
-    Padded to n, the most groups of an image.
+    n is the largest number of groups in one image; images with fewer are padded, so that one operation serves a batch.
     """
     start = groups_in.cumsum(0) - groups_in
     order = image.argsort(stable=True)
@@ -157,32 +177,31 @@ def pixel_tag_loss(
     r"""Grouping loss of the paper for instance segmentation (section 3.4), per image: pull ``(B,)`` and push ``(B,)``.
 
     .. math::
-        L_g = \sum_n \sum_{x \in S_n} \sum_{x' \in S_n} (h(x) - h(x'))^2
-            + \sum_n \sum_{n' \neq n} \sum_{x \in S_n} \sum_{x' \in S_{n'}} \exp\{-\frac1{2\sigma^2}(h(x) - h(x'))^2\}
+        L_g(h, T) = \sum_n \sum_{x \in S_n} \sum_{x' \in S_n} (h(x) - h(x'))^2
+            + \sum_n \sum_{n' \neq n} \sum_{x \in S_n} \sum_{x' \in S_{n'}}
+                \exp\{-\frac1{2\sigma^2}(h(x) - h(x'))^2\}
 
-    Every sampled pixel is compared with every other one of its class (its channel). The paper's second sum is printed
-    over all n and n'; with n = n' it would push an object's own pixels apart, so it is left out. The square of a
-    difference is the mean of the D squares, as in `tag_loss`.
+    Every sampled pixel is compared with every other one of its class (its channel). The paper prints the second sum
+    over all n and n'; the terms n = n' would push an object's own pixels apart, so they are left out here. The square
+    of a difference is the mean of the D squares, as in `tag_loss`.
 
     Args:
-        tag: ``(B, C, D, h, w)``.
-        samples: where to read tags, and their groups; all of a group lie in one channel.
+        tag: ``(B, C, D, h, w)`` h.
+        samples: T, where to read tags, and their groups; all samples of a group lie in one channel.
         push_sigma: sigma of the push kernel.
-        reduction: ``sum`` as printed; ``mean``: pull is the mean over the objects of the mean over their pairs, push
-            the mean over all pairs of pixels of different objects, so that neither grows with their number.
-        near: push only pixels that lie less than so many map pixels apart (0 = all, the paper's). A convolution sees
-            only so far: dozens of alike objects cannot all have tags of their own, but neighbours can.
+        reduction: "sum" as printed. "mean": pull is the mean over objects of the mean over their pairs, push the mean
+            over all pairs of pixels of different objects; neither grows with the number of objects.
+        near: push only pixels closer than this, map pixels (0 = all, the paper's). A convolution covers a limited area,
+            so dozens of similar objects cannot all have different tags, but neighbours can.
     """
     batch, count = tag.shape[0], len(samples.groups)
     if not count:
         zero = tag.sum(dim=(1, 2, 3, 4)) * 0
         return zero, zero
-    read = tag[samples.batch, samples.channel, :, samples.y, samples.x]  # (M, D)
-    size = torch.bincount(samples.group, minlength=count).to(tag.dtype)  # (G,)
-    mean = read.new_zeros(count, read.shape[1]).index_add(0, samples.group, read) / size[:, None]
-    spread = (read - mean[samples.group]).square().mean(dim=1)
-    # the sum over all ordered pairs of k numbers' squared differences is 2 k times that of their deviations
-    pull = 2 * read.new_zeros(count).index_add(0, samples.group, spread)
+    read, mean, size = _read(tag, samples)  # h(x), mean over S_n, |S_n|
+    squares = (read - mean[samples.group]).square().mean(dim=1)  # (M,)
+    # The sum of (a - b)^2 over all ordered pairs of k numbers is 2 k times the sum of their squared deviations.
+    pull = 2 * read.new_zeros(count).index_add(0, samples.group, squares)
     pull = pull / size if reduction == "mean" else pull * size
     pull = _sum_by_image(pull, samples.groups, batch)
 
@@ -198,7 +217,7 @@ def pixel_tag_loss(
 
 
 def _pad_by_image(image: Tensor, batch: int) -> tuple[Tensor, Tensor]:
-    """``(B, m)`` rows of the samples of each image, padded with row 0, and which of them are not padding."""
+    """The rows of each image's samples ``(B, m)``, padded with row 0, and which entries are no padding (bool)."""
     number = torch.bincount(image, minlength=batch)
     rank = torch.arange(int(number.max()), device=image.device)
     present = rank < number[:, None]
@@ -208,15 +227,16 @@ def _pad_by_image(image: Tensor, batch: int) -> tuple[Tensor, Tensor]:
 
 
 def _squared_distance(tags: Tensor) -> Tensor:
-    """``(B, m, D)`` -> ``(B, m, m)``, the mean over D of the squared differences."""
-    centred = tags - tags.detach().mean(dim=1, keepdim=True)  # differences stay, rounding errors shrink
+    """Squared distances of all pairs of tags, ``(B, m, D)`` -> ``(B, m, m)``, means over D."""
+    # By a matrix product, which needs no (B, m, m, D). Centred tags have smaller rounding errors.
+    centred = tags - tags.detach().mean(dim=1, keepdim=True)
     norm = centred.square().sum(dim=2)
     product = centred @ centred.transpose(1, 2)
     return (norm[:, :, None] + norm[:, None] - 2 * product).clamp(min=0) / tags.shape[2]
 
 
 def _different_objects(samples: TagSamples, index: Tensor, present: Tensor, near: float) -> Tensor:
-    """``(B, m, m)`` bool: pairs of pixels of one class and of different objects, not further apart than `near`."""
+    """``(B, m, m)`` bool: pairs of pixels of one class and of different objects, closer than `near` (0 = any)."""
     group, channel = samples.group[index], samples.channel[index]
     pairs = (group[:, :, None] != group[:, None]) & (channel[:, :, None] == channel[:, None])
     pairs &= present[:, :, None] & present[:, None]
