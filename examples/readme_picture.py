@@ -12,7 +12,7 @@ import numpy as np
 import skimage.data
 
 from associative_embedding import load
-from associative_embedding.drawing.tags import draw_tag_plot
+from associative_embedding.drawing.tag_plots import draw_tag_plot
 from associative_embedding.instances import draw_instances
 from associative_embedding.io.write_images import write_image
 

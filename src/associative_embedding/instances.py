@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from associative_embedding import __version__
-from associative_embedding.drawing.canvas import check_picture, to_colour
+from associative_embedding.drawing.canvas import check_picture
 from associative_embedding.drawing.masks import draw_masks
+from associative_embedding.drawing.palette import to_colour
 from associative_embedding.drawing.skeletons import MIN_KEYPOINT_SCORE, draw_skeletons, draw_trail, track_colours
 from associative_embedding.io.files import write_json
 from associative_embedding.io.write_images import IMAGE_OPTIONS, write_image, write_labels

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from associative_embedding.drawing.canvas import contact_sheet, draw_dot, draw_line, palette
+from associative_embedding.drawing.canvas import contact_sheet, draw_dot, draw_line
+from associative_embedding.drawing.palette import palette
 from support.pictures import canvas
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -15,8 +15,8 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from associative_embedding.drawing import masks as draw_masks_module
-from associative_embedding.drawing.canvas import RIM, colour_distance, palette
 from associative_embedding.drawing.masks import FILL, SHADE, draw_masks, mask_colours, territories
+from associative_embedding.drawing.palette import RIM, colour_distance, palette
 from associative_embedding.instances import Instances, draw_instances
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.drawing.canvas import RIM, palette
+from associative_embedding.drawing.palette import RIM, palette
 from associative_embedding.drawing.skeletons import SIDE_COLOURS, limb_radius
 from associative_embedding.instances import Instances, draw_instances
 from associative_embedding.structures.known_skeletons import COCO_17

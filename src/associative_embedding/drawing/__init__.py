@@ -1,1 +1,1 @@
-"""Arrays -> pictures: skeletons, masks, tags."""
+"""Draws pictures: skeletons, masks and tags. Takes arrays, no results of a task."""

@@ -1,6 +1,6 @@
-"""Pictures of what was found: skeletons over an image, or masks (`draw_masks`).
+"""Draws skeletons and the trails of tracks on a picture.
 
-Every picture is ``(H, W, 3)`` uint8 RGB. Each shape has a dark rim, so that it shows on any background.
+A picture is ``(H, W, 3)`` uint8 RGB. Each shape has a dark rim, so it can be seen on any background.
 """
 
 from __future__ import annotations
@@ -11,36 +11,39 @@ from functools import cache
 
 import numpy as np
 
-from associative_embedding.drawing.canvas import (
-    RIM,
-    WHITE,
-    Colour,
-    Plate,
-    draw_box,
-    draw_dot,
-    draw_label,
-    draw_line,
-    palette,
-    to_colour,
-)
-from associative_embedding.drawing.masks import COLOURS
+from associative_embedding.drawing.canvas import Plate, draw_box, draw_dot, draw_label, draw_line
+from associative_embedding.drawing.palette import COLOURS, RIM, WHITE, Colour, palette, to_colour
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.keypoint_names import split_side
 from associative_embedding.structures.skeleton import Skeleton
 
 SIDE_COLOURS: dict[str, Colour] = {"l": (0, 229, 255), "r": (255, 145, 0), "": WHITE}  # left, right, middle
-GREY = 150  # of an instance that has no track yet
-MIN_KEYPOINT_SCORE = 0.1  # of a keypoint in pictures: those that decoding fills in below it are guesses, not shown
+GREY = 150  # of an instance without a track
+MIN_KEYPOINT_SCORE = 0.1  # of a drawn keypoint: decoding also returns weaker ones, which are mostly guesses
+BOX_MARGIN = 2.5  # between the keypoints and their box, in radii of the limbs
 
 
 def track_colours(track_id: Array) -> Array:
-    """``(N, 3)`` uint8 RGB: of each track its own, grey for -1."""
+    """Returns the colour of each track, the same in every frame; grey for -1.
+
+    Args:
+        track_id: ``(N,)`` int64.
+
+    Returns:
+        ``(N, 3)`` uint8 RGB.
+    """
     colours = palette(COLOURS)[(track_id - 1) % COLOURS]
     return np.where((track_id >= 0)[:, None], colours, np.uint8(GREY))
 
 
 def draw_trail(canvas: Array, points: Array, colour: Colour) -> None:
-    """The way of a track, fading towards the past; drawn upon the picture."""
+    """Draws the path of a track; it becomes thinner towards the past.
+
+    Args:
+        canvas: ``(H, W, 3)`` uint8 RGB, changed in place.
+        points: ``(n, 2)`` x, y in pixels, the oldest first.
+        colour: of the track.
+    """
     width = max(0.7, 0.0012 * math.sqrt(canvas.shape[0] * canvas.shape[1]))
     for i in range(len(points) - 1):
         share = (i + 1) / len(points)
@@ -57,16 +60,16 @@ def draw_skeletons(
     boxes: bool = False,
     colours: Array | None = None,
 ) -> None:
-    """Draw people upon a picture, the first on top.
+    """Draws people on a picture; the first person lies on top.
 
     Args:
         canvas: ``(H, W, 3)`` uint8 RGB, changed in place.
-        keypoints: ``(N, K, 3)`` x, y in pixels and score in [0, 1]; K = ``len(skeleton)``.
+        keypoints: ``(N, K, 3)`` x, y in pixels and score in [0, 1]; K = ``len(skeleton)``. A score of 0 means missing.
         skeleton: edges and sides of the K keypoint types.
-        texts: N texts written beside the people, or none.
-        threshold: keypoints with a lower score, in [0, 1], are not drawn, nor are their limbs.
+        texts: N texts, written beside the people; or none.
+        threshold: in [0, 1]; keypoints with a lower score are not drawn, nor their limbs.
         boxes: draw the box around the drawn keypoints.
-        colours: ``(N, 3)`` uint8 RGB; by default the palette's.
+        colours: ``(N, 3)`` uint8 RGB of the limbs; default: the palette's.
     """
     colours = palette(len(keypoints)) if colours is None else colours
     labels = []
@@ -78,19 +81,27 @@ def draw_skeletons(
         xy = person[:, :2]
         low, high = xy[shown].min(axis=0), xy[shown].max(axis=0)
         radius = limb_radius((low, high), canvas.shape[:2])
+        margin = BOX_MARGIN * radius
         colour = to_colour(colours[i])
         if boxes:
-            draw_box(canvas, low - 2.5 * radius, high + 2.5 * radius, radius * 0.7, colour)
+            draw_box(canvas, low - margin, high + margin, radius * 0.7, colour)
         _draw_skeleton(canvas, xy, shown, skeleton, radius, colour)
         if texts and texts[i]:
-            labels.append((texts[i], low - 2.5 * radius, colour))
+            labels.append((texts[i], low - margin, colour))
     plates: list[Plate] = []
-    for text, corner, colour in reversed(labels):  # after all people, so that no limb hides a number
+    for text, corner, colour in reversed(labels):  # after all people, so that no limb hides a text
         draw_label(canvas, text, corner, colour, plates)
 
 
 def limb_radius(box: tuple[Array, Array], size: tuple[int, ...]) -> float:
-    """Half the width of a limb, in pixels, of a person between two corners in an image of (H, W)."""
+    """Returns half the width of a person's limbs, pixels.
+
+    It grows with the person, within bounds that grow with the image: people in the distance stay visible.
+
+    Args:
+        box: two opposite corners x, y around the person.
+        size: (H, W) of the image.
+    """
     image_scale = math.sqrt(size[0] * size[1])
     person = float(np.hypot(*(box[1] - box[0])))
     return float(np.clip(0.0075 * person + 0.7, 0.0017 * image_scale + 1, 0.0045 * image_scale + 1))
@@ -110,7 +121,7 @@ def _draw_skeleton(canvas: Array, xy: Array, shown: Array, skeleton: Skeleton, r
 
 @cache
 def _sides(skeleton: Skeleton) -> tuple[str, ...]:
-    """l, r or nothing for each keypoint type: by its name, else by its flip pair, whose first is left."""
+    """Returns "l", "r" or "" for each keypoint type: by its name, else by its flip pair, of which the first is left."""
     pairs = {name: side for pair in skeleton.flip_pairs for name, side in zip(pair, "lr", strict=True)}
-    named = [split_side(name) for name in skeleton.keypoints]
-    return tuple(part[0] if part else pairs.get(name, "") for part, name in zip(named, skeleton.keypoints, strict=True))
+    splits = [(name, split_side(name)) for name in skeleton.keypoints]
+    return tuple(split[0] if split else pairs.get(name, "") for name, split in splits)

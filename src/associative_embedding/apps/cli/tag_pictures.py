@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from associative_embedding.drawing.masks import mask_colours
-from associative_embedding.drawing.tags import draw_tag_histogram, draw_tag_maps, draw_tag_plot, foreground_maps
+from associative_embedding.drawing.tag_maps import draw_tag_maps, foreground_maps
+from associative_embedding.drawing.tag_plots import draw_tag_histogram, draw_tag_plot
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.detections import Groups
 from associative_embedding.structures.geometry import ImageGeometry, warp
