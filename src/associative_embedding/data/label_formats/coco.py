@@ -1,4 +1,4 @@
-"""COCO json, labelled or found."""
+"""COCO json, labelled or predicted."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from associative_embedding.io.files import write_json
 
 
 def read_coco_labels(path: str | Path, images: str | Path | None = None) -> dict[str, Any]:
-    """A COCO dataset whose keypoints have visibilities.
+    """Reads a COCO dataset, whose keypoints then have visibilities.
 
-    Results of ``ae predict`` have scores in their place: there, what was found becomes visible (2), the rest 0; the
-    objects keep their ``score``.
+    The json of ``ae predict`` has scores in their place. There a keypoint that was found becomes visible (2), any other
+    one 0; the objects keep their ``score``.
 
     Args:
         path: the ``.json``.
-        images: folder of the images; names that lead into it from here, as those of ``ae predict`` do, become relative
-            to it.
+        images: folder of the images. File names that lead into it, as seen from the current folder (those of ``ae
+            predict`` do), become relative to it.
 
     Raises:
-        ValueError: when it cannot be read, or is something else.
+        ValueError: if the file cannot be read, or is not a COCO dataset.
     """
     document = read_coco(path)
     rows = [with_visibility(row) if "score" in row else row for row in document["annotations"]]
@@ -31,6 +31,7 @@ def read_coco_labels(path: str | Path, images: str | Path | None = None) -> dict
 
 
 def relative_to(entry: dict[str, Any], images: str | Path) -> dict[str, Any]:
+    """Returns an entry of ``images`` with its file name relative to the folder, if the name leads into it."""
     name, folder = entry.get("file_name"), Path(os.path.abspath(images))
     if not isinstance(name, str) or folder not in (path := Path(os.path.abspath(name))).parents:
         return entry
@@ -38,16 +39,18 @@ def relative_to(entry: dict[str, Any], images: str | Path) -> dict[str, Any]:
 
 
 def with_visibility(row: dict[str, Any]) -> dict[str, Any]:
+    """Returns a predicted annotation with visibilities 0 and 2 in the place of the keypoints' scores."""
     values = row.get("keypoints")
     if not isinstance(values, list) or not all(isinstance(score, (int, float)) for score in values[2::3]):
-        return row  # for the reader to complain about
+        return row  # wrong, but `from_coco` has the better message: it names the annotation
     return {**row, "keypoints": [2 * (v > 0) if i % 3 == 2 else v for i, v in enumerate(values)]}
 
 
 def write_coco(coco: dict[str, Any], path: str | Path, images: str | Path | None = None) -> Path:
-    """
+    """Writes the dataset as it is; `images` is not used.
+
     Raises:
-        OSError: when it cannot be written.
+        OSError: if it cannot be written.
     """
     write_json(path, coco)
     return Path(path)

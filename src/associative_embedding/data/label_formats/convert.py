@@ -1,4 +1,4 @@
-"""``ae data convert``: from one tool's labels to another's, by way of a COCO dataset."""
+"""``ae data convert``: the list of the label formats, and the conversion from one to another by way of COCO."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from associative_embedding.data.label_formats.sleap import read_sleap
 from associative_embedding.data.label_formats.yolo import read_yolo
 from associative_embedding.data.label_formats.yolo_write import write_yolo
 
-Folder = str | Path | None
+Folder = str | Path | None  # folder of the images
+# path of the labels, folder of the images -> COCO dataset
 READERS: dict[str, Callable[[str | Path, Folder], dict[str, Any]]] = {
     "coco": read_coco_labels,
     "cvat": read_cvat,
@@ -25,6 +26,7 @@ READERS: dict[str, Callable[[str | Path, Folder], dict[str, Any]]] = {
     "sleap": read_sleap,
     "yolo": read_yolo,
 }
+# COCO dataset, path to write, folder of the images -> the path that was written
 WRITERS: dict[str, Callable[[dict[str, Any], str | Path, Folder], Path]] = {
     "coco": write_coco,
     "cvat": write_cvat,
@@ -34,14 +36,22 @@ WRITERS: dict[str, Callable[[dict[str, Any], str | Path, Folder], Path]] = {
 
 
 def convert_labels(source: str, kind: str, to: str, output: str, images: str | None = None) -> Path:
-    """Read labels of one of `READERS`, write them for one of `WRITERS`; the path that was written.
+    """Converts labels from one format to another, and returns the path that was written.
+
+    Args:
+        source: file or folder of the labels.
+        kind: their format, a key of `READERS`.
+        to: the format to write, a key of `WRITERS`.
+        output: file or folder to write.
+        images: folder of the images; for SLEAP the folder to write frames to.
 
     Raises:
-        ValueError: for labels that cannot be read, or that the other format cannot hold.
-        OSError: when they cannot be written.
+        ValueError: if the labels cannot be read, or the other format cannot hold them.
+        OSError: if they cannot be written.
     """
     if not Path(source).exists():
         raise ValueError(f"{source}: no such file or folder")
+    # SLEAP's reader makes the folder
     if images is not None and kind != "sleap" and not Path(images).is_dir():
         raise ValueError(f"{images}: no such folder of images")
     return WRITERS[to](READERS[kind](source, images), output, images)

@@ -1,6 +1,6 @@
-"""CVAT's "CVAT for images 1.1": XML with the skeletons of each image.
+"""Reads "CVAT for images 1.1": an XML file with the skeletons, points and boxes of each image.
 
-Coordinates are pixels from the corner of the image on (docs.cvat.ai/docs/other/xml_format), so continuous.
+Coordinates are pixels from the corner of the image (docs.cvat.ai/docs/other/xml_format), so they are continuous.
 """
 
 from __future__ import annotations
@@ -11,27 +11,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from associative_embedding.data.label_formats.labels import Box, Picture, Point, Thing, to_coco
-from associative_embedding.data.label_formats.loose_points import Part, gather
+from associative_embedding.data.label_formats.labels import Box, LabelledImage, LabelledObject, Point, to_coco
+from associative_embedding.data.label_formats.loose_shapes import LooseShape, gather_objects
 from associative_embedding.data.label_formats.reading import finite, pixel_size
 from associative_embedding.data.label_formats.safe_xml import parse_xml
 from associative_embedding.structures.skeleton import Skeleton
 
-BOX = " box"  # what the label of a person's box has after the label of their skeleton
+BOX = " box"  # a label of CVAT has one type, so a skeleton and its box have two: "person" and "person box"
+NO_GROUP = "0"  # CVAT's group_id of a shape without a group
 EXPORT = "export the task from CVAT as 'CVAT for images 1.1'"
 
 
 def read_cvat(path: str | Path, images: str | Path | None = None) -> dict[str, Any]:
-    """An ``annotations.xml`` as a COCO dataset.
+    """Reads an ``annotations.xml`` as a COCO dataset.
 
-    A ``<skeleton>`` is an object; so are ``<points>`` and a ``<box>`` of one ``group_id`` (or points inside of a box),
-    and a ``<points>`` of several, whose keypoints are then ``kpt_0`` and so on. A point that is ``outside`` is not
-    labelled. The box of a skeleton is one of its group. A box without points is an object that was not labelled
-    further.
+    A ``<skeleton>`` is an object, with the ``<box>`` of the same ``group_id``. Further objects are the ``<points>`` and
+    ``<box>`` of one ``group_id``, the points inside of a box (`gather_objects`), and one ``<points>`` with several
+    points, whose keypoints are named ``kpt_0``, ``kpt_1`` ... A point that is ``outside`` is not labelled. A box
+    without points is an object without labelled keypoints.
 
     Args:
-        path: the file, or a folder that holds it.
-        images: not needed, the file states sizes.
+        path: the file, or a folder that contains it.
+        images: not used; the file contains the sizes.
 
     Raises:
         ValueError: one line with the file and the image.
@@ -40,21 +41,24 @@ def read_cvat(path: str | Path, images: str | Path | None = None) -> dict[str, A
     root = parse_xml(file)
     if root.tag != "annotations":
         raise ValueError(f"{file}: is <{root.tag}>, not <annotations>; {EXPORT}")
-    skeletons = declared(root, str(file))
-    pictures = [
-        picture_of(image, skeletons, f"{file}: image {image.get('name')!r:.80}") for image in root.iter("image")
-    ]
-    if not pictures:
+    skeletons = declared_skeletons(root, str(file))
+    found = [read_image(image, skeletons, f"{file}: image {image.get('name')!r:.80}") for image in root.iter("image")]
+    if not found:
         raise ValueError(f"{file}: no <image>; {EXPORT}")
-    return to_coco(pictures, skeletons, str(file))
+    return to_coco(found, skeletons, str(file))
 
 
-def declared(root: ET.Element, where: str) -> dict[str, Skeleton]:
-    """Label -> skeleton, of the ``<labels>`` of the head."""
+def declared_skeletons(root: ET.Element, where: str) -> dict[str, Skeleton]:
+    """Label -> skeleton, from the ``<labels>`` in the head of the file.
+
+    Raises:
+        ValueError: if a skeleton has a name twice, or a wrong edge.
+    """
     labels = [label for labels in root.iterfind("meta/*/labels") for label in labels.iterfind("label")]
     skeletons: dict[str, Skeleton] = {}
     for label in labels:
         name = label.findtext("name") or ""
+        # the keypoints are labels too, beside the label of their skeleton, which they name as their parent
         names = [child.findtext("name") or "" for child in labels if child.findtext("parent") == name]
         if label.findtext("type") == "skeleton" and names:
             try:
@@ -65,45 +69,74 @@ def declared(root: ET.Element, where: str) -> dict[str, Skeleton]:
 
 
 def edges_of(svg: str, names: set[str]) -> list[tuple[str, str]]:
-    """The edges of the template that CVAT draws a skeleton by: circles with names, and lines between their numbers."""
+    """Returns the edges in CVAT's drawing of a skeleton: circles with names, and lines between the circles' numbers.
+
+    Args:
+        svg: elements without a common root, hence no XML document: regular expressions read it.
+        names: keypoint names; an edge with another end is left out.
+    """
     tags = [(tag, dict(re.findall(r'([\w-]+)="([^"]*)"', text))) for tag, text in re.findall(r"<(\w+)\b([^<>]*)>", svg)]
     nodes = {found.get("data-node-id"): found.get("data-label-name") for tag, found in tags if tag == "circle"}
     ends = [(nodes.get(f.get("data-node-from")), nodes.get(f.get("data-node-to"))) for tag, f in tags if tag == "line"]
     return [(a, b) for a, b in ends if a in names and b in names and a and b]
 
 
-def picture_of(image: ET.Element, skeletons: Mapping[str, Skeleton], where: str) -> Picture:
+def read_image(image: ET.Element, skeletons: Mapping[str, Skeleton], where: str) -> LabelledImage:
+    """Reads one ``<image>``.
+
+    Raises:
+        ValueError: if it has no name, a wrong number, or a point without a clear object.
+    """
     if not (name := image.get("name")):
         raise ValueError(f"{where}: has no 'name'")
-    boxes = [(box.get("label") or "", box_of(box, where), box.get("group_id") or "0") for box in image.iterfind("box")]
-    things: list[Thing] = []
-    used: set[int] = set()
-    for number, found in enumerate(image.iterfind("skeleton")):
-        group = found.get("group_id") or "0"
-        mine = [i for i, box in enumerate(boxes) if box[2] == group != "0" and i not in used]
-        used.update(mine[:1])
+    boxes = [
+        (box.get("label") or "", read_box(box, where), box.get("group_id") or NO_GROUP) for box in image.iterfind("box")
+    ]
+    objects: list[LabelledObject] = []
+    used: set[int] = set()  # indices of boxes that belong to a skeleton
+    for number, element in enumerate(image.iterfind("skeleton"), start=1):
+        group = element.get("group_id") or NO_GROUP
+        own = [i for i, box in enumerate(boxes) if box[2] == group != NO_GROUP and i not in used]
+        used.update(own[:1])
         points = dict(
-            p for point in found.iterfind("points") for p in points_of(point, f"{where}: skeleton {number + 1}")
+            point for child in element.iterfind("points") for point in read_points(child, f"{where}: skeleton {number}")
         )
-        things.append(Thing(found.get("label") or "object", points, boxes[mine[0]][1] if mine else None))
-    rest = [box for i, box in enumerate(boxes) if i not in used]
-    own = {skeleton + BOX: skeleton for skeleton in skeletons}
-    parts = [Part(own.get(label, label), box=box, group=None if g == "0" else g) for label, box, g in rest]
+        objects.append(LabelledObject(element.get("label") or "object", points, boxes[own[0]][1] if own else None))
+    free_boxes = [box for i, box in enumerate(boxes) if i not in used]
+    shapes = loose_shapes(image, free_boxes, skeletons, where)
+    # a file with one skeleton is a project about it: points on their own are points of this category
+    category = next(iter(skeletons)) if len(skeletons) == 1 else "object"
+    objects += gather_objects(shapes, where, category)
+    return LabelledImage(name, pixel_size(image.get("height"), image.get("width"), where), objects)
+
+
+def loose_shapes(
+    image: ET.Element, boxes: list[tuple[str, Box, str]], skeletons: Mapping[str, Skeleton], where: str
+) -> list[LooseShape]:
+    """Returns the boxes and points of an image that are not part of a ``<skeleton>``.
+
+    Args:
+        boxes: label, box and group of each box without a skeleton.
+    """
+    category = {skeleton + BOX: skeleton for skeleton in skeletons}
+    shapes = [
+        LooseShape(category.get(label, label), box=box, group=None if group == NO_GROUP else group)
+        for label, box, group in boxes
+    ]
     for number, element in enumerate(image.iterfind("points")):
-        named, group = points_of(element, where), element.get("group_id") or "0"
-        key = ("points", number) if len(named) > 1 else (None if group == "0" else group)
-        parts += [Part(label, point=point, group=key) for label, point in named]
-    things += gather(parts, where, only(skeletons))
-    return Picture(name, pixel_size(image.get("height"), image.get("width"), where), things)
+        named, group = read_points(element, where), element.get("group_id") or NO_GROUP
+        # several points in one element are an object of their own; the tuple differs from every stated group
+        key = ("points", number) if len(named) > 1 else (None if group == NO_GROUP else group)
+        shapes += [LooseShape(label, point=point, group=key) for label, point in named]
+    return shapes
 
 
-def only(skeletons: Mapping[str, Skeleton]) -> str:
-    """The category of points that are of no skeleton."""
-    return next(iter(skeletons)) if len(skeletons) == 1 else "object"
+def read_points(element: ET.Element, where: str) -> list[tuple[str, Point]]:
+    """Returns the names and points of a ``<points>`` element; none if it is outside.
 
-
-def points_of(element: ET.Element, where: str) -> list[tuple[str, Point]]:
-    """Name and point of a ``<points>``; none if it is outside."""
+    Raises:
+        ValueError: if the coordinates are not pairs of numbers.
+    """
     if element.get("outside") == "1":
         return []
     label, visible = element.get("label") or "", 1 if element.get("occluded") == "1" else 2
@@ -115,6 +148,11 @@ def points_of(element: ET.Element, where: str) -> list[tuple[str, Point]]:
     return [(name, (x, y, visible)) for name, (x, y) in zip(names, found, strict=True)]
 
 
-def box_of(element: ET.Element, where: str) -> Box:
+def read_box(element: ET.Element, where: str) -> Box:
+    """Returns x, y, width, height of a ``<box>`` element, whatever corners it states.
+
+    Raises:
+        ValueError: if a corner is not a number.
+    """
     left, top, right, bottom = (finite(element.get(k), where, f"'{k}' of a box") for k in ("xtl", "ytl", "xbr", "ybr"))
     return min(left, right), min(top, bottom), abs(right - left), abs(bottom - top)

@@ -1,7 +1,7 @@
-"""DeepLabCut's labels: ``labeled-data/<video>/CollectedData_<scorer>.csv``.
+"""Reads DeepLabCut's labels: ``labeled-data/<video>/CollectedData_<scorer>.csv``.
 
-They are set in napari, where a pixel's centre has whole coordinates (napari.org, "Layers and coordinates"), so half a
-pixel is added here.
+They are set in napari, where the centre of a pixel has whole coordinates (napari.org, "Layers and coordinates"), so
+half a pixel is added here.
 """
 
 from __future__ import annotations
@@ -14,19 +14,27 @@ from typing import Any
 
 import yaml
 
-from associative_embedding.data.label_formats.labels import Picture, Point, Thing, to_coco
+from associative_embedding.data.label_formats.labels import LabelledImage, LabelledObject, Point, to_coco
 from associative_embedding.data.label_formats.reading import finite, image_size, read_text
 from associative_embedding.structures.skeleton import Skeleton
 
-HALF = 0.5
+HALF_PIXEL = 0.5
 CATEGORY = "animal"
-MAX_CONFIG = 2**20
-HEADS = ("scorer", "individuals", "bodyparts", "coords")
+UNIQUE = "single"  # DeepLabCut's individual for body parts that occur once, such as the corners of a cage
+MAX_CONFIG = 2**20  # bytes
+HEADS = ("scorer", "individuals", "bodyparts", "coords")  # first cells of the head rows; individuals may be missing
 
 
 @dataclass(frozen=True)
 class Column:
-    """Where the coordinates of a body part are: its individual, its name, x or y, and the column."""
+    """One column of coordinates.
+
+    Attributes:
+        individual: name of the animal; "" in a project of one animal.
+        part: name of the body part.
+        axis: "x" or "y".
+        index: place of the column in a row.
+    """
 
     individual: str
     part: str
@@ -34,33 +42,49 @@ class Column:
     index: int
 
 
-def read_deeplabcut(path: str | Path, images: str | Path | None = None) -> dict[str, Any]:
-    """Labels of one or several animals as a COCO dataset; a ``file_name`` is relative to the project's folder.
+@dataclass(frozen=True)
+class LabelTable:
+    """The content of one csv.
 
-    The category is ``animal``; parts of the individual ``single`` are a category of their own. The edges are those of
-    the project's ``config.yaml``. What has no coordinates is not labelled.
+    Attributes:
+        images: the labelled images, one for each row.
+        parts: body parts of the animals in the order of the columns, also those that are never labelled.
+    """
+
+    images: list[LabelledImage]
+    parts: list[str]
+
+
+def read_deeplabcut(path: str | Path, images: str | Path | None = None) -> dict[str, Any]:
+    """Reads the labels of one or several animals as a COCO dataset; file names are relative to the project's folder.
+
+    The category is ``animal``; the parts of the individual ``single`` are a category ``single``. The edges are the
+    skeleton in the project's ``config.yaml``. A part without coordinates is not labelled.
 
     Args:
-        path: the ``.csv``, the folder of a video, or of the project: all its labels.
-        images: takes the place of the project's folder, where sizes are read from the images that are there.
+        path: the ``.csv``, the folder of a video, or the folder of the project with all its labels.
+        images: folder that replaces the project's folder, to read the sizes of the images that are there.
 
     Raises:
         ValueError: one line with the file and the line.
     """
-    files = files_of(Path(path))
-    found: list[Picture] = []
-    for file in files:
-        found += pictures_of(file, images)
-    names = [picture.name for picture in found]
+    files = label_files(Path(path))
+    tables = [read_label_table(file, images) for file in files]
+    found = [image for table in tables for image in table.images]
+    names = [image.name for image in found]
     if len(set(names)) < len(names):
         raise ValueError(f"{path}: several files label the same images; give one of them")
-    parts = list(dict.fromkeys(name for picture in found for name in picture.more["parts"]))
+    parts = list(dict.fromkeys(part for table in tables if table.images for part in table.parts))
     skeletons = {CATEGORY: Skeleton.build(CATEGORY, parts, edges_of(files[0], parts))} if parts else {}
-    plain = [Picture(picture.name, picture.size, picture.things) for picture in found]
-    return to_coco(plain, skeletons, str(path))
+    return to_coco(found, skeletons, str(path))
 
 
-def files_of(path: Path) -> list[Path]:
+def label_files(path: Path) -> list[Path]:
+    """Returns the csv files of a path, sorted.
+
+    Raises:
+        ValueError: for an HDF5 file, or a folder without labels.
+    """
     if path.suffix in (".h5", ".hdf5"):
         raise ValueError(f"{path}: give the CollectedData_....csv, which DeepLabCut writes beside it")
     if not path.is_dir():
@@ -71,31 +95,37 @@ def files_of(path: Path) -> list[Path]:
     return found
 
 
-def pictures_of(file: Path, images: str | Path | None) -> list[Picture]:
+def read_label_table(file: Path, images: str | Path | None) -> LabelTable:
+    """Reads one csv; arguments and errors: see `read_deeplabcut`."""
     try:
         rows = list(csv.reader(read_text(file).splitlines(), strict=True))
     except csv.Error as error:
         raise ValueError(f"{file}: not a csv file ({error})") from None
-    columns, start, first = header(rows, str(file))
-    parts = list(dict.fromkeys(column.part for column in columns if column.individual != "single"))
-    pictures = []
+    columns, start, first = read_head(rows, str(file))
+    found = []
     for number, row in enumerate(rows[start:], start=start + 1):
         if not any(row):
             continue
+        # the path of the image is one cell, or in newer versions of DeepLabCut one cell for each folder
         name = "/".join(cell for cell in row[:first] if cell).replace("\\", "/")
-        things = things_of(row, columns, f"{file}: line {number}")
-        pictures.append(Picture(name, size_of(file, name, images), things, {"parts": parts}))
-    return pictures
+        objects = read_row(row, columns, f"{file}: line {number}")
+        found.append(LabelledImage(name, size_of(file, name, images), objects))
+    return LabelTable(found, list(dict.fromkeys(column.part for column in columns if column.individual != UNIQUE)))
 
 
-def header(rows: Sequence[Sequence[str]], where: str) -> tuple[list[Column], int, int]:
-    """The columns, the number of rows before the data, and of columns before the coordinates."""
+def read_head(rows: Sequence[Sequence[str]], where: str) -> tuple[list[Column], int, int]:
+    """Returns the columns of coordinates, the number of head rows, and the number of columns before the coordinates.
+
+    Raises:
+        ValueError: if a head row is missing, or a column is neither x nor y.
+    """
     heads = {row[0]: row for row in rows[:4] if row and row[0] in HEADS}
     if not {"scorer", "bodyparts", "coords"} <= set(heads) or any(
         len(r) != len(heads["scorer"]) for r in heads.values()
     ):
         raise ValueError(f"{where}: does not begin with the rows scorer, [individuals,] bodyparts and coords")
     axes, parts, individuals = heads["coords"], heads["bodyparts"], heads.get("individuals")
+    # the head rows are empty above the path of the image
     first = next((i for i, cell in enumerate(axes) if i and cell), len(axes))
     if strange := sorted(set(axes[first:]) - {"x", "y"}):
         raise ValueError(f"{where}: has the column {strange[0]!r}; only labels are read (x, y), not predictions")
@@ -103,21 +133,27 @@ def header(rows: Sequence[Sequence[str]], where: str) -> tuple[list[Column], int
     return columns, 4 if individuals else 3, first
 
 
-def things_of(row: Sequence[str], columns: Sequence[Column], where: str) -> list[Thing]:
-    found: dict[str, dict[str, dict[str, float]]] = {}
+def read_row(row: Sequence[str], columns: Sequence[Column], where: str) -> list[LabelledObject]:
+    """Returns the animals of one image that have a labelled part.
+
+    Raises:
+        ValueError: if a coordinate is not a number.
+    """
+    found: dict[str, dict[str, dict[str, float]]] = {}  # individual -> part -> axis -> pixels
     for column in columns:
         text = row[column.index].strip() if column.index < len(row) else ""
         if text and text.lower() != "nan":
             value = finite(text, where, f"{column.axis} of {column.part}")
-            found.setdefault(column.individual, {}).setdefault(column.part, {})[column.axis] = value + HALF
+            found.setdefault(column.individual, {}).setdefault(column.part, {})[column.axis] = value + HALF_PIXEL
     return [
-        Thing("single" if individual == "single" else CATEGORY, complete(parts))
+        LabelledObject(UNIQUE if individual == UNIQUE else CATEGORY, complete_points(parts))
         for individual, parts in found.items()
-        if complete(parts)
+        if complete_points(parts)
     ]
 
 
-def complete(parts: Mapping[str, Mapping[str, float]]) -> dict[str, Point]:
+def complete_points(parts: Mapping[str, Mapping[str, float]]) -> dict[str, Point]:
+    """Part -> point, for the parts with both coordinates."""
     return {name: (xy["x"], xy["y"], 2) for name, xy in parts.items() if len(xy) == 2}
 
 
@@ -127,12 +163,17 @@ def project_of(file: Path) -> Path:
 
 
 def size_of(file: Path, name: str, images: str | Path | None) -> tuple[int, int] | None:
+    """Returns the size (H, W) of an image, or None if it is not there: labels are often shared without images."""
     path = (project_of(file) if images is None else Path(images)) / name
     return image_size(path) if path.is_file() else None
 
 
 def edges_of(file: Path, parts: Sequence[str]) -> list[tuple[str, str]]:
-    """The ``skeleton`` of the project's settings, as far as it names these parts."""
+    """Returns the ``skeleton`` of the project's ``config.yaml``, without edges to other parts; empty without a file.
+
+    Raises:
+        ValueError: if the file is not YAML.
+    """
     config = project_of(file) / "config.yaml"
     if not config.is_file():
         return []

@@ -1,6 +1,7 @@
-"""What readers and writers of other tools' labels share: objects by names, and the COCO dataset between all formats.
+"""The labels between all formats: objects with named keypoints, and their COCO dataset.
 
-Coordinates are continuous pixels everywhere here: pixel ``i`` covers ``[i, i + 1)``.
+Coordinates are continuous pixels: pixel ``i`` covers ``[i, i + 1)``. A reader whose format has whole coordinates at the
+centres of pixels adds 0.5.
 """
 
 from __future__ import annotations
@@ -31,16 +32,16 @@ Box = tuple[float, float, float, float]  # x, y, width, height
 
 
 @dataclass(frozen=True)
-class Thing:
-    """One labelled object.
+class LabelledObject:
+    """One labelled (or predicted) object of an image.
 
     Attributes:
-        category: its name.
-        points: keypoint name -> x, y, visibility, of those that are labelled.
-        box: x, y, width, height, or None: not labelled.
-        track_id: the same in all frames of a video, or None.
-        crowd: a region of many, without points.
-        score: of one that was found, not labelled; in [0, 1].
+        category: name of the category.
+        points: keypoint name -> x, y, visibility; an unlabelled keypoint is missing.
+        box: x, y, width, height; None = not labelled.
+        track_id: equal for the same object in all frames of a video; None = not tracked.
+        crowd: a region of many objects, without points.
+        score: in [0, 1], for a predicted object; None = labelled.
     """
 
     category: str
@@ -52,127 +53,153 @@ class Thing:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One image: the name of its file, (H, W) if known, what is in it, and further keys of its COCO entry."""
+class LabelledImage:
+    """One image and its objects.
+
+    Attributes:
+        name: file name, relative to the folder of images.
+        size: (H, W), or None = not known.
+        objects: in any order.
+        extra: more keys for its COCO entry, such as ``split`` and ``video_id``.
+    """
 
     name: str
     size: tuple[int, int] | None
-    things: Sequence[Thing]
-    more: Mapping[str, Any] = field(default_factory=dict)
+    objects: Sequence[LabelledObject]
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-def to_coco(pictures: Sequence[Picture], skeletons: Mapping[str, Skeleton], where: str) -> dict[str, Any]:
-    """The COCO dataset of pictures; ids count from 1. `area` is 0.53 of the box, as the formats here have none.
+def to_coco(images: Sequence[LabelledImage], skeletons: Mapping[str, Skeleton], where: str) -> dict[str, Any]:
+    """Returns the COCO dataset of labelled images; its ids count from 1.
+
+    The area is 0.53 of the box, because no format here has areas.
 
     Args:
-        pictures: in the order that the images get.
-        skeletons: category name -> skeleton, of those that are declared. Others get the names that occur.
-        where: the source, for messages.
+        images: in the order of the dataset.
+        skeletons: category name -> skeleton, where the format declares them. The skeleton of any other category has the
+            keypoint names that occur, and no edges.
+        where: the source, for error messages.
 
     Raises:
-        ValueError: when nothing has keypoints, or a declared category does not have one that occurs.
+        ValueError: if no keypoint is labelled, or a declared skeleton lacks a keypoint that occurs.
     """
-    known = dict(skeletons) | undeclared(pictures, skeletons)
+    known = dict(skeletons) | undeclared_skeletons(images, skeletons)
     if not known:
         raise ValueError(f"{where}: no keypoints are labelled, so there is nothing to convert")
     ids = {name: number for number, name in enumerate(known, start=1)}
-    images: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for image_id, picture in enumerate(pictures, start=1):
-        size = {} if picture.size is None else {"width": picture.size[1], "height": picture.size[0]}
-        images.append({"id": image_id, "file_name": picture.name, **size, **picture.more})
-        for thing in picture.things:
-            if thing.category in known and (thing.points or thing.box):
-                row = annotation(thing, known[thing.category], f"{where}: {picture.name}")
-                numbers = {"id": len(annotations) + 1, "image_id": image_id, "category_id": ids[thing.category]}
+    for image_id, image in enumerate(images, start=1):
+        size = {} if image.size is None else {"width": image.size[1], "height": image.size[0]}
+        entries.append({"id": image_id, "file_name": image.name, **size, **image.extra})
+        for labelled in image.objects:
+            # a category without any keypoint (a box of a car, say) is not a pose, and has no skeleton
+            if labelled.category in known and (labelled.points or labelled.box):
+                row = annotation_of(labelled, known[labelled.category], f"{where}: {image.name}")
+                numbers = {"id": len(annotations) + 1, "image_id": image_id, "category_id": ids[labelled.category]}
                 annotations.append({**numbers, **row})
     return {
         "info": {"description": f"Converted by associative-embedding {__version__}"},
-        "images": images,
+        "images": entries,
         "annotations": annotations,
         "categories": [skeleton.to_category(ids[name]) for name, skeleton in known.items()],
     }
 
 
-def undeclared(pictures: Sequence[Picture], skeletons: Mapping[str, Skeleton]) -> dict[str, Skeleton]:
-    """Skeletons of the categories that nothing declares, of the names that occur, in that order, without edges."""
-    names: dict[str, dict[str, None]] = {}
-    for picture in pictures:
-        for thing in picture.things:
-            if thing.category not in skeletons and thing.points:
-                names.setdefault(thing.category, {}).update(dict.fromkeys(thing.points))
+def undeclared_skeletons(images: Sequence[LabelledImage], skeletons: Mapping[str, Skeleton]) -> dict[str, Skeleton]:
+    """Category name -> skeleton without edges, of the names that occur, for categories without a declared skeleton."""
+    names: dict[str, dict[str, None]] = {}  # dicts as sets that keep the order in which names occur
+    for image in images:
+        for labelled in image.objects:
+            if labelled.category not in skeletons and labelled.points:
+                names.setdefault(labelled.category, {}).update(dict.fromkeys(labelled.points))
     return {category: Skeleton.build(category, list(found)) for category, found in names.items()}
 
 
-def annotation(thing: Thing, skeleton: Skeleton, where: str) -> dict[str, Any]:
-    if unknown := sorted(set(thing.points) - set(skeleton.keypoints)):
+def annotation_of(labelled: LabelledObject, skeleton: Skeleton, where: str) -> dict[str, Any]:
+    """Returns the COCO annotation of an object, without ids. A missing box becomes the box around the points.
+
+    Raises:
+        ValueError: if the skeleton lacks a keypoint of the object.
+    """
+    if unknown := sorted(set(labelled.points) - set(skeleton.keypoints)):
         raise ValueError(
             f"{where}: keypoint {', '.join(unknown)} is none of {skeleton.name}'s ({', '.join(skeleton.keypoints)})"
         )
-    points = [thing.points.get(name, (0.0, 0.0, 0)) for name in skeleton.keypoints]
-    box = extent(list(thing.points.values())) if thing.box is None else thing.box
+    points = [labelled.points.get(name, (0.0, 0.0, 0)) for name in skeleton.keypoints]
+    box = box_around(list(labelled.points.values())) if labelled.box is None else labelled.box
+    # four decimals keep the file small; the error of rounding is far below that of any label
     return {
         "keypoints": [value for x, y, v in points for value in (round(float(x), 4), round(float(y), 4), int(v))],
-        "num_keypoints": len(thing.points),
+        "num_keypoints": len(labelled.points),
         "bbox": [round(float(value), 4) for value in box],
         "area": round(float(AREA_PER_BOX * box[2] * box[3]), 4),
-        "iscrowd": int(thing.crowd),
-        **({} if thing.track_id is None else {"track_id": int(thing.track_id)}),
-        **({} if thing.score is None else {"score": float(thing.score)}),
+        "iscrowd": int(labelled.crowd),
+        **({} if labelled.track_id is None else {"track_id": int(labelled.track_id)}),
+        **({} if labelled.score is None else {"score": float(labelled.score)}),
     }
 
 
-def extent(points: Sequence[Point]) -> Box:
+def box_around(points: Sequence[Point]) -> Box:
+    """Returns the tightest box around one or more points."""
     xs, ys = [p[0] for p in points], [p[1] for p in points]
     return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
 
 
 def from_coco(
     coco: dict[str, Any], where: str, images: str | Path | None = None
-) -> tuple[dict[str, Skeleton], list[Picture]]:
-    """Category name -> skeleton, and the pictures of a COCO dataset; categories without keypoints are left out.
+) -> tuple[dict[str, Skeleton], list[LabelledImage]]:
+    """Returns category name -> skeleton, and the labelled images of a COCO dataset, all with a size.
+
+    Categories without keypoints are left out.
 
     Args:
-        coco: with visibilities 0, 1 or 2 (see `coco.read_coco_labels`).
-        where: its file, for messages.
-        images: folder of the images, for sizes that the dataset does not state.
+        coco: a COCO dataset whose keypoints have visibilities 0, 1 or 2 (see `coco.read_coco_labels`).
+        where: its file, for error messages.
+        images: folder of the images, to read sizes that the dataset does not contain.
 
     Raises:
-        ValueError: for an entry that is not as it should be, with its id and key, or a size that is not known.
+        ValueError: for a wrong entry (the message has its id and key), or an unknown size.
     """
     check_coco(coco, where)
-    found = [category for category in coco["categories"] if category.get("keypoints")]
-    skeletons = {int_id(c, f"{where}: category"): Skeleton.from_category(c) for c in found}
+    with_keypoints = [category for category in coco["categories"] if category.get("keypoints")]
+    skeletons = {int_id(c, f"{where}: category"): Skeleton.from_category(c) for c in with_keypoints}
     if not skeletons:
         raise ValueError(f"{where}: no category with 'keypoints'")
-    if not len({skeleton.name for skeleton in skeletons.values()}) == len(skeletons) == len(found):
+    # other formats identify a category by its name alone
+    if not len({skeleton.name for skeleton in skeletons.values()}) == len(skeletons) == len(with_keypoints):
         raise ValueError(f"{where}: two categories have the same name or id; give each its own")
     rows = annotations_of_images(where, coco, skeletons)
-    pictures = []
+    labelled = []
     for image in coco["images"]:
         name, size = name_and_size(where, image)
         size = size_in(images, name, where) if size is None else pixel_size(*size, where)
-        things = [thing_of(row, skeletons[row["category_id"]], where) for row in rows[image["id"]]]
-        more = {key: image[key] for key in ("split", "video_id") if key in image}
-        pictures.append(Picture(name, size, things, more))
-    return {skeleton.name: skeleton for skeleton in skeletons.values()}, pictures
+        objects = [object_of(row, skeletons[row["category_id"]], where) for row in rows[image["id"]]]
+        extra = {key: image[key] for key in ("split", "video_id") if key in image}
+        labelled.append(LabelledImage(name, size, objects, extra))
+    return {skeleton.name: skeleton for skeleton in skeletons.values()}, labelled
 
 
-def thing_of(row: dict[str, Any], skeleton: Skeleton, where: str) -> Thing:
+def object_of(row: dict[str, Any], skeleton: Skeleton, where: str) -> LabelledObject:
+    """Returns the object of a COCO annotation.
+
+    Raises:
+        ValueError: for a value that is wrong; the message has the annotation's id and the key.
+    """
     where = f"{where}: annotation {row.get('id')!r}"
     check_flags(row, where)
     if row.get("iscrowd") or not row.get("keypoints"):
         keypoints = np.zeros((0, 3))
     else:
         keypoints = source_keypoints(row, len(skeleton), where)
-    names = zip(skeleton.keypoints, keypoints.tolist(), strict=False)
+    names = zip(skeleton.keypoints, keypoints.tolist(), strict=False)  # a crowd has fewer: none
     points = {name: (float(x), float(y), int(v)) for name, (x, y, v) in names if v > 0}
-    stated = row.get("bbox") is not None
-    box = box_of(row, None, where).tolist() if stated or not points else None
+    # a box is required without points: the object would have no place at all
+    box = box_of(row, None, where).tolist() if row.get("bbox") is not None or not points else None
     if box is not None and min(box[2:]) < 0:
         raise ValueError(f"{where}: 'bbox' has a negative width or height: {box}")
     score = row.get("score")
-    return Thing(
+    return LabelledObject(
         category=skeleton.name,
         points=points,
         box=None if box is None else tuple(box),

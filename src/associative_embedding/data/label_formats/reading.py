@@ -1,4 +1,4 @@
-"""Reading what others wrote: sizes, texts and numbers, within limits and with one line for what is wrong."""
+"""Reads sizes, texts and numbers of files of unknown origin, within limits; every error is one line."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ from typing import Any
 
 from PIL import Image
 
-MAX_BYTES = 512 * 2**20
-MAX_SIDE = 1_000_000
+MAX_BYTES = 512 * 2**20  # parsed, a text takes several times its size in memory
+MAX_SIDE = 1_000_000  # pixels; a larger side is a fault of the file
+EXIF_ORIENTATION = 0x0112
+TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 
 
 def size_in(images: str | Path | None, name: str, where: str) -> tuple[int, int]:
-    """(H, W) of an image in a folder.
+    """Returns the size (H, W) of an image in a folder.
+
+    Args:
+        images: the folder; None is an error.
+        name: file name relative to the folder.
+        where: the source of the labels, for error messages.
 
     Raises:
-        ValueError: when there is no folder, or no such image in it.
+        ValueError: if there is no folder, or the image is missing or cannot be read.
     """
     if images is None:
         raise ValueError(f"{where}: the size of {name} is not known; give the folder of the images (--images)")
@@ -25,16 +32,16 @@ def size_in(images: str | Path | None, name: str, where: str) -> tuple[int, int]
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """(H, W) of an image file as it is shown, its EXIF orientation applied; only headers are read.
+    """Returns the size (H, W) of an image file after its EXIF orientation is applied; reads the header only.
 
     Raises:
-        ValueError: when it cannot be read.
+        ValueError: if it cannot be read.
     """
     try:
         with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # Pillow warns of large images, which are not decoded here
             width, height = image.size
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            turned = image.getexif().get(EXIF_ORIENTATION, 1) in TURNED
     except OSError as error:
         raise ValueError(f"{path}: cannot read the image ({error.strerror or 'not an image'})") from None
     except Exception:  # a broken file raises nearly anything
@@ -43,9 +50,10 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def read_bytes(path: str | Path, limit: int = MAX_BYTES) -> bytes:
-    """
+    """Reads a file of labels.
+
     Raises:
-        ValueError: when it cannot be read, or is larger than `limit` bytes.
+        ValueError: if it cannot be read, or is larger than `limit` bytes.
     """
     try:
         if (size := Path(path).stat().st_size) > limit:
@@ -56,23 +64,29 @@ def read_bytes(path: str | Path, limit: int = MAX_BYTES) -> bytes:
 
 
 def read_text(path: str | Path, limit: int = MAX_BYTES) -> str:
-    """
+    """Reads a text in UTF-8.
+
     Raises:
-        ValueError: see `read_bytes`; or when it is no text in UTF-8.
+        ValueError: as `read_bytes`, and if the file is not such a text.
     """
     try:
-        return read_bytes(path, limit).decode("utf-8-sig")
+        return read_bytes(path, limit).decode("utf-8-sig")  # tools on Windows put a byte order mark first
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not a text file (UTF-8)") from None
 
 
 def finite(value: Any, where: str, what: str) -> float:
-    """
+    """Returns a finite number, given as a number or a text.
+
+    Args:
+        where: file and entry, for error messages.
+        what: name of the value, for error messages.
+
     Raises:
-        ValueError: for what is no finite number.
+        ValueError: for any other value.
     """
     try:
-        number = math.nan if isinstance(value, bool) else float(value)
+        number = math.nan if isinstance(value, bool) else float(value)  # Python takes True for 1
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
@@ -81,10 +95,10 @@ def finite(value: Any, where: str, what: str) -> float:
 
 
 def pixel_size(height: Any, width: Any, where: str) -> tuple[int, int]:
-    """(H, W) as integers.
+    """Returns (H, W) as integers.
 
     Raises:
-        ValueError: when they are not in 1..`MAX_SIDE`.
+        ValueError: if a side is not an integer in 1 ... `MAX_SIDE`.
     """
     sides = tuple(finite(value, where, "a side of the image") for value in (height, width))
     if not all(side == int(side) and 1 <= side <= MAX_SIDE for side in sides):

@@ -1,6 +1,7 @@
-"""SLEAP's ``.slp`` and ``.pkg.slp`` (HDF5; the tables are described in io.sleap.ai, "SLP format").
+"""Reads SLEAP's ``.slp`` and ``.pkg.slp`` (HDF5; the tables are described at io.sleap.ai, "SLP format").
 
-Since format 1.1 a pixel's centre has whole coordinates, so half a pixel is added; before, they were continuous.
+Since format 1.1 the centre of a pixel has whole coordinates, so half a pixel is added. In older files coordinates are
+continuous.
 """
 
 from __future__ import annotations
@@ -14,58 +15,64 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.data.label_formats.hdf5 import own, table
-from associative_embedding.data.label_formats.labels import Picture, Point, Thing, to_coco
-from associative_embedding.data.label_formats.sleap_video import save_frame, video_of
+from associative_embedding.data.label_formats.hdf5 import own_node, read_table
+from associative_embedding.data.label_formats.labels import LabelledImage, LabelledObject, Point, to_coco
+from associative_embedding.data.label_formats.sleap_video import read_video, save_frame
 from associative_embedding.io.optional_packages import need
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.skeleton import Skeleton
 
-USER, PREDICTED = 0, 1
+USER, PREDICTED = 0, 1  # instance_type: labelled by a person, or predicted
+EDGE, MIRROR = 1, 2  # types of a skeleton's links
 TABLES = ("frames", "instances", "points", "pred_points", "videos_json", "tracks_json")
 
 
 def read_sleap(path: str | Path, images: str | Path | None = None) -> dict[str, Any]:
-    """Labels of SLEAP as a COCO dataset.
+    """Reads SLEAP's labels as a COCO dataset.
 
-    Frames that have labelled instances are read, and of them these alone. If nothing in the file is labelled, all that
-    was predicted is read, with its ``score``. Points that are not visible are not labelled. ``video_id`` counts the
-    videos from 1, ``track_id`` is SLEAP's track.
+    If the file has labelled instances, only these and their frames are read; otherwise the predicted ones, with their
+    ``score``. A point that is not visible is not labelled. ``video_id`` counts the videos from 1; ``track_id`` is
+    SLEAP's track.
 
-    A frame of a video is called ``<video>/<frame, six digits>.png``: what ``ffmpeg -i video.mp4 -vsync 0 -start_number
-    0 video/%06d.png`` writes. Images keep their names.
+    The name of a frame of a video is ``<video>/<frame, six digits>.png``. ``ffmpeg -i video.mp4 -vsync 0 -start_number
+    0 video/%06d.png`` writes these files. The images of a sequence keep their names.
 
     Args:
         path: the file.
-        images: folder that the frames within a ``.pkg.slp`` are written to.
+        images: folder to write the frames of a ``.pkg.slp`` to; None = they are not written.
 
     Raises:
-        ValueError: when h5py is not installed, or the file is not as SLEAP writes it.
-        OSError: when a frame cannot be written.
+        ValueError: if h5py is not installed, or the file is not as SLEAP writes it.
+        OSError: if a frame cannot be written.
     """
     where = str(path)
-    with opened(path) as file, complaints(where):
-        version, description = head(file)
-        tables = {name: rows for name in TABLES if (rows := table(file, name)) is not None}
+    with opened(path) as file, one_error_for(where):
+        version, description = read_head(file)
+        tables = {name: rows for name in TABLES if (rows := read_table(file, name)) is not None}
         skeletons = skeletons_of(description)
-        videos = [video_of(file, json.loads(row), n, where) for n, row in enumerate(tables["videos_json"].tolist())]
+        videos = [read_video(file, json.loads(row), n) for n, row in enumerate(tables["videos_json"].tolist())]
         shift = 0.5 if version >= 1.1 else 0.0
         found = [
-            (videos[int(frame["video"])], int(frame["frame_idx"]), things)
-            for frame, things in frames_of(tables, skeletons, shift)
+            (videos[int(frame["video"])], int(frame["frame_idx"]), objects)
+            for frame, objects in labelled_frames(tables, skeletons, shift)
         ]
         if images is not None:
             for video, index, _ in found:
                 save_frame(file, video, index, Path(images))
-    pictures = [
-        Picture(video.name_of(index), video.size, things, {"video_id": video.number + 1})
-        for video, index, things in found
+    labelled = [
+        LabelledImage(video.name_of(index), video.size, objects, {"video_id": video.number + 1})
+        for video, index, objects in found
     ]
-    return to_coco(pictures, {skeleton.name: skeleton for skeleton in skeletons}, where)
+    return to_coco(labelled, {skeleton.name: skeleton for skeleton in skeletons}, where)
 
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[Any]:
+    """Opens an HDF5 file.
+
+    Raises:
+        ValueError: if h5py is not installed, or the file cannot be opened.
+    """
     h5py = need("h5py", "sleap")
     try:
         file = h5py.File(path, "r")
@@ -77,8 +84,11 @@ def opened(path: str | Path) -> Iterator[Any]:
 
 
 @contextmanager
-def complaints(where: str) -> Iterator[None]:
-    """Whatever the tables of a broken file lead to, in one line."""
+def one_error_for(where: str) -> Iterator[None]:
+    """Turns every error that a broken table can lead to into one ValueError.
+
+    A check of each of the dozens of values that are read would be longer than the reader itself.
+    """
     try:
         yield
     except (KeyError, IndexError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
@@ -86,62 +96,92 @@ def complaints(where: str) -> Iterator[None]:
         raise ValueError(f"{where}: not as SLEAP writes it ({reason}); save it anew with SLEAP") from None
 
 
-def head(file: Any) -> tuple[float, dict[str, Any]]:
-    """The version of the format, and the description of the skeletons."""
-    if (metadata := own(file, "metadata")) is None:
+def read_head(file: Any) -> tuple[float, dict[str, Any]]:
+    """Returns the version of the format, and the description of the skeletons.
+
+    Raises:
+        KeyError: if the file has no metadata.
+        ValueError: for a version from 3 on.
+    """
+    if (metadata := own_node(file, "metadata")) is None:
         raise KeyError("no metadata")
     attributes = metadata.attrs
     version = float(attributes.get("format_id", 1.0))
-    if not version < 3:
+    if not version < 3:  # also true for NaN
         raise ValueError(f"{file.filename}: is of the format {version:g}; those before 3 are read")
     text = attributes["json"]
+    # h5py returns a text, bytes or an array of bytes, depending on who wrote the file
     description = json.loads(text.tobytes() if isinstance(text, np.ndarray) else text)
     return version, description
 
 
 def skeletons_of(description: Mapping[str, Any]) -> list[Skeleton]:
-    """In their order. Links are edges (type 1) or mirror pairs (2); a type is stated once and then referred to."""
+    """Returns the skeletons in the order in which instances refer to them.
+
+    The description is a graph of networkx, written by jsonpickle: the type of a link is written out where it first
+    occurs (``py/reduce``), and is a number from then on (``py/id``).
+    """
     names = [node["name"] for node in description["nodes"]]
     skeletons: list[Skeleton] = []
     for number, graph in enumerate(description["skeletons"]):
-        own = graph.get("graph", graph.get("nx_graph", {}).get("graph", {}))
+        attributes = graph.get("graph", graph.get("nx_graph", {}).get("graph", {}))
         graph = graph.get("nx_graph", graph)
-        label = str(own.get("name") or f"Skeleton-{number}") if isinstance(own, dict) else f"Skeleton-{number}"
+        named = isinstance(attributes, dict) and attributes.get("name")
+        label = str(named or f"Skeleton-{number}")
         if label in {skeleton.name for skeleton in skeletons}:
-            label = f"{label} {number}"
-        kinds: dict[int, int] = {}
-        pairs: dict[int, list[tuple[str, str]]] = {1: [], 2: []}
-        for link in graph["links"]:
-            kind = link["type"]
-            if "py/reduce" in kind:
-                kinds[len(kinds) + 1] = value = int(kind["py/reduce"][1]["py/tuple"][0])
-            else:
-                value = kinds.get(kind["py/id"], int(kind["py/id"]))
-            pairs[value].append((names[link["source"]], names[link["target"]]))
-        mirror = sorted({(min(pair), max(pair)) for pair in pairs[2]})
+            label = f"{label} {number}"  # a category is identified by its name
+        pairs = linked_names(graph["links"], names)
+        # a mirror pair can be two links, one in each direction
+        mirror = sorted({(min(pair), max(pair)) for pair in pairs[MIRROR]})
         keypoints = [names[node["id"]] for node in graph["nodes"]]
-        skeletons.append(Skeleton.build(label, keypoints, pairs[1], flip_pairs=mirror or None))
+        skeletons.append(Skeleton.build(label, keypoints, pairs[EDGE], flip_pairs=mirror or None))
     return skeletons
 
 
-def frames_of(
+def linked_names(links: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[int, list[tuple[str, str]]]:
+    """Returns the pairs of names of the links of each type, `EDGE` and `MIRROR`."""
+    kinds: dict[int, int] = {}  # jsonpickle's number of a type that was written out -> the type
+    pairs: dict[int, list[tuple[str, str]]] = {EDGE: [], MIRROR: []}
+    for link in links:
+        kind = link["type"]
+        if "py/reduce" in kind:
+            kinds[len(kinds) + 1] = value = int(kind["py/reduce"][1]["py/tuple"][0])
+        else:
+            value = kinds.get(kind["py/id"], int(kind["py/id"]))
+        pairs[value].append((names[link["source"]], names[link["target"]]))
+    return pairs
+
+
+def labelled_frames(
     tables: Mapping[str, Array], skeletons: Sequence[Skeleton], shift: float
-) -> Iterator[tuple[Any, list[Thing]]]:
-    """The frames that are read, as rows of their table, with what is in them."""
+) -> Iterator[tuple[Any, list[LabelledObject]]]:
+    """Yields each frame that is read, as a row of the table of frames, and its objects.
+
+    Args:
+        tables: table name -> rows.
+        skeletons: in the order of the file.
+        shift: added to coordinates, in pixels.
+    """
     rows = tables["instances"]
     kind = USER if bool((rows["instance_type"] == USER).any()) else PREDICTED
     for frame in tables["frames"]:
         first, last = int(frame["instance_id_start"]), int(frame["instance_id_end"])
         chosen = [row for row in rows[first:last] if int(row["instance_type"]) == kind]
-        things = [thing_of(row, tables, skeletons, shift) for row in chosen]
-        tracks = [thing.track_id for thing in things]
-        if len(set(tracks)) < len(tracks):  # of instances without a track, or of a mistake
-            things = [Thing(t.category, t.points, score=t.score) for t in things]
-        if things:
-            yield frame, [thing for thing in things if thing.points]
+        objects = [read_instance(row, tables, skeletons, shift) for row in chosen]
+        tracks = [found.track_id for found in objects]
+        # two instances of one track, or several without: a COCO dataset has different tracks in a frame, or none
+        if len(set(tracks)) < len(tracks):
+            objects = [LabelledObject(found.category, found.points, score=found.score) for found in objects]
+        if objects:
+            yield frame, [found for found in objects if found.points]
 
 
-def thing_of(row: Any, tables: Mapping[str, Array], skeletons: Sequence[Skeleton], shift: float) -> Thing:
+def read_instance(row: Any, tables: Mapping[str, Array], skeletons: Sequence[Skeleton], shift: float) -> LabelledObject:
+    """Reads one row of the table of instances; arguments: see `labelled_frames`.
+
+    Raises:
+        IndexError: if it has another number of points than its skeleton.
+    """
     predicted = int(row["instance_type"]) == PREDICTED
     skeleton = skeletons[int(row["skeleton"])]
     points = tables["pred_points" if predicted else "points"][int(row["point_id_start"]) : int(row["point_id_end"])]
@@ -150,8 +190,8 @@ def thing_of(row: Any, tables: Mapping[str, Array], skeletons: Sequence[Skeleton
     found: dict[str, Point] = {}
     for name, point in zip(skeleton.keypoints, points, strict=True):
         x, y = float(point["x"]) + shift, float(point["y"]) + shift
-        if bool(point["visible"]) and math.isfinite(x) and math.isfinite(y):
+        if bool(point["visible"]) and math.isfinite(x) and math.isfinite(y):  # a missing point is NaN
             found[name] = (x, y, 2)
     track = int(row["track"])
     score = float(row["score"]) if predicted else None
-    return Thing(skeleton.name, found, track_id=None if track < 0 else track, score=score)
+    return LabelledObject(skeleton.name, found, track_id=None if track < 0 else track, score=score)

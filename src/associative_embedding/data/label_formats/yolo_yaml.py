@@ -1,4 +1,4 @@
-"""The ``data.yaml`` of a YOLO-pose dataset; see `yolo`."""
+"""Reads the ``data.yaml`` of a YOLO-pose dataset; see `yolo` for the format."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.structures.skeleton import Skeleton
 
 SPLITS = ("train", "val", "test")
-MAX_YAML = 2**20
-MAX_KEYPOINTS = 1000
+MAX_YAML = 2**20  # bytes: PyYAML needs seconds for a megabyte
+MAX_KEYPOINTS = 1000  # a wrong count would make as many names
 
 
-def yaml_in(path: Path) -> Path:
+def find_yaml(path: Path) -> Path:
+    """Returns the yaml of a dataset: the path itself, or the one in a folder.
+
+    Raises:
+        ValueError: if a folder has none, or several and not exactly one ``data`` or ``dataset``.
+    """
     if not path.is_dir():
         return path
     found = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
@@ -28,6 +33,11 @@ def yaml_in(path: Path) -> Path:
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
+    """Returns the content of a ``data.yaml``.
+
+    Raises:
+        ValueError: if it cannot be read, is not YAML, or not of a pose dataset.
+    """
     try:
         data = yaml.safe_load(read_text(file, MAX_YAML))
     except (yaml.YAMLError, RecursionError) as error:
@@ -37,8 +47,12 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return data
 
 
-def shape_of(data: Mapping[str, Any], file: Path) -> tuple[int, int]:
-    """How many keypoints, and values of each."""
+def keypoint_shape(data: Mapping[str, Any], file: Path) -> tuple[int, int]:
+    """Returns the number of keypoints, and the numbers of each: 2, or 3 with visibility.
+
+    Raises:
+        ValueError: for another ``kpt_shape``.
+    """
     shape = data["kpt_shape"]
     good = isinstance(shape, list) and len(shape) == 2 and all(type(value) is int for value in shape)
     if not good or not 1 <= shape[0] <= MAX_KEYPOINTS or shape[1] not in (2, 3):
@@ -47,9 +61,13 @@ def shape_of(data: Mapping[str, Any], file: Path) -> tuple[int, int]:
 
 
 def skeletons_of(data: Mapping[str, Any], file: Path) -> dict[str, Skeleton]:
-    """Class name -> skeleton, in the order of the classes."""
-    count = shape_of(data, file)[0]
-    classes = listed(data.get("names"), file, "names") or ["person"]
+    """Class name -> skeleton, in the order of the classes.
+
+    Raises:
+        ValueError: for wrong names, mirror indices or edges.
+    """
+    count = keypoint_shape(data, file)[0]
+    classes = as_list(data.get("names"), file, "names") or ["person"]
     if not all(isinstance(name, str) for name in classes) or len(set(classes)) < len(classes):
         raise ValueError(f"{file}: 'names' must be different texts, not {classes!r:.60}")
     flip = data.get("flip_idx")
@@ -57,37 +75,57 @@ def skeletons_of(data: Mapping[str, Any], file: Path) -> dict[str, Skeleton]:
         raise ValueError(f"{file}: 'flip_idx' must be a list of numbers, not {flip!r:.60}")
     if flip and (sorted(flip) != list(range(count)) or any(flip[flip[i]] != i for i in range(count))):
         raise ValueError(f"{file}: 'flip_idx' must name each of the {count} keypoints' partner, not {flip!r:.60}")
-    return {name: skeleton_of(name, number, data, count, flip, file) for number, name in enumerate(classes)}
+    return {name: skeleton_of(name, number, data, flip, file) for number, name in enumerate(classes)}
 
 
-def skeleton_of(
-    name: str, number: int, data: Mapping[str, Any], count: int, flip: Sequence[int] | None, file: Path
-) -> Skeleton:
-    stated = listed(data.get("kpt_names") or data.get("node_names"), file, "kpt_names")  # the second is sleap-io's
+def skeleton_of(name: str, number: int, data: Mapping[str, Any], flip: Sequence[int] | None, file: Path) -> Skeleton:
+    """Returns the skeleton of one class.
+
+    Args:
+        name: of the class.
+        number: of the class.
+        data: content of the yaml.
+        flip: for each keypoint the index of its mirror partner; None = not stated.
+        file: the yaml, for error messages.
+
+    Raises:
+        ValueError: for wrong names or edges.
+    """
+    count = keypoint_shape(data, file)[0]
+    stated = as_list(data.get("kpt_names") or data.get("node_names"), file, "kpt_names")  # the second is sleap-io's
     if stated and isinstance(stated[0], list):
         stated = stated[number] if number < len(stated) else []
+    # Ultralytics' own coco-pose.yaml has no names; its mirror indices identify COCO's keypoints
     like_coco = count == len(COCO_17) and flip == COCO_17.flip_index.tolist()
     names = stated or (list(COCO_17.keypoints) if like_coco else [f"kpt_{i}" for i in range(count)])
     if len(names) != count or not all(isinstance(keypoint, str) for keypoint in names):
-        raise ValueError(f"{file}: 'kpt_names' must be {count} texts, as 'kpt_shape' says, not {names!r:.60}")
+        raise ValueError(f"{file}: 'kpt_names' must be {count} texts, as in 'kpt_shape', not {names!r:.60}")
     pairs = None if flip is None else [(names[i], names[k]) for i, k in enumerate(flip) if i < k]
     category = {"name": name, "keypoints": names, "flip_pairs": pairs}
-    edges = data.get("skeleton") if not like_coco or stated else (COCO_17.edge_index.tolist())
+    edges = COCO_17.edge_index.tolist() if like_coco and not stated else data.get("skeleton")
     if edges is not None:
-        good = isinstance(edges, list) and all(
-            isinstance(edge, list) and len(edge) == 2 and all(type(i) is int for i in edge) for edge in edges
-        )
-        if not good:
+        if not is_list_of_pairs(edges):
             raise ValueError(f"{file}: 'skeleton' must be pairs of indices from 0 on, not {edges!r:.60}")
-        category["skeleton"] = [[a + 1, b + 1] for a, b in edges]
+        category["skeleton"] = [[a + 1, b + 1] for a, b in edges]  # COCO counts from 1
     try:
         return Skeleton.from_category(category)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
 
 
-def listed(value: Any, file: Path, key: str) -> list[Any]:
-    """A list, also of a mapping from 0 on (``{0: person}``)."""
+def is_list_of_pairs(value: Any) -> bool:
+    """Whether a value is a list of lists of two integers."""
+    return isinstance(value, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(type(i) is int for i in pair) for pair in value
+    )
+
+
+def as_list(value: Any, file: Path, key: str) -> list[Any]:
+    """Returns a list, also from a mapping of 0, 1 ... (``{0: person}``); empty for None.
+
+    Raises:
+        ValueError: for any other value.
+    """
     if isinstance(value, dict) and sorted(value, key=str) == sorted(range(len(value)), key=str):
         return [value[i] for i in range(len(value))]
     if value is not None and not isinstance(value, list):
