@@ -66,6 +66,7 @@ def truth_for(
     new = rename or {}
     names = {c["id"]: [new.get(n, n) for n in c["keypoints"]] for c in truth["categories"] if c.get("keypoints")}
     common = {key: len(set(value) & set(skeleton.keypoints)) for key, value in names.items()}
+    # the category with the most keypoint types in common; ids and names differ from dataset to dataset
     category_id = max(common, key=lambda key: common[key], default=None)
     if category_id is None or not common[category_id]:
         raise ValueError(f"{annotations}: no category has a keypoint in common with the model ({skeleton.name})")
@@ -92,7 +93,7 @@ def without_labels(annotation: dict[str, Any], types: Array) -> dict[str, Any]:
         types: indices of these types in the annotation's category.
     """
     keypoints = np.array(annotation.get("keypoints", []), dtype=np.float64).reshape(-1, 3)
-    if not len(keypoints):
+    if not len(keypoints):  # a crowd
         return annotation
     keypoints[types] = 0
     # counted anew: pycocotools ignores a person with 0 keypoints

@@ -27,7 +27,7 @@ class Protocol:
         score: computes the metrics from a COCO dataset and COCO results; ``name=`` is the dataset's name in messages.
         show: turns the metrics into text.
         prepare: adds to the dataset what `score` derives from labels. It runs before the labels are removed that the
-            model does not have: MPII's head sizes come from such labels.
+            model does not have, because MPII's head sizes come from labels of the head.
         digits: decimal places of the metrics in a table.
     """
 
@@ -62,4 +62,5 @@ def build_protocol(name: str, groups: str | None = None) -> Protocol:
         return PROTOCOLS[name]
     if name != "mpii":
         raise ValueError(f"groups of people belong to the protocol mpii, not {name}")
+    # read here, so that a wrong file is an error before the evaluation begins
     return replace(PROTOCOLS[name], score=partial(evaluate_mpii, groups=read_groups(groups)))

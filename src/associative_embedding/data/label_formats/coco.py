@@ -18,8 +18,8 @@ def read_coco_labels(path: str | Path, images: str | Path | None = None) -> dict
 
     Args:
         path: the ``.json``.
-        images: folder of the images. File names that lead into it, as seen from the current folder (those of ``ae
-            predict`` do), become relative to it.
+        images: folder of the images. A file name that leads into it from the current folder, as in the json of ``ae
+            predict``, becomes relative to it.
 
     Raises:
         ValueError: if the file cannot be read, or is not a COCO dataset.
@@ -32,6 +32,7 @@ def read_coco_labels(path: str | Path, images: str | Path | None = None) -> dict
 
 def relative_to(entry: dict[str, Any], images: str | Path) -> dict[str, Any]:
     """Returns an entry of ``images`` with its file name relative to the folder, if the name leads into it."""
+    # abspath follows no links: a linked file keeps the name that it has in the folder
     name, folder = entry.get("file_name"), Path(os.path.abspath(images))
     if not isinstance(name, str) or folder not in (path := Path(os.path.abspath(name))).parents:
         return entry

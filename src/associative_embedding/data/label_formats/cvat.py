@@ -149,7 +149,7 @@ def read_points(element: ET.Element, where: str) -> list[tuple[str, Point]]:
 
 
 def read_box(element: ET.Element, where: str) -> Box:
-    """Returns x, y, width, height of a ``<box>`` element, whatever corners it states.
+    """Returns x, y, width, height of a ``<box>`` element; its corners may be in any order.
 
     Raises:
         ValueError: if a corner is not a number.

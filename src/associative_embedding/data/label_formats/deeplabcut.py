@@ -20,7 +20,7 @@ from associative_embedding.structures.skeleton import Skeleton
 
 HALF_PIXEL = 0.5
 CATEGORY = "animal"
-UNIQUE = "single"  # DeepLabCut's individual for body parts that occur once, such as the corners of a cage
+UNIQUE = "single"  # DeepLabCut's individual for body parts that occur once, for example the corners of a cage
 MAX_CONFIG = 2**20  # bytes
 HEADS = ("scorer", "individuals", "bodyparts", "coords")  # first cells of the head rows; individuals may be missing
 

@@ -28,8 +28,8 @@ def read_label_studio(path: str | Path, images: str | Path | None = None) -> dic
     """Reads an export as a COCO dataset, from the first annotation of each task that was not cancelled.
 
     Regions that ``parentID`` or relations connect are an object; other points belong to the smallest rectangle around
-    them (`gather_objects`). An object without a rectangle is a ``person``. The keypoints are those of the labelling
-    interface, if it lies beside the file under the same name (``.xml``); otherwise those that occur.
+    them (`gather_objects`). An object without a rectangle is a ``person``. The keypoint names come from
+    the labelling interface, if it lies beside the file under the same name (``.xml``); otherwise from the labels.
 
     Args:
         path: the ``.json``.

@@ -60,7 +60,7 @@ class LabelledImage:
         name: file name, relative to the folder of images.
         size: (H, W), or None = not known.
         objects: in any order.
-        extra: more keys for its COCO entry, such as ``split`` and ``video_id``.
+        extra: more keys for its COCO entry: ``split``, ``video_id``.
     """
 
     name: str

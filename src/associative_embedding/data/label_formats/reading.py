@@ -67,7 +67,7 @@ def read_text(path: str | Path, limit: int = MAX_BYTES) -> str:
     """Reads a text in UTF-8.
 
     Raises:
-        ValueError: as `read_bytes`, and if the file is not such a text.
+        ValueError: as `read_bytes`, and if the file is not UTF-8.
     """
     try:
         return read_bytes(path, limit).decode("utf-8-sig")  # tools on Windows put a byte order mark first

@@ -62,7 +62,7 @@ def evaluate_masks(
     if not categories:
         raise ValueError(f"{where}: no categories")
     sizes = {image["id"]: stated_size(image, where) for image in dataset["images"]}
-    # decoding masks is slow: only those of the wanted images; None, a missing id, so that it is reported
+    # decoding is slow, so masks of other images are skipped; None keeps annotations without an id, to report them
     read = {None, *wanted}
     annotations = [
         checked_truth(annotation, number, sizes, categories, where)
@@ -142,6 +142,7 @@ def checked_result(
     where = check_result(result, number, RESULT_KEYS, sizes)
     if result["category_id"] not in categories:
         raise ValueError(f"{where}: the truth has no category {result['category_id']}")
+    # a text or NaN would be sorted into any place of the ranking
     if not isinstance(result["score"], Real) or not math.isfinite(result["score"]):
         raise ValueError(f"{where} has a score that is not a finite number")
     runs = checked_runs(result["segmentation"], sizes[result["image_id"]], where)

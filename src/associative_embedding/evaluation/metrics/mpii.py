@@ -1,6 +1,6 @@
 """MPII Multi-Person average precision (the paper's table 1) and single-person PCKh, on arrays.
 
-The rules are those of the published evaluation (Pishchulin et al., DeepCut, CVPR 2016; its MATLAB code is on
+The rules follow the published evaluation (Pishchulin et al., DeepCut, CVPR 2016; its MATLAB code is on
 human-pose.mpi-inf.mpg.de). Keypoints are the 16 of `MPII_16`, in MPII's own order. 14 of them count: pelvis and thorax
 do not.
 """

@@ -52,8 +52,8 @@ def evaluate_mpii(
     scored = [group for scene in scenes for group in scored_groups(scene)]
     single = [person for scene in scenes for person in scored_single_people(scene)]
     total = sum(len(scene.groups) for scene in scenes)
-    # nobody comes first: np.concatenate needs an array, also if there is no single person
-    alone = pckh(*(np.concatenate(rows) for rows in zip(nobody(), *single, strict=True)))
+    # no_people comes first: np.concatenate needs an array, also if there is no single person
+    alone = pckh(*(np.concatenate(rows) for rows in zip(no_people(), *single, strict=True)))
     return {
         **mpii_multiperson_ap(scored),
         **{f"PCKh {column}": value for column, value in alone.items()},
@@ -61,8 +61,8 @@ def evaluate_mpii(
     }
 
 
-def nobody() -> tuple[Array, Array, Array]:
-    """Predicted and true keypoints and head sizes of no person."""
+def no_people() -> tuple[Array, Array, Array]:
+    """Returns empty predicted keypoints, true keypoints and head sizes."""
     return np.zeros((0, 16, 3)), np.zeros((0, 16, 3)), np.zeros(0)
 
 
@@ -89,7 +89,7 @@ def scored_single_people(scene: MpiiScene) -> list[tuple[Array, Array, Array]]:
     for person in scene.single_people:
         region, scale = group_region(person.objpos[None], np.array([person.scale]))
         near = np.flatnonzero(assign_to_group(scene.predicted, region[None], np.array([scale])) == 0)
-        # nobody found near: all keypoints are missing, and count as wrong
+        # without a prediction in the region all keypoints are missing, and count as wrong
         predicted = scene.predicted[near[scene.score[near].argmax()]] if len(near) else np.zeros((16, 3))
         if person.head_size > 0:
             rows.append((predicted[None], person.keypoints[None], np.array([person.head_size])))

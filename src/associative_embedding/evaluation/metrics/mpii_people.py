@@ -118,6 +118,7 @@ def read_scenes(
     """
     category = mpii_category(dataset, where)
     names, ids = category["keypoints"], {image["id"] for image in dataset["images"]}
+    # one pass over annotations and results, not one for each image: the release has 25,000 images
     people: dict[Any, list[MpiiPerson]] = {key: [] for key in ids}
     for number, row in enumerate(dataset["annotations"], start=1):
         if row.get("category_id") == category["id"] and not row.get("iscrowd") and row.get("image_id") in ids:
@@ -144,6 +145,7 @@ def mpii_category(dataset: Mapping[str, Any], where: str) -> dict[str, Any]:
     Raises:
         ValueError: if no category has one of them.
     """
+    # by keypoint names: a dataset may call its category "person", "human" or anything else
     common = [(len(set(c.get("keypoints") or ()) & set(MPII_16.keypoints)), c) for c in dataset["categories"]]
     count, category = max(common, key=lambda pair: pair[0], default=(0, {}))
     if not count:
@@ -162,6 +164,7 @@ def in_mpii_order(keypoints: Any, names: Sequence[str], where: str) -> Array:
         raise ValueError(f"{where} has {flat.size} keypoint numbers, not 3 x {len(names)}")
     ordered = np.zeros((len(MPII_16), 3))
     for name, keypoint in zip(names, flat.reshape(-1, 3), strict=True):
+        # a keypoint that MPII lacks (an ear of COCO, say) does not count
         if name in MPII_16.index:
             ordered[MPII_16.index[name]] = keypoint
     return ordered
@@ -209,7 +212,7 @@ def groups_of_image(
             f"{len(groups) - 1}, not {index!r}; 'ae data mpii' writes it"
         )
     of_number = {person.number: person for person in people}
-    # the protocol evaluates groups of several; people who stand alone are evaluated by PCKh
+    # the protocol evaluates groups of several people; PCKh evaluates people who stand alone
     several = [group.tolist() for group in groups[index] if len(group) > 1]
     return [[of_number[n] for n in group] if of_number.keys() >= set(group) else [] for group in several]
 
@@ -221,7 +224,7 @@ def single_people_of(people: list[MpiiPerson], single_is_stated: bool) -> list[M
         single_is_stated: whether the dataset has the key ``single_person``. Without it, a person stands apart if no
             other person of the image is labelled.
     """
-    labelled = [person for person in people if person.labelled]
+    labelled = [person for person in people if person.labelled]  # MPII withholds the labels of its test images
     if single_is_stated:
         return [person for person in labelled if person.single]
     return labelled if len(labelled) == 1 else []

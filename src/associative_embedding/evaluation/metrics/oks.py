@@ -139,7 +139,7 @@ def evaluate_crowdpose(
     """
     dataset, where = read_truth(truth, name)
     without = [image["id"] for image in dataset["images"] if "crowdIndex" not in image]
-    # images without an index would be left out of all three levels, and nobody would notice
+    # images without an index would be left out of all three levels without a message
     if 0 < len(without) < len(dataset["images"]):
         raise ValueError(f"{where}: image {without[0]} has no 'crowdIndex', but others have one")
     overall = evaluate_keypoints(dataset, results, use_area=False, name=where)

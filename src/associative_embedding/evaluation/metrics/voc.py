@@ -86,7 +86,7 @@ def voc_map(
     Raises:
         ValueError: if the `void` of an image has another size, or is not bool.
     """
-    # only scores and hits are kept, not masks: an evaluated set fits into memory whatever its size
+    # only scores and hits are kept, not masks: memory grows with the number of objects, not with their pixels
     rankings: dict[int, list[Ranking]] = defaultdict(list)
     for image in images:
         for class_id, ranking in rank(image, classes, thresholds).items():
@@ -102,7 +102,7 @@ def rank(image: VocImage, classes: Iterable[int], thresholds: Sequence[float]) -
     truth, found = image.truth, image.found
     if image.void is not None:
         truth, found = truth.without(image.void), found.without(image.void)
-    real = truth.area > 0
+    real = truth.area > 0  # not all void
     rankings = {}
     for class_id in set(classes) & {*image.truth_class[real].tolist(), *image.found_class.tolist()}:
         # masks of different classes are never compared, which also saves most of the intersections
@@ -144,6 +144,7 @@ def class_precision(rankings: Sequence[Ranking], count: int) -> list[float | Non
     total = sum(ranking.total for ranking in rankings)
     if not total:
         return [None] * count
+    # one ranking over all images: precision at a score counts every image's false positives
     order = np.argsort(-np.concatenate([ranking.score for ranking in rankings]), kind="stable")
     hit = np.concatenate([ranking.hit for ranking in rankings], axis=1)[:, order]
     return [ranked_precision(row, total) for row in hit]
