@@ -33,6 +33,8 @@ from associative_embedding.structures.masks import Masks
 from associative_embedding.structures.run_lengths import decode_runs
 from associative_embedding.tasks.multi_scale import View
 from associative_embedding.tasks.pose.settings import DecodeConfig
+from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
+from associative_embedding.tasks.segmentation.task import SegmentationTask
 from associative_embedding.tasks.task import Decoded
 from support.tiny import tiny_info, tiny_model
 
@@ -195,6 +197,26 @@ def test_the_score_from_which_things_are_shown_is_the_task_s(run: Predictor, fol
     run.info = replace(run.info, task=replace(run.task, shown_score=0.2))
     assert min(shown()) > 0.2
     assert min(shown("--min-score", 0)) == pytest.approx(0.1)
+
+
+def test_the_lowest_score_shown_is_a_setting_of_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`mask_decode.shown_score` was checked, stored and never read."""
+    image = np.zeros((*SIZE, 3), np.uint8)
+    for i, value in enumerate((255, 180, 150)):  # an object's score is the mean of its heatmap
+        cv2.rectangle(image, (8 + 28 * i, 16), (28 + 28 * i, 48), (value, 0, 0), -1)
+    Image.fromarray(image).save(tmp_path / "a.png")
+
+    def shown(*options: object) -> int:
+        assert predict(tmp_path / "out", tmp_path / "a.png", *options) == 0
+        return len(document_of(tmp_path / "out")["annotations"])
+
+    for lowest, count in ((0.2, 3), (0.65, 2), (0.8, 1)):
+        task = SegmentationTask(("red", "green"), MaskDecodeConfig(shown_score=lowest))
+        info = tiny_info("mobilenet_v2", task=task, input_size=96)
+        made = Predictor(Colours(), info)  # type: ignore[arg-type]
+        monkeypatch.setattr(run_predict, "load", lambda *_, made=made, **__: made)
+        assert shown() == count
+        assert shown("--min-score", 0) == 3
 
 
 def test_a_model_of_keypoints_has_no_labels(tmp_path: Path, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

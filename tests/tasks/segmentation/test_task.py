@@ -51,6 +51,10 @@ def test_maps_that_are_not_finite_are_refused() -> None:
         SegmentationTask(("cell",)).decode(maps, geometry)
 
 
+def test_the_lowest_score_shown_is_a_setting() -> None:
+    assert SegmentationTask(("cell",), MaskDecodeConfig(shown_score=0.7)).shown_score == 0.7
+
+
 def test_no_classes() -> None:
     with pytest.raises(ValueError, match="each once and at least one"):
         SegmentationTask(())
