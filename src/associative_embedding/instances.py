@@ -1,4 +1,7 @@
-"""What was found in an image: scores, tags, keypoints or masks; to slice, draw, save and exchange."""
+"""The result for one image: the instances found, with scores, tags, and keypoints or masks.
+
+Results can be sliced, drawn, saved, and written as a COCO dataset.
+"""
 
 from __future__ import annotations
 
@@ -24,23 +27,33 @@ from associative_embedding.structures.skeleton import Skeleton
 
 @dataclass(frozen=True)
 class Instances:
-    """What was found in one image: scores, classes, tags and, for each of N instances, keypoints or a mask.
+    """The N people, animals or objects found in one image.
 
-    Slices like an array: ``instances[instances.score > 0.5]``.
+    Every instance has a score, a class and a tag, and either K keypoints or a mask; in a video it can also have a
+    track. A predictor returns the instances best first. Results slice like an array:
+    ``instances[instances.score > 0.5]``, ``instances[:3]``. Iteration yields results of one instance each.
 
     Attributes:
-        score: ``(N,)`` float32 in [0, 1], best first.
-        class_id: ``(N,)`` int64, the category id.
-        tag: ``(N, D)`` float32.
-        keypoints: ``(N, K, 3)`` float32 x, y in image pixels and score in [0, 1]; score 0 = not found (x = y = 0). K
-            is 0 where masks are what was found.
-        image_size: ``(H, W)``.
-        skeleton: names the K keypoint types; None if there are none.
-        image: the ``(H, W, 3)`` uint8 RGB picture it was found in, kept for ``draw()``; or None.
-        source: file name or URL.
-        masks: the N regions, or None.
-        track_id: ``(N,)`` int64, in a video: those with the same one are the same; -1 = not known (yet). Or None.
-        class_names: category id -> name, of all that could have been found; the skeleton's name where it is empty.
+        score: ``(N,)`` float32 in [0, 1], confidence of each instance.
+        class_id: ``(N,)`` int64, category id of each instance, a key of `class_names` where that is not empty.
+        tag: ``(N, D)`` float32, mean tag of the keypoints or pixels of each instance. D is the tag dimension of the
+            model, times the scales and mirror images that were used; 0 for a single-person model. Tags have no unit:
+            only distances between them have a meaning, for one model and one set of options.
+        keypoints: ``(N, K, 3)`` float32. x and y are in image pixels, continuous: the first pixel covers [0, 1), its
+            centre is at 0.5. The third value is the score in [0, 1]; 0 = not found, with x = y = 0. K is 0 for results
+            with masks.
+        image_size: (H, W) of the image, pixels.
+        skeleton: names, edges and sides of the K keypoint types; None if K is 0.
+        image: ``(H, W, 3)`` uint8 RGB, the image itself, for `draw`; None if it was not kept.
+        source: file name or URL of the image; "" for an array.
+        masks: N masks in image pixels; None for results with keypoints.
+        track_id: ``(N,)`` int64; instances with equal ids in the frames of a video are the same individual. -1 = not in
+            a track (yet). None for single images.
+        class_names: category id -> name, of every class that the model can find. Empty for results with keypoints,
+            whose only class has the name of the skeleton.
+
+    Raises:
+        ValueError: when the shapes do not fit together.
     """
 
     score: Array
@@ -49,7 +62,9 @@ class Instances:
     keypoints: Array
     image_size: tuple[int, int]
     skeleton: Skeleton | None
-    image: Array | None = field(default=None, repr=False, compare=False)
+    image: Array | None = field(
+        default=None, repr=False, compare=False
+    )  # a million numbers: neither shown nor compared
     source: str = ""
     masks: Masks | None = field(default=None, compare=False)
     track_id: Array | None = None
@@ -73,7 +88,7 @@ class Instances:
         if isinstance(index, (int, np.integer)):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"instance {index} of {len(self)}")
-            index = [int(index)]
+            index = [int(index)]  # as a list: the result has N = 1, not one dimension less
         return replace(
             self,
             score=self.score[index],
@@ -102,9 +117,13 @@ class Instances:
 
     @property
     def xywh(self) -> Array:
-        """``(N, 4)`` float32 boxes x, y, width, height around the masks or found keypoints (zeros if none)."""
+        """``(N, 4)`` float32 x, y, width, height in image pixels: the boxes around the masks or the found keypoints.
+
+        Zeros for an instance without a keypoint or with an empty mask.
+        """
         if self.masks is not None:
             return self.masks.xywh
+        # Keypoints that were not found are 0, 0, and must not pull the box there.
         found = self.keypoints[:, :, 2] > 0
         xy = self.keypoints[:, :, :2]
         low = np.where(found[..., None], xy, np.inf).min(axis=1, initial=np.inf)
@@ -115,14 +134,22 @@ class Instances:
 
     @property
     def categories(self) -> list[dict[str, Any]]:
-        """Categories of the COCO format, those that can be named: of ``class_names``, or of the ids that occur."""
+        """Categories in the COCO format: those in `class_names`; if it is empty, those that occur in `class_id`."""
         ids = list(self.class_names) or np.unique(self.class_id).tolist()
         if self.skeleton is not None:
             return [self.skeleton.to_category(int(i)) for i in ids]
         return [{"id": int(i), "name": self.class_names.get(i, str(i))} for i in ids]
 
     def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
-        """Annotations of the COCO format: score, bbox xywh, area, and keypoints as x, y, score triples or a mask."""
+        """Returns N annotations in the COCO format, in image pixels.
+
+        An annotation has ``score``, ``bbox`` (x, y, width, height), ``area`` (of the mask, or of the box), and either
+        ``keypoints`` (x, y and score of each, flat) or ``segmentation`` (run lengths); in a video also ``track_id``.
+
+        Args:
+            image_id: of the image in the dataset.
+        """
+        # Rounded below the precision of any model, since digits are most of the file.
         return [
             {
                 "image_id": image_id,
@@ -154,16 +181,27 @@ class Instances:
         return [round(float(width * height), 2) for _, _, width, height in self.xywh]
 
     def draw(self, image: Array | None = None, **options: Any) -> Array:
-        """The picture with skeletons or masks over it, ``(H, W, 3)`` uint8 RGB. Options: see `draw_instances`."""
+        """Returns the picture with skeletons or masks over it, ``(H, W, 3)`` uint8 RGB.
+
+        Args:
+            image: ``(H, W, 3)`` uint8 RGB to draw on; default: `self.image`. It is not changed.
+            **options: see `draw_instances`.
+
+        Raises:
+            ValueError: without an image, or as `draw_instances`.
+        """
         picture = self.image if image is None else image
         if picture is None:
             raise ValueError("these instances keep no image: pass one, draw(image)")
         return draw_instances(picture, self, **options)
 
     def save(self, path: str) -> None:
-        """Write one COCO dataset (``.json``), the annotated picture (``.jpg``, ``.png``) or, of masks, ``.tif`` labels.
+        """Writes a COCO dataset (``.json``), an annotated picture (``.jpg``, ``.png``), or masks as labels (``.tif``).
 
-        The label image is ``(H, W)`` integers: 0 = background, 1 = the first instance, 2 = the second ...
+        A label image is ``(H, W)`` integers: 0 = background, 1 = the first instance, 2 = the second ...
+
+        Raises:
+            ValueError, OSError: see `save_instances`.
         """
         save_instances(self, path)
 
@@ -177,20 +215,24 @@ def draw_instances(
     boxes: bool = False,
     trails: Mapping[int, Array] | None = None,
 ) -> Array:
-    """The image with the skeletons or masks over it; the best instance lies on top.
+    """Returns a copy of the image with skeletons or masks over it; the first instance lies on top.
 
-    Limbs have the colour of their instance; keypoints are cyan on the left, orange on the right and white in the
-    middle. Widths follow the size of the instance, within bounds of the size of the image. Of masks, see
-    `draw_masks.draw_masks`. Instances with a track id have its colour and number, in every frame the same; those that
-    have none yet are grey.
+    A limb has the colour of its instance. Keypoints are cyan on the left, orange on the right and white in the middle.
+    Lines are wider for larger instances, within bounds that grow with the image. For masks, see
+    `drawing.masks.draw_masks`. Instances with a track have its colour and number, the same in every frame; those
+    without one are grey.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB of ``instances.image_size``.
-        scores: write each instance's score beside it; into a mask, and with several classes the class before it, only
-            where it fits.
-        threshold: keypoints with a lower score, in [0, 1], are not drawn, nor are their limbs. Nothing to masks.
+        instances: what to draw.
+        scores: write each instance's score beside it. In a mask it is written where it fits, after the class if there
+            are several classes.
+        threshold: in [0, 1]; keypoints with a lower score are not drawn, nor their limbs. Has no effect on masks.
         boxes: draw the box around the drawn keypoints or the mask.
-        trails: track id -> ``(n, 2)`` where it was, oldest first, in image pixels; drawn below.
+        trails: track id -> ``(n, 2)`` x, y in image pixels, the path of the track, oldest first; drawn below all else.
+
+    Returns:
+        ``(H, W, 3)`` uint8 RGB.
 
     Raises:
         ValueError: for an image of another shape, type or size, or a threshold outside of [0, 1].
@@ -221,7 +263,7 @@ def draw_instances(
 
 
 def _texts(instances: Instances, scores: bool) -> list[str]:
-    """What is written beside each instance: its track, its class where there are several, its score."""
+    """Returns the text of each instance: its track, its class if there are several, its score."""
     texts = []
     for i in range(len(instances)):
         words = []
@@ -235,10 +277,13 @@ def _texts(instances: Instances, scores: bool) -> list[str]:
 
 
 def save_instances(instances: Instances, path: str | Path) -> None:
-    """One image's result: a COCO dataset (``.json``) or the annotated picture (an extension of `IMAGE_OPTIONS`).
+    """Writes the result for one image: a COCO dataset, an annotated picture, or a label image.
 
-    Of masks, a ``.tif`` or ``.tiff`` is not the picture but the label image: pixels of the first instance are 1, of
-    the second 2, ..., of none 0 (see `write_labels` and `Masks.labels`).
+    Args:
+        instances: the result.
+        path: ``.json`` = COCO dataset. An extension in `IMAGE_OPTIONS` = annotated picture; but for masks, ``.tif`` and
+            ``.tiff`` = label image, in which the pixels of the first instance are 1, of the second 2 ..., and of the
+            background 0 (see `write_labels` and `Masks.labels`).
 
     Raises:
         ValueError: for another extension, or for a picture when the instances keep no image.
@@ -256,40 +301,36 @@ def save_instances(instances: Instances, path: str | Path) -> None:
 
 
 def coco_dataset(results: Iterable[Instances], categories: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
-    """Results as one COCO dataset: ``info``, ``images``, ``annotations`` and ``categories``.
+    """Returns results as one COCO dataset: ``info``, ``images``, ``annotations`` and ``categories``.
 
-    Image ids count from 1 in the order of the results, annotation ids from 1 over all of them. The third value of a
-    keypoint is its score in [0, 1] (0 = not found), not COCO's visibility. ``annotations`` alone is what COCO's
-    evaluation calls a results file, when the image ids are the dataset's.
+    Image ids count from 1 in the order of the results, annotation ids from 1 over all images. The third value of a
+    keypoint is its score in [0, 1] (0 = not found), not COCO's visibility. ``annotations`` alone is the results file of
+    COCO's evaluation, if the image ids are those of the dataset.
 
     Args:
-        results: one `Instances` per image, images without instances too.
-        categories: all that there are, in the COCO format. By default those that the results name; a skeleton of which
-            nothing was found gets the lowest free id.
+        results: one `Instances` for each image, also for images without instances.
+        categories: all categories, in the COCO format. Default: the categories in the results; a skeleton of which no
+            instance was found gets the lowest free id.
 
     Raises:
-        ValueError: when a category id stands for two categories, or is none of `categories`.
+        ValueError: when a category id stands for two categories, or is not in `categories`.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     known = {category["id"]: category for category in categories or ()}
-    unfound: list[Skeleton] = []
+    without_id: list[Skeleton] = []  # of images without an instance, so no category id is known
     for image_id, result in enumerate(results, start=1):
         height, width = result.image_size
         images.append({"id": image_id, "file_name": result.source, "width": int(width), "height": int(height)})
-        for category in result.categories:
-            if category["id"] not in known and categories is not None:
-                raise ValueError(f"{result.source}: category id {category['id']} is none of {sorted(known)}")
-            if known.setdefault(category["id"], category) != category:
-                raise ValueError(f"{result.source}: category id {category['id']} stands for two categories")
+        _add_categories(known, result, closed=categories is not None)
         for annotation in result.to_coco(image_id):
             annotations.append({"id": len(annotations) + 1, **annotation})
         if not result.categories and result.skeleton is not None:
-            unfound.append(result.skeleton)
-    for skeleton in unfound:
-        if categories is None and not any(skeleton.to_category(key) == named for key, named in known.items()):
-            free = min(set(range(1, len(known) + 2)) - known.keys())
-            known[free] = skeleton.to_category(free)
+            without_id.append(result.skeleton)
+    if categories is None:
+        # Last: then every id that an instance has is taken.
+        for skeleton in without_id:
+            _add_skeleton(known, skeleton)
     return {
         "info": {
             "description": "Instances found by associative-embedding; a keypoint is x, y, score",
@@ -302,8 +343,34 @@ def coco_dataset(results: Iterable[Instances], categories: Sequence[Mapping[str,
     }
 
 
+def _add_categories(known: dict[Any, Any], result: Instances, *, closed: bool) -> None:
+    """Adds the categories of a result to those known, by id; `closed` = there must be no new one."""
+    for category in result.categories:
+        if category["id"] not in known and closed:
+            raise ValueError(f"{result.source}: category id {category['id']} is none of {sorted(known)}")
+        if known.setdefault(category["id"], category) != category:
+            raise ValueError(f"{result.source}: category id {category['id']} stands for two categories")
+
+
+def _add_skeleton(known: dict[Any, Any], skeleton: Skeleton) -> None:
+    """Adds a category for a skeleton under the lowest free id, unless it has one."""
+    if not any(skeleton.to_category(key) == category for key, category in known.items()):
+        free = min(set(range(1, len(known) + 2)) - known.keys())
+        known[free] = skeleton.to_category(free)
+
+
 def concatenate(parts: Sequence[Instances]) -> Instances:
-    """All instances of several results of one image, one after the other."""
+    """Joins several results with masks of one image.
+
+    Args:
+        parts: at least one; image, source and class names are taken from the first.
+
+    Returns:
+        the instances of all parts, one part after the other; not sorted by score.
+
+    Raises:
+        ValueError: for a part without masks, or masks of another image size.
+    """
     return replace(
         parts[0],
         score=np.concatenate([part.score for part in parts]),
