@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo docs test lint bench build clean
+.PHONY: demo docs test check lint bench build clean
 
 $(BIN)/activate:
 	$(PYTHON) -m venv $(VENV)
@@ -30,10 +30,15 @@ demo: $(VENV)/running
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+# what to run before each commit: a minute
+check: lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not extra"
+
 lint: $(VENV)/developing
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 docs: $(VENV)/installed
 	$(BIN)/python -m mkdocs build

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # Exporting every small model that a test makes would take longer than the test.
 # tests/model_files/test_runtime.py removes the variable.
 os.environ["AE_RUNTIME"] = "torch"
+# Several threads of a small network wait for each other more than they compute, on a busy machine for minutes; and the
+# last bit of a sum depends on their number. Set before PyTorch is imported; processes that tests start have it, too.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)

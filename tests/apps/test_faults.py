@@ -183,7 +183,6 @@ KILLED = """
 import pickle, sys, time
 import torch
 from associative_embedding.training import train as training
-torch.set_num_threads(1)
 update = training.update
 def slow(*arguments):
     time.sleep(0.02)
@@ -193,6 +192,7 @@ training.train(pickle.load(open(sys.argv[1], "rb")))
 """
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_in_a_loop(tmp_path: Path) -> None:
     """kill -9, again and again, at moments of start, training and saving; the weights are those of a run without."""
     source = tiny_data(tmp_path)
@@ -234,6 +234,7 @@ sys.exit(main(["predict", *sys.argv[1:]]))
 """
 
 
+@pytest.mark.slow
 def test_many_images_killed_midway(tmp_path: Path) -> None:
     """kill -9 while many images are looked at; `--resume` does the others only, and the file is as if never killed."""
     model, folder, results = tmp_path / "model.safetensors", tmp_path / "images", tmp_path / "r.json"
@@ -242,13 +243,12 @@ def test_many_images_killed_midway(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (IMAGES, 4, 4, 3), dtype=np.uint8)
     for number, image in enumerate(noise):
         Image.fromarray(image).resize((32, 32), Image.Resampling.NEAREST).save(folder / f"{number:04}.png")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     options = [str(folder), "--model", str(model), "--device", "cpu", "--input_size", "32", "--show", "nothing"]
 
     def command(path: Path) -> list[str]:
         return [sys.executable, "-c", PREDICT, *options, "--json", str(path), "--resume"]
 
-    process = subprocess.Popen(command(results), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command(results), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not results.is_file() or len(json.loads(results.read_text())["images"]) < IMAGES // 3:
         assert time.monotonic() < deadline
@@ -257,9 +257,9 @@ def test_many_images_killed_midway(tmp_path: Path) -> None:
     assert process.wait() == -signal.SIGKILL
     kept = len(json.loads(results.read_text())["images"])
     assert IMAGES // 3 <= kept < IMAGES
-    done = subprocess.run(command(results), env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(command(results), capture_output=True, text=True, check=True)
     assert f"{kept} images are in {results} already" in done.stdout
-    subprocess.run(command(tmp_path / "whole.json"), env=environment, capture_output=True, check=True)
+    subprocess.run(command(tmp_path / "whole.json"), capture_output=True, check=True)
     resumed, whole = (json.loads(path.read_text()) for path in (results, tmp_path / "whole.json"))
     assert len(resumed["images"]) == IMAGES
     for key in ("images", "annotations", "categories"):

@@ -175,6 +175,7 @@ def test_poses_are_not_found_tile_by_tile(
     assert "only models that find masks" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_shipped_model_finds_nuclei_in_real_images(shared: Path) -> None:
     """Twelve images that it was not trained on, by the rule of the 2018 Data Science Bowl."""
     folder = shared / "data/segmentation/dsb2018"

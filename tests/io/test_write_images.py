@@ -88,9 +88,6 @@ def test_wrong_labels_are_refused_in_one_line(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-# --- Instances.save
-
-
 @pytest.mark.parametrize("extension", [".png", ".bmp", ".tif", ".tiff", ".PNG", ".jpg", ".jpeg", ".webp"])
 def test_pictures_come_back(tmp_path: Path, extension: str) -> None:
     y, x = np.mgrid[:40, :60]

@@ -30,7 +30,7 @@ def small(**changes: Any) -> StackedHourglass:
             "posenet_small_bn",
             {"stacks": 1, "widths": (16, 24, 152, 280, 408), "batch_norm": True},
         ),
-        ("posenet_full_fillbyname", "posenet", {"extra_outputs": 34}),
+        pytest.param("posenet_full_fillbyname", "posenet", {"extra_outputs": 34}, marks=pytest.mark.slow),
     ],
 )
 def test_published_outputs_are_reproduced(shared: Path, golden: str, names: str, network: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ def run(script: str, *arguments: object) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("only", [(), ("body.encoder", "body.heatmap")])
 def test_the_mean_of_some_weights(only: tuple[str, ...], tmp_path: Path) -> None:
     """The others are the last model's."""

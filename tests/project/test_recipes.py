@@ -21,6 +21,7 @@ from associative_embedding.networks.zoo import build_network
 from associative_embedding.structures.known_skeletons import load_skeleton
 from associative_embedding.training.optimizer import learning_rate
 from associative_embedding.training.recipe import Recipe
+from associative_embedding.training.recipe_file import check_recipe
 from support.coco_files import document, write
 from support.paths import ROOT
 from support.tiny import log_of
@@ -34,9 +35,11 @@ def read(name: str, *overrides: str) -> Recipe:
     return build_recipe(parse(["train", str(ROOT / "recipes" / f"{name}.yaml"), *overrides])["train"])
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").rglob("*.yaml")), ids=lambda path: path.stem)
 def test_a_shipped_recipe_can_be_read(path: Path) -> None:
-    recipe = read(path.stem)
+    check_recipe(str(path))
+    recipe = build_recipe(parse(["train", str(path)])["train"])
     assert recipe.data.sources
     assert not any(Path(source.images).is_absolute() for source in recipe.data.sources)
 

@@ -22,10 +22,6 @@ from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.pose.task import PoseTask
 from associative_embedding.training.recipe import DataConfig, LossConfig, NetworkConfig, Recipe, TrainConfig
 
-# Several threads of a small network wait for each other more than they compute, on a busy machine for minutes; and the
-# last bit of a sum depends on their number.
-torch.set_num_threads(1)
-
 FIGURE = Skeleton.build(
     "figure",
     ["nose", "left_shoulder", "right_shoulder", "left_hip", "right_hip"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import socket
 import subprocess
@@ -26,7 +25,6 @@ import os, pickle, signal, sys
 import torch
 import torch.distributed as dist
 from associative_embedding.training import train as training
-torch.set_num_threads(1)
 recipe, parts, folder = pickle.load(open("job", "rb"))
 rank = os.environ["RANK"]
 start = dist.init_process_group
@@ -73,14 +71,11 @@ def torchrun(folder: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options = f"--nnodes 2 --nproc-per-node 1 --master-addr 127.0.0.1 --master-port {port}".split()
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     agents: list[subprocess.Popen[bytes]] = []
     for node in ("0", "1"):
         command = [sys.executable, "-m", "torch.distributed.run", *options, "--node-rank", node, "driver.py"]
         with open(folder / f"output-{node}", "wb") as output:
-            agents.append(
-                subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
-            )
+            agents.append(subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT))
     try:
         codes = [agent.wait(timeout=150) for agent in agents]
     finally:

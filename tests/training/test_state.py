@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import random
 import signal
@@ -29,11 +28,10 @@ import os, pickle, signal, sys, time
 import torch
 from associative_embedding.io import files as output
 from associative_embedding.training import train as training
-torch.set_num_threads(1)
 recipe, deadly = pickle.load(open(sys.argv[1], "rb"))
 update, replace, states = training.update, os.replace, []
 def slow(*arguments):
-    time.sleep(0.05)
+    time.sleep(0.2)
     update(*arguments)
 def kill(partial, target):
     states.extend([target] * str(target).endswith("state.pt"))
@@ -47,9 +45,8 @@ training.train(recipe)
 
 def start(folder: Path, recipe: Recipe, *, deadly: bool) -> subprocess.Popen[bytes]:
     (folder / "job").write_bytes(pickle.dumps((recipe, deadly)))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", DRIVER, str(folder / "job")]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:

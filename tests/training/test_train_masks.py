@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from associative_embedding.apps.cli.predict_images import ImageSettings, predict_images
 from associative_embedding.data.settings import SourceConfig
@@ -22,6 +21,8 @@ from associative_embedding.training.recipe import DataConfig, LossConfig, MaskCo
 from associative_embedding.training.train import train
 from associative_embedding.training.validation import build_validation
 from support.tiny import STILL
+
+pytestmark = pytest.mark.slow
 
 SIDE = 64
 
@@ -93,7 +94,6 @@ def recipe_of(folder: Path, source: SourceConfig) -> Recipe:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory, source: SourceConfig) -> Path:
-    torch.set_num_threads(1)
     recipe = recipe_of(tmp_path_factory.mktemp("masks"), source)
     return train(recipe, validate=build_validation(recipe))
 

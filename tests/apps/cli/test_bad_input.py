@@ -155,6 +155,7 @@ DATA: dict[str, tuple[Callable[[Place], Any], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["train", "evaluate"])
 @pytest.mark.parametrize("case", DATA)
 def test_bad_data_is_one_line(case: str, command: str, place: Place, capfd: pytest.CaptureFixture[str]) -> None:
@@ -190,6 +191,7 @@ def test_keypoints_outside_of_the_image_are_not_labelled(place: Place) -> None:
     assert main(place.command("evaluate")) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "options", "message"),
     [

@@ -76,6 +76,7 @@ def test_pose_ae_computes_as_published(shared: Path, tmp_path: Path) -> None:
 # --- HigherHRNet
 
 
+@pytest.mark.slow
 def test_higherhrnet_computes_as_published(shared: Path, tmp_path: Path) -> None:
     """Heatmaps are the mean of both outputs, tags the first one's, enlarged."""
     arrays = np.load(shared / "reference" / "goldens" / "higherhrnet_w32_fillbyname.npz")
@@ -96,6 +97,7 @@ def test_higherhrnet_computes_as_published(shared: Path, tmp_path: Path) -> None
     assert (decode.nms, decode.threshold, decode.tag_distance, decode.matching) == (5, 0.1, "l2", "rounded")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [HRNet, HigherHRNet])
 @pytest.mark.parametrize("layout", ["bare", "module", "checkpoint", "mmpose", "mmpose 1.x", "old"])
 def test_layouts_of_hrnet_files(tmp_path: Path, kind: type[HRNet], layout: str) -> None:
@@ -131,6 +133,7 @@ def mmpose_names(state: State, layout: str, kind: type[HRNet]) -> State:
     return {theirs(name): value for name, value in state.items()}
 
 
+@pytest.mark.slow
 def test_width_48_is_recognised(tmp_path: Path) -> None:
     with torch.device("meta"):
         shapes = HRNet(17, 17, HRNetOptions(width=48)).state_dict()
@@ -268,6 +271,7 @@ def broken(how: str, proof: Path) -> Any:
     return HRNet(16, 16, HRNetOptions(width=4)).state_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "message"),
     [
