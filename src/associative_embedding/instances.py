@@ -71,6 +71,7 @@ class Instances:
     class_names: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        # Checked here, since a wrong shape would otherwise fail later and elsewhere, in a picture or a file.
         n, k = len(self.score), len(self.skeleton.keypoints) if self.skeleton else 0
         if self.keypoints.shape != (n, k, 3):
             raise ValueError(f"keypoints must be (N, K, 3) = ({n}, {k}, 3), not {self.keypoints.shape}")
@@ -243,6 +244,7 @@ def draw_instances(
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold must be in [0, 1], not {threshold}")
     canvas = image.copy()
+    # Trails first: people and masks must not be hidden by them.
     for number, points in (trails or {}).items():
         draw_trail(canvas, points, to_colour(track_colours(np.array([number]))[0]))
     texts = _texts(instances, scores)
@@ -266,8 +268,8 @@ def _texts(instances: Instances, scores: bool) -> list[str]:
     """Returns the text of each instance: its track, its class if there are several, its score."""
     texts = []
     for i in range(len(instances)):
-        words = []
-        if instances.track_id is not None and instances.track_id[i] >= 0:
+        words: list[str] = []
+        if instances.track_id is not None and instances.track_id[i] >= 0:  # -1: no track yet
             words.append(f"#{instances.track_id[i]}")
         if scores and instances.masks is not None and len(instances.class_names) > 1:
             class_id = int(instances.class_id[i])
@@ -292,7 +294,7 @@ def save_instances(instances: Instances, path: str | Path) -> None:
     extension = Path(path).suffix.lower()
     if extension == ".json":
         write_json(path, coco_dataset([instances]))
-    elif instances.masks is not None and extension in (".tif", ".tiff"):
+    elif instances.masks is not None and extension in (".tif", ".tiff"):  # before pictures, which include .tif
         write_labels(path, instances.masks.labels())
     elif extension in IMAGE_OPTIONS:
         write_image(path, instances.draw())

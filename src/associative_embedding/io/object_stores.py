@@ -87,6 +87,7 @@ def write_bytes(path: str, data: bytes) -> None:
         atomic_write(path, data)
         return
     try:
+        # An upload appears only when it is complete, so no temporary name is needed.
         system, inner, _ = open_store(path)
         system.create_dir(os.path.dirname(inner), recursive=True)
         with system.open_output_stream(inner) as file:

@@ -37,6 +37,7 @@ def model_summary(model: str | Path) -> dict[str, Any]:
         ValueError: for a model that cannot be found or read. The whole file is read, so damage is noticed.
     """
     path = model_path(model)
+    # PyTorch for a model file: its parameters are counted, and no graph has to be exported.
     network, info = load_network(path, torch.device("cpu"), "auto" if is_exported(path) else "torch")
     card = path.with_suffix(".md")
     description = json.loads(info.to_json())

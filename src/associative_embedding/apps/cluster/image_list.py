@@ -17,7 +17,7 @@ def list_images(source: str, *, recursive: bool) -> list[str]:
     """The images that one source stands for; nothing is read of them.
 
     Args:
-        source: a file, folder, pattern or web address (see `image_io.find_images`); a URI of an object store, of an
+        source: a file, folder, pattern or web address (see `io.find_images`); a URI of an object store, of an
             image or of a folder; or a ``.parquet`` file with a column ``path`` of any of these but folders.
 
     Raises:
