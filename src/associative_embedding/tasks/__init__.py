@@ -1,1 +1,1 @@
-"""Tasks: a sample becomes a training target (`encode`), maps become instances (`decode`)."""
+"""Tasks: a sample becomes a training target (`encode`), maps become instances (`decode_groups`)."""

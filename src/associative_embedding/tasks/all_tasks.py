@@ -1,4 +1,4 @@
-"""The tasks by their names."""
+"""The tasks by their names, which model files and recipes store."""
 
 from __future__ import annotations
 

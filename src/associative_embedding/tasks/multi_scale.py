@@ -1,4 +1,4 @@
-"""Several views of one image (sizes, the mirror image) as one set of maps."""
+"""Merges the maps of several views of one image (scales, the mirror image) into one (paper, sections 3.3 and 4.1)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ View = tuple[Maps, ImageGeometry]
 
 
 def merge_views(views: Sequence[View]) -> View:
-    """Heatmaps averaged and tags stacked on D, at the places of the first view's map (paper, section 3.3)."""
+    """Averages heatmaps and stacks tags on D, on the grid of the first view's map.
+
+    Two detections then have equal tags only if their tags are equal in every view (paper, sections 3.3 and 4.1).
+    """
     reference = views[0][1]
     maps = [views[0][0], *(resample(maps, geometry, reference) for maps, geometry in views[1:])]
     heatmap = torch.stack([m.heatmap for m in maps]).mean(dim=0)
@@ -25,7 +28,12 @@ def merge_views(views: Sequence[View]) -> View:
 
 
 def merge_mirror(maps: Maps, mirrored: Maps, flip_index: Array) -> Maps:
-    """Mean of the heatmaps, tags stacked on D. `mirrored`: of the image flipped left to right."""
+    """Averages the heatmaps of an image and its mirror image, and stacks their tags on D.
+
+    Args:
+        mirrored: maps of the image flipped left to right.
+        flip_index: ``(C,)`` int64, see `Task`.
+    """
     index = torch.as_tensor(flip_index, device=maps.heatmap.device)
     heatmap = mirrored.heatmap.flip(-1)[:, index]
     tag = mirrored.tag.flip(-1)[:, index]
@@ -33,7 +41,7 @@ def merge_mirror(maps: Maps, mirrored: Maps, flip_index: Array) -> Maps:
 
 
 def resample(maps: Maps, source: ImageGeometry, target: ImageGeometry) -> Maps:
-    """Maps of one view of an image, sampled (bilinear) where another view's map pixels are."""
+    """Samples the maps of one view, bilinearly, at the map pixels of another view of the same image."""
     h, w = target.map_size
     y, x = np.meshgrid(np.arange(h), np.arange(w), indexing="ij")
     xy = source.to_map(target.to_image(np.stack([x, y], axis=-1).astype(np.float64)))

@@ -1,1 +1,1 @@
-"""Several people in an image: keypoints grouped by their tags."""
+"""Several people in an image: keypoints are grouped by their tags (paper, section 3.3)."""

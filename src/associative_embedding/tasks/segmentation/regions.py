@@ -13,7 +13,7 @@ from associative_embedding.structures.masks import Masks
 
 
 def to_image(heatmap: Array, labels: Array, geometry: ImageGeometry) -> tuple[Array, Array]:
-    """The heatmap (bilinear) and the labels (nearest) of the map at every pixel of the image, both ``(H, W)``.
+    """Resamples the heatmap (bilinear) and the labels (nearest) to every pixel of the image, both ``(H, W)``.
 
     Args:
         heatmap: ``(h, w)`` float32.
@@ -21,19 +21,23 @@ def to_image(heatmap: Array, labels: Array, geometry: ImageGeometry) -> tuple[Ar
     """
     height, width = geometry.image_size
     linear = geometry.matrix[:, :2] / geometry.stride
-    offset = linear @ np.array([0.5, 0.5]) + geometry.matrix[:, 2] / geometry.stride - 0.5  # from index to index
+    # From index to index, as OpenCV counts; the geometry's coordinates have pixel centres at i + 0.5.
+    offset = linear @ np.array([0.5, 0.5]) + geometry.matrix[:, 2] / geometry.stride - 0.5
     matrix = np.column_stack([linear, offset])
 
     def at_pixels(value: Array, interpolation: int) -> Array:
         flags = interpolation | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(value, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
-    whole = at_pixels(labels.astype(np.float32), cv2.INTER_NEAREST)
-    return at_pixels(heatmap.astype(np.float32), cv2.INTER_LINEAR), np.rint(whole).astype(np.int32)
+    # OpenCV resamples no int32; float32 holds integers exactly below 2^24.
+    moved = at_pixels(labels.astype(np.float32), cv2.INTER_NEAREST)
+    return at_pixels(heatmap.astype(np.float32), cv2.INTER_LINEAR), np.rint(moved).astype(np.int32)
 
 
 def fill_labels(labels: Array, foreground: Array, reach: float) -> Array:
-    """The labels on the foreground; what has none takes that of the nearest labelled pixel within `reach` pixels.
+    """Restricts labels to the foreground, and gives unlabelled foreground the label of the nearest labelled pixel.
+
+    The result is 0 where the nearest label is farther than `reach` pixels away.
 
     Args:
         labels: ``(H, W)`` int32, 0 = none.
@@ -51,16 +55,21 @@ def fill_labels(labels: Array, foreground: Array, reach: float) -> Array:
 
 
 def fill_reach(geometry: ImageGeometry) -> float:
-    """How far, in image pixels, the edge of a labelled map pixel may lie from its object's outline."""
+    """Returns how far the edge of a labelled map pixel may lie from its object's outline, image pixels."""
+    # One and a half map pixels along the diagonal, and one image pixel for rounding.
     return 1 + 1.5 * geometry.stride / geometry.scale * math.sqrt(2)
 
 
 def clean(labels: Array, min_size: int, *, split: bool) -> tuple[Masks, Array]:
-    """Connected regions of at least `min_size` pixels of every label and each one's label - 1.
+    """Drops connected regions under `min_size` pixels, and returns the rest as masks.
 
     Args:
         labels: ``(H, W)`` int32, 0 = none.
-        split: every connected region is an object; otherwise all regions of one label are.
+        min_size: pixels.
+        split: every connected region is an object; otherwise all regions of one label together are one.
+
+    Returns:
+        N masks, and label - 1 of each, ``(N,)`` int64.
     """
     whole = Masks.from_labels(labels)
     corners, crops, source = [], [], []
@@ -75,7 +84,7 @@ def clean(labels: Array, min_size: int, *, split: bool) -> tuple[Masks, Array]:
 
 
 def connected(crop: Array, min_size: int, *, split: bool) -> list[Array]:
-    """The 4-connected regions of a ``(h, w)`` bool picture that are large enough, apart or as one; may be none."""
+    """Returns the 4-connected regions of a ``(h, w)`` bool mask with at least `min_size` pixels, apart or as one."""
     if not crop.size:
         return []
     count, number, stats, _ = cv2.connectedComponentsWithStats(crop.astype(np.uint8), connectivity=4)
@@ -86,5 +95,5 @@ def connected(crop: Array, min_size: int, *, split: bool) -> list[Array]:
 
 
 def mean_inside(masks: Masks, value: Array) -> Array:
-    """``(N,)`` the mean of ``(H, W)`` values inside of each region."""
+    """Returns the mean of ``(H, W)`` values inside each mask, ``(N,)``."""
     return np.array([value[masks.window(i)][crop].mean() for i, crop in enumerate(masks.crops)], np.float64)

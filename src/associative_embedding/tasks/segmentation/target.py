@@ -1,4 +1,4 @@
-"""Mask annotation -> training target: a foreground map a class, tag samples inside of each object (paper, 3.4)."""
+"""Mask annotation -> training target: foreground maps per class, tag samples inside each object (paper, 3.4)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from associative_embedding.tasks.targets import ImageTarget, mostly
 def encode_masks(
     sample: Sample, *, stride: int, samples: int, object_size: tuple[float, float], rng: np.random.Generator
 ) -> ImageTarget:
-    """
+    """Turns the masks of a sample into heatmaps and tag samples.
+
     Args:
         sample: in input pixels (augmented), with masks; its image is the network's input.
         stride: input pixels per map pixel.
-        samples: pixels of each object whose tags are compared, at most.
-        object_size: smallest and largest square root of an object's area, input pixels, that is learned; what is
-            smaller or larger counts for nothing (section 4.2).
+        samples: most pixels of each object whose tags are compared.
+        object_size: smallest and largest square root of the area of objects to learn, input pixels; the pixels of
+            others are not valid (section 4.2).
         rng: chooses the pixels.
 
     Raises:
@@ -28,7 +29,8 @@ def encode_masks(
         raise ValueError(f"{sample.file_name}: the sample has no masks")
     size = (sample.image.shape[0] // stride, sample.image.shape[1] // stride)
     heatmap = np.zeros((len(sample.labelled), *size), np.float32)
-    covered = np.zeros_like(heatmap)  # by the object that covers most of a pixel
+    # Objects that share a map pixel add up in the heatmap; the tag belongs to the object that covers most of it.
+    covered = np.zeros_like(heatmap)
     owner = np.full(heatmap.shape, -1)
     valid = np.broadcast_to(sample.labelled[:, None, None], heatmap.shape).copy()
     if sample.ignore is not None:
@@ -52,7 +54,13 @@ def encode_masks(
 
 
 def coverage(crop: Array, corner: tuple[int, int], stride: int) -> tuple[tuple[int, int], Array]:
-    """The share of each map pixel that a crop covers, ``(h, w)`` float32, and the y, x of the first of them."""
+    """Returns the y, x of the first map pixel that a crop covers, and the covered share of each, ``(h, w)`` float32.
+
+    Args:
+        crop: ``(H, W)`` bool, in input pixels.
+        corner: y, x of the crop in the input.
+        stride: input pixels per map pixel.
+    """
     (y, top), (x, left) = (divmod(side, stride) for side in corner)
     bottom, right = -(top + crop.shape[0]) % stride, -(left + crop.shape[1]) % stride
     padded = np.pad(crop, ((top, bottom), (left, right)))
@@ -61,13 +69,13 @@ def coverage(crop: Array, corner: tuple[int, int], stride: int) -> tuple[tuple[i
 
 
 def pixel_index(owner: Array, covered: Array, samples: int, rng: np.random.Generator) -> Array:
-    """``(M, 4)`` int64 channel, y, x, object: at most `samples` pixels of each object, spread over it.
+    """Chooses at most `samples` pixels of each object, spread over it: ``(M, 4)`` int64 channel, y, x, object.
 
-    They are the pixels that the object covers at least half of, or the one that it covers most of. In scan order they
-    are cut into `samples` equal stretches, of which each gives one pixel.
+    Candidates are the pixels that the object covers by at least half; a smaller object has the pixel it covers most.
+    In scan order they are cut into `samples` equal stretches, and each stretch gives one pixel.
 
     Args:
-        owner: ``(C, h, w)`` the object that covers most of each pixel, -1 = none.
+        owner: ``(C, h, w)`` int, the object that covers most of each pixel, -1 = none.
         covered: ``(C, h, w)`` the share that it covers.
     """
     channel, y, x = np.nonzero(owner >= 0)
@@ -87,7 +95,7 @@ def pixel_index(owner: Array, covered: Array, samples: int, rng: np.random.Gener
 
 
 def stratified(count: int, samples: int, rng: np.random.Generator) -> Array:
-    """At most `samples` of the numbers below `count`, one of each of as many equal stretches; all if fewer."""
+    """Draws one number from each of `samples` equal stretches of ``range(count)``; all numbers if there are fewer."""
     if count <= samples:
         return np.arange(count)
     edges = np.arange(samples + 1) * count // samples

@@ -1,1 +1,1 @@
-"""Instances of a video that keep their tag: tracks."""
+"""Instances in a video: those that keep their tag from frame to frame form a track."""

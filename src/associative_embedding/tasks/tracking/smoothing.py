@@ -1,4 +1,4 @@
-"""Keypoints that do not tremble: the One-Euro filter (Casiez, Roussel, Vogel, CHI 2012), one for each track."""
+"""Smooths the keypoints of tracks over time by the One-Euro filter (Casiez, Roussel, Vogel, CHI 2012)."""
 
 from __future__ import annotations
 
@@ -15,26 +15,32 @@ SPEED_CUTOFF = 1.0  # Hz, of the speed's own low-pass filter, as in the paper
 
 @dataclass(frozen=True, eq=False)
 class Past:
-    """Attributes:
-    time: seconds.
-    xy: ``(K, 2)`` smoothed positions.
-    speed: ``(K, 2)`` smoothed, pixels a second.
-    known: ``(K,)`` bool, whether there is a position.
+    """The state of one track's filter.
+
+    Attributes:
+        time: of the track's last frame, seconds.
+        xy: ``(K, 2)`` smoothed positions, image pixels.
+        speed: ``(K, 2)`` smoothed, pixels per second.
+        present: ``(K,)`` bool, whether the keypoint was found.
     """
 
     time: float
     xy: Array
     speed: Array
-    known: Array
+    present: Array
 
 
 class Smoother:
-    """Smooths the keypoints of the instances that have a track; call it with one frame after the other.
+    """Smooths the keypoints of instances that have a track; call it with the frames in order.
 
     Args:
-        cutoff: Hz, of a keypoint at rest: the lower, the smoother, and the later.
-        reaction: by how much the cutoff grows with speed (sizes of the object a second): fast ones are hardly delayed.
-        memory: seconds after which a track starts anew.
+        cutoff: cutoff frequency for a keypoint at rest, Hz: lower values smooth more and delay more.
+        reaction: growth of the cutoff with speed (in sizes of the object per second), so that fast keypoints are
+            delayed little.
+        memory: seconds without an instance after which a track's filter starts anew.
+
+    Raises:
+        ValueError: for a cutoff that is not positive.
     """
 
     def __init__(self, cutoff: float = 1.0, reaction: float = 2.0, memory: float = 1.0) -> None:
@@ -44,7 +50,7 @@ class Smoother:
         self.past: dict[int, Past] = {}
 
     def __call__(self, found: Instances, time: float) -> Instances:
-        """The instances of the frame at a time in seconds, with smoothed keypoints."""
+        """Returns the instances of the frame at `time` (seconds), with smoothed keypoints."""
         self.past = {number: past for number, past in self.past.items() if time - past.time <= self.memory}
         if found.track_id is None or found.skeleton is None:
             return found
@@ -53,23 +59,24 @@ class Smoother:
         for i, number in enumerate(found.track_id.tolist()):
             if number >= 0:
                 now = self.past[number] = self._step(self.past.get(number), keypoints[i], time, float(size[i]))
-                keypoints[i, :, :2] = np.where(now.known[:, None], now.xy, 0)
+                keypoints[i, :, :2] = np.where(now.present[:, None], now.xy, 0)
         return replace(found, keypoints=keypoints)
 
     def _step(self, past: Past | None, keypoints: Array, time: float, size: float) -> Past:
-        xy, known = keypoints[:, :2].astype(np.float64), keypoints[:, 2] > 0
+        xy, present = keypoints[:, :2].astype(np.float64), keypoints[:, 2] > 0
         if past is None or time <= past.time:
-            return Past(time, xy, np.zeros_like(xy), known)
+            return Past(time, xy, np.zeros_like(xy), present)
         seconds = time - past.time
-        both = (known & past.known)[:, None]
+        both = (present & past.present)[:, None]
         raw = np.where(both, (xy - past.xy) / seconds, 0)
         speed = past.speed + smoothing_factor(SPEED_CUTOFF, seconds) * (raw - past.speed)
+        # Speed in sizes of the object: one setting then serves near and distant people.
         pace = np.linalg.norm(speed, axis=1, keepdims=True) / size
         share = smoothing_factor(self.cutoff + self.reaction * pace, seconds)
-        return Past(time, np.where(both, past.xy + share * (xy - past.xy), xy), np.where(both, speed, 0), known)
+        return Past(time, np.where(both, past.xy + share * (xy - past.xy), xy), np.where(both, speed, 0), present)
 
 
 def smoothing_factor(cutoff: float | Array, seconds: float) -> Array:
-    """Share of the new value in an exponential filter of a cutoff frequency in Hz."""
+    """Returns the share of the new value in an exponential filter with a cutoff frequency in Hz."""
     angle = 2 * math.pi * np.asarray(cutoff) * seconds
     return np.asarray(angle / (angle + 1))

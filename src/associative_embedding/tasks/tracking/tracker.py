@@ -1,8 +1,8 @@
 """Instances of frames -> tracks: equal tags mean the same track.
 
-A frame is a step, a track is a group, and `group_sequentially`, which makes people of keypoints, makes tracks of
-people. Tags may repeat (two flies look alike), places do not: where a track should be now, in sizes of its object, is
-one more tag, which moves.
+A frame is a step, a track is a group, and `group_sequentially` groups instances into tracks as it groups keypoints into
+people. Two instances may have equal tags (two flies look alike), but never equal places. So the place where a track
+should be now, in sizes of its object, is compared like one more tag.
 """
 
 from __future__ import annotations
@@ -19,23 +19,25 @@ from associative_embedding.structures.detections import Detections
 from associative_embedding.tasks.tracking.settings import LinkConfig
 
 NO_TRACK = -1
-OTHER_CLASS = 1e6  # between the tags of two classes: they never join
-NEWEST = 0.1  # least share of the newest instance in a track's tag, so that a long track follows what changes
-INERTIA = 0.5  # share of the old velocity in the new one
+OTHER_CLASS = 1e6  # tag distance between two classes, beyond every threshold: they never join
+NEWEST = 0.1  # least weight of the newest instance in a track's tag, so that a long track follows changes
+INERTIA = 0.5  # weight of the old velocity in the new one
 
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """Attributes:
-    number: its id, from 1 on; 0 = it has none yet, as it was not seen often enough.
-    tag: ``(D,)`` running mean over its instances.
-    class_id: of its instances.
-    place: ``(2,)`` centre in the last frame that showed it, image pixels.
-    velocity: ``(2,)`` pixels a frame.
-    size: side of a square as large as the box, pixels.
-    score: of its last instance.
-    seen: number of frames that showed it.
-    frame: the last one that did.
+    """The state of a track after its last instance.
+
+    Attributes:
+        number: its id, from 1; 0 = no id yet, as it has too few instances.
+        tag: ``(D,)`` running mean over its instances.
+        class_id: of its instances.
+        place: ``(2,)`` x, y of the last instance's centre, image pixels.
+        velocity: ``(2,)`` pixels per frame.
+        size: side of the square with the area of the box, image pixels.
+        score: of the last instance.
+        instances: number of its instances.
+        frame: of the last instance.
     """
 
     number: int
@@ -45,47 +47,47 @@ class Track:
     velocity: Array
     size: float
     score: float
-    seen: int
+    instances: int
     frame: int
 
     def at(self, frame: int) -> Array:
-        """Where it should be, at constant velocity."""
+        """Returns where the track should be in a frame, at constant velocity: ``(2,)`` x, y."""
         return np.asarray(self.place + self.velocity * (frame - self.frame))
 
 
 class Tracker:
-    """Gives the instances of each frame of one video their track ids; call it with one frame after the other.
+    """Gives the instances of one video their track ids; call it with the frames in order.
 
-    Its memory does not grow with the video: a track that was not seen for `LinkConfig.memory` frames is forgotten.
+    Memory does not grow with the video: tracks without an instance for `LinkConfig.memory` frames are dropped.
 
     Args:
-        config: thresholds.
+        config: thresholds; None = the defaults.
     """
 
     def __init__(self, config: LinkConfig | None = None) -> None:
         self.config = config or LinkConfig()
         self.tracks: list[Track] = []
-        self.count = 0  # tracks that have a number
+        self.count = 0  # of ids given so far
 
     def __call__(self, found: Instances, frame: int) -> Instances:
-        """The instances with `Instances.track_id`; `NO_TRACK` where a track is too young to be believed.
+        """Returns the instances with `Instances.track_id`; `NO_TRACK` where a track has too few instances for an id.
 
         Args:
             found: the instances of a frame.
-            frame: its number, greater than all before; numbers that are left out are frames without a look.
+            frame: its number, greater than all before; frames in between may be left out.
 
         Raises:
             ValueError: for a frame that does not come after the last one, or tags of another length.
         """
-        if self.tracks and frame <= max(track.frame for track in self.tracks):
-            raise ValueError(f"frames must come in order, and {frame} does not")
-        self.tracks = [track for track in self.tracks if is_known(track, frame, self.config)]
+        if self.tracks and frame <= (last := max(track.frame for track in self.tracks)):
+            raise ValueError(f"frames must come in order, and frame {frame} is not after frame {last}")
+        self.tracks = [track for track in self.tracks if is_kept(track, frame, self.config)]
         new = [observe(found, i, frame) for i in range(len(found))]
         joined = link(self.tracks, new, frame, self.config)
         tracks, numbers = dict(enumerate(self.tracks)), np.full(len(new), NO_TRACK, np.int64)
         for i, (track, j) in enumerate(zip(new, joined, strict=True)):
             if j < 0 and track.score < self.config.start_score:
-                continue
+                continue  # a weak instance may continue a track, and begins none
             key = int(j) if j >= 0 else len(self.tracks) + i
             tracks[key] = self._number(extend(self.tracks[j], track) if j >= 0 else track)
             numbers[i] = tracks[key].number or NO_TRACK
@@ -93,15 +95,15 @@ class Tracker:
         return replace(found, track_id=numbers)
 
     def _number(self, track: Track) -> Track:
-        """The track with an id, if it was seen often enough."""
-        if track.number or track.seen < self.config.min_frames:
+        """Gives the track an id, if it has none and has enough instances."""
+        if track.number or track.instances < self.config.min_frames:
             return track
         self.count += 1
         return replace(track, number=self.count)
 
 
 def observe(found: Instances, i: int, frame: int) -> Track:
-    """A track of one instance."""
+    """Returns a track of one instance, row i of a frame's instances."""
     x, y, width, height = (float(v) for v in found.xywh[i])
     return Track(
         number=0,
@@ -111,36 +113,37 @@ def observe(found: Instances, i: int, frame: int) -> Track:
         velocity=np.zeros(2),
         size=max(1.0, float(np.sqrt(width * height))),
         score=float(found.score[i]),
-        seen=1,
+        instances=1,
         frame=frame,
     )
 
 
 def extend(track: Track, now: Track) -> Track:
-    """A track that another instance joined."""
-    share = max(NEWEST, 1 / (track.seen + 1))
-    step = (now.place - track.place) / (now.frame - track.frame)
-    inertia = INERTIA if track.seen > 1 else 0.0
+    """Returns a track continued by an instance, which `observe` made a track of its own."""
+    share = max(NEWEST, 1 / (track.instances + 1))
+    velocity = (now.place - track.place) / (now.frame - track.frame)
+    inertia = INERTIA if track.instances > 1 else 0.0  # the velocity of a first instance is unknown
     return replace(
         now,
         number=track.number,
         tag=track.tag + share * (now.tag - track.tag),
-        velocity=inertia * track.velocity + (1 - inertia) * step,
+        velocity=inertia * track.velocity + (1 - inertia) * velocity,
         size=track.size + max(NEWEST, share) * (now.size - track.size),
-        seen=track.seen + 1,
+        instances=track.instances + 1,
     )
 
 
-def is_known(track: Track, frame: int, config: LinkConfig) -> bool:
-    """Whether a track may be joined: a young one only if it was seen just before, so that a flicker leaves nothing."""
+def is_kept(track: Track, frame: int, config: LinkConfig) -> bool:
+    """Whether a track can still be continued in a frame."""
+    # Without an id it is kept for a short time only, so that a false detection leaves no track to join.
     return frame - track.frame <= max(1, config.memory if track.number else config.max_gap // 4)
 
 
 def link(tracks: Sequence[Track], new: Sequence[Track], frame: int, config: LinkConfig) -> Array:
-    """The row of the track that each new instance joins, ``(n,)`` int64, -1 = none.
+    """Returns the row of the track that each new instance joins, ``(n,)`` int64, -1 = none.
 
-    First those that were seen at most `max_gap` frames ago, by tag and place; then, among what is left, those that
-    were lost longer, by tag alone: nobody knows where they went.
+    First come tracks with an instance at most `max_gap` frames ago, by tag and place. Then come the others, by tag
+    alone, with the instances that are left: after so long, the predicted place is worth nothing.
 
     Raises:
         ValueError: for tags of another length.
@@ -159,36 +162,41 @@ def link(tracks: Sequence[Track], new: Sequence[Track], frame: int, config: Link
 def join(
     joined: Array, tracks: Sequence[Track], new: Sequence[Track], rows: Array, by: str, frame: int, config: LinkConfig
 ) -> Array:
-    """`joined` with the tracks of some `rows` given to instances that have none yet."""
+    """Returns `joined`, where instances without a track may have joined the tracks in `rows`.
+
+    Args:
+        by: what is compared, as `LinkConfig.by`.
+    """
     free = np.flatnonzero(joined < 0)
     if not (len(rows) and len(free)):
         return joined
     both = [*(tracks[int(j)] for j in rows), *(new[int(i)] for i in free)]
+    # One size for all: distances must be equally scaled to be compared, and boxes of single instances vary.
     typical = float(np.median([track.size for track in both]))
     step = np.repeat([0, 1], [len(rows), len(free)])
     detections = Detections(
-        score=np.array([track.score for track in both]).clip(1e-6),
+        score=np.array([track.score for track in both]).clip(1e-6),  # above 0: weights of 0 would pair arbitrarily
         tag=np.stack([signature(track, by, frame, typical, config) for track in both]),
         xy=np.zeros((len(both), 2)),
         step=step,
     )
     group = group_sequentially(detections, tag_threshold=1.0, norm="l2").group
     row_of_group = np.full(len(both), -1)
-    row_of_group[group[step == 0]] = rows  # tracks come first and never join each other
+    row_of_group[group[step == 0]] = rows  # tracks are one step: each one is a group
     result = joined.copy()
     result[free] = row_of_group[group[step == 1]]
     return result
 
 
 def signature(track: Track, by: str, frame: int, size: float, config: LinkConfig) -> Array:
-    """What is compared: tag, place or both, and the class, such that two belong together below distance 1.
+    """Returns the values to compare, by tag, place or both, with the class: two belong together below distance 1.
 
-    Of both, each counts half: a perfect place excuses a tag that is a little too far, and the reverse.
+    With "both", each counts half: at a perfect place the tag may be farther than its threshold, and the reverse.
 
     Args:
-        size: of the objects, pixels.
+        size: of the objects, image pixels.
     """
-    tag = track.tag / (config.tag_threshold * np.sqrt(max(1, len(track.tag))))  # root mean square, as everywhere
+    tag = track.tag / (config.tag_threshold * np.sqrt(max(1, len(track.tag))))  # the threshold is a root mean square
     place = track.at(frame) / (config.max_distance * size)
     parts = {"tags": [tag], "motion": [place], "both": [tag / np.sqrt(2), place / np.sqrt(2)]}[by]
     return np.concatenate([*parts, [track.class_id * OTHER_CLASS]])
