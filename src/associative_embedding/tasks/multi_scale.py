@@ -21,6 +21,7 @@ def merge_views(views: Sequence[View]) -> View:
 
     Two detections then have equal tags only if their tags are equal in every view (paper, sections 3.3 and 4.1).
     """
+    # The first view is the largest: sampling small maps on a fine grid loses nothing, the reverse would.
     reference = views[0][1]
     maps = [views[0][0], *(resample(maps, geometry, reference) for maps, geometry in views[1:])]
     heatmap = torch.stack([m.heatmap for m in maps]).mean(dim=0)
@@ -34,6 +35,7 @@ def merge_mirror(maps: Maps, mirrored: Maps, flip_index: Array) -> Maps:
         mirrored: maps of the image flipped left to right.
         flip_index: ``(C,)`` int64, see `Task`.
     """
+    # Mirrored back, the left shoulder's map is in the channel of the right one.
     index = torch.as_tensor(flip_index, device=maps.heatmap.device)
     heatmap = mirrored.heatmap.flip(-1)[:, index]
     tag = mirrored.tag.flip(-1)[:, index]
@@ -45,6 +47,7 @@ def resample(maps: Maps, source: ImageGeometry, target: ImageGeometry) -> Maps:
     h, w = target.map_size
     y, x = np.meshgrid(np.arange(h), np.arange(w), indexing="ij")
     xy = source.to_map(target.to_image(np.stack([x, y], axis=-1).astype(np.float64)))
+    # By the geometries, not by a resize: inputs are padded to whole multiples, so two maps cover different areas.
     size = np.array([source.map_size[1], source.map_size[0]])
     grid = torch.from_numpy((xy + 0.5) / size * 2 - 1)[None].to(maps.heatmap)
 

@@ -49,6 +49,7 @@ def collate(rows: Sequence[tuple[Array, ImageTarget]], frames: int = 1) -> tuple
     Args:
         frames: number of consecutive rows that are frames of one video and share their groups (1 = single images).
     """
+    # Images stay uint8 until they are on the device: a quarter of the bytes to copy.
     images, targets = zip(*rows, strict=True)
     image = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
     heatmap = torch.from_numpy(np.stack([t.heatmap for t in targets]))

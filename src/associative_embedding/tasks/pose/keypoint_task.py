@@ -33,6 +33,7 @@ class KeypointTask(ABC):
         settings: the dataclass of the decode settings.
     """
 
+    # A subclass gives `decode_config` and `name` their type and default; their places in the constructor stay these.
     skeleton: Skeleton
     decode_config: Any
     category_id: int = 1

@@ -111,7 +111,7 @@ class SegmentationTask:
         if not (np.isfinite(heatmap).all() and np.isfinite(tag).all()):
             raise ValueError(NOT_FINITE)
         parts = [self._decode_class(c, heatmap[c], tag[c], geometry) for c in range(self.channels)]
-        return best_first(join(parts), self.decode_config.min_score)
+        return sort_by_score(join_classes(parts), self.decode_config.min_score)
 
     def decode_views(self, views: Sequence[View]) -> tuple[Decoded, View]:
         """Turns the maps of one image at several scales into objects, by the setting ``scales``.
@@ -154,7 +154,7 @@ class SegmentationTask:
             min_weight=config.min_weight,
         )
         labels = np.zeros(heatmap.shape, np.int32)
-        labels[y, x] = groups.group + 1
+        labels[y, x] = groups.group + 1  # dropped detections have the group -1, and the label 0
         instances, group = self._objects(number, heatmap, labels, groups, geometry)
         return Decoded(instances, group, detections, np.full(len(y), number), groups)
 
@@ -189,14 +189,14 @@ def connected_region(foreground: Array) -> Array:
     return np.asarray(cv2.connectedComponents(foreground.astype(np.uint8), connectivity=4)[1]).astype(np.int64)
 
 
-def best_first(decoded: Decoded, min_score: float) -> Decoded:
+def sort_by_score(decoded: Decoded, min_score: float) -> Decoded:
     """Sorts the instances by falling score, and drops those below `min_score`."""
     order = np.argsort(-decoded.instances.score, kind="stable")
     order = order[decoded.instances.score[order] >= min_score]
     return replace(decoded, instances=decoded.instances[order], group=decoded.group[order])
 
 
-def join(parts: Sequence[Decoded]) -> Decoded:
+def join_classes(parts: Sequence[Decoded]) -> Decoded:
     """Joins what was decoded class by class in one image; the groups of each class get the next free numbers."""
     start = np.cumsum([0, *(len(part.groups) for part in parts)])
     instances = concatenate([part.instances for part in parts])

@@ -54,6 +54,7 @@ class SinglePersonTask(KeypointTask):
             ValueError: for maps of several images, of another number of keypoint types, or with NaN or infinity.
         """
         check_maps(maps, self.channels)
+        # No maximum filter and no grouping: a crop shows one person, so the highest place of a heatmap is its keypoint.
         peaks = highest(maps.heatmap)[0]
         channel = np.flatnonzero(peaks[:, 2] >= self.decode_config.threshold)
         person = self._person(peaks, channel, geometry)

@@ -153,13 +153,13 @@ def link(tracks: Sequence[Track], new: Sequence[Track], frame: int, config: Link
     joined = np.full(len(new), -1, np.int64)
     lost = np.array([frame - track.frame > config.max_gap for track in tracks], bool)
     here = np.flatnonzero(~lost)
-    joined = join(joined, tracks, new, here, config.by, frame, config)
+    joined = continue_tracks(joined, tracks, new, here, config.by, frame, config)
     if config.by != "motion":
-        joined = join(joined, tracks, new, np.flatnonzero(lost), "tags", frame, config)
+        joined = continue_tracks(joined, tracks, new, np.flatnonzero(lost), "tags", frame, config)
     return joined
 
 
-def join(
+def continue_tracks(
     joined: Array, tracks: Sequence[Track], new: Sequence[Track], rows: Array, by: str, frame: int, config: LinkConfig
 ) -> Array:
     """Returns `joined`, where instances without a track may have joined the tracks in `rows`.
