@@ -35,8 +35,8 @@ check: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not extra"
 
 lint: $(VENV)/developing
-	$(BIN)/ruff check src tests benchmarks examples
-	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check src tests benchmarks examples experiments
+	$(BIN)/ruff format --check src tests benchmarks examples experiments
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -235,7 +235,7 @@ def seed_matlab() -> bytes:
 
 
 def seed_recipe() -> bytes:
-    return Path(__file__).parent.parent.joinpath("recipes", "person.yaml").read_bytes()
+    return Path(__file__).parent.parent.joinpath("recipes", "shipped", "person.yaml").read_bytes()
 
 
 NOISE = np.random.default_rng(0).bytes(4000)

@@ -1,6 +1,6 @@
 """Peak memory of training, of the process and of its loader.
 
-    python benchmarks/memory.py [recipes/person-fast.yaml] [--steps 6]
+    python benchmarks/memory.py [recipes/shipped/person-fast.yaml] [--steps 6]
 
 A few steps of a recipe of poses as it is, but for its data, which are drawn, and its start. Each process's own highest
 resident memory, as Linux knows it; what the loader shares with its parent counts in both.
@@ -29,7 +29,7 @@ from associative_embedding.training.recipe import Recipe
 from associative_embedding.training.state import build_state
 from associative_embedding.training.train import update
 
-RECIPE = str(Path(__file__).resolve().parents[1] / "recipes" / "person-fast.yaml")
+RECIPE = str(Path(__file__).resolve().parents[1] / "recipes" / "shipped" / "person-fast.yaml")
 
 
 def peak_mb(process: int | str = "self") -> float:

@@ -1,11 +1,11 @@
 """Short training runs of the models of people that differ in one setting: tables of docs/training-notes.md.
 
-    python benchmarks/controlled_runs.py tags                       # all, 8 minutes of a core each
-    python benchmarks/controlled_runs.py second-look "as the recipe" "mean square error"
+    python experiments/controlled_runs.py tags                       # all, 8 minutes of a core each
+    python experiments/controlled_runs.py second-look "as the recipe" "mean square error"
 
 Every run is a recipe of the repository with some values replaced, trained by ``ae train`` and evaluated on the held-out
 images; what was done before is not done again. The recipes say where their starting weights come from; that
-of `heatmaps` is what ``ae train recipes/person-tags.yaml`` makes.
+of `heatmaps` is what ``ae train recipes/shipped/person-tags.yaml`` makes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Comparison:
 
 COMPARISONS = {
     "tags": Comparison(
-        "recipes/person-tags.yaml",
+        "recipes/shipped/person-tags.yaml",
         {},
         {
             "as the recipe": {},
@@ -66,12 +66,12 @@ COMPARISONS = {
         },
     ),
     "heatmaps": Comparison(
-        "recipes/person-heatmaps.yaml",
+        "recipes/shipped/person-heatmaps.yaml",
         {"train.steps": 400, "train.save_every": 200, "train.ema": 0.99, "data.validation": []},
         {"as the recipe": {}, "mean square error": MSE},
     ),
     "second-look": Comparison(
-        "recipes/single-person.yaml",
+        "recipes/shipped/single-person.yaml",
         {"train.steps": 500, "train.save_every": 250, "train.ema": 0.99},
         {
             "as the recipe": {},
@@ -130,7 +130,7 @@ def train_and_evaluate(comparison: Comparison, folder: Path, name: str) -> dict[
 
 def evaluation() -> list[str]:
     """Options of ``ae evaluate``: two sizes, the settings of the second stage whatever the recipe."""
-    decode = yaml.safe_load(Path("recipes/person-heatmaps.yaml").read_text())["decode"]
+    decode = yaml.safe_load(Path("recipes/shipped/person-heatmaps.yaml").read_text())["decode"]
     sizes = ["--input_size", "512", "--scales", "1", "0.5"]
     images = ["--annotations", f"{COCO}/annotations.json", "--images", f"{COCO}/images", "--held_out", "0.1"]
     return ["--refine", "none", *sizes, "--truth_detections", "--decode", json.dumps(decode), *images]

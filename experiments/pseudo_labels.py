@@ -1,7 +1,7 @@
 """Complete annotations with what a model finds: keypoint types that a source does not label, and people it leaves out.
 
     ae predict IMAGES --refine single-person --min_score 0.1 --show nothing --json found.json
-    python examples/pseudo_labels.py annotations.json found.json completed.json
+    python experiments/pseudo_labels.py annotations.json found.json completed.json
 
 The file written labels everybody (`complete: true` in a recipe) with the skeleton of the predictions. What was labelled
 by hand stays as it is. Who was found, but not surely, and whom only half is known of become ignored regions: neither

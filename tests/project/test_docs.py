@@ -55,7 +55,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         cv2.circle(slide, (x, y), 12, (200, 200, 200), -1)
     Image.fromarray(slide).save(tmp_path / "slide.png")
     write_synthetic_dataset(tmp_path / "my", COCO_17, 24, size=(64, 64))  # of which image 23 is held out
-    shutil.copy(ROOT / "recipes" / "own-data.yaml", tmp_path / "my.yaml")  # whose paths need no change here
+    shutil.copy(ROOT / "recipes" / "start" / "own-data.yaml", tmp_path / "my.yaml")  # whose paths need no change here
     shutil.copy(ROOT / "src" / "associative_embedding" / "weights" / "person.safetensors", tmp_path / "my.safetensors")
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
     write_cells(tmp_path / "cells", slide)

@@ -1,4 +1,4 @@
-"""Scripts of examples/ that make what ships, or numbers of the documents."""
+"""Scripts of examples/ and experiments/ that make what ships, or numbers of the documents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from support.tiny import tiny_data, tiny_info, tiny_model, tiny_network
 
 
 def run(script: str, *arguments: object) -> str:
-    command = [sys.executable, str(ROOT / "examples" / script), *map(str, arguments)]
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
@@ -34,7 +34,7 @@ def test_the_mean_of_some_weights(only: tuple[str, ...], tmp_path: Path) -> None
     files = [tmp_path / f"{seed}.safetensors" for seed in range(2)]
     for seed, file in enumerate(files):
         save_model(file, tiny_network(info, seed), info)
-    run("average_models.py", *files, tmp_path / "mean.safetensors", *(["--only", *only] if only else []))
+    run("examples/average_models.py", *files, tmp_path / "mean.safetensors", *(["--only", *only] if only else []))
     first, last, mean = (safetensors.torch.load_file(f) for f in (*files, tmp_path / "mean.safetensors"))
     assert mean.keys() == last.keys()
     for name, value in mean.items():
@@ -48,8 +48,8 @@ def test_the_sheet_of_failures(tmp_path: Path) -> None:
     source = tiny_data(tmp_path, images=3, size=(128, 160), people=(2, 2))
     model = tiny_model(tmp_path / "m.safetensors", backbone="mobilenet_v2", input_size=96)
     files = ["--annotations", source.annotations, "--images", source.images, "--output", tmp_path / "sheet.png"]
-    assert run("failures.py", "--model", model, *files, "--size", 1000).strip() == "0 of 0 people missed"
-    assert run("failures.py", "--model", model, *files, "--size", 0).strip() == "6 of 6 people missed"
+    assert run("examples/failures.py", "--model", model, *files, "--size", 1000).strip() == "0 of 0 people missed"
+    assert run("examples/failures.py", "--model", model, *files, "--size", 0).strip() == "6 of 6 people missed"
     assert cv2.imread(str(tmp_path / "sheet.png")).shape == (2 * 400, 4 * 400, 3)
 
 
@@ -79,7 +79,9 @@ def test_labels_are_completed_by_what_was_found(tmp_path: Path) -> None:
     rows = [{**row, "image_id": 1} for row in rows]
     results.write_text(json.dumps({"images": [other], "annotations": rows, "categories": [skeleton.to_category()]}))
 
-    assert run("pseudo_labels.py", source, results, tmp_path / "all.json").endswith("5 people and ignored regions\n")
+    assert run("experiments/pseudo_labels.py", source, results, tmp_path / "all.json").endswith(
+        "5 people and ignored regions\n"
+    )
     records, types = read_records(str(tmp_path / "all.json"), skeleton, {})
     (record,) = records
     assert record.image_id == 7
@@ -114,7 +116,7 @@ def test_hours_of_training_leave_out_breaks(tmp_path: Path) -> None:
         ("train", 80, 9.25),
         ("val", 80, 9.5),
     )
-    output = run("training_curves.py", once, resumed, "--output", tmp_path / "curves.png")
+    output = run("experiments/training_curves.py", once, resumed, "--output", tmp_path / "curves.png")
     assert output.splitlines() == [
         "once: 100 steps, 1.00 hours",
         "resumed: 80 steps, 0.75 hours",

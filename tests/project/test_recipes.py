@@ -1,4 +1,4 @@
-"""The shipped recipes: all can be read, and the paper's train, at a size that a test can afford."""
+"""All recipes can be read; the paper's recipes train, at a size that a test can afford."""
 
 from __future__ import annotations
 
@@ -27,17 +27,22 @@ from support.paths import ROOT
 from support.tiny import log_of
 from support.voc_tree import tree
 
-PAPER = {"paper-coco": (17, 138_832_776), "paper-mpii": (16, 138_829_184)}  # keypoint types, parameters
+RECIPES = sorted([*(ROOT / "recipes").rglob("*.yaml"), *(ROOT / "experiments").rglob("*.yaml")])
+PAPER = {"coco": (17, 138_832_776), "mpii": (16, 138_829_184)}  # keypoint types, parameters
 
 
 def read(name: str, *overrides: str) -> Recipe:
-    """As ``ae train`` reads it."""
-    return build_recipe(parse(["train", str(ROOT / "recipes" / f"{name}.yaml"), *overrides])["train"])
+    """Reads a recipe of the paper as ``ae train`` does."""
+    return build_recipe(parse(["train", path_of(name), *overrides])["train"])
+
+
+def path_of(name: str) -> str:
+    return str(ROOT / "recipes" / "paper" / f"{name}.yaml")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", sorted((ROOT / "recipes").rglob("*.yaml")), ids=lambda path: path.stem)
-def test_a_shipped_recipe_can_be_read(path: Path) -> None:
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_recipe_can_be_read(path: Path) -> None:
     check_recipe(str(path))
     recipe = build_recipe(parse(["train", str(path)])["train"])
     assert recipe.data.sources
@@ -66,7 +71,7 @@ def test_a_paper_recipe_says_what_the_paper_does(name: str) -> None:
 
 
 def test_the_printed_widths_can_be_said() -> None:
-    recipe = read("paper-coco", "--network.options", '{"stacks": 4, "widths": [256, 386, 512, 768]}')
+    recipe = read("coco", "--network.options", '{"stacks": 4, "widths": [256, 386, 512, 768]}')
     with torch.device("meta"):
         network = build_network("hourglass", 17, 1, recipe.network.options)
     assert network.multiple == 32
@@ -93,7 +98,7 @@ def test_a_paper_recipe_trains(name: str, tmp_path: Path) -> None:
         "train.validate_every": "2",
         "train.device": "cpu",
     }
-    arguments = ["train", str(ROOT / "recipes" / f"{name}.yaml")]
+    arguments = ["train", path_of(name)]
     arguments += [f"--{key}={value}" for key, value in overrides.items()]
     assert main([*arguments, "--train.steps=2"]) == 0
     assert (tmp_path / "run" / "state.pt").is_file()
@@ -106,7 +111,7 @@ def test_a_paper_recipe_trains(name: str, tmp_path: Path) -> None:
     assert len(predictor.network.body.outputs) == 4
 
 
-VOC_RECIPES = ("paper-voc-coco", "paper-voc")
+VOC_RECIPES = ("voc-coco", "voc")
 
 
 @pytest.mark.parametrize("name", VOC_RECIPES)
@@ -135,7 +140,7 @@ def test_masks_are_taught_on_coco_then_on_voc(tmp_path: Path) -> None:
     """Both stages start, log, validate, save and go on; the second starts from all that the first learned."""
     (tmp_path / "coco").mkdir()
     annotations, images = write(tmp_path / "coco", document())
-    voc = str(tree(tmp_path / "voc"))
+    voc = str(tree(tmp_path / "VOC2012"))
     small = {
         "network.options": '{"stacks": 2, "widths": [4, 4, 4], "stem": [4, 4, 4]}',
         "data.input_size": "64",
@@ -148,10 +153,10 @@ def test_masks_are_taught_on_coco_then_on_voc(tmp_path: Path) -> None:
         "train.device": "cpu",
     }
     of_stage = {
-        "paper-voc-coco": ([{"annotations": annotations, "images": images, "rename": {"tree": "train"}}], {}),
-        "paper-voc": (
+        "voc-coco": ([{"annotations": annotations, "images": images, "rename": {"tree": "train"}}], {}),
+        "voc": (
             [{"annotations": voc, "images": f"{voc}/JPEGImages", "split": "train"}],
-            {"network.start": str(tmp_path / "paper-voc-coco" / "model.safetensors")},
+            {"network.start": str(tmp_path / "voc-coco" / "model.safetensors")},
         ),
     }
     for name in VOC_RECIPES:
@@ -163,7 +168,7 @@ def test_masks_are_taught_on_coco_then_on_voc(tmp_path: Path) -> None:
             "data.sources": json.dumps(sources),
             "data.validation": json.dumps(sources),
         }
-        arguments = ["train", str(ROOT / "recipes" / f"{name}.yaml")]
+        arguments = ["train", path_of(name)]
         arguments += [f"--{key}={value}" for key, value in overrides.items()]
         assert main([*arguments, "--train.steps=2"]) == 0
         assert main([*arguments, "--train.steps=4"]) == 0
@@ -172,7 +177,7 @@ def test_masks_are_taught_on_coco_then_on_voc(tmp_path: Path) -> None:
         first = [("start", 0), ("train", 1), ("train", 2), ("validation", 2)]
         assert events == [*first, ("start", 2), ("train", 3), ("train", 4), ("validation", 4)]
     assert log[0]["fresh"] == 0
-    model = str(tmp_path / "paper-voc" / "model.safetensors")
+    model = str(tmp_path / "voc" / "model.safetensors")
     numbers = tmp_path / "numbers.json"
     files = ["--annotations", voc, "--split", "val", "--json", str(numbers)]
     assert main(["evaluate", "--model", model, *files]) == 0
@@ -180,7 +185,7 @@ def test_masks_are_taught_on_coco_then_on_voc(tmp_path: Path) -> None:
 
 
 def controlled_runs() -> ModuleType:
-    spec = spec_from_file_location("controlled_runs", ROOT / "benchmarks" / "controlled_runs.py")
+    spec = spec_from_file_location("controlled_runs", ROOT / "experiments" / "controlled_runs.py")
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)

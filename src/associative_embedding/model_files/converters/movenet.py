@@ -162,7 +162,7 @@ def balanced(depthwise: Array, pointwise: Array) -> tuple[Array, Array]:
 
     The result is the same: between them is only one scale per channel, which is arbitrary. The published pointwise
     weights contain the batch norm and are a thousand times smaller than the depthwise ones. Steps of Adam are equally
-    large for all weights, so they would destroy the small ones (docs/training-notes.md).
+    large for all weights, so they would destroy the small ones (experiments/notes).
 
     Args:
         depthwise: ``(C, 1, h, w)``.
