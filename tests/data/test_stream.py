@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from associative_embedding.data.augmentation.augment import augment
+from associative_embedding.data.augmentation.compose import mosaic, overlap
 from associative_embedding.data.settings import Augment
 from associative_embedding.data.stream import Mixture, Steps, TrainingStream, batches, shuffled
 from associative_embedding.data.synthetic.figures import synthetic_sample
@@ -27,12 +30,12 @@ def drawn(count: int, first_id: int = 0) -> list[Sample]:
 
 
 def stream_of(*mixtures: Mixture, seed: int = 0, settings: Augment | None = None) -> TrainingStream:
+    size, flip_index = (64, 64), COCO_17.flip_index
     return TrainingStream(
         mixtures,
-        settings or Augment(),
-        input_size=(64, 64),
-        flip_index=COCO_17.flip_index,
-        edges=COCO_17.edge_index,
+        augment=partial(augment, settings=settings or Augment(), input_size=size, flip_index=flip_index),
+        mosaic=partial(mosaic, size=size),
+        overlap=partial(overlap, edges=COCO_17.edge_index),
         seed=seed,
     )
 

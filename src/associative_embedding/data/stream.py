@@ -16,9 +16,6 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from associative_embedding.data.augmentation.augment import augment
-from associative_embedding.data.augmentation.compose import mosaic, overlap
-from associative_embedding.data.settings import Augment
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.sample import Sample
 
@@ -68,32 +65,30 @@ class Mixture:
 class TrainingStream:
     """An endless sequence of augmented samples: ``stream.sample_at(i)`` depends on `seed` and `i` alone.
 
+    The functions get the random generator as their last argument. `functools.partial` binds their settings to them, so
+    that the stream can be pickled for loader processes and no setting travels through it.
+
     Args:
         mixtures: the sources.
-        settings: ranges and probabilities of the augmentation.
-        input_size: (H, W) of the samples.
-        flip_index: ``(C,)`` the keypoint type (or class) that becomes type c in a mirror image.
-        edges: ``(E, 2)`` the limbs to cut out when people overlap.
+        augment: a sample -> a random view of it, in input pixels.
+        mosaic: several samples -> one with all of them.
+        overlap: two samples -> the second one with a person of the first pasted over it.
         seed: 0 or more.
     """
 
     def __init__(
         self,
         mixtures: Sequence[Mixture],
-        settings: Augment,
         *,
-        input_size: tuple[int, int],
-        flip_index: Array,
-        edges: Array,
+        augment: Callable[[Sample, np.random.Generator], Sample],
+        mosaic: Callable[[Sequence[Sample], np.random.Generator], Sample],
+        overlap: Callable[[Sample, Sample, np.random.Generator], Sample],
         seed: int = 0,
     ) -> None:
         if not mixtures:
             raise ValueError("a training stream needs at least one source")
         self.mixtures = tuple(mixtures)
-        self.settings = settings
-        self.input_size = input_size
-        self.flip_index = np.asarray(flip_index)
-        self.edges = np.asarray(edges)
+        self.augment, self.mosaic, self.overlap = augment, mosaic, overlap
         self.seed = seed
         self.bounds = np.cumsum([m.weight for m in mixtures]) / sum(m.weight for m in mixtures)
 
@@ -111,15 +106,15 @@ class TrainingStream:
         sample = dataset[int(shuffled(self.seed, source, epoch, len(dataset))[place])]
         if rng.random() < mixture.mosaic:
             others = rng.integers(len(dataset), size=rng.integers(1, mixture.tiles))
-            sample = mosaic([sample, *(dataset[int(other)] for other in others)], rng, self.input_size)
+            sample = self.mosaic([sample, *(dataset[int(other)] for other in others)], rng)
         if rng.random() < mixture.overlap:
-            sample = overlap(dataset[int(rng.integers(len(dataset)))], sample, rng, self.edges)
+            sample = self.overlap(dataset[int(rng.integers(len(dataset)))], sample, rng)
         return sample
 
     def sample_at(self, i: int) -> Sample:
         """Returns sample i after augmentation, in input pixels."""
         rng = np.random.default_rng((self.seed, i))
-        return augment(self.raw_at(i, rng), rng, self.settings, self.input_size, self.flip_index)
+        return self.augment(self.raw_at(i, rng), rng)
 
 
 @lru_cache(maxsize=16)  # every sample needs it, and a permutation of COCO takes milliseconds

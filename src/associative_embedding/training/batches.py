@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
+from associative_embedding.data.augmentation.augment import augment
+from associative_embedding.data.augmentation.compose import mosaic, overlap
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.data.sources import (
     open_frame_pairs,
@@ -94,13 +97,13 @@ def build_stream(data: DataConfig, task: Task, *, seed: int) -> TrainingStream:
         for source in data.sources
     ]
     size = (data.input_size, data.input_size)
+    # Limbs are pasted when people overlap; the other tasks refuse `overlap`.
+    edges = task.skeleton.edge_index if isinstance(task, PoseTask) else np.zeros((0, 2), np.int64)
     return TrainingStream(
         mixtures,
-        data.augment,
-        input_size=size,
-        flip_index=task.flip_index,
-        # Limbs are pasted when people overlap; the other tasks refuse `overlap`.
-        edges=task.skeleton.edge_index if isinstance(task, PoseTask) else np.zeros((0, 2), np.int64),
+        augment=partial(augment, settings=data.augment, input_size=size, flip_index=task.flip_index),
+        mosaic=partial(mosaic, size=size),
+        overlap=partial(overlap, edges=edges),
         seed=seed,
     )
 
