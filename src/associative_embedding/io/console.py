@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -55,3 +55,9 @@ def errors_name(source: str) -> Iterator[None]:
     except ValueError as error:
         start = f"{source or 'image'}: "
         raise ValueError(start + str(error).removeprefix(start)) from None
+
+
+def list_briefly(names: Sequence[str], most: int = 4) -> str:
+    """Returns the first names, and the number of the others: a file can have hundreds."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from torch import Tensor
+
+from associative_embedding.io.console import list_briefly
 
 
 def check_weights(
@@ -34,9 +36,3 @@ def check_weights(
     if any(faults.values()):
         text = "; ".join(f"{fault}: {list_briefly(names)}" for fault, names in faults.items() if names)
         raise ValueError(f"these are not {what}: {text}")
-
-
-def list_briefly(names: Sequence[str], most: int = 4) -> str:
-    """Returns the first names and the number of the others: the wrong file can lack hundreds."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
