@@ -28,9 +28,9 @@ from associative_embedding.io.find_images import find_images
 class TimedWorker(ShardWorker):
     """Notes the seconds of CPU of each shard beside the results; the first one of a worker loads the model."""
 
-    def do(self, shard: int, paths: Sequence[str]) -> dict[str, Any]:
+    def predict_shard(self, shard: int, paths: Sequence[str]) -> dict[str, Any]:
         start = time.process_time()
-        result = super().do(shard, paths)
+        result = super().predict_shard(shard, paths)
         Path(self.job.folder, f"_cpu-{shard}").write_text(f"{os.getpid()} {time.process_time() - start}")
         return result
 

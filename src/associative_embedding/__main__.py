@@ -1,4 +1,4 @@
-"""``python -m associative_embedding`` is the command ``ae``."""
+"""``python -m associative_embedding`` runs the command ``ae``."""
 
 import sys
 

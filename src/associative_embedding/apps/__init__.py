@@ -1,1 +1,1 @@
-"""What people start: the command line, the service, jobs on a cluster."""
+"""The programs of the package: the command line, the HTTP service, and jobs on a cluster."""

@@ -1,4 +1,4 @@
-"""The sources of a command -> images. A source that fails is reported, and does not stop the others."""
+"""Lists the images of several sources; a source that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from collections.abc import Callable, Sequence
 from associative_embedding.io.console import say_error
 
 
-def expand(sources: Sequence[str], images_of: Callable[[str], list[str]]) -> tuple[list[str], int]:
-    """Returns the images of all sources, and the number of sources that failed; prints an error for each of those.
+def collect_images(sources: Sequence[str], list_images: Callable[[str], list[str]]) -> tuple[list[str], int]:
+    """Returns the images of all sources and the number of sources that failed. Prints one error for each of these.
 
     Args:
-        images_of: lists the images of one source; raises ValueError or OSError when there are none.
+        sources: files, folders, patterns or addresses.
+        list_images: returns the images of one source; raises ValueError or OSError if there are none.
     """
-    found: list[str] = []
+    images: list[str] = []
     failures = 0
     for source in sources:
         try:
-            found += images_of(source)
+            images += list_images(source)
         except (ValueError, OSError) as error:
+            # One wrong name among many sources must not cost the hours of work on the others.
             failures += 1
             say_error(error)
-    return found, failures
+    return images, failures

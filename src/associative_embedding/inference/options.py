@@ -16,17 +16,20 @@ class Options:
     None stands for the value in the model file.
 
     Attributes:
-        input_size: side of the network's input in pixels (`ModelInfo.resize` states which side), or of a tile.
+        input_size: side of the network's input, or of a tile, in pixels; ``ae info MODEL`` prints whether it is the
+            long or the short side of the image.
         scales: factors of the input size. The network runs once for each; the task merges the results.
         flip: also run the mirror image.
-        zoom: input pixels per image pixel, for images of any size, cut into tiles; 0 = fit the whole image into the
-            input size. Only models that find masks use tiles.
-        tag_scales: the scales whose tags are used; default: all of them, as in the paper (section 3.3). The published
-            code of the paper and HigherHRNet use scale 1 alone.
-        refine: name or path of the single-person model that refines every person; "none" = no second look.
+        zoom: input pixels per image pixel; images larger than the input are cut into tiles. 0 = fit the whole image
+            into the input size. Only models that find masks use tiles.
+        tag_scales: the scales whose tags are used; default: all, as in the paper (section 3.3). The published code of
+            the paper and of HigherHRNet uses only scale 1.
+        refine: name or path of the single-person model that refines every person; "none" = no refinement.
         device: cpu, cuda, cuda:1 ..., or auto = a GPU if there is one.
-        runtime: what runs the network; auto = on a CPU ONNX Runtime or OpenVINO where installed, else PyTorch.
-        decode: decode settings that replace the values in the model file, {threshold: 0.2}.
+        runtime: library that runs the network; auto = on a CPU ONNX Runtime or OpenVINO if one is installed, else
+            PyTorch.
+        decode: decode settings that replace the values in the model file, for example {threshold: 0.2}; ``ae info MODEL``
+            prints all of them.
     """
 
     input_size: int | None = None

@@ -230,7 +230,7 @@ def test_a_person_has_one_colour_in_all_pictures() -> None:
     """Groups are numbered as the people shown; detections of people that are not shown are in none."""
     decoded, _, geometry = tiny_predictor().explain(photo())
     everybody = decoded.instances
-    shown = run_predict.select(decoded, np.arange(len(everybody)) > 0)
+    shown = run_predict.select_instances(decoded, np.arange(len(everybody)) > 0)
     groups, people = tag_pictures.shown_groups(shown), shown.instances
     assert len(groups) == len(people) == len(everybody) - 1 > 0
     np.testing.assert_allclose(groups.tag, people.tag, rtol=1e-5)
@@ -253,7 +253,7 @@ def test_people_with_equal_tags_keep_their_own_groups() -> None:
 
 def test_nobody_shown_is_no_group() -> None:
     decoded, _, _ = tiny_predictor().explain(photo())
-    nobody = run_predict.select(decoded, np.zeros(len(decoded.instances), bool))
+    nobody = run_predict.select_instances(decoded, np.zeros(len(decoded.instances), bool))
     assert set(tag_pictures.shown_groups(nobody).group) == {-1}
 
 

@@ -20,7 +20,7 @@ from scipy import ndimage
 from associative_embedding.apps.cli import predict_images as run_predict
 from associative_embedding.apps.cli import tag_pictures
 from associative_embedding.apps.cli.main import main
-from associative_embedding.apps.cli.results_file import labels_name
+from associative_embedding.apps.cli.results_file import labels_path
 from associative_embedding.drawing.masks import mask_colours
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
@@ -150,15 +150,15 @@ def test_pictures_labels_and_json_agree(folder: Path, tmp_path: Path, capsys: py
     assert document["categories"] == [{"id": 4, "name": "red"}, {"id": 9, "name": "green"}]
     assert [a["category_id"] for a in document["annotations"]] == [4, 4, 4, 9, 4, 4]
     for image in document["images"]:
-        labels = np.array(Image.open(labels_name(image["file_name"], output, ".tif")))
+        labels = np.array(Image.open(labels_path(image["file_name"], output, ".tif")))
         own = [a for a in document["annotations"] if a["image_id"] == image["id"]]
         assert labels.shape == SIZE
         assert labels.max() == len(own)
         for number, annotation in enumerate(own, start=1):
             np.testing.assert_array_equal(labels == number, decode_runs(annotation["segmentation"], SIZE))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == f"6 found in 3 of 3 images -> {output / 'predictions.json'}"
-    assert lines[0].startswith(f"{folder / 'a.png'}: 4 found -> ")
+    assert lines[-1] == f"6 instances in 3 of 3 images -> {output / 'predictions.json'}"
+    assert lines[0].startswith(f"{folder / 'a.png'}: 4 instances -> ")
     assert lines[0].endswith("-labels.tif")
 
 
@@ -227,7 +227,7 @@ def test_a_model_of_keypoints_has_no_labels(tmp_path: Path, folder: Path, capfd:
         assert predict(tmp_path / "none", folder / "a.png", "--model", model, "--labels", kind) == 2
         (line,) = capfd.readouterr().err.splitlines()
         assert line == (
-            f"ae: error: --labels {kind}: label images are of masks, and this model finds keypoints; leave it out"
+            f"ae: error: --labels {kind}: label images need masks, and this model finds keypoints; leave it out"
         )
     assert not (tmp_path / "none").exists()
 
@@ -299,7 +299,7 @@ def test_objects_have_one_colour_in_all_pictures(run: Predictor, monkeypatch: py
 
     monkeypatch.setattr(tag_pictures, "draw_tag_histogram", histogram)
     decoded, maps, geometry = run.explain(picture())
-    shown = run_predict.select(decoded, np.array([False, True, True, True]))
+    shown = run_predict.select_instances(decoded, np.array([False, True, True, True]))
     tag_pictures.tag_pictures(shown, maps, geometry)
     found, groups = shown.instances, seen["groups"]
     assert found.masks is not None

@@ -135,14 +135,14 @@ def test_one_bad_video_does_not_stop_the_others(
     [
         (["--every", "0"], "every must be 1 or more"),
         (["--start", "3", "--end", "2"], "0 <= start < end"),
-        (["--start", "100"], "no frame in the part that was asked for"),
+        (["--start", "100"], "no frame between --start and --end"),
         (["--formats", "mot"], "add --track"),
         (["--smooth", "1"], "add --track"),
         (["--link", "{by: motion}"], "add --track"),
         (["--track", "--link", "{buy: motion}"], "unexpected keyword argument 'buy'"),
         (["--track", "--link", "{max_gap: -1}"], "max_gap must be at least 0"),
-        (["--labels", "png"], "--labels is not of videos"),
-        (["--show", "tags"], "--show tags is of images"),
+        (["--labels", "png"], "--labels works only for images"),
+        (["--show", "tags"], "--show tags works only for images"),
         (["--formats", "avi"], "formats"),
         (["--window"], "--window needs"),
     ],
@@ -168,5 +168,5 @@ def test_images_and_videos_at_once(video: str, model: str, tmp_path: Path, capsy
     assert main(["predict", video, str(tmp_path / "a.png"), "--model", model]) == 2
     assert main(["predict", str(tmp_path / "a.png"), "--model", model, "--every", "2"]) == 2
     printed = capsys.readouterr().err
-    assert "images and videos at once" in printed
-    assert "--every is of videos, or of a folder of frames with --track" in printed
+    assert "the sources are images and videos" in printed
+    assert "--every works only for videos, or with --track for folders of frames" in printed

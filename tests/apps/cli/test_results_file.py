@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from associative_embedding.apps.cli.results_file import ResultsWriter, annotated_name, labels_name
+from associative_embedding.apps.cli.results_file import ResultsWriter, labels_path, picture_path
 from associative_embedding.instances import Instances
 from associative_embedding.io import files as output
 from associative_embedding.io.write_images import write_image
@@ -28,18 +28,18 @@ def add_all(path: Path, results: Iterator[Instances]) -> None:
             writer.add(result)
 
 
-def test_annotated_names_do_not_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_picture_paths_do_not_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     sources = ["a/x.jpg", "b/x.jpg", "x.jpg", "x.png", "x.gif", "../x.jpg", "http://h/x.jpg", "http://h/x.jpg?2", ""]
-    names = [annotated_name(source, ".") for source in sources]
+    names = [picture_path(source, ".") for source in sources]
     assert len(set(names)) == len(sources)
-    assert annotated_name("./a/../a/x.jpg", ".") == names[0] == annotated_name(str(tmp_path / "a/x.jpg"), ".")
+    assert picture_path("./a/../a/x.jpg", ".") == names[0] == picture_path(str(tmp_path / "a/x.jpg"), ".")
     assert not {os.path.abspath(n) for n in names} & {os.path.abspath(s) for s in sources}
     assert [n.suffix for n in names[2:5]] == [".jpg", ".png", ".jpg"]
     assert all(n.name.startswith("x-") for n in names[:-1])
-    assert annotated_name(str(names[0]), ".") != names[0]
+    assert picture_path(str(names[0]), ".") != names[0]
     for odd in ("http://[h/ü b%2Fc.png?d", "é" * 300, "a/..", "\udcff.jpg"):
-        path = tmp_path / annotated_name(odd, "out")
+        path = tmp_path / picture_path(odd, "out")
         assert path.parent == tmp_path / "out"
         write_image(path, np.zeros((2, 2, 3), np.uint8))
 
@@ -136,7 +136,7 @@ def test_kill_leaves_a_whole_file(tmp_path: Path) -> None:
 
 def test_names_of_label_images_are_those_of_the_pictures() -> None:
     for source in ("a/x.jpg", "b/x.png", "http://h/x.jpg?2"):
-        picture, labels = annotated_name(source, "out"), labels_name(source, "out", ".png")
+        picture, labels = picture_path(source, "out"), labels_path(source, "out", ".png")
         assert labels.name == f"{picture.stem}-labels.png"
         assert labels.parent == picture.parent
         assert labels != picture

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from associative_embedding.apps.cli.main import main
-from associative_embedding.apps.cluster.image_list import digest, list_images, shards, sorted_once
+from associative_embedding.apps.cluster.image_list import cut_into_shards, list_digest, list_images, sorted_once
 
 needs_pyarrow = pytest.mark.skipif(not find_spec("pyarrow"), reason="needs pyarrow (extra ray)")
 
@@ -27,8 +27,8 @@ def folder(tmp_path: Path) -> Path:
 
 def test_shards_are_a_function_of_the_sorted_list() -> None:
     paths = sorted_once(["c", "a", "b", "a"])
-    assert list(shards(paths, 2)) == [(0, ["a", "b"]), (1, ["c"])]
-    assert digest(paths) == digest(["a", "b", "c"]) != digest(["ab", "c"])
+    assert list(cut_into_shards(paths, 2)) == [(0, ["a", "b"]), (1, ["c"])]
+    assert list_digest(paths) == list_digest(["a", "b", "c"]) != list_digest(["ab", "c"])
 
 
 @pytest.mark.extra
@@ -52,9 +52,9 @@ def test_a_parquet_of_paths(folder: Path, tmp_path: Path) -> None:
     for source in (str(table), table.as_uri()):
         assert list_images(source, recursive=False) == ["x.jpg", "s3://b/y.png"]
     for columns, message in (
-        ({"file": ["x"]}, "paths.parquet: needs a column 'path', it has file"),
-        ({"path": [1]}, "the column 'path' must hold texts"),
-        ({"path": ["x", None]}, "the column 'path' must hold texts"),
+        ({"file": ["x"]}, "paths.parquet: has no column 'path', only file"),
+        ({"path": [1]}, "the column 'path' must contain one text per image"),
+        ({"path": ["x", None]}, "the column 'path' must contain one text per image"),
         ({"path": pa.array([], pa.string())}, "at least one"),
     ):
         parquet.write_table(pa.table(columns), table)
@@ -72,8 +72,8 @@ def test_a_parquet_of_paths(folder: Path, tmp_path: Path) -> None:
     ("source", "message"),
     [
         ("gopher://a/b", "gopher://a/b: no such store"),
-        ("file:///nowhere/at/all", "holds no image"),
-        ("s3://bucket/*/a?", "patterns are of this machine's files"),
+        ("file:///nowhere/at/all", "contains no image"),
+        ("s3://bucket/*/a?", "an object store has no patterns"),
         ("nowhere.parquet", "nowhere.parquet: "),
     ],
 )
@@ -89,14 +89,14 @@ def test_a_source_without_images_gets_one_line(source: str, message: str) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--workers", "2"], "--workers is of --engine ray"),
-        (["--engine", "ray", "--show", "tags"], "--show is not of --engine ray"),
-        (["--engine", "ray", "--track"], "--track is not of --engine ray"),
+        (["--workers", "2"], "--workers needs --engine ray"),
+        (["--engine", "ray", "--show", "tags"], "--show has no effect with --engine ray"),
+        (["--engine", "ray", "--track"], "--track has no effect with --engine ray"),
         (["--engine", "ray", "--workers", "0"], "workers must be 1 or more, not 0"),
         (["--engine", "ray", "--shard-size", "0"], "shard_size must be 1 or more, not 0"),
         (["--engine", "ray", "--batch", "0"], "batch must be 1 or more, not 0"),
         (["--engine", "ray", "--gpus", "0"], "gpus must be positive, not 0"),
-        (["--engine", "ray", "--device", "cuda:1"], "--device cuda:1: Ray gives each worker its GPU"),
+        (["--engine", "ray", "--device", "cuda:1"], "--device cuda:1: Ray chooses the GPU of each worker"),
         (["--engine", "spark"], "engine: must be one of 'here', 'ray', not 'spark'"),
     ],
 )
@@ -123,5 +123,5 @@ def test_somebody_elses_folder_is_left_alone(
 ) -> None:
     pytest.importorskip("ray", reason="needs Ray Data (extra ray)")
     assert main(["predict", str(folder), "--engine", "ray", "--device", "cpu", "--output", str(folder)]) == 1
-    assert "holds something else than results of ae predict --engine ray" in capfd.readouterr().err
+    assert "contains other files than results of ae predict --engine ray" in capfd.readouterr().err
     assert {path.name for path in folder.iterdir()} == {"a.jpg", "b.png", "inner", "notes.txt"}

@@ -125,9 +125,9 @@ def test_a_restart_does_only_what_is_missing(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--flip"], "is of other flip; go on with the same command, or choose another --output"),
-        (["--shard-size", "5"], "is of other shard_size;"),
-        (["--min-score", "0.5"], "is of other min_score;"),
+        (["--flip"], "the results there have other flip; continue with the same command, or choose another --output"),
+        (["--shard-size", "5"], "the results there have other shard_size;"),
+        (["--min-score", "0.5"], "the results there have other min_score;"),
     ],
 )
 def test_a_restart_with_other_settings_is_refused(
@@ -145,10 +145,10 @@ def test_other_images_or_another_model_are_refused(
     results: Path, model: str, images: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert predict(results, model, images / "0*.png") == 1
-    assert "is of other images, list_sha256;" in capfd.readouterr().err
+    assert "the results there have other images, list_sha256;" in capfd.readouterr().err
     other = tiny_model(tmp_path / "model.safetensors", backbone="mobilenet_v2", input_size=96, tag_size=4)
     assert predict(results, other, images) == 1
-    assert "is of other models;" in capfd.readouterr().err
+    assert "the results there have other models;" in capfd.readouterr().err
 
 
 def children(parent: int) -> Iterator[tuple[int, str]]:

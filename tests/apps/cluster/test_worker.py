@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from associative_embedding.apps.cluster.job import Job, check_manifest, complete, digest_of, part_name
+from associative_embedding.apps.cluster.job import Job, check_manifest, model_digest, part_name, prepare_job
 from associative_embedding.apps.cluster.worker import ShardWorker
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
@@ -28,7 +28,7 @@ parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow (extra ra
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory, model: str) -> Job:
     folder = tmp_path_factory.mktemp("worker")
-    return Job(folder=str(folder / "results"), model=model, digests={model: digest_of(model)})
+    return Job(folder=str(folder / "results"), model=model, digests={model: model_digest(model)})
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def rows_of(job: Job, shard: int = 0) -> list[dict[str, Any]]:
 def test_batches_change_nothing(job: Job, paths: list[str], batch: int) -> None:
     alone, together = replace(job, batch=1), replace(job, batch=batch, folder=f"{job.folder}-{batch}")
     for each in (alone, together):
-        result = ShardWorker(each).do(0, paths)
+        result = ShardWorker(each).predict_shard(0, paths)
         assert (result["images"], len(result["errors"]), result["fault"]) == (6, 1, "")
     for one, two in zip(rows_of(alone), rows_of(together), strict=True):
         assert {key: one[key] for key in ("path", "width", "height", "error")} == {
@@ -63,7 +63,7 @@ def test_batches_change_nothing(job: Job, paths: list[str], batch: int) -> None:
 def test_paths_are_as_given_whatever_the_folder_and_store(job: Job, paths: list[str]) -> None:
     base = str(Path(paths[0]).parent)
     given = [Path(paths[0]).name, Path(paths[1]).as_uri(), "nowhere.png", "file:///nowhere.png"]
-    ShardWorker(replace(job, base=base)).do(1, given)
+    ShardWorker(replace(job, base=base)).predict_shard(1, given)
     rows = rows_of(job, 1)
     assert [row["path"] for row in rows] == given
     assert [row["error"] is None for row in rows] == [True, True, False, False]
@@ -82,7 +82,7 @@ def test_an_image_that_the_network_fails_on_is_one_row(
         return original(self, batch)
 
     monkeypatch.setattr(Predictor, "run_network", failing)
-    assert ShardWorker(replace(job, batch=batch)).do(2, paths)["fault"] == ""
+    assert ShardWorker(replace(job, batch=batch)).predict_shard(2, paths)["fault"] == ""
     errors = {Path(row["path"]).name: row["error"] for row in rows_of(job, 2)}
     assert [name for name, error in errors.items() if error] == ["1.png", "2-bad.png", "3.png"]
     assert errors["1.png"] == f"{paths[1]}: out of memory"
@@ -92,10 +92,10 @@ def test_when_nothing_can_be_done_it_says_so(job: Job, paths: list[str], tmp_pat
     (tmp_path / "file").write_text("not a folder")
     for wrong, message in (
         (replace(job, folder=str(tmp_path / "file")), "cannot write"),
-        (replace(job, digests={job.model: "0" * 64}), "this machine's file is another one than that of the job"),
+        (replace(job, digests={job.model: "0" * 64}), "the file on this machine differs from the job"),
         (replace(job, digests={}, model="nobody"), "is neither a shipped model"),
     ):
-        fault = ShardWorker(wrong).do(0, paths)["fault"]
+        fault = ShardWorker(wrong).predict_shard(0, paths)["fault"]
         assert message in fault
         assert "\n" not in fault
 
@@ -109,7 +109,7 @@ def test_masks_are_run_lengths(job: Job, tmp_path: Path) -> None:
         cv2.circle(image, (x, y), 10, (200, 200, 200), -1)
     cv2.imwrite(str(tmp_path / "cells.png"), cv2.GaussianBlur(image, (5, 5), 1))
     nuclei = Job(folder=str(tmp_path / "results"), model="nuclei")
-    assert ShardWorker(nuclei).do(0, [str(tmp_path / "cells.png")])["fault"] == ""
+    assert ShardWorker(nuclei).predict_shard(0, [str(tmp_path / "cells.png")])["fault"] == ""
     (row,) = rows_of(nuclei)
     assert row["error"] is None
     for instance in row["instances"]:
@@ -119,17 +119,17 @@ def test_masks_are_run_lengths(job: Job, tmp_path: Path) -> None:
 
 
 def test_a_manifest_is_compared(job: Job, paths: list[str], tmp_path: Path) -> None:
-    job = complete(replace(job, folder=str(tmp_path / "results")), paths, 4)
+    job = prepare_job(replace(job, folder=str(tmp_path / "results")), paths, 4)
     for _ in range(2):  # writes it, finds it
         check_manifest(job, names_in(job.folder))
-    with pytest.raises(ValueError, match="is of other shard_size;"):
-        check_manifest(complete(job, paths, 5), names_in(job.folder))
+    with pytest.raises(ValueError, match="the results there have other shard_size;"):
+        check_manifest(prepare_job(job, paths, 5), names_in(job.folder))
     (tmp_path / "results" / "_manifest.json").write_text("[")
     with pytest.raises(ValueError, match=r"_manifest.json: not a json file"):
         check_manifest(job, names_in(job.folder))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "photo.jpg").touch()
-    with pytest.raises(ValueError, match="holds something else"):
+    with pytest.raises(ValueError, match="contains other files"):
         check_manifest(replace(job, folder=str(tmp_path / "other")), {"photo.jpg"})
 
 
@@ -137,7 +137,7 @@ def test_all_of_a_jobs_models_are_those_that_were_meant(job: Job, tmp_path: Path
     """The model of the second look too, whether it is asked for, the model's own, or left out."""
     shipped = replace(job, model="person", digests={})
     for refine, second in ((None, ["single-person"]), ("single-person", ["single-person"]), ("none", [])):
-        digests = complete(replace(shipped, options=Options(refine=refine)), ["a.jpg"], 4).digests
-        assert digests == {name: digest_of(name) for name in ["person", *second]}
+        digests = prepare_job(replace(shipped, options=Options(refine=refine)), ["a.jpg"], 4).digests
+        assert digests == {name: model_digest(name) for name in ["person", *second]}
     own = tiny_model(tmp_path / "second.safetensors", task=SinglePersonTask(FIGURE), tag_size=0)
-    assert list(complete(replace(job, options=Options(refine=own)), ["a.jpg"], 4).digests) == [job.model, own]
+    assert list(prepare_job(replace(job, options=Options(refine=own)), ["a.jpg"], 4).digests) == [job.model, own]

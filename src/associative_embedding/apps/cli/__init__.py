@@ -1,1 +1,1 @@
-"""The command `ae`."""
+"""The command line ``ae``."""

@@ -1,4 +1,4 @@
-"""What each command of ``ae`` does with its options."""
+"""Runs each command of ``ae``, except ``ae data``: checks its options and calls the function that does the work."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run_predict(options: Namespace) -> int:
     check_engine(options)
     if options.engine == "ray":
         return run_predict_ray(options)
-    if asks_for_videos(options):
+    if sources_are_videos(options):
         return run_predict_videos(options)
     from associative_embedding.apps.cli.predict_images import ImageSettings, predict_images
 
@@ -32,51 +32,58 @@ def run_predict(options: Namespace) -> int:
     return predict_images(options.sources, options.model, model_options(options), settings)
 
 
-# Options of one kind of source or engine; given with another kind they would do nothing, so they are refused.
+# Options for one kind of source or one engine. With another one they would do nothing, so they are refused.
 VIDEO_OPTIONS = ("link", "smooth", "every", "start", "end", "fps", "formats", "window")
 IMAGE_OPTIONS = ("json", "labels", "recursive", "resume")
 RAY_OPTIONS = ("workers", "shard_size", "batch", "gpus")
-HERE_OPTIONS = ("json", "show", "scores", "labels", "track", *VIDEO_OPTIONS)
+LOCAL_OPTIONS = ("json", "show", "scores", "labels", "track", *VIDEO_OPTIONS)
 
 
-def asks_for_videos(options: Namespace) -> bool:
-    """Whether the sources of ``ae predict`` are videos.
+def sources_are_videos(options: Namespace) -> bool:
+    """Returns whether the sources of ``ae predict`` are videos.
 
     Raises:
-        UsageError: for videos and images in one command, or options of one kind for the other.
+        UsageError: for videos and images in one command, or for options that belong to the other kind.
     """
     from associative_embedding.io.videos import is_video
 
     videos = [options.track or is_video(source) for source in options.sources]
     if any(videos) != all(videos):
-        raise UsageError("images and videos at once: run ae predict for each")
-    why = "not of videos" if any(videos) else "of videos, or of a folder of frames with --track"
-    refuse_changed(options, IMAGE_OPTIONS if any(videos) else VIDEO_OPTIONS, why)
+        raise UsageError("the sources are images and videos: run ae predict once for each kind")
+    reason = "works only for images" if any(videos) else "works only for videos, or with --track for folders of frames"
+    refuse_given(options, IMAGE_OPTIONS if any(videos) else VIDEO_OPTIONS, reason)
     if any(videos) and options.show == "tags":
-        raise UsageError("--show tags is of images, not of videos")
+        raise UsageError("--show tags works only for images")
     return any(videos)
 
 
 def check_engine(options: Namespace) -> None:
-    """
+    """Checks that the options of ``ae predict`` belong to its engine.
+
     Raises:
-        UsageError: for options of the other engine.
+        UsageError: for an option of the other engine.
     """
     if options.engine == "ray":
-        refuse_changed(options, HERE_OPTIONS, "not of --engine ray")
+        refuse_given(options, LOCAL_OPTIONS, "has no effect with --engine ray")
     else:
-        refuse_changed(options, RAY_OPTIONS, "of --engine ray")
+        refuse_given(options, RAY_OPTIONS, "needs --engine ray")
 
 
-def refuse_changed(options: Namespace, names: tuple[str, ...], why: str) -> None:
-    """
+def refuse_given(options: Namespace, names: tuple[str, ...], reason: str) -> None:
+    """Refuses options of ``ae predict`` that the user gave.
+
+    Args:
+        names: the options to refuse.
+        reason: end of the message, after the name of the option.
+
     Raises:
-        UsageError: when one of the options of ``ae predict`` has another value than its default.
+        UsageError: when one of them differs from its default.
     """
+    # The parser does not record which options were given. A given default changes nothing, so it may pass.
     defaults = build_predict(new_parser()).get_defaults()
     for name in names:
         if options[name] != defaults[name]:
-            raise UsageError(f"--{name} is {why}")
+            raise UsageError(f"--{name} {reason}")
 
 
 def run_predict_ray(options: Namespace) -> int:
@@ -104,7 +111,8 @@ def run_train(options: Namespace) -> int:
 
 
 def build_recipe(options: Namespace) -> Recipe:
-    """
+    """Returns the recipe of ``ae train``: the file, with the settings after it.
+
     Raises:
         UsageError: for a value out of its range.
     """
@@ -116,9 +124,7 @@ def build_recipe(options: Namespace) -> Recipe:
         {key: value for key, value in options.items() if key != "config"}
     )
     try:
-        parser = build_train(ArgumentParser())
-        instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes  # its name before 4.49
-        built = instantiate(values)
+        built = build_train(ArgumentParser()).instantiate(values)
         return Recipe(**{field.name: built[field.name] for field in fields(Recipe)})
     except ValueError as error:
         raise UsageError(error) from None
@@ -127,11 +133,11 @@ def build_recipe(options: Namespace) -> Recipe:
 def run_evaluate(options: Namespace) -> int:
     experiments = [name for name in ("ablation", "truth_detections") if options[name]]
     if len(experiments) > 1:
-        raise UsageError("ablation and truth_detections are two experiments: ask for one")
+        raise UsageError("--ablation and --truth_detections are two experiments: give only one")
     if options.results and experiments:
-        raise UsageError("results are of one evaluation, an experiment is of several: leave --results out")
+        raise UsageError(f"--{experiments[0]} runs several evaluations, but --results holds one: leave --results out")
     if options.groups and options.protocol != "mpii":
-        raise UsageError(f"groups belong to --protocol mpii, not {options.protocol or 'coco'}")
+        raise UsageError(f"--groups needs --protocol mpii, not {options.protocol or 'coco'}")
     if options.track or options.link is not None or options.every != 1:
         return run_evaluate_tracks(options)
     from associative_embedding.evaluation.settings import EvaluationSettings
@@ -139,8 +145,8 @@ def run_evaluate(options: Namespace) -> int:
     arguments = (options.model, model_options(options), value_of(EvaluationSettings, options))
     if experiments:
         if options.images is None or options.split or options.zoom is not None:
-            text = "ablation and truth_detections are for poses: they need --images, and no --split or --zoom"
-            raise UsageError(text)
+            text = "is only for poses: it needs --images, and neither --split nor --zoom"
+            raise UsageError(f"--{experiments[0]} {text}")
         from associative_embedding.evaluation.experiments import run_experiment
 
         run_experiment(experiments[0], *arguments)
@@ -155,14 +161,14 @@ def run_evaluate_tracks(options: Namespace) -> int:
     from associative_embedding.evaluation.tracks import TrackSettings, evaluate_tracks
 
     if not options.track:
-        raise UsageError("--link and --every are of tracks: add --track")
+        raise UsageError("--link and --every need --track")
     if options.every < 1:
         raise UsageError(f"every must be 1 or more, not {options.every}")
     if options.images is None:
         raise UsageError("--track needs --images, the folder of the frames")
     wrong = ("split", "protocol", "groups", "ablation", "truth_detections", "held_out", "results", "zoom")
     if given := [name for name in wrong if options[name]]:
-        raise UsageError(f"--{given[0]} has no meaning with --track")
+        raise UsageError(f"--{given[0]} has no effect with --track: leave it out")
     evaluate_tracks(options.model, model_options(options), value_of(TrackSettings, options))
     return 0
 
@@ -188,13 +194,14 @@ def run_serve(options: Namespace) -> int:
     names = ("queue", "max_bytes", "max_pixels", "timeout", "urls", "private_urls")
     limits = {name: options[name] for name in names}
     try:
-        Limits(**limits, batch=1 if options.batch is None else options.batch)  # an error before the model is read
+        # Checked here, because loading the model takes seconds. The batch depends on the model's device, see below.
+        Limits(**limits, batch=1 if options.batch is None else options.batch)
     except ValueError as error:
         raise UsageError(error) from None
     predictor = load(options.model, model_options(options))
-    # On a CPU batches are at most a quarter faster, and inputs of many sizes fragment the memory.
+    # On a CPU a batch is at most a quarter faster, and batches of many sizes take 300 MB more (docs/performance.md).
     batch = options.batch or (8 if predictor.device.type == "cuda" else 1)
-    print(f"ae: http://{options.host}:{options.port} (Ctrl-C stops)", file=sys.stderr)
+    print(f"ae: http://{options.host}:{options.port} (stop it with Ctrl-C)", file=sys.stderr)
     serve(predictor, Limits(**limits, batch=batch), options.host, options.port)
     return 0
 
@@ -206,7 +213,7 @@ def run_info(options: Namespace) -> int:
     from associative_embedding.model_files.find import shipped_models
 
     if options.json:
-        check_writable(options.json)
+        check_writable(options.json)  # now: digests and parameters of all models take seconds
     summaries = [model_summary(model) for model in options.models or shipped_models()]
     if options.models:
         say("\n\n".join("\n".join(summary_lines(summary)) for summary in summaries))

@@ -1,11 +1,11 @@
-"""The command ``ae data``: one subcommand a kind of data set."""
+"""The command ``ae data``: a subcommand for each way to make or change a data set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-# All else is imported inside of functions, so that Ctrl-C is one line from the start.
+# Everything else is imported inside functions: until Python has read its modules, Ctrl-C prints a traceback.
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace  # type: ignore[attr-defined]
 
@@ -21,59 +21,70 @@ def build_data(parser: ArgumentParser) -> ArgumentParser:
 
 def build_synthetic(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
-    add("folder", type=str)
-    add("--images", type=int, default=100)
-    add("--skeleton", type=str, default="coco-17", help="coco-17, crowdpose-14, mpii-16, lsp-14, or a COCO json")
-    add("--size", type=int, default=256, help="side of the images, pixels")
-    add("--people", type=int, nargs=2, default=[1, 3], help="fewest and most in an image")
-    add("--seed", type=int, default=0)
-    add("--frames", type=int, default=0, help="draw videos of so many frames, as many as --images, of moving figures")
+    add("folder", type=str, help="folder to write: annotations.json and images/")
+    add("--images", type=int, default=100, help="number of images; with --frames, number of videos")
+    text = "keypoints of the figures: coco-17, crowdpose-14, mpii-16, lsp-14, or a COCO json"
+    add("--skeleton", type=str, default="coco-17", help=text)
+    add("--size", type=int, default=256, help="side of the square images, in pixels")
+    text = "lowest and highest number of figures in an image"
+    add("--people", type=int, nargs=2, default=[1, 3], metavar=("LOWEST", "HIGHEST"), help=text)
+    add("--seed", type=int, default=0, help="seed of the random numbers; equal seeds give equal images")
+    text = "frames per video: draw videos of moving figures, with track ids; 0 = draw single images"
+    add("--frames", type=int, default=0, help=text)
     return parser
 
 
 def build_mpii(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
     add("annotation", type=str, help="mpii_human_pose_v1_u12_1.mat")
-    add("--images", type=str, required=True, help="folder of its images; those that are not in it are left out")
-    add("--output", type=str, required=True, help="the COCO json to write")
-    add("--part", type=Literal["train", "test", "all"], default="all", help="which images")
+    text = "folder of MPII's images; annotations of images that are not in it are left out"
+    add("--images", type=str, required=True, help=text)
+    add("--output", type=str, required=True, help="COCO json to write")
+    add("--part", type=Literal["train", "test", "all"], default="all", help="part of MPII to convert")
     return parser
 
 
 def build_split(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
-    add("annotations", type=str, help="a COCO json")
-    add("--output", type=str, required=True, help="folder of train.json and test.json")
-    add("--last", type=float, required=True, help="share of the images, from the end on, that goes to test.json")
+    add("annotations", type=str, help="COCO json of a video")
+    add("--output", type=str, required=True, help="folder to write train.json and test.json to")
+    # Neighbouring frames are almost equal, so a random split would put copies of the training images into the test.
+    text = "share of the images, from the end of the video, that becomes test.json, for example 0.2"
+    add("--last", type=float, required=True, help=text)
     return parser
 
 
 def build_convert(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
     sources = Literal["coco", "cvat", "deeplabcut", "label-studio", "sleap", "yolo"]
-    add("source", type=str, help="the labels: a file, or a folder as the tool writes it")
-    add("--from", type=sources, required=True, help="whose labels they are")
-    add("--to", type=Literal["coco", "cvat", "label-studio", "yolo"], default="coco", help="whose they become")
-    add("--output", type=str, required=True, help="the file to write; of yolo the folder")
-    add("--images", type=str, help="folder of the images, for their sizes; of yolo they are copied into the output")
+    add("source", type=str, help="labels to read: a file, or the folder that the tool wrote")
+    add("--from", type=sources, required=True, help="format of the labels")
+    add("--to", type=Literal["coco", "cvat", "label-studio", "yolo"], default="coco", help="format to write")
+    add("--output", type=str, required=True, help="file to write; for yolo the folder to write")
+    text = (
+        "folder of the images, for their sizes; with --to yolo the images are copied from it, "
+        "with --from sleap embedded frames are written to it (default: not used)"
+    )
+    add("--images", type=str, help=text)
     return parser
 
 
 def build_shard(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
-    add("annotations", type=str, help="a COCO json")
+    add("annotations", type=str, help="COCO json")
     add("--images", type=str, required=True, help="folder of its images")
-    add("--output", type=str, required=True, help="folder of the tar files, and for a recipe: sources: [{shards: ...}]")
-    add("--size", type=int, default=1000, help="images of a tar file")
+    text = "folder to write the tar files to; a recipe reads it by data.sources: [{shards: FOLDER}]"
+    add("--output", type=str, required=True, help=text)
+    add("--size", type=int, default=1000, help="images per tar file")
     return parser
 
 
 DATA_BUILDERS: dict[str, tuple[Callable[[ArgumentParser], ArgumentParser], str]] = {
-    "synthetic": (build_synthetic, "draw figures"),
-    "mpii": (build_mpii, "MPII Human Pose's annotation to a COCO json"),
-    "split": (build_split, "a COCO json of a video into its beginning and its end"),
-    "convert": (build_convert, "labels of other tools (YOLO, CVAT, Label Studio, SLEAP, DeepLabCut), from and to"),
-    "shard": (build_shard, "a COCO json and its images into tar files, which training reads as they are"),
+    "synthetic": (build_synthetic, "draw images or videos of stick figures, with annotations"),
+    "mpii": (build_mpii, "convert the annotation of MPII Human Pose to a COCO json"),
+    "split": (build_split, "split the COCO json of a video into its first and its last part"),
+    "convert": (build_convert, "convert labels between COCO, CVAT, DeepLabCut, Label Studio, SLEAP and YOLO"),
+    "shard": (build_shard, "pack a COCO json and its images into tar files that training reads directly"),
 }
 
 

@@ -1,4 +1,4 @@
-"""``ae evaluate``: the official metrics of a model, printed and written."""
+"""``ae evaluate``: prints the official metrics of a model on annotated images, and writes them to a file."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.console import say
 from associative_embedding.io.files import check_writable, write_json
 
-Evaluated = tuple[Metrics, dict[str, Any]]  # metrics, and what they were computed on
+Evaluated = tuple[Metrics, dict[str, Any]]  # metrics, and the settings of the test set
 
 
 def evaluate_model(model: str, options: Options, settings: EvaluationSettings) -> Metrics:
     """Prints the official metrics of a model, and writes them if the settings name a file.
 
-    Keypoint types or classes of annotations and model are matched by name: what only one of the two has does not count.
+    Keypoint types and classes of the annotations and of the model are matched by name. A type or class that only one of
+    them has does not count.
+
+    Returns:
+        the metrics.
 
     Raises:
         ValueError: for a model, annotations or an image that cannot be used.
@@ -32,16 +36,22 @@ def evaluate_model(model: str, options: Options, settings: EvaluationSettings) -
     evaluate = evaluate_masks if predictor.task.finds_masks else evaluate_people
     metrics, notes = evaluate(predictor, settings)
     if settings.json:
-        given = {"held_out": settings.held_out, "protocol": settings.protocol or "coco"}
         refined = {"refined": notes.pop("refined")} if "refined" in notes else {}
-        described = {"model": model, "settings": {**given, **notes, **predictor.settings}}
-        write_json(settings.json, {"metrics": metrics, **refined, **described})
+        # The test set's own entries replace the common ones: masks choose their protocol, if the user chose none.
+        common = {"held_out": settings.held_out, "protocol": settings.protocol or "coco"}
+        all_settings = {**common, **notes, **predictor.settings}
+        write_json(settings.json, {"metrics": metrics, **refined, "model": model, "settings": all_settings})
     return metrics
 
 
 def evaluate_people(predictor: Predictor, settings: EvaluationSettings) -> Evaluated:
+    """Evaluates a model that finds keypoints.
+
+    Raises:
+        ValueError, OSError: see `evaluate_model`.
+    """
     if settings.split or settings.images is None:
-        raise ValueError("poses need a COCO json and --images, the folder of its images; a split is for VOC trees")
+        raise ValueError("a pose model needs a COCO json and --images, the folder of its images, and no --split")
     test_set = poses.open_pose_test_set(
         settings.annotations,
         settings.images,
@@ -64,8 +74,13 @@ def evaluate_people(predictor: Predictor, settings: EvaluationSettings) -> Evalu
 
 
 def evaluate_masks(predictor: Predictor, settings: EvaluationSettings) -> Evaluated:
+    """Evaluates a model that finds masks.
+
+    Raises:
+        ValueError, OSError: see `evaluate_model`.
+    """
     if settings.groups:
-        raise ValueError("groups belong to the protocol mpii, which is for poses")
+        raise ValueError("--groups is only for pose models, and this model finds masks")
     test_set = masks.open_mask_test_set(
         settings.annotations,
         settings.images,
@@ -86,7 +101,8 @@ def evaluate_masks(predictor: Predictor, settings: EvaluationSettings) -> Evalua
 
 
 def check_outputs(settings: EvaluationSettings) -> None:
-    """
+    """Checks that the files can be written, before the hours that an evaluation may take.
+
     Raises:
         OSError: for a file that cannot be written.
     """

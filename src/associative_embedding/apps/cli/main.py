@@ -1,6 +1,7 @@
 """The command ``ae``: predict, train, evaluate, export, serve, info, convert, data.
 
-A mistake of the user's gets one line on the error output and exit status 2 (usage) or 1 (bad input); never a traceback.
+A mistake of the user gives one line on the error output and exit status 2 (wrong usage) or 1 (wrong input), never a
+traceback.
 """
 
 from __future__ import annotations
@@ -17,29 +18,46 @@ from typing import TYPE_CHECKING
 from associative_embedding import __version__
 from associative_embedding.apps.cli.commands import COMMANDS
 from associative_embedding.apps.cli.data_commands import DATA_BUILDERS
-from associative_embedding.apps.cli.options import BUILDERS
+from associative_embedding.apps.cli.options import BUILDERS, new_parser
 from associative_embedding.apps.errors import UsageError
 
-# All else is imported inside of `main`, so that Ctrl-C is one line from the start.
+# Everything else is imported inside functions: until Python has read its modules, Ctrl-C prints a traceback.
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace  # type: ignore[attr-defined]
 
-# The allocator otherwise returns the large buffers of a forward pass to the system after every image.
+# Otherwise glibc returns the large buffers of a forward pass to the system after every image, and the next image pays
+# for them again: the tag loss takes 22 instead of 7 ms (docs/performance.md).
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
 
+HYPHENATED = re.compile(r"(?<=^--)[a-z]+(-[a-z]+)+(?=$|=)")  # --input-size is accepted for --input_size
 
-UNDERSCORED = re.compile(r"(?<=^--)[a-z]+(-[a-z]+)+(?=$|=)")  # --input-size is --input_size
+INTERRUPTED = 130  # exit status of a command that Ctrl-C ended: 128 + SIGINT, as shells expect
+
+SUMMARIES = {
+    "predict": "find people or objects in images or videos",
+    "train": "train a model from a recipe (a YAML file); the same command continues a stopped run",
+    "evaluate": "compute the official metrics of a model on annotated images",
+    "export": "write the network of a model for ONNX Runtime or OpenVINO, which are faster on a CPU",
+    "serve": "start an HTTP service with a page to try a model in the browser",
+    "info": "list the shipped models, or describe one model: size, categories, settings",
+    "convert": "convert weights of another project to a model file or an encoder",
+    "data": "make a data set, or convert, split or pack annotations",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Runs the command line and returns the exit status.
+
+    Args:
+        argv: the arguments after ``ae``; default: those of the process.
+    """
     try:
-        with terminable():
+        with sigterm_interrupts():
             options = parse(list(sys.argv[1:] if argv is None else argv))
             return COMMANDS[options.command](options[options.command])
     except KeyboardInterrupt as error:
         print(f"ae: {str(error) or 'interrupted'}", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except expected_errors() as error:
         from associative_embedding.io.console import one_line
 
@@ -48,16 +66,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """SIGTERM is Ctrl-C: what was computed is kept. Python delivers signals to the main thread alone."""
+def sigterm_interrupts() -> Iterator[None]:
+    """Inside, SIGTERM acts as Ctrl-C does: the command keeps its results and ends."""
+    # Python lets only the main thread install a signal handler; tests and notebooks may run `main` in another one.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def stop(number: int, frame: object) -> None:
+    def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt("terminated")
 
-    previous = signal.signal(signal.SIGTERM, stop)
+    previous = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     finally:
@@ -65,13 +84,15 @@ def terminable() -> Iterator[None]:
 
 
 def expected_errors() -> tuple[type[Exception], ...]:
-    """What bad input or too little memory raises; torch's own are RuntimeErrors, and OpenCV may not be in use."""
+    """Returns the errors that bad input or too little memory raises; torch raises RuntimeErrors for both."""
+    # Importing OpenCV only for its error would delay the message of every other error.
     opencv = [sys.modules["cv2"].error] if "cv2" in sys.modules else []
     return (ValueError, OSError, MemoryError, RuntimeError, *opencv)
 
 
 def parse(arguments: list[str]) -> Namespace:
-    """
+    """Returns the command and its options.
+
     Raises:
         UsageError: one line, with the nearest known name for an unknown one.
     """
@@ -79,21 +100,26 @@ def parse(arguments: list[str]) -> Namespace:
 
     if not arguments:
         raise UsageError(f"which command? one of {','.join(BUILDERS)}")
-    arguments = [UNDERSCORED.sub(lambda name: name[0].replace("-", "_"), argument) for argument in arguments]
+    arguments = [HYPHENATED.sub(lambda name: name[0].replace("-", "_"), argument) for argument in arguments]
     if arguments[:1] == ["train"]:
-        arguments = ["train", *spell_recipe(arguments[1:])]
+        arguments = ["train", *recipe_arguments(arguments[1:])]
     try:
         return build_parser().parse_args(arguments)
     except ArgumentError as error:
-        raise UsageError(explain(str(error), arguments)) from None
+        raise UsageError(usage_message(str(error), arguments)) from None
 
 
-def spell_recipe(arguments: list[str]) -> list[str]:
-    """``recipe.yaml ...`` -> ``--config recipe.yaml ...``, when the recipe is one."""
+def recipe_arguments(arguments: list[str]) -> list[str]:
+    """Turns ``recipe.yaml ...`` into ``--config recipe.yaml ...``, after a check of the recipe's names.
+
+    Raises:
+        UsageError: when the first argument is no recipe.
+    """
     from associative_embedding.training.recipe_file import check_recipe
 
     if arguments[:1] in (["-h"], ["--help"]):
         return arguments
+    # The parser applies arguments in their order: settings before the recipe would be overwritten by it.
     if not arguments or arguments[0].startswith("-"):
         raise UsageError("the recipe comes first: ae train RECIPE.yaml [--setting value ...]")
     try:
@@ -103,8 +129,8 @@ def spell_recipe(arguments: list[str]) -> list[str]:
     return ["--config", *arguments]
 
 
-def explain(message: str, arguments: Sequence[str]) -> str:
-    """A parser's complaint on one line, in words that a person used."""
+def usage_message(message: str, arguments: Sequence[str]) -> str:
+    """Returns a message of jsonargparse on one line, in words that a user can act on."""
     from associative_embedding.training.recipe_file import setting_names, suggestion
 
     text = " ".join(message.split())
@@ -113,13 +139,13 @@ def explain(message: str, arguments: Sequence[str]) -> str:
             return f"unexpected argument {unknown[2]!r}"
         names = setting_names() if arguments[0] == "train" else option_names(arguments)
         return f"unknown option {unknown[1]!r}{suggestion(unknown[1], names)}"
-    for pattern, words in COMPLAINTS:
+    for pattern, words in REWORDINGS:
         text = re.sub(pattern, words, text)
     return text[:400]
 
 
-# what jsonargparse says -> what it means
-COMPLAINTS = (
+# Messages of jsonargparse (a pattern) and the words that replace them. Python's names of types mean nothing to users.
+REWORDINGS = (
     (r"<class '(\w+)'>", r"\1"),
     (r"typing\.Literal\[(.*?)\]", r"one of \1"),
     (r"Problem with given class_path '[\w.]+': ", ""),
@@ -131,40 +157,40 @@ COMPLAINTS = (
 
 
 def option_names(arguments: Sequence[str]) -> list[str]:
-    from jsonargparse import ArgumentParser
-
+    """Returns the names of all options of the command, or the kind of ``ae data``, in these arguments."""
     kinds = {"data": DATA_BUILDERS}.get(arguments[0], {})
     build = next((kinds[word][0] for word in arguments[1:2] if word in kinds), BUILDERS[arguments[0]])
-    actions = build(ArgumentParser())._actions
+    actions = build(new_parser())._actions
     return [option.lstrip("-") for action in actions for option in action.option_strings]
 
 
 def build_parser() -> ArgumentParser:
+    """Returns the parser of all commands."""
     from jsonargparse import ArgumentParser
 
+    from associative_embedding.apps.cli.help_text import HelpFormatter
+
     parser = ArgumentParser(
-        prog="ae", exit_on_error=False, description="Associative embedding: joint detection and grouping."
+        prog="ae",
+        exit_on_error=False,
+        formatter_class=HelpFormatter,  # the parsers of the commands inherit it
+        description="Associative embedding: a network detects keypoints or pixels and predicts a tag for each. Equal "
+        "tags mean the same person or object.",
     )
     parser.add_argument("--version", action="version", version=f"associative-embedding {__version__}")
     commands = parser.add_subcommands(dest="command")
-    for name, text in (
-        ("predict", "find people or objects in images"),
-        ("train", "train by a recipe (YAML): ae train RECIPE.yaml [--setting value ...]; the same command resumes"),
-        ("evaluate", "official metrics of a model on a COCO json"),
-        ("export", "a model's network for ONNX Runtime or OpenVINO, faster on a CPU"),
-        ("serve", "an HTTP service, and a page to try a model in the browser"),
-        ("info", "what models there are, and what one is: its size, what it finds, its settings"),
-        ("convert", "other projects' weights to a file to start from"),
-        ("data", "make a data set: of drawn figures, or of MPII's annotation"),
-    ):
-        command = ArgumentParser(exit_on_error=False)
-        commands.add_subcommand(name, command, help=text)
-        BUILDERS[name](command)  # after it: levels of subcommands must be added from the top
+    for name, build in BUILDERS.items():
+        command = new_parser()
+        commands.add_subcommand(name, command, help=SUMMARIES[name])
+        build(command)  # after `add_subcommand`: jsonargparse requires that the outer level is added first
     return parser
 
 
 def script() -> None:
-    """The console script: the process starts anew once with allocator settings that glibc reads only at its start."""
+    """Runs the installed command ``ae``.
+
+    The process starts itself a second time, with the settings of `ALLOCATOR`: glibc reads them only at its start.
+    """
     missing = {name: value for name, value in ALLOCATOR.items() if name not in os.environ}
     if missing and sys.platform == "linux" and len(sys.argv) > 1 and sys.argv[1] in COMMANDS:
         os.environ.update(missing)

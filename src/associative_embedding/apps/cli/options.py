@@ -1,4 +1,4 @@
-"""The options of each command of ``ae``."""
+"""The options of each command of ``ae``, with the texts of ``ae COMMAND --help``."""
 
 from __future__ import annotations
 
@@ -19,100 +19,127 @@ T = TypeVar("T")
 
 
 def value_of(kind: type[T], options: Namespace) -> T:
-    """Returns a dataclass whose fields are the options of the same names."""
+    """Returns a dataclass whose fields have the values of the options with the same names."""
     return kind(**{field.name: options[field.name] for field in fields(kind)})  # type: ignore[arg-type]
 
 
 def model_options(options: Namespace) -> Options:
+    """Returns how the model of a command runs."""
     from associative_embedding.inference.options import Options
 
     return value_of(Options, options)
 
 
 def new_parser() -> ArgumentParser:
+    """Returns an empty parser for one command. It raises errors, so that `main` can print them on one line."""
     from jsonargparse import ArgumentParser
 
     return ArgumentParser(exit_on_error=False)
 
 
 def add_model_options(parser: ArgumentParser) -> None:
-    """Adds ``--model``, and a flag for each field of `Options` with its text there."""
+    """Adds ``--model``, and a flag for each field of `Options` with its text in the docstring of `Options`."""
     from docstring_parser import parse
 
     from associative_embedding.inference.options import Options
 
-    parser.add_argument("--model", type=str, default="person", help="name of a shipped model, or a model file")
-    texts = {field.arg_name: field.description for field in parse(str(Options.__doc__)).params}
+    group = parser.add_argument_group("the model and how it runs")
+    group.add_argument("--model", type=str, default="person", help="name of a shipped model (ae info), or a model file")
+    texts = {
+        field.arg_name: str(field.description).replace("``", "").rstrip(".")
+        for field in parse(str(Options.__doc__)).params
+    }
     defaults: dict[str, Any] = {field.name: getattr(Options(), field.name) for field in fields(Options)}
     defaults["device"] = "auto"  # a command uses the GPU that is there; a library call does not take it unasked
     for name, hint in get_type_hints(Options).items():
-        add_flag(parser, name, hint, default=defaults[name], text=str(texts[name]))
+        add_flag(group, name, hint, default=defaults[name], text=texts[name])
 
 
-def add_flag(parser: ArgumentParser, name: str, hint: Any, *, default: Any, text: str) -> None:
+def add_flag(group: Any, name: str, hint: Any, *, default: Any, text: str) -> None:
     """Adds a flag of a field's type: bool takes no value, a tuple one or more, a mapping text such as '{a: 1}'."""
+    if default is None and "default" not in text:
+        text = f"{text} (default: the value in the model file)"
     kind = next((part for part in get_args(hint) if NoneType in get_args(hint) and part is not NoneType), hint)
     if kind is bool:
-        parser.add_argument(f"--{name}", action="store_true", help=text)
+        group.add_argument(f"--{name}", action="store_true", help=text)
     elif get_origin(kind) is tuple:
-        parser.add_argument(f"--{name}", type=get_args(kind)[0], nargs="+", default=default, help=text)
+        group.add_argument(f"--{name}", type=get_args(kind)[0], nargs="+", default=default, help=text)
     else:
         is_mapping = get_origin(kind) not in (None, Literal)
-        parser.add_argument(f"--{name}", type=dict if is_mapping else kind, default=default, help=text)
+        group.add_argument(f"--{name}", type=dict if is_mapping else kind, default=default, help=text)
 
 
 def build_predict(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
-    text = "image, folder, 'glob*.jpg' or URL; video file, stream or number of a camera; write it before --scales"
-    add("sources", nargs="+", type=str, metavar="SOURCE", help=text)
-    add_model_options(parser)
-    add("--output", type=str, default="output", help="folder of annotated pictures")
-    add("--json", type=str, default=None, help="results file (default: OUTPUT/predictions.json)")
-    add("--min_score", type=float, default=None, help="lowest score, 0 to 1 (default: the model's)")
-    add(
-        "--show",
-        type=Literal["found", "people", "tags", "nothing"],  # people: the old name of found
-        default="found",
-        help="what to draw: found (or people) = instances, tags = instances and their tags, nothing",
+    text = (
+        "image, folder, quoted pattern such as 'photos/*.jpg', or URL; or video file, stream, or number of a camera. "
+        # A flag with several values takes every word behind it.
+        "Write the sources before --scales, --tag-scales and --formats"
     )
-    add("--scores", action="store_true", help="write each score, and the class if there are several, into the picture")
-    add("--labels", type=Literal["tif", "png", "none"], default=None, help="label images of masks (default: tif)")
-    add("--recursive", action="store_true", help="include subfolders")
-    add("--resume", action="store_true", help="continue the results file of a run that was stopped")
+    add("sources", nargs="+", type=str, metavar="SOURCE", help=text)
+    add("--output", type=str, default="output", help="folder for annotated pictures and other results")
+    add("--min_score", type=float, default=None, help="lowest score of an instance, 0 to 1 (default: the model's)")
+    shown = Literal["found", "people", "tags", "nothing"]  # people: the old name of found
+    text = "what to draw: found (or people) = instances, tags = instances and their tags, nothing = no pictures"
+    add("--show", type=shown, default="found", help=text)
+    text = "draw the score of each instance, and its class if the model has several"
+    add("--scores", action="store_true", help=text)
+    add_model_options(parser)
+    add_image_options(parser)
     add_video_options(parser)
     add_engine_options(parser)
     return parser
 
 
-def add_engine_options(parser: ArgumentParser) -> None:
-    add = parser.add_argument
-    engines = Literal["here", "ray"]
-    text = (
-        "here = in this process; ray = on a Ray cluster (RAY_ADDRESS), which writes parquet files to the folder OUTPUT"
-    )
-    add("--engine", type=engines, default="here", help=text)
-    add("--workers", type=int, default=None, help="ray: number of workers (default: one per GPU, or per CPU)")
-    add("--shard_size", type=int, default=256, help="ray: images per parquet file")
-    add("--batch", type=int, default=None, help="ray: most images in one batch (default: 1, on a GPU 8)")
-    add("--gpus", type=float, default=None, help="ray: GPUs per worker, 0.5 = two share one (default: 1, if any)")
+def add_image_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("images").add_argument
+    text = "results file, a COCO dataset (default: predictions.json in the folder OUTPUT)"
+    add("--json", type=str, default=None, help=text)
+    text = "file type of label images, for models that find masks; none = write none (default: tif)"
+    add("--labels", type=Literal["tif", "png", "none"], default=None, help=text)
+    add("--recursive", action="store_true", help="include the images in subfolders")
+    text = "skip the images whose results the results file contains, and add the others to it"
+    add("--resume", action="store_true", help=text)
 
 
 def add_video_options(parser: ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "--track",
-        action="store_true",
-        help="link the frames, so that every instance keeps its number; a folder is one video",
+    add = parser.add_argument_group("videos").add_argument
+    text = "link the instances of all frames to tracks with ids; a folder of images is then one video"
+    add("--track", action="store_true", help=text)
+    text = (
+        "settings of --track that replace those of the model, for example '{by: motion}'; see link.* in ae train --help"
     )
-    add("--link", type=dict, default=None, help="settings for --track that replace the model's, '{by: motion}'")
-    add("--smooth", type=float, default=None, help="smooth the keypoints of tracks: cutoff in Hz, 1 is calm, 5 quick")
-    add("--every", type=int, default=1, help="use every N-th frame of a video")
-    add("--start", type=float, default=0.0, help="start of the part to process, seconds")
-    add("--end", type=float, default=None, help="end of the part to process, seconds")
-    add("--fps", type=float, default=None, help="frame rate of a folder of frames (default: 30)")
+    add("--link", type=dict, default=None, help=text)
+    text = "smooth the keypoints of tracks: cutoff frequency in Hz, 1 = strong, 5 = weak (default: no smoothing)"
+    add("--smooth", type=float, default=None, help=text)
+    add("--every", type=int, default=1, help="use every N-th frame")
+    add("--start", type=float, default=0.0, help="start of the part to process, in seconds")
+    add("--end", type=float, default=None, help="end of the part to process, in seconds (default: the video's end)")
+    text = "frames per second of a folder of images or a pattern (default: 30)"
+    add("--fps", type=float, default=None, help=text)
     kinds = Literal["mp4", "jsonl", "csv", "mot"]
-    add("--formats", type=kinds, nargs="+", default=None, help="files to write for a video (default: mp4 jsonl)")
-    add("--window", action="store_true", help="show the video in a window during the work")
+    text = (
+        "files to write: mp4 = annotated video, jsonl = COCO in json lines, csv = table, mot = MOTChallenge text "
+        "(default: mp4 jsonl)"
+    )
+    add("--formats", type=kinds, nargs="+", default=None, help=text)
+    add("--window", action="store_true", help="show the annotated video in a window while it is computed")
+
+
+def add_engine_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("large jobs on a Ray cluster").add_argument
+    text = (
+        "here = compute in this process; ray = compute on the Ray cluster at RAY_ADDRESS, or on all cores of this "
+        "machine, and write parquet files to the folder OUTPUT"
+    )
+    add("--engine", type=Literal["here", "ray"], default="here", help=text)
+    text = "with --engine ray: number of worker processes (default: one per GPU, or per CPU core without a GPU)"
+    add("--workers", type=int, default=None, help=text)
+    add("--shard_size", type=int, default=256, help="with --engine ray: images per parquet file")
+    text = "with --engine ray: highest number of images in one batch (default: 8 on a GPU, 1 on a CPU)"
+    add("--batch", type=int, default=None, help=text)
+    text = "with --engine ray: GPUs per worker, 0.5 = two workers share one (default: 1 if the cluster has a GPU)"
+    add("--gpus", type=float, default=None, help=text)
 
 
 def build_train(parser: ArgumentParser) -> ArgumentParser:
@@ -120,85 +147,97 @@ def build_train(parser: ArgumentParser) -> ArgumentParser:
 
     from associative_embedding.training.recipe import Recipe
 
-    parser.add_argument("--config", action=ActionConfigFile, help="the recipe; settings after it override it")
+    # `main.recipe_arguments` writes the flag; users give the recipe without it, as the first argument.
+    text = "the recipe: ae train RECIPE.yaml [--setting value ...]; settings after it replace values in it"
+    parser.add_argument("--config", action=ActionConfigFile, metavar="RECIPE", help=text)
     parser.add_class_arguments(Recipe)
     return parser
 
 
 def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
-    add_model_options(parser)
-    add("--annotations", type=str, required=True, help="COCO json with the ground truth, or a VOC tree with masks")
-    add("--images", type=str, default=None, help="folder of its images (default: JPEGImages of a VOC tree)")
-    add("--split", type=str, default="", help="image set of a VOC tree, such as val")
+    text = "COCO json with the ground truth, or for masks the folder of a VOC tree"
+    add("--annotations", type=str, required=True, help=text)
+    add("--images", type=str, default=None, help="folder of the images (default: JPEGImages of the VOC tree)")
+    add("--split", type=str, default="", help="image set of a VOC tree, for example val")
     rules = Literal["coco", "crowdpose", "mpii", "voc"]
-    add("--protocol", type=rules, default=None, help="rules of the metrics (default: coco; voc for a VOC tree)")
-    add("--groups", type=str, default=None, help="mpii_groups_v12.mat (default: all people of an image are one group)")
-    add("--ablation", action="store_true", help="a table: one scale, and several with the mirror image")
-    add(
-        "--truth_detections",
-        action="store_true",
-        help="a table: predicted and true detections, predicted and true tags",
-    )
-    add("--track", action="store_true", help="link the frames of a video with track ids, in three ways")
-    add("--link", type=dict, default=None, help="settings for --track that replace the model's, '{max_gap: 30}'")
-    add("--every", type=int, default=1, help="with --track: use every N-th frame")
-    add("--held_out", type=float, default=0.0, help="use only the share that a recipe with this held_out leaves out")
-    add("--limit", type=int, default=0, help="use only the first N images (0 = all)")
-    add("--json", type=str, default=None, help="write metrics, model and settings to this file")
-    add("--results", type=str, default=None, help="write official COCO results to this file")
+    text = "rules of the metrics (default: coco; for a VOC tree voc)"
+    add("--protocol", type=rules, default=None, help=text)
+    text = "mpii_groups_v12.mat, for --protocol mpii (default: all people in an image are one group)"
+    add("--groups", type=str, default=None, help=text)
+    text = "use only the images that a recipe with this held_out keeps for validation, a share in [0, 1]; 0 = all"
+    add("--held_out", type=float, default=0.0, help=text)
+    add("--limit", type=int, default=0, help="use only the first N images; 0 = all")
+    add("--json", type=str, default=None, help="file for metrics, model and settings (default: not written)")
+    add("--results", type=str, default=None, help="file for results in COCO's format (default: not written)")
+    add_experiment_options(parser)
+    add_model_options(parser)
     return parser
+
+
+def add_experiment_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("several evaluations in one table").add_argument
+    text = "one scale; several scales and the mirror image (table 4 of the paper)"
+    add("--ablation", action="store_true", help=text)
+    text = "predictions; true detections with predicted tags; predicted detections with true tags (paper, section 4.1)"
+    add("--truth_detections", action="store_true", help=text)
+    text = "frames of a video linked by tags, by motion, and by both; the annotations need track_id"
+    add("--track", action="store_true", help=text)
+    text = "settings of --track that replace those of the model, for example '{max_gap: 30}'"
+    add("--link", type=dict, default=None, help=text)
+    add("--every", type=int, default=1, help="with --track: use every N-th frame")
 
 
 def build_convert(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
+    add("file", type=str, help="a checkpoint (.pth, .pth.tar), or the model.json of a MoveNet for TensorFlow.js")
     sources = Literal["pose-ae", "higherhrnet", "mmpose", "movenet", "efficientnet-lite0"]
-    add("file", type=str, help="a checkpoint (.pth, .pth.tar), or the json of a MoveNet")
-    add(
-        "--from",
-        type=sources,
-        required=True,
-        help="project of the weights; movenet and efficientnet-lite0 are encoders",
+    text = "project of the weights; movenet and efficientnet-lite0 are encoders, to start training from"
+    add("--from", type=sources, required=True, help=text)
+    text = "file to write (default: the name of FILE with .safetensors, in the current folder)"
+    add("--output", type=str, default=None, help=text)
+    text = (
+        "keypoints of a pose model: a known name or a COCO json (default: coco-17 for a model with 17 keypoints, "
+        "crowdpose-14 for 14)"
     )
-    add("--output", type=str, default=None, help="file to write (default: FILE's name in this folder, .safetensors)")
-    add(
-        "--skeleton",
-        type=str,
-        default=None,
-        help="keypoints of a checkpoint (default: coco-17, or crowdpose-14 for 14)",
-    )
+    add("--skeleton", type=str, default=None, help=text)
     return parser
 
 
 def build_export(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
-    add("model", type=str, help="name of a shipped model, or a model file")
-    add("--format", type=Literal["onnx", "openvino"], default="onnx", help="onnx = a file, openvino = .xml and .bin")
-    add("--output", type=str, default=None, help="file to write (default: the model's name in this folder)")
-    add("--with_peaks", action="store_true", help="find the peaks inside the graph; only poses, only one size")
+    add("model", type=str, help="name of a shipped model (ae info), or a model file")
+    text = "onnx = one .onnx file, openvino = a pair of .xml and .bin"
+    add("--format", type=Literal["onnx", "openvino"], default="onnx", help=text)
+    add("--output", type=str, default=None, help="file to write (default: the model's name, in the current folder)")
+    text = "let the graph find the heatmap peaks too; only for pose models, and prediction is limited to one scale"
+    add("--with_peaks", action="store_true", help=text)
     return parser
 
 
 def build_serve(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
-    add_model_options(parser)
-    add("--host", type=str, default="127.0.0.1", help="address to listen on; 0.0.0.0 = all of this machine")
+    add("--host", type=str, default="127.0.0.1", help="address to listen on; 0.0.0.0 = all addresses of this machine")
     add("--port", type=int, default=8000, help="port to listen on")
-    add("--queue", type=int, default=64, help="most requests that wait; the next one gets status 429")
-    add("--batch", type=int, default=None, help="most images in one batch (default: 1, on a GPU 8)")
-    add("--max_bytes", type=int, default=20 * 2**20, help="largest image file, bytes")
-    add("--max_pixels", type=int, default=40_000_000, help="largest image, pixels")
-    add("--timeout", type=float, default=30.0, help="longest time of a request, seconds")
-    add("--urls", action="store_true", help="accept the URL of an image; only public addresses are read")
-    add("--private_urls", action="store_true", help="also read addresses of this machine and its network")
+    add("--queue", type=int, default=64, help="highest number of waiting requests; further requests get status 429")
+    text = "highest number of images in one batch (default: 8 on a GPU, 1 on a CPU)"
+    add("--batch", type=int, default=None, help=text)
+    add("--max_bytes", type=int, default=20 * 2**20, help="size limit of an image file, in bytes")
+    add("--max_pixels", type=int, default=40_000_000, help="size limit of an image, in pixels")
+    add("--timeout", type=float, default=30.0, help="longest time for a request, waiting included, in seconds")
+    text = "accept the URL of an image instead of the image; only public addresses are read"
+    add("--urls", action="store_true", help=text)
+    text = "with --urls: also read addresses of this machine and its network"
+    add("--private_urls", action="store_true", help=text)
+    add_model_options(parser)
     return parser
 
 
 def build_info(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
-    text = "shipped models or model files (default: all shipped models)"
+    text = "name of a shipped model, or a model file (default: one line for each shipped model)"
     add("models", nargs="*", type=str, metavar="MODEL", help=text)
-    add("--json", type=str, default=None, help="write everything to this file")
+    add("--json", type=str, default=None, help="file for the same information as json (default: not written)")
     return parser
 
 

@@ -1,4 +1,7 @@
-"""``ae predict``: images in; pictures, label images and one COCO json out. A bad image never stops the others."""
+"""``ae predict`` of images: writes annotated pictures, label images and one COCO json.
+
+An image that cannot be read does not stop the others.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from associative_embedding.apps.cli.results_file import ResultsWriter, annotated_name, labels_name
-from associative_embedding.apps.cli.tag_pictures import stack, tag_pictures
+from associative_embedding.apps.cli.results_file import ResultsWriter, labels_path, picture_path
+from associative_embedding.apps.cli.tag_pictures import stack_pictures, tag_pictures
 from associative_embedding.apps.errors import UsageError
-from associative_embedding.apps.sources import expand
+from associative_embedding.apps.sources import collect_images
 from associative_embedding.inference.load import load
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
@@ -25,18 +28,18 @@ from associative_embedding.tasks.task import Decoded, Task
 
 @dataclass(frozen=True)
 class ImageSettings:
-    """What ``ae predict`` writes.
+    """What ``ae predict`` reads and writes for images.
 
     Attributes:
-        output: folder of the annotated pictures and label images.
+        output: folder for annotated pictures and label images.
         json: results file; None = ``predictions.json`` in that folder.
-        min_score: lowest score; None = the task's `shown_score`. Pictures show keypoints with a score of at least
-            `drawing.skeletons.MIN_KEYPOINT_SCORE`, the results file contains all.
-        show: "found" (or "people"), "tags" (instances and their tags) or "nothing".
-        scores: write each score into the picture.
-        labels: label images of masks, "tif", "png" or "none"; None = "tif" for a model that finds masks.
-        recursive: include subfolders of the sources.
-        resume: skip the images in the results file, and continue it.
+        min_score: lowest score of an instance, in [0, 1]; None = the task's `shown_score`. Pictures show only keypoints
+            with a score of at least `drawing.skeletons.MIN_KEYPOINT_SCORE`; the results file contains all.
+        show: what to draw: "found" (or "people"), "tags" (instances and their tags) or "nothing".
+        scores: draw the score of each instance.
+        labels: file type of label images, "tif", "png" or "none"; None = "tif" for a model that finds masks.
+        recursive: include the images in subfolders of the sources.
+        resume: skip the images that the results file contains, and add the others to it.
     """
 
     output: str
@@ -49,7 +52,8 @@ class ImageSettings:
     resume: bool = False
 
     @property
-    def results(self) -> Path:
+    def results_path(self) -> Path:
+        """The results file."""
         return Path(self.json) if self.json else Path(self.output) / "predictions.json"
 
 
@@ -57,23 +61,26 @@ def predict_images(sources: Sequence[str], model: str, options: Options, setting
     """Predicts every image of the sources: files, folders, patterns, URLs (`find_images`).
 
     Returns:
-        the exit status: 0, or 1 when a source could not be read (all others are done).
+        the exit status: 0, or 1 if a source could not be read. All other sources are done then.
 
     Raises:
-        UsageError: for labels of a model that finds no masks.
-        ValueError, OSError: when nothing can be done at all: no model, no writable output.
+        UsageError: for label images of a model that finds no masks.
+        ValueError: when the model cannot be used, or the results file cannot be continued.
+        OSError: when a result cannot be written.
         KeyboardInterrupt: the results so far are kept.
     """
-    paths, failures = expand(sources, lambda source: find_images([source], recursive=settings.recursive))
+    paths, failures = collect_images(sources, lambda source: find_images([source], recursive=settings.recursive))
     paths = each_once(paths)
     if not paths:
-        return 1  # before the writer opens: the results of an earlier run stay
+        # Before the model is loaded and the writer is open: a mistyped source must not replace earlier results.
+        return 1
     predictor = load(model, options)
-    settings = complete(settings, predictor)
+    settings = with_model_defaults(settings, predictor)
+    results, categories = settings.results_path, predictor.task.categories
     count = done = 0
     try:
-        with ResultsWriter(settings.results, categories=predictor.task.categories, resume=settings.resume) as writer:
-            paths = remaining(paths, writer)
+        with ResultsWriter(results, categories=categories, resume=settings.resume) as writer:
+            paths = remaining_paths(paths, writer)
             for path in tqdm(paths, desc="predict", unit="image", disable=None if len(paths) > 1 else True):
                 try:
                     count += predict_image(path, predictor, settings, writer)
@@ -82,40 +89,43 @@ def predict_images(sources: Sequence[str], model: str, options: Options, setting
                     failures += 1
                     say_error(error)
     except KeyboardInterrupt:
-        kept = f"are in {settings.results}" if done else "are done"
+        # Without a result the writer makes no file, or leaves the earlier one: then no file may be named.
+        kept = f"are in {results}" if done else "are done"
         raise KeyboardInterrupt(f"interrupted; {done} of {len(paths)} images {kept}") from None
     if done:
-        say(f"{count} found in {done} of {len(paths)} images -> {settings.results}")
+        say(f"{count} instances in {done} of {len(paths)} images -> {results}")
     return 1 if failures else 0
 
 
-def complete(settings: ImageSettings, predictor: Predictor) -> ImageSettings:
-    """Fills in what depends on the model.
+def with_model_defaults(settings: ImageSettings, predictor: Predictor) -> ImageSettings:
+    """Returns the settings with the values that the model chooses in place of None.
 
     Raises:
-        UsageError, ValueError: for label images or tags of a model that has none.
+        UsageError: for label images of a model that finds no masks.
+        ValueError: for tags of a model without tags.
     """
     task = predictor.task
     if settings.show == "tags" and not predictor.info.tag_size:
-        raise ValueError("the model finds a single person and has no tags to show")
+        raise ValueError("--show tags: the model finds a single person and predicts no tags")
     min_score = task.shown_score if settings.min_score is None else settings.min_score
-    return replace(settings, min_score=min_score, labels=labels_kind(task, settings.labels))
+    return replace(settings, min_score=min_score, labels=labels_type(task, settings.labels))
 
 
-def labels_kind(task: Task, asked: str | None) -> str:
-    """Returns the kind of label images to write, or "none".
+def labels_type(task: Task, requested: str | None) -> str:
+    """Returns the file type of the label images to write, or "none".
 
     Raises:
-        UsageError: when some are asked for, and the task finds no masks.
+        UsageError: when a type is requested, and the task finds no masks.
     """
-    if asked is not None and not task.finds_masks:
-        raise UsageError(f"--labels {asked}: label images are of masks, and this model finds keypoints; leave it out")
-    return (asked or "tif") if task.finds_masks else "none"
+    if requested is not None and not task.finds_masks:
+        raise UsageError(f"--labels {requested}: label images need masks, and this model finds keypoints; leave it out")
+    return (requested or "tif") if task.finds_masks else "none"
 
 
-def remaining(paths: Sequence[str], writer: ResultsWriter) -> list[str]:
-    """Returns the images that the results file does not contain yet."""
-    left = [path for path in paths if path not in writer.done]
+def remaining_paths(paths: Sequence[str], writer: ResultsWriter) -> list[str]:
+    """Returns the paths of the images that the results file does not contain yet."""
+    done = writer.done
+    left = [path for path in paths if path not in done]
     if len(left) < len(paths):
         say(f"{len(paths) - len(left)} images are in {writer.path} already")
     return left
@@ -126,39 +136,41 @@ def predict_image(path: str, predictor: Predictor, settings: ImageSettings, writ
 
     Raises:
         ValueError: when the image cannot be read, or its result cannot be written as json.
+        OSError: when a file cannot be written.
     """
-    found, tags = find(predictor, path, settings)
-    # Labels first: an image counts as done when its result is in the file, and a stop in between must not lose them.
+    found, tags = find_instances(predictor, path, settings)
+    # Labels first: --resume skips an image whose result is in the results file, and its labels must exist then.
     written = save_labels(found, path, settings)
     writer.add(found)
     if settings.show != "nothing":
-        picture = annotated_name(path, settings.output)
-        write_image(picture, stack([found.draw(scores=settings.scores), *tags]))
+        picture = picture_path(path, settings.output)
+        write_image(picture, stack_pictures([found.draw(scores=settings.scores), *tags]))
         written = [picture, *written]
     if written:
-        say(f"{path}: {len(found)} found -> {', '.join(map(str, written))}")
+        say(f"{path}: {len(found)} instances -> {', '.join(map(str, written))}")
     return len(found)
 
 
-def find(predictor: Predictor, source: str, settings: ImageSettings) -> tuple[Instances, list[Array]]:
-    """Returns the instances of one image from the lowest score on, and the pictures of its tags if asked for."""
+def find_instances(predictor: Predictor, source: str, settings: ImageSettings) -> tuple[Instances, list[Array]]:
+    """Returns the instances of one image with at least the lowest score, and the pictures of its tags, if any."""
     if settings.show != "tags":
         found = predictor(source)
         return found[found.score >= settings.min_score], []
+    # `explain` also returns the maps of this run, so the pictures of tags do not need the network again.
     decoded, maps, geometry = predictor.explain(source)
-    decoded = select(decoded, decoded.instances.score >= settings.min_score)
+    decoded = select_instances(decoded, decoded.instances.score >= settings.min_score)
     return decoded.instances, tag_pictures(decoded, maps, geometry)
 
 
 def save_labels(found: Instances, source: str, settings: ImageSettings) -> list[Path]:
-    """Writes the label image of one image, if the settings ask for it; returns the files written."""
+    """Writes the label image of one image, if the settings contain a file type; returns the files written."""
     if found.masks is None or settings.labels == "none":
         return []
-    path = labels_name(source, settings.output, f".{settings.labels}")
+    path = labels_path(source, settings.output, f".{settings.labels}")
     write_labels(path, found.masks.labels())
     return [path]
 
 
-def select(decoded: Decoded, kept: Array) -> Decoded:
-    """Returns the instances marked in ``(N,)`` bool; the groups stay."""
+def select_instances(decoded: Decoded, kept: Array) -> Decoded:
+    """Returns the instances where ``kept``, ``(N,)`` bool, is true. The groups stay as they are."""
     return replace(decoded, instances=decoded.instances[kept], group=decoded.group[kept])

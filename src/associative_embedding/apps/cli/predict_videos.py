@@ -1,4 +1,4 @@
-"""``ae predict`` of videos: frames in; an annotated video, json lines, tables and tracks out, frame by frame."""
+"""``ae predict`` of videos: writes an annotated video, json lines, a table and tracks, frame by frame."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from associative_embedding.apps.cli.results_file import annotated_name
+from associative_embedding.apps.cli.results_file import picture_path
 from associative_embedding.apps.cli.video_results import FORMATS, LinesWriter
 from associative_embedding.apps.cli.window import Window
 from associative_embedding.apps.errors import UsageError
@@ -29,25 +29,28 @@ from associative_embedding.tasks.tracking.smoothing import Smoother
 from associative_embedding.tasks.tracking.task import link_config
 from associative_embedding.tasks.tracking.tracker import Tracker
 
-TRAIL = 30  # frames that the drawn trail of a track is long
+TRAIL_LENGTH = 30  # frames whose centres the drawn trail of a track connects: one second of most videos
 
 
 @dataclass(frozen=True)
 class VideoSettings:
-    """What ``ae predict`` reads of a video and writes.
+    """What ``ae predict`` reads and writes for videos.
 
     Attributes:
         output: folder of the results.
         every, start, end: the frames to process; see `Clip`.
-        track: link the frames.
-        link: settings that replace the model's `LinkConfig`; None = none.
-        smooth: cutoff frequency of the keypoints of tracks, Hz; None = not smoothed.
-        formats: of `FORMATS`, and "mp4"; None = "mp4", if there is something to draw, and "jsonl".
-        fps: frames per second of a folder of frames.
-        min_score: lowest score of what is linked, drawn and written; None = the task's `shown_score`.
-        show: "found" (or "people"), or "nothing".
-        scores: write each score into the picture.
-        window: show the pictures.
+        track: link the instances of the frames to tracks.
+        link: settings that replace values of the model's `LinkConfig`; None = none.
+        smooth: cutoff frequency for the keypoints of tracks, Hz; None = they are not smoothed.
+        formats: files to write: keys of `FORMATS`, and "mp4"; None = "jsonl", and "mp4" unless `show` is "nothing".
+        fps: frames per second of a folder of frames; None = 30.
+        min_score: lowest score of the instances that are linked, drawn and written; None = the task's `shown_score`.
+        show: what to draw: "found" (or "people"), or "nothing".
+        scores: draw the score of each instance.
+        window: show the annotated frames in a window.
+
+    Raises:
+        UsageError: for a value out of range, or a setting of tracks without `track`.
     """
 
     output: str
@@ -66,17 +69,18 @@ class VideoSettings:
 
     def __post_init__(self) -> None:
         try:
-            Clip(self.start, self.end, self.every)
+            _ = self.clip  # it checks its values
         except ValueError as error:
             raise UsageError(error) from None
         for name in ("smooth", "link"):
             if getattr(self, name) is not None and not self.track:
-                raise UsageError(f"--{name} is of tracks: add --track")
+                raise UsageError(f"--{name} needs tracks: add --track")
         if "mot" in self.kinds and not self.track:
-            raise UsageError("the format mot is of tracks: add --track")
+            raise UsageError("--formats mot needs tracks: add --track")
 
     @property
     def clip(self) -> Clip:
+        """The frames to process."""
         return Clip(self.start, self.end, self.every)
 
     @property
@@ -85,12 +89,13 @@ class VideoSettings:
         return self.formats or (["jsonl"] if self.show == "nothing" else ["mp4", "jsonl"])
 
     def files(self, source: str) -> dict[str, Path]:
-        """The file of each format."""
-        name = annotated_name(source, self.output)
+        """Returns the path of the file in each format."""
+        name = picture_path(source, self.output)
         return {kind: name.with_suffix(".mp4" if kind == "mp4" else FORMATS[kind].suffix) for kind in self.kinds}
 
     def tracker(self, task: Task) -> Tracker | None:
-        """
+        """Returns a new tracker, or None without `track`.
+
         Raises:
             UsageError: for a link setting that does not exist, or a value out of range.
         """
@@ -104,15 +109,16 @@ def predict_videos(sources: Sequence[str], model: str, options: Options, setting
     """Predicts every video: a file, a stream, the number of a camera, a folder of frames (`open_video`).
 
     Returns:
-        the exit status: 0, or 1 when a video could not be read to its end (what was done is kept).
+        the exit status: 0, or 1 if a video could not be read to its end. The results up to there are kept.
 
     Raises:
-        UsageError: for settings that do not go together.
-        ValueError, OSError: when nothing can be done at all.
+        UsageError: for a wrong link setting.
+        ValueError: when the model cannot be used.
+        OSError: when a result cannot be written.
         KeyboardInterrupt: the results so far are kept.
     """
     predictor = load(model, options)
-    settings.tracker(predictor.task)  # so that a wrong link setting is an error before the first video
+    settings.tracker(predictor.task)  # a wrong link setting ends the command here; later, each video would report it
     failures = 0
     for source in sources:
         try:
@@ -127,17 +133,17 @@ def predict_video(source: str, predictor: Predictor, settings: VideoSettings) ->
     """Predicts one video.
 
     Raises:
-        ValueError: when it cannot be read, or not to its end.
+        ValueError: when it cannot be read to its end, or has no frame in the part to process.
+        OSError: when a result cannot be written.
         KeyboardInterrupt: with the number of frames that are done.
     """
     video, clip, files = open_video(source, settings.fps), settings.clip, settings.files(source)
-    count, done = 0, f"-> {', '.join(map(str, files.values()))}"
-    bar = tqdm(
-        desc=Path(files[settings.kinds[0]]).stem, unit="frame", total=video.expected(clip), disable=None, smoothing=0.1
-    )
+    count, names = 0, ", ".join(map(str, files.values()))
+    title = files[settings.kinds[0]].stem
+    bar = tqdm(desc=title, unit="frame", total=video.expected(clip), disable=None, smoothing=0.1)
     try:
         with ExitStack() as stack, bar:
-            lines = [
+            writers = [
                 stack.enter_context(LinesWriter(path, FORMATS[kind](), predictor.task.categories))
                 for kind, path in files.items()
                 if kind != "mp4"
@@ -146,28 +152,29 @@ def predict_video(source: str, predictor: Predictor, settings: VideoSettings) ->
             window = stack.enter_context(Window(source)) if settings.window else None
             trails: dict[int, deque[Array]] = {}
             for frame, found in find_in_frames(video, predictor, settings):
-                for writer in lines:
+                for writer in writers:
                     writer.add(found, frame.number, frame.time)
                 if film or window:
-                    picture = draw(frame, found, trails, scores=settings.scores)
+                    picture = draw_frame(frame, found, trails, scores=settings.scores)
                     if film:
+                        # By the frame's own time: the videos of phones have no constant rate.
                         film.add(picture, frame.time - clip.start)
                     if window and not window.show(picture):
-                        break
+                        break  # the user has closed the window: a camera's stream has no other end
                 count += 1
                 bar.update()
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted; {count} frames of {source} are done {done}") from None
+        raise KeyboardInterrupt(f"interrupted; {count} frames of {source} are done -> {names}") from None
     finally:
-        if count:
-            say(f"{source}: {count} frames {done}")
+        if count:  # also after an error: the files contain the frames before it
+            say(f"{source}: {count} frames -> {names}")
     if not count:
-        raise ValueError(f"{source}: no frame in the part that was asked for")
+        raise ValueError(f"{source}: no frame between --start and --end")
 
 
 def find_in_frames(video: Video, predictor: Predictor, settings: VideoSettings) -> Iterator[tuple[Frame, Instances]]:
-    """Yields each frame and the instances in it, linked and smoothed if the settings ask for it."""
-    waiting: deque[Frame] = deque()  # read, but without a result yet: the stream keeps the order
+    """Yields each frame and the instances in it, with track ids and smoothed keypoints if these are set."""
+    waiting: deque[Frame] = deque()  # frames that were read and have no result yet; the stream keeps their order
 
     def images() -> Iterator[Array]:
         for frame in read_frames(video, settings.clip):
@@ -181,25 +188,32 @@ def find_in_frames(video: Video, predictor: Predictor, settings: VideoSettings) 
         frame = waiting.popleft()
         found = replace(found[found.score >= min_score], source=frame.name)
         if tracker:
-            # Gaps in the link settings are in processed frames, so that they mean the same with --every.
+            # Link settings count processed frames, so frames that --every skips are no gap in a track.
             found = tracker(found, frame.number // settings.every)
         if smoother:
             found = smoother(found, frame.time)
         yield frame, found
 
 
-def draw(frame: Frame, found: Instances, trails: dict[int, deque[Array]], *, scores: bool) -> Array:
-    """Returns the annotated picture ``(H, W, 3)`` of a frame, and moves the trails on."""
-    follow(trails, found)
+def draw_frame(frame: Frame, found: Instances, trails: dict[int, deque[Array]], *, scores: bool) -> Array:
+    """Returns the annotated picture ``(H, W, 3)`` uint8 RGB of a frame, and adds the frame to the trails.
+
+    Args:
+        frame: the frame.
+        found: the instances in it.
+        trails: track id -> the centres of the track in the last frames; it is changed.
+        scores: draw the score of each instance.
+    """
+    extend_trails(trails, found)
     paths = {number: np.array(points) for number, points in trails.items()}
     return found.draw(frame.image, scores=scores, trails=paths)
 
 
-def follow(trails: dict[int, deque[Array]], found: Instances) -> None:
-    """Adds the centres of the tracks in a frame to their trails, and drops the trails of all other tracks."""
+def extend_trails(trails: dict[int, deque[Array]], found: Instances) -> None:
+    """Adds the box centres of the tracks in a frame to their trails, and drops the trails of all other tracks."""
     numbers = [] if found.track_id is None else found.track_id.tolist()
     for number in set(trails) - set(numbers):
         del trails[number]
     for number, (x, y, width, height) in zip(numbers, found.xywh, strict=False):
         if number >= 0:
-            trails.setdefault(number, deque(maxlen=TRAIL)).append(np.array([x + width / 2, y + height / 2]))
+            trails.setdefault(number, deque(maxlen=TRAIL_LENGTH)).append(np.array([x + width / 2, y + height / 2]))

@@ -1,4 +1,4 @@
-"""The files that `ae predict` writes."""
+"""The files that ``ae predict`` writes for images: their names, and the growing results file."""
 
 from __future__ import annotations
 
@@ -18,67 +18,77 @@ from associative_embedding.io.coco_json import read_coco
 from associative_embedding.io.files import Periodic, json_text, write_json
 
 
-def annotated_name(source: str, folder: str | Path) -> Path:
-    """Where the annotated picture of a source goes: ``folder/name-<hash>.jpg`` (``.png`` for a ``.png``).
+def picture_path(source: str, folder: str | Path) -> Path:
+    """Returns the path of a source's annotated picture: ``folder/name-<hash>.jpg``, or ``.png`` for a ``.png``.
 
-    The hash is of the source's whole path or URL. So the same source always gets the same name, another source with
-    the same file name gets another, now or in a later run, and no source gets its own.
+    The hash is computed from the source's absolute path or its URL. So a source always has the same picture, two
+    sources with the same file name have two pictures, and a picture never overwrites its source.
     """
     is_url = "://" in source
     identity = source if is_url else os.path.abspath(source)
     path = urllib.parse.unquote(re.split("[?#]", source)[0]) if is_url else source
     stem, extension = os.path.splitext(os.path.basename(path))
+    # A URL may contain any character and any length; file systems allow neither.
     stem = re.sub(r"[^\w.-]+", "_", stem)[:60].strip("._") or "image"
     digest = hashlib.sha256(os.fsencode(identity)).hexdigest()[:8]
     return Path(folder) / f"{stem}-{digest}{'.png' if extension.lower() == '.png' else '.jpg'}"
 
 
-def labels_name(source: str, folder: str | Path, extension: str) -> Path:
-    """Where the label image of a source goes: ``folder/name-<hash>-labels.tif``; see `annotated_name`."""
-    picture = annotated_name(source, folder)
+def labels_path(source: str, folder: str | Path, extension: str) -> Path:
+    """Returns the path of a source's label image: ``folder/name-<hash>-labels.tif``; see `picture_path`."""
+    picture = picture_path(source, folder)
     return picture.with_name(f"{picture.stem}-labels{extension}")
 
 
-def read_earlier(path: Path, categories: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
-    """The COCO dataset of an earlier run.
+def read_results(path: Path, categories: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
+    """Reads the COCO dataset that an earlier run wrote.
+
+    Args:
+        path: the results file.
+        categories: the categories that it must have, in the COCO format; None = any.
 
     Raises:
-        ValueError: one line, when it is none, or of other categories.
+        ValueError: one line, when the file is no COCO dataset, or has other categories.
     """
     document = read_coco(path)
+    # A round trip through json: the file has lists where the categories have tuples.
     if categories is not None and document["categories"] != json.loads(json.dumps(list(categories))):
-        raise ValueError(f"{path}: is of another model (its categories differ), so it cannot be resumed")
+        raise ValueError(f"{path}: another model wrote it (its categories differ), so it cannot be resumed")
     return document
 
 
-def append(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """Two COCO datasets of the same categories as one; the ids of the second are counted on."""
-    image = max((entry["id"] for entry in first["images"]), default=0)
-    row = max((entry["id"] for entry in first["annotations"]), default=0)
-    images = [{**entry, "id": entry["id"] + image} for entry in second["images"]]
+def join_datasets(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns two COCO datasets with equal categories as one.
+
+    The ids of the first stay; those of the second are raised by the highest id of the first.
+    """
+    last_image = max((image["id"] for image in first["images"]), default=0)
+    last_row = max((row["id"] for row in first["annotations"]), default=0)
+    images = [{**image, "id": image["id"] + last_image} for image in second["images"]]
     rows = [
-        {**entry, "id": entry["id"] + row, "image_id": entry["image_id"] + image} for entry in second["annotations"]
+        {**row, "id": row["id"] + last_row, "image_id": row["image_id"] + last_image} for row in second["annotations"]
     ]
     return {**second, "images": [*first["images"], *images], "annotations": [*first["annotations"], *rows]}
 
 
 class ResultsWriter:
-    """A growing results file: ``with ResultsWriter(path) as writer: writer.add(instances)``.
+    """Writes a growing results file: ``with ResultsWriter(path) as writer: writer.add(instances)``.
 
-    The file is a whole COCO dataset at any moment. It is written with the first result (a path that cannot be written
-    fails at once, not after hours), then every `interval` seconds, and at the end, also after an exception or Ctrl-C.
-    Without any result an earlier file stays.
-    So ``kill -9`` loses the results of the last `interval` seconds at most; of large files, which take long to write,
-    those of the time in which 20 of them could be written.
+    The file is a whole COCO dataset at any moment. It is written with the first result, so that a wrong path fails at
+    once and not after hours; then every `interval` seconds; and at the end, also after an exception or Ctrl-C. Without
+    any result an earlier file stays as it is.
+
+    So ``kill -9`` loses at most the results of the last `interval` seconds. A large file takes long to write; then the
+    loss is at most the results of 20 times that long (`io.files.PAUSE_PER_WRITE`).
 
     Args:
-        path: of the ``.json`` file.
+        path: the ``.json`` file.
         interval: seconds between two writes.
         categories: see `coco_dataset`.
-        resume: go on with what the file holds, instead of beginning anew.
+        resume: keep the results in the file and add to them; False = replace them.
 
     Raises:
-        ValueError: when it is to be resumed, and is no COCO dataset of the same categories.
+        ValueError: with `resume`, for a file that is no COCO dataset with the same categories.
     """
 
     def __init__(
@@ -91,28 +101,29 @@ class ResultsWriter:
     ) -> None:
         self.path = Path(path)
         self.categories = categories
-        self.earlier = read_earlier(self.path, categories) if resume and self.path.exists() else None
+        self.earlier = read_results(self.path, categories) if resume and self.path.exists() else None
         self._results: list[Instances] = []
         self._periodic = Periodic(self._write, interval)
 
     @property
     def done(self) -> set[str]:
-        """The sources whose results an earlier run has written."""
+        """The sources whose results an earlier run wrote."""
         return set() if self.earlier is None else {str(image.get("file_name")) for image in self.earlier["images"]}
 
     def add(self, instances: Instances) -> None:
-        """Take the result of the next image. Its picture is not kept.
+        """Adds the result of the next image.
 
         Raises:
-            ValueError: for a result that no json can hold (NaN); the others are not lost for it.
+            ValueError: for a result with a value that json cannot hold (NaN). It is left out; the others are kept.
             OSError: see `atomic_write`.
         """
+        # Checked one by one: otherwise one NaN would make the whole file unwritable, at the end of a long run.
         json_text(self.path, coco_dataset([instances], self.categories))
-        self._results.append(replace(instances, image=None))
+        self._results.append(replace(instances, image=None))  # the images of a long run would fill the memory
         self._periodic()
 
     def write(self) -> None:
-        """Write what there is.
+        """Writes the results so far.
 
         Raises:
             OSError: see `atomic_write`.
@@ -121,7 +132,7 @@ class ResultsWriter:
 
     def _write(self) -> None:
         document = coco_dataset(self._results, self.categories)
-        write_json(self.path, document if self.earlier is None else append(self.earlier, document))
+        write_json(self.path, document if self.earlier is None else join_datasets(self.earlier, document))
 
     def __enter__(self) -> ResultsWriter:
         return self

@@ -1,4 +1,4 @@
-"""Pictures of tags, as the paper's figures 4, 5 and 7."""
+"""Draws the tags of an image, as the figures 4, 5 and 7 of the paper do (``ae predict --show tags``)."""
 
 from __future__ import annotations
 
@@ -20,18 +20,34 @@ from associative_embedding.tasks.task import Decoded
 
 
 def tag_pictures(decoded: Decoded, maps: Maps, geometry: ImageGeometry) -> list[Array]:
-    """The tags as in the paper: maps over the image (figure 7), and a plot (figure 4) or histogram (figure 5)."""
+    """Returns pictures of the tags in one image.
+
+    The first shows tag maps over the image (figure 7 of the paper). The second is a plot of the keypoints' tags
+    (figure 4), or for masks a histogram of the pixels' tags (figure 5).
+
+    Args:
+        decoded: the instances, with their image, and the detections and groups that they were made from.
+        maps: the maps that were decoded, of one image.
+        geometry: from the image to the network's input.
+
+    Returns:
+        pictures, each ``(H, W, 3)`` uint8 RGB; none for instances without keypoints and masks.
+
+    Raises:
+        ValueError: when the instances have no image.
+    """
     found = decoded.instances
     if found.image is None:
-        raise ValueError("these instances keep no image")
-    view = warp(found.image, geometry)  # what the maps cover
+        raise ValueError("the instances have no image to draw on")
+    view = warp(found.image, geometry)  # the network's input, padding included: the maps cover exactly this
     if found.masks is not None:
         return pixel_tag_pictures(decoded, found.masks, maps, view)
     return keypoint_tag_pictures(decoded, found.skeleton, maps, view) if found.skeleton else []
 
 
 def keypoint_tag_pictures(decoded: Decoded, skeleton: Skeleton, maps: Maps, view: Array) -> list[Array]:
-    """Maps of about six keypoint types, and a row of dots a keypoint type."""
+    """Returns the tag maps of about six keypoint types, and a plot with a row of dots for each keypoint type."""
+    # In the grouping order every n-th type is from another part of the body, so six maps show all of it.
     titles = {name: skeleton.index[name] for name in skeleton.group_order[:: max(1, len(skeleton) // 6)]}
     tag, heatmap = (value.float().cpu().numpy() for value in (maps.tag[0, :, 0], maps.heatmap[0]))
     plot = draw_tag_plot(replace(decoded.detections, step=decoded.channel), shown_groups(decoded), skeleton)
@@ -39,7 +55,10 @@ def keypoint_tag_pictures(decoded: Decoded, skeleton: Skeleton, maps: Maps, view
 
 
 def pixel_tag_pictures(decoded: Decoded, masks: Masks, maps: Maps, view: Array) -> list[Array]:
-    """Maps of the foreground, and a histogram: of the six classes with the most pixels that went to an instance."""
+    """Returns the tag maps of the foreground, and a histogram of its tags.
+
+    Both show at most six classes: those with the most pixels in instances.
+    """
     pixels, groups = replace(decoded.detections, step=decoded.channel), shown_groups(decoded)
     channels, (height, width) = maps.heatmap.shape[1], maps.heatmap.shape[-2:]
     count = np.bincount(decoded.channel[groups.group >= 0], minlength=channels)
@@ -54,20 +73,23 @@ def pixel_tag_pictures(decoded: Decoded, masks: Masks, maps: Maps, view: Array) 
 
 
 def shown_groups(decoded: Decoded) -> Groups:
-    """The groups numbered as the instances are, so that each has one colour in all pictures; the others dropped."""
+    """Returns the groups numbered as the instances. Detections of all other groups are dropped (-1).
+
+    Colours depend on the number, so an instance has the same colour in all pictures.
+    """
     groups, found = decoded.groups, decoded.instances
-    instance = np.full(len(groups) + 1, -1)  # the last one for detections that have no group: index -1
-    known = np.flatnonzero(decoded.group >= 0)  # -1: found in another view than the one that is shown
+    instance = np.full(len(groups) + 1, -1)  # one more entry: detections without a group have the index -1
+    known = np.flatnonzero(decoded.group >= 0)  # -1: an instance from another scale than the one that is drawn
     instance[decoded.group[known]] = known
     return Groups(group=instance[groups.group], tag=found.tag, score=found.score)
 
 
-def stack(pictures: Sequence[Array]) -> Array:
-    """Pictures one below the other, on white."""
+def stack_pictures(pictures: Sequence[Array]) -> Array:
+    """Returns pictures ``(H, W, 3)`` one below the other as one picture; the rest of it is white."""
     width = max(picture.shape[1] for picture in pictures)
     canvas = np.full((sum(picture.shape[0] for picture in pictures), width, 3), 255, np.uint8)
     top = 0
-    for item in pictures:
-        canvas[top : top + item.shape[0], : item.shape[1]] = item
-        top += item.shape[0]
+    for picture in pictures:
+        canvas[top : top + picture.shape[0], : picture.shape[1]] = picture
+        top += picture.shape[0]
     return canvas

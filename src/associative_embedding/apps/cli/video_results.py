@@ -1,8 +1,12 @@
-"""What was found in a video, in files that grow line by line and are whole after every line."""
+"""Writes the instances in a video to text files, line by line: json lines, MOTChallenge and csv.
+
+A file is readable after every line, so a video that is stopped, or has no end, keeps its results.
+"""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,25 +17,34 @@ from associative_embedding import __version__
 from associative_embedding.instances import Instances
 
 
-class Lines(Protocol):
-    """Lines of text for a frame."""
+class LineFormat(Protocol):
+    """A text format with some lines for each frame.
+
+    Attributes:
+        suffix: of its files.
+    """
 
     suffix: str
 
-    def head(self, categories: Sequence[Mapping[str, Any]]) -> list[str]: ...
+    def header(self, categories: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Returns the first lines of a file. The categories are all that the model can find, in the COCO format."""
+        ...
 
-    def frame(self, found: Instances, number: int, time: float) -> list[str]: ...
+    def frame(self, found: Instances, number: int, time: float) -> list[str]:
+        """Returns the lines of one frame: its number from 0, and its time in seconds."""
+        ...
 
 
 class JsonLines:
-    """COCO in json lines: first ``info`` and ``categories``, then a line a frame: ``image`` and its ``annotations``.
+    """COCO in json lines.
 
-    The image id is the frame's number + 1; a keypoint is x, y, score.
+    The first line has ``info`` and ``categories``, then each frame has one line with ``image`` and ``annotations``. The
+    image id is the frame's number + 1; a keypoint is x, y, score.
     """
 
     suffix = ".jsonl"
 
-    def head(self, categories: Sequence[Mapping[str, Any]]) -> list[str]:
+    def header(self, categories: Sequence[Mapping[str, Any]]) -> list[str]:
         info = {"description": "Instances found by associative-embedding; a keypoint is x, y, score"}
         return [json.dumps({"info": info | {"version": __version__}, "categories": list(categories)})]
 
@@ -43,14 +56,14 @@ class JsonLines:
 
 
 class MotLines:
-    """MOTChallenge text: frame from 1 on, track, left and top from 1 on, width, height, score, -1, -1, -1.
+    """The text format of MOTChallenge: frame, track, left, top, width, height, score, -1, -1, -1.
 
-    Instances without a track are left out.
+    Frames, left and top count from 1, boxes are in pixels. Instances without a track are left out.
     """
 
     suffix = ".txt"
 
-    def head(self, categories: Sequence[Mapping[str, Any]]) -> list[str]:
+    def header(self, categories: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
 
     def frame(self, found: Instances, number: int, time: float) -> list[str]:
@@ -65,79 +78,77 @@ class MotLines:
 
 
 class CsvLines:
-    """A table, a row an instance: frame, time, track, class, score, box, and x, y, score of each keypoint."""
+    """A table with a row for each instance: frame, time, track, class, score, box, and x, y, score of each keypoint.
+
+    Frames count from 0, the time is in seconds, boxes and keypoints are in pixels.
+    """
 
     suffix = ".csv"
 
-    def head(self, categories: Sequence[Mapping[str, Any]]) -> list[str]:
+    def header(self, categories: Sequence[Mapping[str, Any]]) -> list[str]:
         columns = ["frame", "time", "track_id", "class_id", "score", "x", "y", "width", "height"]
         names = [name for category in categories for name in category.get("keypoints", [])]
-        return [row([*columns, *(f"{name}_{part}" for name in names for part in ("x", "y", "score"))])]
+        return [csv_line([*columns, *(f"{name}_{part}" for name in names for part in ("x", "y", "score"))])]
 
     def frame(self, found: Instances, number: int, time: float) -> list[str]:
-        tracks = [""] * len(found) if found.track_id is None else found.track_id.tolist()
+        tracks = [-1] * len(found) if found.track_id is None else found.track_id.tolist()
+        rows = zip(tracks, found.class_id, found.score, found.xywh, found.keypoints, strict=True)
         return [
-            row(
+            csv_line(
                 [
                     number,
                     f"{time:.6f}",
-                    "" if tracks[i] == -1 else tracks[i],
-                    int(found.class_id[i]),
-                    f"{found.score[i]:.4f}",
-                    *(f"{value:.2f}" for value in found.xywh[i]),
-                    *(
-                        f"{value:.2f}" if k % 3 < 2 else f"{value:.4f}"
-                        for k, value in enumerate(found.keypoints[i].flat)
-                    ),
+                    "" if track == -1 else track,
+                    int(class_id),
+                    f"{score:.4f}",
+                    *(f"{value:.2f}" for value in box),
+                    *(text for x, y, value in keypoints for text in (f"{x:.2f}", f"{y:.2f}", f"{value:.4f}")),
                 ]
             )
-            for i in range(len(found))
+            for track, class_id, score, box, keypoints in rows
         ]
 
 
-def row(values: Sequence[object]) -> str:
-    class Line:
-        text = ""
-
-        def write(self, text: str) -> None:
-            self.text += text
-
-    line = Line()
-    csv.writer(line, lineterminator="").writerow(values)
-    return line.text
+def csv_line(values: Sequence[object]) -> str:
+    """Returns a row of a csv file, without the end of the line."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(values)  # it quotes names of keypoints that contain a comma
+    return line.getvalue()
 
 
-FORMATS: dict[str, type[Lines]] = {"jsonl": JsonLines, "mot": MotLines, "csv": CsvLines}
+FORMATS: dict[str, type[LineFormat]] = {"jsonl": JsonLines, "mot": MotLines, "csv": CsvLines}
 
 
 class LinesWriter:
-    """A file of such lines, written and flushed frame by frame; it begins with the first frame.
+    """Writes a text file frame by frame.
 
     Args:
-        path: of the file.
-        lines: their form.
-        categories: what can be found, as COCO categories.
+        path: the file.
+        line_format: the format of its lines.
+        categories: all categories of the model, in the COCO format.
     """
 
-    def __init__(self, path: Path, lines: Lines, categories: Sequence[Mapping[str, Any]]) -> None:
-        self.path, self.lines, self.categories = path, lines, categories
+    def __init__(self, path: Path, line_format: LineFormat, categories: Sequence[Mapping[str, Any]]) -> None:
+        self.path, self.line_format, self.categories = path, line_format, categories
         self._file: TextIO | None = None
 
     def add(self, found: Instances, number: int, time: float) -> None:
-        """The instances of the next frame.
+        """Writes the instances of the next frame.
 
         Raises:
-            OSError: when it cannot be written.
+            OSError: when the file cannot be written.
         """
+        # Opened with the first frame: a video that cannot be read must not empty the results of an earlier run.
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("w", encoding="utf-8")
-            self._write(self.lines.head(self.categories))
-        self._write(self.lines.frame(found, number, time))
+            self._write(self.line_format.header(self.categories))
+        self._write(self.line_format.frame(found, number, time))
 
     def _write(self, lines: Sequence[str]) -> None:
         assert self._file is not None
-        self._file.write("".join(f"{line}\n" for line in lines))  # one call, one write: no half line after kill -9
+        # One write for all lines of a frame: after kill -9 the file ends with a whole line.
+        self._file.write("".join(f"{line}\n" for line in lines))
         self._file.flush()
 
     def __enter__(self) -> LinesWriter:

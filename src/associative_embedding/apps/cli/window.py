@@ -1,4 +1,7 @@
-"""A window that shows pictures as they come, where there is a display (Tk, of Python's own library)."""
+"""A window that shows the frames of a video (``--window``).
+
+It uses Tk from Python's standard library: the headless OpenCV that the package requires has no windows.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,21 @@ import numpy as np
 
 from associative_embedding.structures.arrays import Array
 
-MOST = 960  # pixels of the longer side of what is shown
+MAX_SIDE = 960  # pixels of the longer side of the picture in the window, so that it fits on a screen
 
 
 class Window:
-    """``with Window(title) as window: window.show(picture)``.
+    """A window with one picture: ``with Window(title) as window: window.show(picture)``.
 
     Raises:
-        ValueError: one line, where there is no display.
+        ValueError: one line, when Python has no Tk or the machine has no display.
     """
 
     def __init__(self, title: str) -> None:
         try:
-            import tkinter
+            import tkinter  # not at the top: many servers have Python without Tk, and ``ae predict`` must run there
         except ImportError:
-            raise ValueError("--window needs Tk (python3-tk)") from None
+            raise ValueError("--window needs Tk: install the package python3-tk") from None
         try:
             self._root = tkinter.Tk()
         except tkinter.TclError as error:
@@ -36,13 +39,15 @@ class Window:
         self._root.protocol("WM_DELETE_WINDOW", self._close)
 
     def show(self, picture: Array) -> bool:
-        """Show an ``(H, W, 3)`` uint8 RGB picture; whether the window is still open."""
-        scale = min(1.0, MOST / max(picture.shape[:2]))
+        """Shows an ``(H, W, 3)`` uint8 RGB picture. Returns False if the user has closed the window."""
+        scale = min(1.0, MAX_SIDE / max(picture.shape[:2]))
         small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
         height, width = small.shape[:2]
+        # Tk reads PPM, the only format with raw pixels, so nothing has to be encoded.
         data = b"P6 %d %d 255 " % (width, height) + np.ascontiguousarray(small).tobytes()
         if self.open:
-            self._photo = self._tk.PhotoImage(data=data, format="PPM")  # kept, or Tk shows nothing
+            # Kept in an attribute: Tk holds no reference, and an image that Python has freed is blank.
+            self._photo = self._tk.PhotoImage(data=data, format="PPM")
             self._label.configure(image=self._photo)
             self._root.update()
         return self.open

@@ -1,1 +1,1 @@
-"""`ae predict --engine ray`: any number of images on one machine or many."""
+"""Predicts any number of images on one or many machines (``ae predict --engine ray``)."""

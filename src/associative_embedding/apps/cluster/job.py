@@ -1,4 +1,4 @@
-"""A large job: what its workers must know, and what must be equal when it goes on."""
+"""The description of a large job: what every worker needs, and the manifest that a continued job is compared with."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from associative_embedding import __version__
-from associative_embedding.apps.cluster.image_list import digest
+from associative_embedding.apps.cluster.image_list import list_digest
 from associative_embedding.inference.load import load
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.object_stores import is_remote, read_bytes, write_bytes
 from associative_embedding.model_files.find import model_path
 
-MANIFEST = "_manifest.json"  # readers of parquet folders leave out what begins with _ or .
+MANIFEST = "_manifest.json"  # readers of parquet folders skip files whose name begins with _ or .
+MAX_MANIFEST = 2**28  # bytes
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,15 @@ class Job:
     """What every worker needs.
 
     Attributes:
-        folder: of the parquet files, a path or URI that all workers reach.
+        folder: folder of the parquet files, a path or URI that all workers can reach.
         model: name or path; a model file must have the same path on every machine.
-        options: how the model runs. The device "auto" is the GPU that Ray gave to a worker, if it gave one; every
-            machine makes its own graph for the runtime.
-        digests: SHA-256 of the model files, see `digest_of`.
-        batch: most images in one batch; None = 1, on a GPU 8.
-        min_score: lowest score; None = the task's `shown_score`.
+        options: how the model runs. The device "auto" is the GPU that Ray gave to a worker, or the CPU if it gave none.
+            Every machine makes its own graph for the runtime.
+        digests: model -> SHA-256 of its file, see `model_digest`.
+        batch: highest number of images in one batch; None = 8 on a GPU, 1 on a CPU.
+        min_score: lowest score of an instance; None = the task's `shown_score`.
         base: folder that relative paths start from.
-        notes: what each parquet file states about the job.
+        notes: the settings of the job, stored in every parquet file and in the manifest.
     """
 
     folder: str
@@ -47,21 +48,24 @@ class Job:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self) -> Predictor:
-        """
+        """Loads the model.
+
         Raises:
-            ValueError: when the model cannot be loaded, or this machine's file differs from the job's.
+            ValueError: when the model cannot be loaded, or the file on this machine differs from the file that the job
+                was started with.
         """
-        for name, known in self.digests.items():
-            if digest_of(name) != known:
-                raise ValueError(f"model {name}: this machine's file is another one than that of the job; copy it anew")
+        # Otherwise one machine with an old file would put its results among the others, and nobody would notice.
+        for name, digest in self.digests.items():
+            if model_digest(name) != digest:
+                raise ValueError(f"model {name}: the file on this machine differs from the job's; copy it again")
         return load(self.model, self.options)
 
 
-def digest_of(model: str) -> str:
-    """SHA-256 of a model's file, or of OpenVINO's two.
+def model_digest(model: str) -> str:
+    """Returns the SHA-256 of a model's file; for OpenVINO of its two files.
 
     Raises:
-        ValueError: see `loading.model_path`.
+        ValueError: see `find.model_path`.
     """
     path = model_path(model)
     files = [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
@@ -69,31 +73,41 @@ def digest_of(model: str) -> str:
 
 
 def part_name(shard: int) -> str:
+    """Returns the file name of a shard's results."""
     return f"part-{shard:06d}.parquet"
 
 
-def same_folder(path: str) -> str:
-    """A path that means the same in every process of this machine."""
+def absolute_path(path: str) -> str:
+    """Returns the absolute path of a file or folder. A URI stays as it is."""
     return path if "://" in path else str(Path(path).resolve())
 
 
-def same_file(model: str) -> str:
-    """The same of a model's file; names of models stay."""
-    return same_folder(model) if os.path.isfile(model) else model
+def absolute_model(model: str) -> str:
+    """Returns the absolute path of a model file. The name of a shipped model stays as it is."""
+    return absolute_path(model) if os.path.isfile(model) else model
 
 
-def complete(job: Job, paths: Sequence[str], shard_size: int) -> Job:
-    """The job with digests, absolute paths and what its manifest says.
+def prepare_job(job: Job, paths: Sequence[str], shard_size: int) -> Job:
+    """Returns the job with absolute paths, digests and notes.
+
+    Args:
+        job: without digests and notes.
+        paths: all images of the job.
+        shard_size: images per parquet file.
 
     Raises:
-        ValueError: for a model or setting that cannot be used; better here than in a hundred workers.
+        ValueError: for a model or setting that cannot be used.
     """
+    # Workers run in other folders, so a relative path would mean another file there.
     options, refine = job.options, job.options.refine
-    options = replace(options, refine=refine and same_file(refine))
-    job = replace(job, folder=same_folder(job.folder), model=same_file(job.model), options=options, base=os.getcwd())
-    predictor = replace(job, options=replace(options, device="cpu")).load()  # this machine may have no GPU
-    task, second = predictor.task, predictor.refiner.name if predictor.refiner else None
-    job = replace(job, digests={name: digest_of(name) for name in (job.model, second) if name})
+    options = replace(options, refine=refine and absolute_model(refine))
+    model = absolute_model(job.model)
+    job = replace(job, folder=absolute_path(job.folder), model=model, options=options, base=os.getcwd())
+    # Loaded here too, so that a wrong model is one error, not one from each of a hundred workers; on the CPU, because
+    # the machine that starts a job may have no GPU.
+    predictor = replace(job, options=replace(options, device="cpu")).load()
+    task, refiner = predictor.task, predictor.refiner.name if predictor.refiner else None
+    job = replace(job, digests={name: model_digest(name) for name in (job.model, refiner) if name})
     notes = {
         "version": __version__,
         "models": list(job.digests.values()),
@@ -106,31 +120,37 @@ def complete(job: Job, paths: Sequence[str], shard_size: int) -> Job:
         "min_score": task.shown_score if job.min_score is None else job.min_score,
         "shard_size": shard_size,
         "images": len(paths),
-        "list_sha256": digest(paths),
+        "list_sha256": list_digest(paths),
         "categories": task.categories,
     }
-    return replace(job, notes=json.loads(json.dumps(notes)))
+    return replace(job, notes=json.loads(json.dumps(notes)))  # as they will be read from the manifest: lists, no tuples
 
 
 def check_manifest(job: Job, names: set[str]) -> None:
-    """Write the folder's manifest, or compare it with this job.
+    """Writes the manifest of a new job, or compares the manifest in the folder with this job.
+
+    Args:
+        job: with its notes.
+        names: names of the files in the job's folder.
 
     Raises:
-        ValueError: for a folder that holds something else, or the results of other images, models or settings.
-        OSError: when it cannot be read or written.
+        ValueError: for a folder with other files, or with the results of other images, models or settings.
+        OSError: when the manifest cannot be read or written.
     """
     path = f"{job.folder}/{MANIFEST}"
     if MANIFEST not in names:
-        if any(not name.startswith(".") for name in names):  # a write that was killed leaves a hidden file
-            raise ValueError(f"{job.folder}: holds something else than results of ae predict --engine ray")
+        # Hidden files may be there: a run that was killed while it wrote the manifest leaves one.
+        if any(not name.startswith(".") for name in names):
+            raise ValueError(f"{job.folder}: contains other files than results of ae predict --engine ray")
         write_bytes(path, json.dumps(job.notes, indent=1).encode() + b"\n")
         return
     try:
-        known = json.loads(read_bytes(path, 2**28) if is_remote(path) else Path(path).read_bytes())
+        known = json.loads(read_bytes(path, MAX_MANIFEST) if is_remote(path) else Path(path).read_bytes())
     except ValueError as error:
         raise ValueError(f"{path}: not a json file ({error})") from None
     other = [key for key, value in job.notes.items() if not isinstance(known, dict) or known.get(key) != value]
     if other:
         raise ValueError(
-            f"{job.folder}: is of other {', '.join(other)}; go on with the same command, or choose another --output"
+            f"{job.folder}: the results there have other {', '.join(other)}; "
+            "continue with the same command, or choose another --output"
         )

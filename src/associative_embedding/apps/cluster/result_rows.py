@@ -1,8 +1,8 @@
-"""One image's result as one row of a parquet file.
+"""The result of one image as one row of a parquet file.
 
-``path``, ``width``, ``height`` (pixels), ``instances`` (a list: ``score``, ``category_id``, ``bbox`` x, y, width,
-height, ``keypoints`` x, y, score triples, ``segmentation`` COCO's run-length text or null), and ``error``, null or the
-one line that says why the image could not be looked at. The values are those of `Instances.to_coco`.
+The columns are ``path``; ``width`` and ``height`` in pixels; ``instances``, a list; and ``error``, one line for an
+image that failed, else null. An instance has ``score``, ``category_id``, ``bbox`` (x, y, width, height), ``keypoints``
+(x, y, score of each) and ``segmentation`` (COCO's run-length text, or null), with the values of `Instances.to_coco`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 
 def found_row(path: str, found: Instances) -> Row:
-    """The row of an image that was looked at."""
+    """Returns the row of an image."""
     height, width = found.image_size
     instances = [
         {
@@ -35,17 +35,19 @@ def found_row(path: str, found: Instances) -> Row:
 
 
 def failed_row(path: str, error: Exception) -> Row:
-    """The row of an image that could not be."""
+    """Returns the row of an image that failed."""
     text = one_line(error)
+    # Errors of the network do not contain the path, errors of reading do.
     if path not in text:
         text = f"{path}: {text.removeprefix('image: ')}"
     return {"path": path, "width": None, "height": None, "instances": None, "error": text}
 
 
 def schema() -> Any:
-    """pyarrow's."""
+    """Returns the columns and their types, as a pyarrow schema."""
     import pyarrow as pa
 
+    # Stated, not inferred: a shard whose images all fail has only nulls, and its columns would get the type null.
     numbers = pa.list_(pa.float32())
     instance = pa.struct(
         [
@@ -68,10 +70,11 @@ def schema() -> Any:
 
 
 def to_parquet(rows: Sequence[Row], notes: Mapping[str, Any]) -> bytes:
-    """A parquet file.
+    """Returns the bytes of a parquet file.
 
     Args:
-        notes: what the file says of itself, for json; under the key ``associative_embedding`` of its metadata.
+        rows: the results.
+        notes: settings of the job, stored as json under the key ``associative_embedding`` of the file's metadata.
     """
     import pyarrow as pa
     from pyarrow import parquet

@@ -1,7 +1,7 @@
-"""What one worker of a large job does: a shard's images in, one parquet file out.
+"""One worker of a large job: reads the images of a shard and writes one parquet file with their results.
 
-Images never pass through Ray: a worker reads its own, a few ahead of the network, and writes its own file. What travels
-is lists of paths one way and counts the other.
+Images never pass through Ray. A worker reads its images itself, a few ahead of the network, and writes its own file.
+Ray transports only lists of paths to the worker, and counts back.
 """
 
 from __future__ import annotations
@@ -25,19 +25,16 @@ from associative_embedding.io.images import MAX_BYTES, read_image
 from associative_embedding.io.object_stores import is_remote, read_bytes, write_bytes
 from associative_embedding.structures.arrays import Array
 
-Opened = tuple[str, Array | Exception]  # a path, and its pixels or why there are none
-OF_AN_IMAGE = (ValueError, OSError, MemoryError, torch.OutOfMemoryError, cv2.error)  # what one image may be guilty of
+OpenedImage = tuple[str, Array | Exception]  # a path, and the image or the error that prevented reading it
+
+# Errors that one image can cause, such as a broken file or a size beyond the memory. They become a row of the results.
+IMAGE_ERRORS = (ValueError, OSError, MemoryError, torch.OutOfMemoryError, cv2.error)
 
 
 class ShardWorker:
-    """An actor of Ray Data: one model, loaded once. Called with a table of ``shard`` (number) and ``paths``.
+    """Predicts shards: an actor of Ray Data with one model, which it loads once.
 
-    Each shard is written to `part_name` in the job's folder, at once or not at all; a shard that is done a second time,
-    because a worker died, gives the same file.
-
-    Returns:
-        a row a shard: ``shard``, ``images``, ``errors`` (a line for each image that failed) and ``fault``, "" or the
-        one line that says why nothing can be done at all.
+    A call gets a table with the columns ``shard`` (number) and ``paths``, and returns the columns of `predict_shard`.
     """
 
     def __init__(self, job: Job) -> None:
@@ -45,71 +42,93 @@ class ShardWorker:
 
     @cached_property
     def predictor(self) -> Predictor:
+        # Loaded with the first shard, which can return an error. An error in `__init__` would only kill the actor.
         return self.job.load()
 
     def __call__(self, table: Any) -> dict[str, list[Any]]:
-        results = [self.do(row["shard"], row["paths"]) for row in table.to_pylist()]
+        results = [self.predict_shard(row["shard"], row["paths"]) for row in table.to_pylist()]
         return {key: [result[key] for result in results] for key in ("shard", "images", "errors", "fault")}
 
-    def do(self, shard: int, paths: Sequence[str]) -> Row:
+    def predict_shard(self, shard: int, paths: Sequence[str]) -> Row:
+        """Writes the results of one shard to its file, the whole file or none.
+
+        A shard that is done twice, because a worker died, gives the same file again.
+
+        Returns:
+            ``shard``: its number. ``images``: their number. ``errors``: a line for each image that failed. ``fault``:
+            one line with an error that stops the whole job, or "".
+        """
         result: Row = {"shard": shard, "images": len(paths), "errors": [], "fault": ""}
         try:
             rows = list(self.rows(paths))
             write_bytes(f"{self.job.folder}/{part_name(shard)}", to_parquet(rows, self.job.notes))
-        except (ValueError, OSError) as error:  # of the model or of the folder: the images' own are in the rows
+        except (ValueError, OSError) as error:
+            # The model or the folder is wrong; errors of single images are in the rows. Returned, not raised: of a
+            # shard that raises, Ray Data only logs the error (`max_errored_blocks`), and the job would not stop.
             return {**result, "fault": one_line(error)}
         return {**result, "errors": [row["error"] for row in rows if row["error"]]}
 
     def rows(self, paths: Sequence[str]) -> Iterator[Row]:
-        """A row for each path, in their order."""
+        """Yields a row for each path, in their order."""
         predictor = self.predictor
-        lowest = predictor.task.shown_score if self.job.min_score is None else self.job.min_score
+        min_score = predictor.task.shown_score if self.job.min_score is None else self.job.min_score
         size = self.job.batch or (1 if predictor.device.type == "cpu" else 8)
-        for part in parts(ahead(opened(paths, self.job.base), 2 * size), size):
-            yield from find_in(predictor, part, lowest)
+        # Two batches are read ahead: one waits while the next one is read.
+        for batch in batches(ahead(open_images(paths, self.job.base), 2 * size), size):
+            yield from find_in_batch(predictor, batch, min_score)
 
 
-def opened(paths: Sequence[str], base: str) -> Iterator[Opened]:
+def open_images(paths: Sequence[str], base: str) -> Iterator[OpenedImage]:
+    """Yields each path with its image, or with the error that prevented reading it."""
     for path in paths:
         try:
             yield path, open_image(path, base)
-        except OF_AN_IMAGE as error:
+        except IMAGE_ERRORS as error:
             yield path, error
 
 
 def open_image(path: str, base: str) -> Array:
-    """An image of this machine, the web or an object store, ``(H, W, 3)`` uint8 RGB."""
+    """Reads an image from this machine, the web or an object store, ``(H, W, 3)`` uint8 RGB.
+
+    Args:
+        path: file name, web address or URI.
+        base: folder that a relative file name starts from.
+
+    Raises:
+        ValueError, OSError: when it cannot be read.
+    """
     if is_remote(path):
         return decode(read_bytes(path, MAX_BYTES), path)
     return read_image(path if "://" in path else os.path.join(base, path))
 
 
-def parts(items: Iterable[Opened], size: int) -> Iterator[list[Opened]]:
-    """The items, `size` at a time."""
-    rest = iter(items)
-    while part := list(islice(rest, size)):
-        yield part
+def batches(images: Iterable[OpenedImage], size: int) -> Iterator[list[OpenedImage]]:
+    """Yields the images, `size` at a time."""
+    rest = iter(images)
+    while batch := list(islice(rest, size)):
+        yield batch
 
 
-def find_in(predictor: Predictor, part: Sequence[Opened], lowest: float) -> Iterator[Row]:
-    """Yields the rows of a few images, which the network gets as one batch; if that fails, one by one."""
-    whole = [image for _, image in part if not isinstance(image, Exception) and len(predictor.tiles(image)) == 1]
+def find_in_batch(predictor: Predictor, batch: Sequence[OpenedImage], min_score: float) -> Iterator[Row]:
+    """Yields the rows of some images. The network runs on all of them at once; if that fails, on each alone."""
+    whole = [image for _, image in batch if not isinstance(image, Exception) and len(predictor.tiles(image)) == 1]
     try:
         outputs = iter(predictor.run_network([predictor.prepare(image) for image in whole]))
-    except OF_AN_IMAGE as error:
-        if len(part) > 1:
-            for one in part:
-                yield from find_in(predictor, [one], lowest)
+    except IMAGE_ERRORS as error:
+        if len(batch) > 1:
+            # One image is too large or broken. Alone, each of the others still gets its result.
+            for opened in batch:
+                yield from find_in_batch(predictor, [opened], min_score)
             return
-        part, outputs = [(part[0][0], error)], iter(())
-    for path, image in part:
+        batch, outputs = [(batch[0][0], error)], iter(())
+    for path, image in batch:
         if isinstance(image, Exception):
             yield failed_row(path, image)
             continue
         try:
-            # Maps of all tiles of a large image would not fit into the memory, so it stays out of the batch.
+            # The maps of all tiles of a large image would not fit into the memory, so it is not in the batch.
             in_batch = len(predictor.tiles(image)) == 1
             found = predictor.finish(image, [next(outputs)]) if in_batch else predictor.find(image)
-            yield found_row(path, found[found.score >= lowest])
-        except OF_AN_IMAGE as error:
+            yield found_row(path, found[found.score >= min_score])
+        except IMAGE_ERRORS as error:
             yield failed_row(path, error)
