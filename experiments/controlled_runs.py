@@ -1,11 +1,11 @@
-"""Short training runs of the models of people that differ in one setting: tables of docs/training-notes.md.
+"""Trains short runs that differ from a shipped recipe in one setting, and prints a table of their results.
 
-    python experiments/controlled_runs.py tags                       # all, 8 minutes of a core each
-    python experiments/controlled_runs.py second-look "as the recipe" "mean square error"
+    python experiments/controlled_runs.py tags                       # all, 8 minutes on one core each
+    python experiments/controlled_runs.py refinement "as the recipe" "mean square error"
 
-Every run is a recipe of the repository with some values replaced, trained by ``ae train`` and evaluated on the held-out
-images; what was done before is not done again. The recipes say where their starting weights come from; that
-of `heatmaps` is what ``ae train recipes/shipped/person-tags.yaml`` makes.
+``ae train`` trains each run, and ``ae evaluate`` measures it on the held-out images. Finished runs are not repeated.
+The recipes explain where their starting weights come from; `heatmaps` starts from the model of
+``ae train recipes/shipped/person-tags.yaml``. Results: experiments/notes/controlled-runs.md.
 """
 
 from __future__ import annotations
@@ -26,19 +26,22 @@ import yaml
 RUNS = Path("runs/controlled")
 COCO = Path("../shared/data/pose/coco")
 NO_MOSAICS, NO_OVERLAPS = {"data.sources.*.mosaic": 0.0}, {"data.sources.*.overlap": 0.0}
+# a weight must be above 0, so the other sources keep one that never draws them
 COCO_ALONE = {"data.sources.*.weight": 1e-9, "data.sources.0.weight": 1.0}
 MSE = {"loss.heatmap": "mse"}
 
-Values = Mapping[str, Any]  # path of a setting, in lists a number or "*" for every entry -> value; the later ones win
+# path of a setting -> value; in a list, the path has the number of an entry or "*" for all; later paths win
+Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """
+    """Runs that differ in one setting.
+
     Attributes:
-        recipe: of the repository.
-        base: what all runs have in place of the recipe's values.
-        variants: name -> what this run has besides.
+        recipe: path of the recipe that all runs share.
+        base: values that replace the recipe's in all runs.
+        variants: name of a run -> values that it replaces besides.
     """
 
     recipe: str
@@ -67,10 +70,11 @@ COMPARISONS = {
     ),
     "heatmaps": Comparison(
         "recipes/shipped/person-heatmaps.yaml",
+        # a short run needs a short moving average; the table has its own evaluation
         {"train.steps": 400, "train.save_every": 200, "train.ema": 0.99, "data.validation": []},
         {"as the recipe": {}, "mean square error": MSE},
     ),
-    "second-look": Comparison(
+    "refinement": Comparison(
         "recipes/shipped/single-person.yaml",
         {"train.steps": 500, "train.save_every": 250, "train.ema": 0.99},
         {
@@ -90,30 +94,31 @@ COMPARISONS = {
 
 
 def replaced(recipe: dict[str, Any], values: Values) -> dict[str, Any]:
-    """A copy of a recipe with other values.
+    """Returns a copy of a recipe with other values.
 
     Raises:
-        KeyError: for a path through something that the recipe does not have.
+        KeyError: if the recipe lacks a part of a path before its last name.
     """
+    # through json, which also separates the parts that yaml anchors share
     copy: dict[str, Any] = json.loads(json.dumps(recipe))
     for path, value in values.items():
-        *way, last = path.split(".")
+        *parents, name = path.split(".")
         places: list[Any] = [copy]
-        for step in way:
-            places = [inner for place in places for inner in entries(place, step)]
+        for part in parents:
+            places = [inner for place in places for inner in entries(place, part)]
         for place in places:
-            place[last] = value
+            place[name] = value
     return copy
 
 
-def entries(place: Any, step: str) -> list[Any]:
-    if step == "*":
+def entries(place: Any, part: str) -> list[Any]:
+    if part == "*":
         return list(place)
-    return [place[int(step) if isinstance(place, list) else step]]
+    return [place[int(part) if isinstance(place, list) else part]]
 
 
 def train_and_evaluate(comparison: Comparison, folder: Path, name: str) -> dict[str, Any]:
-    """What a run reached; trained and evaluated unless it was before."""
+    """Returns the results of a run; trains and evaluates it unless its folder has them."""
     result = folder / "result.json"
     if not result.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +134,7 @@ def train_and_evaluate(comparison: Comparison, folder: Path, name: str) -> dict[
 
 
 def evaluation() -> list[str]:
-    """Options of ``ae evaluate``: two sizes, the settings of the second stage whatever the recipe."""
+    """Returns the options of ``ae evaluate``: two sizes, and one set of decode settings for all recipes."""
     decode = yaml.safe_load(Path("recipes/shipped/person-heatmaps.yaml").read_text())["decode"]
     sizes = ["--input_size", "512", "--scales", "1", "0.5"]
     images = ["--annotations", f"{COCO}/annotations.json", "--images", f"{COCO}/images", "--held_out", "0.1"]
@@ -141,7 +146,7 @@ def run(*arguments: str) -> None:
 
 
 def last(folder: Path, event: str) -> dict[str, Any]:
-    """The last line of a run's log that tells of `event`."""
+    """Returns the last line of a run's log for `event`."""
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     found: dict[str, Any] = [line for line in lines if line["event"] == event][-1]
     return found
@@ -152,9 +157,9 @@ def row(name: str, result: dict[str, Any]) -> str:
     if "validation" in result:
         numbers = [result["validation"]["OKS"], result["validation"]["PCK"]]
     else:
-        found, by_truth = (result["metrics"][f"predicted detections{which}"] for which in ("", ", true tags"))
+        found, true_groups = (result["metrics"][f"predicted detections{which}"] for which in ("", ", true tags"))
         rates = [found["keypoints_grouped_right"], found["people_grouped_right"]]
-        numbers = [found["AP"], by_truth["AP"], *rates, train["pull"], train["push"]]
+        numbers = [found["AP"], true_groups["AP"], *rates, train["pull"], train["push"]]
     cells = [name, *(f"{number:.3f}" for number in numbers), f"{train['images_per_second']:.0f}"]
     return f"| {' | '.join(cells)} |"
 
@@ -162,8 +167,8 @@ def row(name: str, result: dict[str, Any]) -> str:
 def head(comparison: str) -> str:
     columns = (
         ["OKS", "PCK"]
-        if comparison == "second-look"
-        else ["AP", "AP by truth", "keypoints right", "people right", "pull", "push"]
+        if comparison == "refinement"
+        else ["AP", "AP, true groups", "keypoints right", "people right", "pull", "push"]
     )
     return "\n".join((f"| {comparison} | {' | '.join(columns)} | images/s |", "|---" * (len(columns) + 2) + "|"))
 
@@ -171,7 +176,7 @@ def head(comparison: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("comparison", choices=COMPARISONS)
-    parser.add_argument("names", nargs="*", help="of the runs; none = all")
+    parser.add_argument("names", nargs="*", help="names of runs; none = all")
     given = parser.parse_args()
     comparison = COMPARISONS[given.comparison]
     if unknown := [name for name in given.names if name not in comparison.variants]:

@@ -195,7 +195,7 @@ def controlled_runs() -> ModuleType:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tags", "heatmaps", "second-look"])
+@pytest.mark.parametrize("name", ["tags", "heatmaps", "refinement"])
 def test_controlled_runs_differ_from_their_recipe_in_what_they_are_named_for(name: str, tmp_path: Path) -> None:
     runs = controlled_runs()
     comparison = runs.COMPARISONS[name]
@@ -218,7 +218,7 @@ def test_the_table_of_controlled_runs_has_a_cell_for_every_column() -> None:
     assert pose == "| a | 0.300 | 0.400 | 0.900 | 0.700 | 0.060 | 0.500 | 8 |"
     crops = runs.row("b", {"validation": {"OKS": 0.7, "PCK": 0.75}, "train": train})
     assert crops == "| b | 0.700 | 0.750 | 8 |"
-    for name, cells in (("tags", pose), ("heatmaps", pose), ("second-look", crops)):
+    for name, cells in (("tags", pose), ("heatmaps", pose), ("refinement", crops)):
         assert all(line.count("|") == cells.count("|") for line in runs.head(name).splitlines())
 
 
