@@ -118,7 +118,7 @@ def test_a_picture_comes_back(url: str) -> None:
     ("query", "body", "status", "message"),
     [
         ("", b"no image", 422, "the image"),
-        ("", b"", 422, "holds no image"),
+        ("", b"", 422, "contains no image"),
         ("", bytes(300_000), 413, "more than 200000 bytes"),
         ("", png(np.zeros((300, 300, 3), np.uint8)), 422, "pixels"),
         ("?treshold=1", png(photo()), 422, "unknown setting treshold"),
@@ -140,7 +140,7 @@ def test_broken_forms_and_forbidden_urls(url: str) -> None:
     assert post(f"{url}/predict", files={"other": b"x"}).status_code == 422
     refused = post(f"{url}/predict", json={"url": "http://example.com/a.png"})
     assert refused.status_code == 422
-    assert "not allowed here" in refused.json()["detail"]
+    assert "does not accept URLs" in refused.json()["detail"]
 
 
 def test_health_numbers_and_the_description_of_the_interface(url: str) -> None:

@@ -1,1 +1,1 @@
-"""`ae serve`: the HTTP service and its page."""
+"""The HTTP service ``ae serve`` and its page."""

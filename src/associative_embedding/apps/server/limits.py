@@ -1,4 +1,4 @@
-"""What the service allows: its queue, sizes, times, addresses."""
+"""The limits of the HTTP service: queue, sizes, time and addresses."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """What the service allows.
+    """Limits that protect the service from overload and from misuse.
 
     Attributes:
-        queue: most requests that wait; the next one gets status 429.
-        batch: most images in one batch.
-        max_bytes: largest image file, bytes.
-        max_pixels: largest image, pixels.
-        timeout: longest time of a request, seconds, waiting included.
-        urls: accept the URL of an image.
-        private_urls: also URLs that only this machine or its network can reach.
+        queue: highest number of waiting requests; a further request gets status 429.
+        batch: highest number of images in one batch.
+        max_bytes: size limit of an image file, bytes.
+        max_pixels: size limit of an image, pixels: a small file can contain an image that fills the memory.
+        timeout: longest time for a request, waiting included, seconds.
+        urls: accept the URL of an image instead of the image.
+        private_urls: with `urls`, also read addresses that only this machine or its network can reach.
+
+    Raises:
+        ValueError: for a number that is not positive.
     """
 
     queue: int = 64

@@ -1,4 +1,7 @@
-"""The thread that owns the model. Requests wait in a bounded queue; those that wait together are one batch."""
+"""Runs the model of the service in one thread.
+
+Requests wait in a bounded queue. Requests that wait at the same time become one batch.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,13 @@ from associative_embedding.inference.predictor import Outputs, Predictor
 from associative_embedding.instances import Instances
 from associative_embedding.structures.arrays import Array
 
-KEPT_OUTPUTS = 8  # images whose maps are kept: a threshold that is moved in the page then only decodes them again
+# Images whose network outputs are kept, a few MB each. When a slider of the page changes a threshold, the page sends
+# the same image again, and only decoding runs: milliseconds instead of a second.
+KEPT_OUTPUTS = 8
 
 
-class Busy(Exception):
-    """The queue is full."""
+class QueueFull(Exception):
+    """As many requests wait as the limit allows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +30,10 @@ class QueuedImage:
     """An image in the queue.
 
     Attributes:
-        key: equal keys are equal images.
+        key: digest of the image file; equal keys mean equal images.
         image: ``(H, W, 3)`` uint8 RGB.
-        settings: decode settings of the request.
-        result: gets the instances, or the error.
+        settings: decode settings of the request, which replace those of the model.
+        result: receives the instances, or the error.
     """
 
     key: str
@@ -38,11 +43,14 @@ class QueuedImage:
 
 
 class ModelThread:
-    """Runs the model, in a thread of its own.
+    """Runs the model for all requests.
+
+    The event loop of the server calls `submit` and runs `run`. Only the network and decoding run in a thread, one batch
+    at a time: two batches at once would share the cores and need twice the memory.
 
     Args:
         predictor: the model.
-        limits: of queue, batch and time.
+        limits: limits of the queue, of a batch and of time.
     """
 
     def __init__(self, predictor: Predictor, limits: Limits) -> None:
@@ -55,27 +63,27 @@ class ModelThread:
         """Waits for the instances of an image.
 
         Raises:
-            Busy: when the queue is full.
-            TimeoutError: when it took longer than the limit.
-            ValueError: for settings that do not exist, or when the network's output is not finite.
+            QueueFull: when the queue is full.
+            TimeoutError: after the time limit.
+            ValueError: for a setting out of range, or when the network's output is not finite.
         """
         queued = QueuedImage(key, image, settings, asyncio.get_running_loop().create_future())
         try:
             self.queue.put_nowait(queued)
         except asyncio.QueueFull:
-            raise Busy from None
+            raise QueueFull from None
         return await asyncio.wait_for(queued.result, self.limits.timeout)
 
     async def run(self) -> None:
-        """Works until it is cancelled; `drain` first, so that nobody who waits loses the answer."""
+        """Answers requests until it is cancelled. Call `drain` before, so that waiting requests get their answers."""
         while True:
             batch = [await self.queue.get()]
             while len(batch) < self.limits.batch and not self.queue.empty():
                 batch.append(self.queue.get_nowait())
-            batch = [queued for queued in batch if not queued.result.done()]  # the others have timed out
+            batch = [queued for queued in batch if not queued.result.done()]  # nobody waits for those that timed out
             answers = await asyncio.to_thread(self.find_in, batch)
             for queued, answer in zip(batch, answers, strict=True):
-                if queued.result.done():
+                if queued.result.done():  # timed out while the batch ran; setting a result again would be an error
                     continue
                 if isinstance(answer, Exception):
                     queued.result.set_exception(answer)
@@ -83,16 +91,17 @@ class ModelThread:
                     queued.result.set_result(answer)
 
     async def drain(self) -> None:
-        """Waits until the queue is empty, at most as long as a request may take."""
+        """Waits until the queue is empty, at most for the time limit of a request."""
         end = time.monotonic() + self.limits.timeout
         while not self.queue.empty() and time.monotonic() < end:
             await asyncio.sleep(0.01)
 
     def find_in(self, batch: list[QueuedImage]) -> list[Instances | Exception]:
-        """Returns the instances of each image, or its own error: one bad image does not fail the batch."""
+        """Returns the instances of each image, or its error: one bad image does not fail the batch."""
         self.batches += 1
-        faults = self._compute_outputs(batch)
-        answers = [faults.get(queued.key) or self._answer(queued) for queued in batch]
+        errors = self._compute_outputs(batch)
+        answers = [errors.get(queued.key) or self._answer(queued) for queued in batch]
+        # The outputs that were used last are kept. They are dropped after the answers, which still need them.
         for queued in batch:
             if queued.key in self.outputs:
                 self.outputs.move_to_end(queued.key)
@@ -101,27 +110,27 @@ class ModelThread:
         return answers
 
     def _compute_outputs(self, batch: list[QueuedImage]) -> dict[str, Exception]:
-        """Runs the network on the images whose outputs are not kept; returns the errors by key.
+        """Runs the network on the images whose outputs are not kept; returns key -> error for those that fail.
 
-        Images of several tiles are left out: the maps of all their tiles are too large to be kept.
+        Images of several tiles are left out: the outputs of all their tiles are too large to be kept.
         """
         new = {
             queued.key: queued.image
             for queued in batch
             if queued.key not in self.outputs and len(self.predictor.tiles(queued.image)) == 1
         }
-        faults: dict[str, Exception] = {}
+        errors: dict[str, Exception] = {}
         try:
-            self.outputs.update(zip(new, self._run(*new.values()), strict=True))
-        except Exception:  # too little memory for all at once, or a fault of one of them
+            self.outputs.update(zip(new, self._run_network(*new.values()), strict=True))
+        except Exception:  # the memory is too small for all at once, or one of them fails: each again, alone
             for key, image in new.items():
                 try:
-                    self.outputs[key] = self._run(image)[0]
+                    self.outputs[key] = self._run_network(image)[0]
                 except Exception as error:
-                    faults[key] = error
-        return faults
+                    errors[key] = error
+        return errors
 
-    def _run(self, *images: Array) -> list[Outputs]:
+    def _run_network(self, *images: Array) -> list[Outputs]:
         return self.predictor.run_network([self.predictor.prepare(image) for image in images])
 
     def _answer(self, queued: QueuedImage) -> Instances | Exception:
@@ -130,5 +139,5 @@ class ModelThread:
             if queued.key in self.outputs:
                 return predictor.finish(queued.image, [self.outputs[queued.key]])
             return predictor.find(queued.image)
-        except Exception as error:  # also a fault of our own: the thread must live on
+        except Exception as error:  # any error, bugs included: it must fail one request, not the service
             return error

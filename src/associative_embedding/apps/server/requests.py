@@ -1,4 +1,4 @@
-"""A request -> the bytes of its image, and its settings."""
+"""Reads a request: the bytes of its image, and its settings."""
 
 from __future__ import annotations
 
@@ -16,17 +16,21 @@ from associative_embedding.apps.server.limits import Limits
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.download import download
 
-# Decode settings that a request may change; all others would change what the model is.
-LIVE = ("threshold", "tag_threshold", "fill_threshold", "min_size", "min_weight", "bandwidth")
+# Decode settings that a request may change: thresholds, which the page shows as sliders. The others are choices that
+# belong to the model, such as the rule of matching.
+REQUEST_SETTINGS = ("threshold", "tag_threshold", "fill_threshold", "min_size", "min_weight", "bandwidth")
+
+
+FORM_BYTES = 2**16  # bytes of a form beside the file in it
 
 
 @dataclass(frozen=True)
 class Query:
-    """The query of a request.
+    """The query of a request: what follows ``?`` in its address.
 
     Attributes:
-        settings: decode settings that replace the model's.
-        min_score: lowest score of the instances in the answer.
+        settings: decode settings that replace those of the model.
+        min_score: lowest score of the instances in the answer, in [0, 1].
         picture: answer with the annotated picture instead of json.
     """
 
@@ -36,22 +40,22 @@ class Query:
 
 
 class TooLarge(Exception):
-    """The request has more bytes than allowed."""
+    """The request has more bytes than the limit."""
 
 
-def live_settings(predictor: Predictor) -> dict[str, Any]:
-    """Returns the decode settings that a request may change, with the values of the model."""
-    return {name: value for name, value in asdict(predictor.task.decode_config).items() if name in LIVE}
+def request_settings(predictor: Predictor) -> dict[str, Any]:
+    """Returns the decode settings that a request may change, with the model's values."""
+    return {name: value for name, value in asdict(predictor.task.decode_config).items() if name in REQUEST_SETTINGS}
 
 
-def about(predictor: Predictor) -> dict[str, Any]:
-    """Returns the description of the model for the page and ``/health``."""
+def model_description(predictor: Predictor) -> dict[str, Any]:
+    """Returns what the page and ``/health`` show about the model."""
     task = predictor.task
     return {
         "task": task.name,
         "categories": task.categories,
         "min_score": task.shown_score,
-        "settings": live_settings(predictor),
+        "settings": request_settings(predictor),
         "input_size": predictor.input_size,
     }
 
@@ -60,24 +64,30 @@ def read_query(request: Request, predictor: Predictor) -> Query:
     """Reads the query of a request.
 
     Raises:
-        ValueError: for an unknown name, or a value that is no number.
+        ValueError: for an unknown name, or a value that is not a number.
     """
-    known = live_settings(predictor)
+    known = request_settings(predictor)
     settings: dict[str, Any] = {}
     min_score, form = predictor.task.shown_score, "json"
     for name, text in request.query_params.items():
         if name == "format" and text in ("json", "picture"):
             form = text
         elif name == "min_score":
-            min_score = number(name, text)
+            min_score = parse_number(name, text)
         elif name in known:
-            settings[name] = type(known[name])(number(name, text))
+            settings[name] = type(known[name])(parse_number(name, text))
         else:
+            # An error, not ignored: a misspelt threshold would otherwise return results of the default unnoticed.
             raise ValueError(f"unknown setting {name}={text!r:.40}; known are format, min_score, {', '.join(known)}")
     return Query(settings, min_score, form == "picture")
 
 
-def number(name: str, text: str) -> float:
+def parse_number(name: str, text: str) -> float:
+    """Returns a finite number; the name is for the message.
+
+    Raises:
+        ValueError: for other texts, also for ``nan`` and ``inf``, which no comparison with a limit would catch.
+    """
     try:
         value = float(text)
     except ValueError:
@@ -87,35 +97,42 @@ def number(name: str, text: str) -> float:
     return value
 
 
-async def image_bytes(request: Request, limits: Limits) -> bytes:
-    """Reads the image file of a request: its body, the file in its form, or the file at its URL.
+async def read_image_file(request: Request, limits: Limits) -> bytes:
+    """Returns the image file of a request: its body, the file in its form, or the file at its URL.
 
     Raises:
-        TooLarge: as soon as more bytes than the limit have arrived; the length in the header is not trusted.
+        TooLarge: as soon as more bytes than the limit have arrived. The length in the header may be false.
         ValueError: when the request contains no image.
         OSError: for a URL that cannot or must not be read.
     """
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > limits.max_bytes + 2**16:  # a form is a little larger than the file in it
+        if len(body) > limits.max_bytes + FORM_BYTES:
             raise TooLarge(f"more than {limits.max_bytes} bytes")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        return await form_file(request, bytes(body))
+        return await read_form_file(request, bytes(body))
     if kind == "application/json":
-        return await url_file(bytes(body), limits)
+        return await download_image(bytes(body), limits)
     if not body:
-        raise ValueError("the request holds no image")
+        raise ValueError("the request contains no image")
     return bytes(body)
 
 
-async def form_file(request: Request, body: bytes) -> bytes:
-    async def once() -> AsyncGenerator[bytes, None]:
+async def read_form_file(request: Request, body: bytes) -> bytes:
+    """Returns the file in the field ``file`` of a form.
+
+    Raises:
+        ValueError: for a broken form, or one without the file.
+    """
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
         yield body
 
     try:
-        parser = MultiPartParser(request.headers, once(), max_files=1, max_fields=4)
+        # Starlette's own `request.form()` would read the body a second time, and without a limit.
+        parser = MultiPartParser(request.headers, chunks(), max_files=1, max_fields=4)
         form = await parser.parse()
         try:
             file = form.get("file")
@@ -128,15 +145,22 @@ async def form_file(request: Request, body: bytes) -> bytes:
         raise ValueError(f"the form cannot be read ({error})") from None
 
 
-async def url_file(body: bytes, limits: Limits) -> bytes:
+async def download_image(body: bytes, limits: Limits) -> bytes:
+    """Returns the file at the URL in a json body.
+
+    Raises:
+        ValueError: where URLs are not allowed, or for a body without a URL.
+        OSError: for a URL that cannot or must not be read.
+    """
     if not limits.urls:
-        raise ValueError("images by URL are not allowed here; send the image itself")
+        raise ValueError("this server does not accept URLs; send the image itself")
     try:
         url = json.loads(body)["url"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError('the json must be {"url": "https://..."}') from None
     if not isinstance(url, str):
-        raise ValueError("the url must be a text")
+        raise ValueError('the value of "url" must be a text')
+    # Public addresses only, unless allowed: otherwise a stranger could read pages of the network behind the server.
     return await asyncio.to_thread(
         download, url, timeout=limits.timeout, max_bytes=limits.max_bytes, public_only=not limits.private_urls
     )

@@ -1,4 +1,7 @@
-"""``ae serve``: an HTTP service and a page for the browser. It stores no image and reads no file of the machine."""
+"""``ae serve``: an HTTP service with a page for the browser.
+
+It stores no image, and a request cannot make it read a file of the machine.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,30 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from associative_embedding import __version__
 from associative_embedding.apps.server.limits import Limits
-from associative_embedding.apps.server.model_thread import Busy, ModelThread
-from associative_embedding.apps.server.requests import Query, TooLarge, about, image_bytes, live_settings, read_query
+from associative_embedding.apps.server.model_thread import ModelThread, QueueFull
+from associative_embedding.apps.server.requests import (
+    Query,
+    TooLarge,
+    model_description,
+    read_image_file,
+    read_query,
+    request_settings,
+)
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances, coco_dataset
 from associative_embedding.io.console import one_line
-from associative_embedding.io.decode_images import ImageError, decode
+from associative_embedding.io.decode_images import decode
 from associative_embedding.structures.arrays import Array
+from associative_embedding.tasks.task import Task
 
 
 def create_app(predictor: Predictor, limits: Limits | None = None) -> FastAPI:
-    """Returns the service, an ASGI application."""
+    """Returns the service as an ASGI application, which any ASGI server can run.
+
+    Args:
+        predictor: the model.
+        limits: default: those of `Limits`.
+    """
     limits = limits or Limits()
     model = ModelThread(predictor, limits)
 
@@ -36,17 +52,18 @@ def create_app(predictor: Predictor, limits: Limits | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         task = asyncio.create_task(model.run())
         yield
-        await model.drain()
+        await model.drain()  # after Ctrl-C: requests that were accepted get their answers
         task.cancel()
 
     app = FastAPI(
         title="associative-embedding", version=__version__, lifespan=lifespan, docs_url="/docs", redoc_url=None
     )
+    # Not the global registry of Prometheus: two services in one process would register the same names twice.
     registry = CollectorRegistry()
-    counted = Counter("ae_requests", "Answers by status", ["status"], registry=registry)
-    seconds = Histogram("ae_request_seconds", "Time of a prediction request", registry=registry)
+    counted = Counter("ae_requests", "Answers to prediction requests, by status", ["status"], registry=registry)
+    seconds = Histogram("ae_request_seconds", "Seconds of an answered prediction request", registry=registry)
     Gauge("ae_waiting", "Requests in the queue", registry=registry).set_function(model.queue.qsize)
-    Gauge("ae_batches", "Batches that the model ran", registry=registry).set_function(lambda: model.batches)
+    Gauge("ae_batches", "Batches that the model has run", registry=registry).set_function(lambda: model.batches)
     add_routes(app, model, registry, lambda status: counted.labels(str(status)).inc(), seconds.observe)
     return app
 
@@ -57,64 +74,46 @@ def add_routes(
     """Adds ``/predict``, ``/health``, ``/metrics`` and the page.
 
     Args:
-        registry: of the Prometheus metrics.
-        count: gets the status of each answer to ``/predict``.
-        observe: gets the seconds that a successful answer took.
+        app: the application.
+        model: the model and the limits.
+        registry: registry of the Prometheus metrics.
+        count: is called with the status of each answer to ``/predict``.
+        observe: is called with the seconds that each successful answer took.
     """
-    limits, task = model.limits, model.predictor.task
-
-    def refuse(status: int, text: str) -> Response:
-        count(status)
-        headers = {"Retry-After": "1"} if status in (429, 503) else None
-        return JSONResponse({"detail": text}, status, headers)
+    limits, predictor = model.limits, model.predictor
 
     async def answer(request: Request) -> Response:
         start = time.monotonic()
         try:
-            query = read_query(request, model.predictor)
-            data = await asyncio.wait_for(image_bytes(request, limits), limits.timeout)
+            query = read_query(request, predictor)
+            data = await asyncio.wait_for(read_image_file(request, limits), limits.timeout)
             image = await asyncio.to_thread(decode, data, "the image", max_pixels=limits.max_pixels)
             found = await model.submit(hashlib.sha256(data).hexdigest(), image, query.settings)
-        except TooLarge as error:
-            return refuse(413, str(error))
-        except Busy:
-            return refuse(429, f"{limits.queue} requests wait already: try again later")
-        except TimeoutError:
-            return refuse(503, f"no answer within {limits.timeout:g} seconds")
-        except (ImageError, ValueError, OSError) as error:
-            return refuse(422, one_line(error))
-        except (MemoryError, RuntimeError) as error:  # of the network; the next image may be fine
-            return refuse(500, f"the model failed ({type(error).__name__})")
+        except REQUEST_ERRORS as error:
+            status, text = refusal(error, limits)
+            count(status)
+            # 429 and 503 are states of the server that pass: a client may send the same request again.
+            headers = {"Retry-After": "1"} if status in (429, 503) else None
+            return JSONResponse({"detail": text}, status, headers)
         found = found[found.score >= query.min_score]
-        response = await asyncio.to_thread(render, found, image, query)
+        response = await asyncio.to_thread(render, found, image, query, predictor.task)
         count(200)
         observe(time.monotonic() - start)
         return response
 
-    def render(found: Instances, image: Array, query: Query) -> Response:
-        if query.picture:
-            good, jpeg = cv2.imencode(".jpg", found.draw(image)[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
-            assert good
-            return Response(jpeg.tobytes(), media_type="image/jpeg")
-        document = coco_dataset([found], task.categories)
-        for row, tag in zip(document["annotations"], found.tag, strict=True):
-            row["tag"] = [round(float(value), 4) for value in tag]
-        return JSONResponse(document)
-
     app.post(
         "/predict",
-        summary="People or objects in an image",
-        description="The body is the image, a form with the field `file`, or json with its `url` where allowed. "
-        f"Query: `format` json (COCO) or picture, `min_score`, and {', '.join(live_settings(model.predictor))}.",
+        summary="Find people or objects in an image",
+        description=f"{PREDICT_TEXT}: {', '.join(f'`{name}`' for name in request_settings(predictor))}.",
         responses={n: {"description": d} for n, d in STATUS.items()},
         openapi_extra={"requestBody": {"content": BODY}},
     )(answer)
 
-    @app.get("/health", summary="Whether the service works, and with which model")
+    @app.get("/health", summary="State of the service, and its model")
     async def health() -> dict[str, Any]:
-        return {"status": "ok", "version": __version__, "waiting": model.queue.qsize(), **about(model.predictor)}
+        return {"status": "ok", "version": __version__, "waiting": model.queue.qsize(), **model_description(predictor)}
 
-    @app.get("/metrics", summary="Numbers for Prometheus")
+    @app.get("/metrics", summary="Metrics for Prometheus")
     async def metrics() -> Response:
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
 
@@ -124,12 +123,51 @@ def add_routes(
         return HTMLResponse(text, headers={"Content-Security-Policy": POLICY})
 
 
+# ImageError is a ValueError; MemoryError and RuntimeError come from the network.
+REQUEST_ERRORS = (TooLarge, QueueFull, ValueError, OSError, MemoryError, RuntimeError)
+
+
+def refusal(error: Exception, limits: Limits) -> tuple[int, str]:
+    """Returns the status and the text of the answer to a request that failed."""
+    match error:
+        case TooLarge():
+            return 413, str(error)
+        case QueueFull():
+            return 429, f"{limits.queue} requests are waiting already: try again later"
+        case TimeoutError():  # before OSError, which it is a kind of
+            return 503, f"no answer within {limits.timeout:g} seconds"
+        case ValueError() | OSError():
+            return 422, one_line(error)
+        case _:  # the next image may be fine, so the service goes on
+            return 500, f"the model failed ({type(error).__name__})"
+
+
+def render(found: Instances, image: Array, query: Query, task: Task) -> Response:
+    """Returns the annotated image as JPEG, or a COCO dataset whose annotations also have their tags."""
+    if query.picture:
+        good, jpeg = cv2.imencode(".jpg", found.draw(image)[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+        assert good
+        return Response(jpeg.tobytes(), media_type="image/jpeg")
+    document = coco_dataset([found], task.categories)
+    for row, tag in zip(document["annotations"], found.tag, strict=True):
+        row["tag"] = [round(float(value), 4) for value in tag]
+    return JSONResponse(document)
+
+
+PREDICT_TEXT = (
+    "Send the image file as the body, as the field `file` of a form, or, if the server accepts URLs, as json: "
+    '`{"url": "https://..."}`. The answer is a COCO dataset with one image; each annotation also has a `score` in '
+    "[0, 1] and a `tag`. Query parameters: `format` (`json`, or `picture` for the annotated image as JPEG), "
+    "`min_score` (lowest score in the answer), and numbers that replace decode settings of the model"
+)
+# The page loads nothing from other servers, and a browser must not let it do so.
 POLICY = "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self' blob: data:"
 STATUS = {
-    413: "The image is too large",
+    413: "The image file is too large",
     422: "The image or a setting cannot be used",
-    429: "Too many wait already",
-    503: "It took too long",
+    429: "Too many requests are waiting",
+    500: "The model failed",
+    503: "The request took too long",
 }
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 BODY = {
@@ -140,6 +178,13 @@ BODY = {
 
 
 def serve(predictor: Predictor, limits: Limits, host: str, port: int) -> None:
-    """Serves until Ctrl-C or SIGTERM; requests in the queue are answered first."""
+    """Runs the service until Ctrl-C or SIGTERM; requests in the queue are answered before it ends.
+
+    Args:
+        predictor: the model.
+        limits: limits of the service.
+        host: address to listen on.
+        port: port to listen on.
+    """
     app = create_app(predictor, limits)
     uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=int(limits.timeout) + 1)
