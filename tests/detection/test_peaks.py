@@ -53,22 +53,6 @@ def test_peaks_are_those_of_a_loop(
     np.testing.assert_array_equal(detections.tag, expected[:, 6:])
 
 
-@given(x=st.floats(-0.5, 23.499), y=st.floats(-0.5, 15.499), sigma=st.floats(0.8, 4), peak=st.floats(0.3, 1))
-@settings(max_examples=100, deadline=None)
-def test_subpixel_is_exact_for_a_gaussian(x: float, y: float, sigma: float, peak: float) -> None:
-    """At any offset, at the border and in the corners too."""
-    detections, _ = find(gaussian((16, 24), (x, y), sigma, peak))
-    assert len(detections) == 1
-    np.testing.assert_allclose(detections.xy, [[x, y]], atol=1e-3)
-
-
-def test_subpixel_of_half_precision() -> None:
-    heatmap = gaussian((100, 300), (271.3, 88.8), 2.0).half()
-    detections, _ = find(heatmap, torch.full((1, 1, 100, 300), 1.5).half())
-    np.testing.assert_allclose(detections.xy, [[271.3, 88.8]], atol=0.02)
-    assert detections.tag.tolist() == [[1.5]]
-
-
 def test_top_k_keeps_the_best_of_each_channel() -> None:
     heatmap = torch.zeros(2, 40, 40)
     for i in range(9):
@@ -204,3 +188,19 @@ def test_positions_are_those_of_upsampled_maps(sigma: float) -> None:
     assert np.abs(ours - upsampled).max() < 0.5
     assert np.abs(ours - truth).max() < 1e-3  # which the upsampled ones miss by up to half a pixel
     assert np.abs(upsampled - truth).max() > 0.03
+
+
+@given(x=st.floats(-0.5, 23.499), y=st.floats(-0.5, 15.499), sigma=st.floats(0.8, 4), peak=st.floats(0.3, 1))
+@settings(max_examples=100, deadline=None)
+def test_subpixel_is_exact_for_a_gaussian(x: float, y: float, sigma: float, peak: float) -> None:
+    """At any offset, at the border and in the corners too."""
+    detections, _ = find(gaussian((16, 24), (x, y), sigma, peak))
+    assert len(detections) == 1
+    np.testing.assert_allclose(detections.xy, [[x, y]], atol=1e-3)
+
+
+def test_subpixel_of_half_precision() -> None:
+    heatmap = gaussian((100, 300), (271.3, 88.8), 2.0).half()
+    detections, _ = find(heatmap, torch.full((1, 1, 100, 300), 1.5).half())
+    np.testing.assert_allclose(detections.xy, [[271.3, 88.8]], atol=0.02)
+    assert detections.tag.tolist() == [[1.5]]

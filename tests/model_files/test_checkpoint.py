@@ -25,7 +25,7 @@ from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.pose.task import PoseTask
 from support.malicious import Malicious
-from support.tiny import FIGURE, tiny_info, tiny_network
+from support.tiny import tiny_info, tiny_network
 
 
 @pytest.fixture(scope="module")
@@ -201,12 +201,3 @@ def test_nothing_in_a_torch_file_is_run(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"bad\.pt: not a"):
         read_torch(path)
     assert not proof.exists()
-
-
-def test_devices(file: Path) -> None:
-    assert load(file, device="auto").device.type in ("cpu", "cuda")
-    for device in ("cuda:99", "toaster"):
-        with pytest.raises(ValueError, match=f"device '{device}' cannot be used") as caught:
-            load(file, device=device)
-        assert "\n" not in str(caught.value)
-    assert load(file).info.task.skeleton == FIGURE

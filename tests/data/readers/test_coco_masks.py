@@ -17,8 +17,6 @@ from pycocotools.coco import COCO
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.data.readers.coco_masks import CocoMasks, category_ids, class_names
 from associative_embedding.data.readers.segmentations import region_crop
-from associative_embedding.data.settings import SourceConfig
-from associative_embedding.data.sources import open_masks, source_classes
 from associative_embedding.io.coco_json import read_coco
 from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.structures.run_lengths import decode_strip
@@ -277,38 +275,6 @@ def test_exif_orientation_follows_the_annotations(
 
 
 # ---- as a source of a recipe
-
-
-def test_open_masks_holds_out_and_caches(shared: Path) -> None:
-    folder = shared / "data" / "segmentation" / "coco128_inst"
-    source = SourceConfig(
-        images=str(folder / "images"), annotations=str(folder / "annotations.json"), held_out=0.2, cache=False
-    )
-    classes = source_classes(source)
-    assert (len(classes), classes[0], classes[-1]) == (80, "person", "toothbrush")
-    train, validation = (open_masks(source, classes, part=part) for part in ("train", "validation"))
-    assert len(train) + len(validation) == 100
-    assert not set(train.image_ids) & set(validation.image_ids)
-    assert 8 <= len(validation) <= 32
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"mosaic": 0.5}, r"a\.json: mosaic and overlap are for keypoints"),
-        ({"overlap": 0.5}, r"a\.json: mosaic and overlap are for keypoints"),
-        ({"rename": {"ca": "tree"}}, r"a\.json: rename of ca, but the file has no such category"),
-        ({"rename": {"cat": "tree"}}, r"'name' 'tree' occurs twice"),
-        ({"complete": False}, r"a\.json: complete is for keypoints"),
-        ({"annotations": None}, "masks need annotations"),
-        ({"held_out": 0.999999}, r"a\.json: no image to train on is left, held_out: 0\.999999 takes all 2"),
-    ],
-)
-def test_settings_without_meaning_for_masks_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    annotations, images = write(tmp_path, document())
-    source = SourceConfig(**{"images": images, "annotations": annotations, **changes})
-    with pytest.raises(ValueError, match=message):
-        open_masks(source, CLASSES, part="train")
 
 
 # ---- real data

@@ -10,11 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from associative_embedding.data.readers.coco_keypoints import held_out
 from associative_embedding.data.readers.voc import VOC_CLASSES, VocMasks, stem_id
-from associative_embedding.data.settings import SourceConfig
-from associative_embedding.data.sources import open_keypoints, open_masks, source_classes
-from support.tiny import FIGURE
 from support.voc_tree import CAT, PERSON, STEMS, H, W, labels, save_indices, tree
 
 
@@ -181,23 +177,3 @@ def test_what_a_tree_lacks_is_said(tmp_path: Path) -> None:
 
 
 # ---- as a source of a recipe
-
-
-def test_open_masks_takes_a_tree(tmp_path: Path) -> None:
-    source = SourceConfig(
-        images=str(tree(tmp_path) / "JPEGImages"), annotations=str(tmp_path), split="train", held_out=0.1
-    )
-    assert [i for i in (2007000032, 2008000001) if held_out(i, 0.1)] == [2007000032]
-    assert open_masks(source, VOC_CLASSES, part="train").image_ids == [2008000001]
-    assert open_masks(source, VOC_CLASSES, part="validation").image_ids == [2007000032]
-    assert source_classes(source) == list(VOC_CLASSES)
-
-
-def test_a_split_is_needed_for_trees_and_for_nothing_else(tmp_path: Path) -> None:
-    source = SourceConfig(images=str(tree(tmp_path) / "JPEGImages"), annotations=str(tmp_path))
-    with pytest.raises(ValueError, match="needs a split"):
-        open_masks(source, VOC_CLASSES, part="train")
-    with pytest.raises(ValueError, match=r"a\.json: split is for VOC trees, but this is no folder"):
-        open_masks(SourceConfig(images=".", annotations="a.json", split="train"), VOC_CLASSES, part="train")
-    with pytest.raises(ValueError, match="split is for VOC trees"):
-        open_keypoints(SourceConfig(images=".", annotations="a.json", split="train"), FIGURE, part="train")

@@ -165,13 +165,6 @@ def test_movenet_layers_compute_what_tensorflow_would(movenet: Path) -> None:
     np.testing.assert_allclose(ours[0, :, 1, 2], np.einsum("hwi,hwi->i", patch, depth[..., 0]), rtol=1e-4, atol=1e-5)
 
 
-def test_the_default_output_lies_in_this_folder(movenet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    assert convert(str(movenet), "movenet") == Path("movenet.safetensors")
-    assert (tmp_path / "here" / "movenet.safetensors").is_file()
-
-
 def break_movenet(path: Path, how: str) -> None:
     document = json.loads(path.read_text())
     (group,) = document["weightsManifest"]
@@ -221,3 +214,10 @@ def test_a_broken_movenet_is_refused_with_one_line(
     assert line.startswith(f"ae: error: {movenet}: ")
     assert message in line
     assert not output.exists()
+
+
+def test_the_default_output_lies_in_this_folder(movenet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert convert(str(movenet), "movenet") == Path("movenet.safetensors")
+    assert (tmp_path / "here" / "movenet.safetensors").is_file()

@@ -1,0 +1,69 @@
+"""The skeletons that have a name: published values, and how they are found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from associative_embedding.structures.keypoint_names import split_side
+from associative_embedding.structures.known_skeletons import COCO_17, MPII_16, SKELETONS, load_skeleton
+from associative_embedding.structures.skeleton import Skeleton
+
+# sigmas of the official COCO keypoint metric
+COCO_SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000
+
+
+@pytest.mark.parametrize("key", SKELETONS)
+def test_constants(key: str) -> None:
+    skeleton = SKELETONS[key]
+    count = len(skeleton)
+    assert count == int(key.rsplit("-", 1)[1])
+    assert sorted(skeleton.group_index) == list(range(count))
+    np.testing.assert_array_equal(skeleton.flip_index[skeleton.flip_index], np.arange(count))
+    for i, j in enumerate(skeleton.flip_index):
+        a, b = skeleton.keypoints[i], skeleton.keypoints[j]
+        assert a.replace("left", "right") == b.replace("left", "right")
+        assert (i == j) == (split_side(a) is None)
+    # head and torso before the limbs' ends (paper, section 3.3)
+    order = skeleton.group_order
+    for side in ("left", "right"):
+        arm = [order.index(f"{side}_{part}") for part in ("shoulder", "elbow", "wrist")]
+        leg = [order.index(f"{side}_{part}") for part in ("hip", "knee", "ankle")]
+        assert arm == sorted(arm)
+        assert leg == sorted(leg)
+    # a mirrored edge is an edge: no limb was forgotten on one side
+    edges = {frozenset(edge) for edge in skeleton.edge_index.tolist()}
+    assert {frozenset(skeleton.flip_index[list(edge)].tolist()) for edge in edges} == edges
+    assert {i for edge in edges for i in edge} == set(range(count))
+
+
+def test_published_values() -> None:
+    np.testing.assert_allclose(COCO_17.sigmas, COCO_SIGMAS)
+    assert COCO_17.flip_index.tolist() == [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
+    assert COCO_17.group_index.tolist() == [0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16]
+    assert MPII_16.keypoints[0] == "right_ankle"
+    assert MPII_16.keypoints[9] == "head_top"
+
+
+@pytest.mark.parametrize("key", SKELETONS)
+def test_constants_round_trip(key: str) -> None:
+    assert Skeleton.from_category(SKELETONS[key].to_category()) == SKELETONS[key]
+
+
+def test_load_skeleton(tmp_path: Path) -> None:
+    assert load_skeleton("mpii-16") is MPII_16
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"categories": [{"id": 1, "name": "car"}, MPII_16.to_category()]}))
+    assert load_skeleton(str(path)) == MPII_16
+    path.write_text("{")
+    with pytest.raises(ValueError, match=r"a\.json: not a json file"):
+        load_skeleton(str(path))
+    for text in ("[]", "{}", '{"categories": 3}', '{"categories": [{"id": 1}]}'):
+        path.write_text(text)
+        with pytest.raises(ValueError, match="no category with 'keypoints'"):
+            load_skeleton(str(path))
+    with pytest.raises(ValueError, match="neither one of coco-17"):
+        load_skeleton("coco-18")
