@@ -105,14 +105,16 @@ def run_experiment(experiment: str, model: str, options: Options, settings: Eval
     variants = EXPERIMENTS[experiment](first)
     if settings.json:
         check_writable(settings.json)
-    if test_set.unknown:
-        say(f"the model has no {', '.join(test_set.unknown)}: they do not count\n")
+    if test_set.notes:
+        say(test_set.notes)
     rows: dict[str, Metrics] = {}
     notes: dict[str, Any] = {}
     for variant in variants:
+        # Loaded anew for each row: a variant may need another refiner, and the first model is not changed.
         predictor = load(model, replace(options, scales=variant.scales, flip=variant.flip, refine=variant.refine))
         metrics, changed = evaluate_pose_model(predictor, test_set, given=variant.given)
         head = [] if rows else markdown_head(metrics)
+        # Row by row: a row takes minutes, and an interrupt must not lose the rows before it.
         say("\n".join([*head, markdown_row(variant.name, metrics, rules)]))
         rows[variant.name] = metrics
         refined = {"refined": asdict(changed)} if predictor.refiner else {}
@@ -138,6 +140,7 @@ def markdown_head(metrics: Metrics) -> list[str]:
 def markdown_row(name: str, metrics: Metrics, protocol: Protocol) -> str:
     def cell(key: str) -> str:
         value = metrics[key]
+        # Shares of grouping are in 0..1, whatever unit the protocol has.
         digits = 3 if key.endswith("grouped_right") else protocol.digits
         return "-" if value is None else f"{value:.{digits}f}"
 

@@ -62,6 +62,7 @@ class MaskTestSet:
     def compare(self, sample: Sample, found: Instances) -> VocImage:
         """Returns the true and the predicted objects of one image, of the classes in common."""
         assert sample.class_id is not None
+        # Category ids of a model count from 1, rows of `category` from 0.
         category = self.category[found.class_id - 1]
         known = category >= 0
         return VocImage(
@@ -179,6 +180,7 @@ def evaluate_mask_model(
                 image = test_set.compare(sample, predictor.find(sample.image))
             results += coco_rows(image, sample.image_id)
             cells += cell_scores(image.truth, image.found, image.void)
+            # Only VOC needs all masks at the end; COCO and cells keep counts, and memory stays small.
             if test_set.truth is None:
                 images.append(image)
             done()

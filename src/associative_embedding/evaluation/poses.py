@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.data.sources import select_test_images
-from associative_embedding.evaluation.ground_truth import truth_for
+from associative_embedding.evaluation.ground_truth import GroundTruth, truth_for
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
 from associative_embedding.evaluation.metrics.grouping import RightGrouping
 from associative_embedding.evaluation.oracle import Given, people_from_true_detections, people_from_true_tags
@@ -33,25 +33,27 @@ class PoseTestSet:
 
     Attributes:
         data: the images.
-        truth: their COCO dataset, without the keypoint types that the skeleton lacks.
-        category_id: the category of the people in `truth`.
-        order: ``(K_truth,)`` index in the skeleton of each keypoint type in `truth`, -1 = the skeleton lacks it.
+        truth: their annotations, without the keypoint types that the skeleton lacks.
         protocol: the rules of the metrics.
         name: of the annotations, for messages.
     """
 
     data: CocoKeypoints
-    truth: dict[str, Any]
-    category_id: int
-    order: Array
+    truth: GroundTruth
     protocol: Protocol
     name: str
 
     @property
     def unknown(self) -> list[str]:
         """The annotated keypoint types that the skeleton lacks: they do not count."""
-        names = self.truth["categories"][0]["keypoints"]
-        return [name for name, index in zip(names, self.order, strict=True) if index < 0]
+        names = self.truth.dataset["categories"][0]["keypoints"]
+        return [name for name, index in zip(names, self.truth.order, strict=True) if index < 0]
+
+    @property
+    def notes(self) -> str:
+        """Lines that say which categories and keypoint types count; empty where all do."""
+        unknown = f"the model has no {', '.join(self.unknown)}: they do not count" if self.unknown else ""
+        return "".join(f"{line}\n" for line in (self.data.note, unknown) if line)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -84,7 +86,7 @@ def open_pose_test_set(
     data = CocoKeypoints(annotations, images, skeleton, people_only=False, cache=False)
     data = select_test_images(data, held_out_share, limit, annotations)
     truth = truth_for(annotations, skeleton, set(data.image_ids), protocol=protocol)
-    return PoseTestSet(data, *truth, protocol, annotations)
+    return PoseTestSet(data, truth, protocol, annotations)
 
 
 def evaluate_pose_model(
@@ -112,21 +114,22 @@ def evaluate_pose_model(
             sample = test_set.data[i]
             with errors_name(sample.file_name):
                 people, counts = find_people(predictor, sample, given)
+                # With parts of the ground truth given, the question is what tags or heatmaps are worth alone.
                 if given == "nothing":
                     refined = predictor.refine(people, sample.image)
                     people, changed = refined.people, changed + refined.changes
-            results += coco_results([(sample.image_id, people)], category_id=test_set.category_id, order=test_set.order)
+            truth = test_set.truth
+            results += coco_results([(sample.image_id, people)], category_id=truth.category_id, order=truth.order)
             grouping += counts
             done()
-        metrics = pose_metrics(test_set.truth, results, grouping, test_set.name, test_set.protocol)
+        metrics = pose_metrics(test_set.truth.dataset, results, grouping, test_set.name, test_set.protocol)
         announce(metrics)
     return metrics, changed
 
 
 def pose_table(test_set: PoseTestSet, metrics: Metrics) -> str:
-    """Returns the table of metrics as text, below the keypoint types that do not count."""
-    unknown = f"the model has no {', '.join(test_set.unknown)}: they do not count\n" if test_set.unknown else ""
-    return unknown + test_set.protocol.show(metrics)
+    """Returns the table of metrics as text, below the notes of the test set."""
+    return test_set.notes + test_set.protocol.show(metrics)
 
 
 def pose_task(predictor: Predictor) -> PoseTask:
@@ -151,6 +154,7 @@ def find_people(predictor: Predictor, sample: Sample, given: Given = "nothing") 
         ValueError: when the network's output is not finite.
     """
     task = pose_task(predictor)
+    # One run of the network gives both numbers: people by predicted detections, and grouping of true ones.
     maps, geometry = predictor.maps(sample.image)
     grouped, counts = people_from_true_detections(task, maps, geometry, sample.keypoints)
     if given == "detections":
@@ -166,7 +170,7 @@ def coco_results(
 
     Args:
         found: image id and people of each image.
-        order: see `PoseTestSet`; None = the keypoint types are those of the annotations.
+        order: see `GroundTruth`; None = the keypoint types are those of the annotations.
     """
     rows = []
     for image_id, instances in found:

@@ -86,8 +86,11 @@ def evaluate_tracks(model: str, options: Options, settings: TrackSettings) -> Me
     data = CocoKeypoints(annotations, images, pose_task(predictor).skeleton, people_only=False, cache=False)
     if not any(record.track_id is not None and len(record.track_id) for record in data.records):
         raise ValueError(f"{annotations}: no annotation has a 'track_id', so there are no tracks to compare with")
+    if data.note:
+        say(data.note)
     if settings.json:
         check_writable(settings.json)
+    # The network runs once; the three linkers share its results, so that only linking differs.
     frames = find_in_frames(predictor, data, settings, config.start_score)
     rows = {by: track_numbers(frames, replace(config, by=by)) for by in LINKERS}
     shown = keypoint_numbers(frames)
@@ -115,6 +118,7 @@ def find_in_frames(
         with errors_name(sample.file_name):
             found = predictor.find(sample.image)
         truth = replace(sample, image=sample.image[:0], ignore=None)
+        # Numbers count the frames in use: gaps in the link settings are in frames of this rate.
         number, video = i // settings.every, data.records[i].video_id
         results.append(FrameResult(number, video, truth, found[found.score >= min_score]))
     return results
@@ -141,7 +145,7 @@ def link_all(frames: Sequence[FrameResult], config: LinkConfig) -> list[Instance
     linked, tracker, video, first = [], Tracker(config), None, 0
     for frame in frames:
         if frame.video != video:
-            first += tracker.count
+            first += tracker.count  # ids must not repeat in the next video
             tracker, video = Tracker(config), frame.video
         found = tracker(frame.found, frame.number)
         track_id = np.asarray(found.track_id)

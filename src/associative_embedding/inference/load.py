@@ -40,6 +40,7 @@ def load(model: str | Path = "person", options: Options | None = None, **changes
     options = replace(options or Options(), **changes)
     device = choose_device(options.device)
     network, info = load_network(model_path(model), device, options.runtime)
+    # The refiner runs on the same device and runtime: crops of one image would otherwise wait for each other.
     second = choose_refiner(options.refine, info)
     refiner = load_refiner(second, info, device, options.runtime) if second else None
     return Predictor(network, info, options, refiner=refiner)
@@ -76,6 +77,7 @@ def load_refiner(model: str | Path, info: ModelInfo, device: torch.device, runti
     """
     if not isinstance(info.task, PoseTask):
         raise ValueError(f"only a model of the task pose can be refined, not one of {info.task.name}")
+    # The message names the way out: the model that the user asked for may be fine without its refiner.
     try:
         return Refiner(*load_network(model_path(model), device, runtime), info.task.skeleton, name=str(model))
     except ValueError as error:

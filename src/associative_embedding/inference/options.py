@@ -32,12 +32,14 @@ class Options:
             prints all of them.
     """
 
+    # None and not a number: a command line that states nothing must not override what a model file states.
     input_size: int | None = None
     scales: tuple[float, ...] | None = None
     flip: bool = False
     zoom: float | None = None
     tag_scales: tuple[float, ...] | None = None
     refine: str | None = None
+    # A library call does not take a GPU unasked, which another process may need; the commands default to auto.
     device: str = "cpu"
     runtime: Runtime = "auto"
     decode: Mapping[str, Any] = field(default_factory=dict)

@@ -84,6 +84,7 @@ class Predictor:
     def _check(self) -> None:
         if not 0 <= self.zoom <= MAX_ZOOM:
             raise ValueError(f"zoom must be in [0, {MAX_ZOOM}], not {self.zoom}")
+        # A person across two tiles would become two people: only masks can be merged where tiles overlap.
         if self.zoom and not self.task.finds_masks:
             raise ValueError("only models that find masks work tile by tile: leave out the zoom")
         if not self.scales or min(self.scales) <= 0 or len(set(self.scales)) != len(self.scales):
@@ -94,6 +95,7 @@ class Predictor:
             )
         if self.network.stride % self.info.enlarge:
             raise ValueError(f"maps of stride {self.network.stride} cannot be enlarged {self.info.enlarge} times")
+        # Peaks of several maps cannot be averaged, and the graph has returned no maps.
         if self.network.gives_peaks and (len(self.scales) > 1 or self.flip or self.info.enlarge > 1 or self.zoom):
             raise ValueError("a model exported with peaks runs at one size (--scales 1) without a mirror image")
         if not self.tag_scales or not set(self.tag_scales) <= set(self.scales):
@@ -126,6 +128,7 @@ class Predictor:
         Raises:
             ValueError: for an unknown setting, or a value of the wrong type or out of range.
         """
+        # A shallow copy: weights are shared, so a service can change a threshold for each request.
         other = copy.copy(self)
         other.info = replace(self.info, task=with_decode_settings(self.task, settings))
         return other
@@ -145,7 +148,7 @@ class Predictor:
             ValueError: when the image cannot be read, or the network's output is not finite.
         """
         image, name = read_image(source), name_of(source)
-        with errors_name(name):
+        with errors_name(name):  # `read_image` names the image itself
             found = self.find(image)
         return replace(found, image=image if keep_image else None, source=name)
 
@@ -211,6 +214,7 @@ class Predictor:
         outputs: list[Outputs] = [[] for _ in batch]
         for number, scale in enumerate(self.scales):
             at_scale = [inputs[number] for inputs in batch]
+            # Images keep their aspect ratio, so inputs differ in size; padding them to one size would cost more.
             for shape in {x.shape for x, _ in at_scale}:
                 rows = [i for i, (x, _) in enumerate(at_scale) if x.shape == shape]
                 result = self._predict(torch.cat([at_scale[i][0] for i in rows]), scale)
@@ -245,6 +249,7 @@ class Predictor:
         parts = (self.decode(of_tile).instances for of_tile in outputs)
         tiles = self.tiles(image)
         if len(tiles) == 1:
+            # After all tiles would be right, too, but only people are refined, and people have no tiles.
             return self.refine(next(parts), image).people
         size = (image.shape[0], image.shape[1])
         return stitch(zip(tiles, parts, strict=True), size, round(MARGIN * self.tile_side))
@@ -294,6 +299,7 @@ class Predictor:
             longest = max(self.network.multiple, round(self.zoom * max(size) * scale))
         else:
             side = max(self.network.multiple, round(self.input_size * scale))
+            # A strip of 100 x 100,000 pixels, whose short side is fitted, would otherwise take all memory.
             longest = min(MAX_INPUT_SIDE, long_side(size, side, self.info.resize))
         geometry = letterbox(size, longest, multiple=self.network.multiple, stride=self.network.stride)
         return torch.from_numpy(warp(image, geometry)).permute(2, 0, 1)[None].to(self.device), geometry
@@ -308,6 +314,7 @@ class Predictor:
             mirrored = self.network(x.flip(-1))
             assert not isinstance(mirrored, Peaks)  # a network exported with peaks allows no mirror, see _check
             maps = merge_mirror(maps, final_maps(mirrored), self.task.flip_index)
+        # Heatmaps of all scales are averaged, but tags of small inputs are coarse and may be left out.
         return maps if scale in self.tag_scales else Maps(maps.heatmap, maps.tag[:, :, :0])
 
 

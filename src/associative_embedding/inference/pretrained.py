@@ -23,6 +23,7 @@ except ImportError as missing:
         name=missing.name,
     ) from None
 
+# The hub lists models by these words, which it defines.
 PIPELINES = {"pose": "keypoint-detection", "single-person": "keypoint-detection", "segmentation": "image-segmentation"}
 CARD = """\
 ---
@@ -86,6 +87,7 @@ class Pretrained(ModelHubMixin):
         device: str | torch.device = "cpu",
         **unused: Any,
     ) -> Pretrained:
+        # huggingface_hub would ask its server for a name that is a local folder.
         if Path(model_id).is_dir():
             return cls(*load_model(Path(model_id) / MODEL_FILE, device))
         path = hf_hub_download(

@@ -63,6 +63,7 @@ class Refiner:
         self.network, self.flip, self.name = network, flip, name
         self.skeleton, self.config = skeleton, info.task.decode_config
         self.flip_index = torch.as_tensor(info.task.flip_index, device=network.device)
+        # A set: two scales may round up to one size, which would then count twice in the mean.
         sizes = {round_up(info.input_size * scale, network.multiple) for scale in info.scales}
         self.sizes = sorted(sizes, reverse=True)
 
@@ -81,6 +82,7 @@ class Refiner:
         boxes = people.xywh
         size = boxes[:, 2:].max(axis=1)
         new = self.keypoints_in(image, crop_squares(boxes, margin=self.config.margin, min_size=self.config.min_size))
+        # Order matters: what agrees is measured on the old keypoints, before any is replaced.
         near = agreeing(people.keypoints, new, size, self.config)
         keypoints = merged_keypoints(people.keypoints, new, near, self.config)
         score = refined_score(people.score, people.keypoints, new, near)
@@ -112,6 +114,7 @@ class Refiner:
         same = [F.interpolate(maps, size=size, mode="bilinear", align_corners=False) for maps in heatmaps]
         peaks = highest(torch.stack(same).mean(dim=0))
         xy = np.stack([crop.to_image(row[:, :2]) for crop, row in zip(views[0], peaks, strict=True)])
+        # A crop at the border contains padding, where a peak is no keypoint of the image.
         inside = ((xy >= 0) & (xy < image.shape[1::-1])).all(axis=2)
         return np.concatenate([xy, (peaks[:, :, 2] * inside)[..., None]], axis=2)
 
@@ -160,6 +163,7 @@ def merged_keypoints(old: Array, new: Array, near: Array, config: RefineConfig) 
         old, new: ``(N, K, 3)`` x, y and score, 0 = not found.
         near: ``(N, K)`` bool, see `agreeing`.
     """
+    # Of the keypoints found, not of all K: a person who is half in the image has few.
     same = near.sum(axis=1) >= config.agree * (old[:, :, 2] > 0).sum(axis=1)
     taken = same[:, None] & (new[:, :, 2] >= config.threshold)
     return np.where(taken[..., None], new, old)
@@ -175,6 +179,7 @@ def refined_score(score: Array, old: Array, new: Array, near: Array) -> Array:
         score: ``(N,)`` old scores in [0, 1].
         old, new, near: see `merged_keypoints`.
     """
+    # At least 1: a person without keypoints has no agreement to divide by.
     found = np.maximum(1, (old[:, :, 2] > 0).sum(axis=1))
     return np.asarray((score + (new[:, :, 2] * near).sum(axis=1) / found) / 2)
 

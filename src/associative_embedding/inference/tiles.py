@@ -39,6 +39,7 @@ def spans(length: int, tile: int, overlap: int) -> list[slice]:
     """Returns evenly spread, equal slices that cover a length."""
     if length <= tile:
         return [slice(0, length)]
+    # Equal steps instead of a short last tile: every object then has the same surroundings.
     count = int(np.ceil((length - overlap) / (tile - overlap)))
     starts = np.linspace(0, length - tile, count).round().astype(int)
     return [slice(int(start), int(start) + tile) for start in starts]
@@ -73,6 +74,7 @@ def stitch(parts: Iterable[tuple[Window, Instances]], size: tuple[int, int], mar
             pairs.append(meetings(piece, placed, intersect(other, area)) + np.array([first, starts[-1], 0]))
         pieces.append((area, placed))
         starts.append(starts[-1] + len(placed))
+    # Pieces are united before rivals are settled: a union of many tiles must not lose pixels to its own parts.
     met = np.concatenate(pairs)
     whole, number = unite(concatenate([piece for _, piece in pieces]), met[met[:, 2] == 1, :2])
     rivals = np.unique(np.sort(number[met[met[:, 2] == 0, :2]], axis=1), axis=0)
@@ -114,6 +116,7 @@ def meetings(a: Instances, b: Instances, strip: Window | None) -> Array:
     """
     if strip is None or not len(a) or not len(b):
         return np.zeros((0, 3), np.int64)
+    # Only in the strip: outside it one of the two tiles has no pixels, which would lower the IoU.
     iou = inside(require_masks(a.masks), strip).iou(inside(require_masks(b.masks), strip))
     rows = np.argwhere((iou > 0) & (a.class_id[:, None] == b.class_id))
     return np.column_stack([rows, iou[rows[:, 0], rows[:, 1]] > SAME]).astype(np.int64)

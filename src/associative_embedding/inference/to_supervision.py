@@ -31,6 +31,7 @@ def to_keypoints(instances: Instances) -> Any:
         xy=instances.keypoints[:, :, :2].astype(np.float32),
         keypoint_confidence=instances.keypoints[:, :, 2].astype(np.float32),
         detection_confidence=instances.score.astype(np.float32),
+        # Its annotators draw what is visible; score 0 marks a keypoint that was not found.
         visible=instances.keypoints[:, :, 2] > 0,
         class_id=instances.class_id.astype(int),
         data={"class_name": names_of(instances)},
@@ -51,6 +52,7 @@ def to_detections(instances: Instances) -> Any:
     xywh = instances.xywh
     return sv.Detections(
         xyxy=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1).astype(np.float32),
+        # Dense masks, as its annotators need them; a slide with thousands of objects does not fit into memory so.
         mask=None if instances.masks is None else instances.masks.dense(),
         confidence=instances.score.astype(np.float32),
         class_id=instances.class_id.astype(int),
