@@ -2,7 +2,7 @@
 
 Also prints the steps and hours of each run and the hours of all; a break before a run was resumed does not count.
 
-python experiments/training_curves.py experiments/logs/*.jsonl --output docs/images/training.png
+python experiments/training_curves.py experiments/logs/*.jsonl --output experiments/training.png
 """
 
 from __future__ import annotations
