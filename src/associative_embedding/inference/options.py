@@ -28,8 +28,8 @@ class Options:
         device: cpu, cuda, cuda:1 ..., or auto = a GPU if there is one.
         runtime: library that runs the network; auto = on a CPU ONNX Runtime or OpenVINO if one is installed, else
             PyTorch.
-        decode: decode settings that replace the values in the model file, for example {threshold: 0.2}; ``ae info MODEL``
-            prints all of them.
+        decode: decode settings that replace the values in the model file, for example {threshold: 0.2};
+            ``ae info MODEL`` prints all of them.
     """
 
     # None and not a number: a command line that states nothing must not override what a model file states.

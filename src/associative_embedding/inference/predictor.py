@@ -249,7 +249,7 @@ class Predictor:
         parts = (self.decode(of_tile).instances for of_tile in outputs)
         tiles = self.tiles(image)
         if len(tiles) == 1:
-            # After all tiles would be right, too, but only people are refined, and people have no tiles.
+            # Models that find people do not use tiles, and only people are refined.
             return self.refine(next(parts), image).people
         size = (image.shape[0], image.shape[1])
         return stitch(zip(tiles, parts, strict=True), size, round(MARGIN * self.tile_side))
