@@ -16,7 +16,7 @@ from associative_embedding.data.sources import check_mask_source, is_voc, read_m
 from associative_embedding.evaluation.metrics.cells import CellScores, cell_scores
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
 from associative_embedding.evaluation.metrics.coco_masks import evaluate_masks
-from associative_embedding.evaluation.metrics.oks import format_table
+from associative_embedding.evaluation.metrics.table import format_table
 from associative_embedding.evaluation.metrics.voc import VocImage, voc_map
 from associative_embedding.evaluation.results_file import keeping
 from associative_embedding.inference.predictor import Predictor

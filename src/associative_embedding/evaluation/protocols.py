@@ -11,7 +11,8 @@ from associative_embedding.evaluation.metrics.coco_eval import Metrics
 from associative_embedding.evaluation.metrics.mpii_coco import evaluate_mpii, format_mpii
 from associative_embedding.evaluation.metrics.mpii_groups import read_groups
 from associative_embedding.evaluation.metrics.mpii_people import add_head_sizes
-from associative_embedding.evaluation.metrics.oks import evaluate_crowdpose, evaluate_keypoints, format_table
+from associative_embedding.evaluation.metrics.oks import evaluate_crowdpose, evaluate_keypoints
+from associative_embedding.evaluation.metrics.table import format_table
 
 
 def unchanged(truth: dict[str, Any]) -> dict[str, Any]:

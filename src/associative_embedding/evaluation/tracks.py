@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
-from associative_embedding.evaluation.metrics.oks import format_table, oks
+from associative_embedding.evaluation.metrics.oks import oks
+from associative_embedding.evaluation.metrics.table import format_table
 from associative_embedding.evaluation.metrics.tracking import (
     THRESHOLD,
     TrackFrame,
@@ -86,8 +87,6 @@ def evaluate_tracks(model: str, options: Options, settings: TrackSettings) -> Me
     data = CocoKeypoints(annotations, images, pose_task(predictor).skeleton, people_only=False, cache=False)
     if not any(record.track_id is not None and len(record.track_id) for record in data.records):
         raise ValueError(f"{annotations}: no annotation has a 'track_id', so there are no tracks to compare with")
-    if data.note:
-        say(data.note)
     if settings.json:
         check_writable(settings.json)
     # The network runs once; the three linkers share its results, so that only linking differs.

@@ -20,7 +20,6 @@ from associative_embedding.evaluation.metrics.oks import (
     category_sigmas,
     evaluate_crowdpose,
     evaluate_keypoints,
-    format_table,
     oks,
 )
 from support.published import load_metric_cases
@@ -326,9 +325,3 @@ def test_crowdpose_without_levels() -> None:
     metrics = evaluate_crowdpose(dataset(annotation(person(0))), [result(person(0))])
     assert metrics["AP"] == pytest.approx(1)
     assert metrics["AP_easy"] is metrics["AP_medium"] is metrics["AP_hard"] is None
-
-
-def test_format_table() -> None:
-    table = format_table({"AP": 0.6634, "APL": None, "AP_medium": 1.0})
-    assert table == "   AP  APL  AP_medium\n0.663    -      1.000"
-    assert format_table({"Head": 78.44}, digits=1) == "Head\n78.4"

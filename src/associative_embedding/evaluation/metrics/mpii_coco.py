@@ -12,7 +12,7 @@ from associative_embedding.evaluation.metrics.coco_eval import Metrics, read_tru
 from associative_embedding.evaluation.metrics.mpii import PeopleGroup, mpii_multiperson_ap, pckh
 from associative_embedding.evaluation.metrics.mpii_groups import assign_to_group, group_region
 from associative_embedding.evaluation.metrics.mpii_people import MpiiScene, read_scenes
-from associative_embedding.evaluation.metrics.oks import format_table
+from associative_embedding.evaluation.metrics.table import format_table
 from associative_embedding.structures.arrays import Array
 
 MPII_COUNTS = ("groups", "groups_left_out", "single_people")  # the metrics that are counts, not percentages
