@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from associative_embedding.data.preparation.mpii_file import MpiiImage, MpiiPart, MpiiPerson, read_mpii
+from associative_embedding.data.preparation.mpii_file import (
+    PERSON_HEIGHT,
+    MpiiImage,
+    MpiiPart,
+    MpiiPerson,
+    read_mpii,
+)
 from associative_embedding.io.coco_json import AREA_PER_BOX
 from associative_embedding.io.files import check_writable, write_json
 from associative_embedding.structures.known_skeletons import MPII_16
-
-PERSON_HEIGHT = 200  # pixels of a person of scale 1
 
 
 def write_mpii_as_coco(path: str | Path, folder: str | Path, output: str | Path, *, part: MpiiPart = "all") -> str:

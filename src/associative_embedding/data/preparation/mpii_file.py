@@ -26,6 +26,7 @@ from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.known_skeletons import MPII_16
 
 MpiiPart = Literal["train", "test", "all"]
+PERSON_HEIGHT = 200  # pixels of a person of scale 1
 
 
 @dataclass(frozen=True)

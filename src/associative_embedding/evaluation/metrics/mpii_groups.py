@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from associative_embedding.data.preparation.mpii_file import PERSON_HEIGHT
 from associative_embedding.io.matlab import read_matlab
 from associative_embedding.structures.arrays import Array
-
-PERSON_HEIGHT = 200  # pixels of a person of MPII's scale 1
 
 
 def read_groups(path: str | Path) -> list[list[Array]]:
