@@ -17,8 +17,10 @@ from support.peak_oracle import KINDS, SIZES, peak_rows, random_maps, top
 
 
 def on_cpu(heatmap: Tensor, tag: Tensor, threshold: float, window: int) -> Array | None:
-    values = peaks_on_cpu.as_array(heatmap)
-    return peaks_on_cpu.find_peaks(values, peaks_on_cpu.as_array(tag), values >= threshold, window)
+    values, tags = peaks_on_cpu.as_array(heatmap), peaks_on_cpu.as_array(tag)
+    if not (peaks_on_cpu.finite(values) and peaks_on_cpu.finite(tags)):
+        return None
+    return peaks_on_cpu.find_peaks(values, tags, values >= threshold, window)
 
 
 def on_gpu(heatmap: Tensor, tag: Tensor, threshold: float, window: int) -> Array | None:

@@ -43,7 +43,9 @@ def detect(
     """
     if heatmap.device.type == "cpu":
         values, tags = peaks_on_cpu.as_array(heatmap), peaks_on_cpu.as_array(tag)
-        table = peaks_on_cpu.find_peaks(values, tags, values >= threshold, nms)
+        # Before the search, which leaves the heatmap in the CPU's cache for the filling of missing keypoints.
+        finite = peaks_on_cpu.finite(tags) and peaks_on_cpu.finite(values)
+        table = peaks_on_cpu.find_peaks(values, tags, values >= threshold, nms) if finite else None
     else:
         table = peaks_on_gpu.find_peaks(heatmap, tag, heatmap >= threshold, nms)
     if table is None:

@@ -29,17 +29,15 @@ def as_array(values: Tensor) -> Array:
     return np.ascontiguousarray(values.detach().float().numpy())
 
 
-def find_peaks(heatmap: Array, tag: Array, candidates: Array, window: int) -> Array | None:
-    """Returns the table of peaks ``(P, 6 + D)`` float64, or None for maps with NaN or infinity.
+def find_peaks(heatmap: Array, tag: Array, candidates: Array, window: int) -> Array:
+    """Returns the table of peaks ``(P, 6 + D)`` float64.
 
     Args:
-        heatmap: ``(C, h, w)`` float32.
-        tag: ``(C, D, h, w)`` float32.
+        heatmap: ``(C, h, w)`` float32, `finite`.
+        tag: ``(C, D, h, w)`` float32, `finite`.
         candidates: ``(C, h, w)`` bool, the pixels that may be peaks.
         window: side of the maximum filter, odd.
     """
-    if not (finite(heatmap) and finite(tag)):
-        return None
     place = highest_of_window(heatmap, candidates, window)
     channel, y, x = unflatten(place, heatmap.shape)
     table = np.empty((len(place), COLUMNS + tag.shape[1]))
