@@ -210,7 +210,7 @@ def group_by_modes(
     if not len(detections):
         return Groups(np.zeros(0, np.int64), np.zeros((0, tag.shape[1])), np.zeros(0))
     # Euclidean distances of `place` are root mean square tag distances in bandwidths. The region is one more dimension,
-    # scaled such that two regions are farther apart than any two tags: one search then serves all regions.
+    # scaled so that two regions are farther apart than any two tags: one search then serves all regions.
     place = (tag / (bandwidth * np.sqrt(tag.shape[1]))).clip(-FAR, FAR)
     beyond = float(np.linalg.norm(np.ptp(place, axis=0))) + 4
     if region is not None:

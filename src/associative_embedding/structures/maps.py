@@ -80,7 +80,7 @@ class Peaks:
     """The output of a network that was exported with its peak search: a small table in place of `Maps`.
 
     Attributes:
-        table: ``(B, P, 6 + D)`` float32, one row for each of P peaks; columns as in `detection.peaks`.
+        table: ``(B, P, 6 + D)`` float32, one row for each of P peaks; columns as in `detection.peak_table`.
         total: ``(B,)`` sum of all maps. It is not finite if a value of the maps is not finite; the maps themselves
             are not available to check.
         size: (C, h, w) of the maps.

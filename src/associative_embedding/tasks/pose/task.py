@@ -164,6 +164,6 @@ def person_score(keypoints: Array, rule: str) -> Array:
     """
     score = keypoints[:, :, 2]
     found = (score > 0).sum(axis=1)
-    # "all" punishes people who are half in the picture, "found" trusts a single peak; "shrunk" ranks people best.
+    # "all" ranks people too low who are half in the picture, "found" ranks a single peak too high; "shrunk" ranks best.
     count = {"all": np.full(len(score), score.shape[1]), "found": np.maximum(1, found), "shrunk": found + SHRINKAGE}
     return np.asarray(score.sum(axis=1) / count[rule])

@@ -1,6 +1,6 @@
 """Pose of the one person in a crop: every keypoint is where its heatmap is highest, and there are no tags.
 
-In the paper's system (section 4.1) such a model refines each person that the first one found. It is a stacked hourglass
+In the system of the paper (section 4.1) this second model refines each person of the first. It is a stacked hourglass
 (Newell, Yang, Deng: Stacked hourglass networks for human pose estimation, ECCV 2016).
 """
 

@@ -13,7 +13,7 @@ from associative_embedding.tasks.tracking.settings import LinkConfig
 
 @dataclass(frozen=True)
 class TrackingTask(PoseTask):
-    """Finds the instances of a frame as `PoseTask`; training differs, and the model has settings of its own to link.
+    """Finds the instances of a frame as `PoseTask`; training differs, and the model file also stores how to link.
 
     Training takes pairs of frames (`data.readers.frame_pairs`), with one tag loss over both: an instance and its later
     self are one group. Groups are counted for the first frame alone, so in the mean over the batch pull and push are

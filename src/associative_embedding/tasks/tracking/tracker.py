@@ -1,7 +1,7 @@
 """Instances of frames -> tracks: equal tags mean the same track.
 
 A frame is a step, a track is a group, and `group_sequentially` groups instances into tracks as it groups keypoints into
-people. Two instances may have equal tags (two flies look alike), but never equal places. So the place where a track
+people. Two instances may have equal tags (two similar flies), but never equal places. So the place where a track
 should be now, in sizes of its object, is compared like one more tag.
 """
 
@@ -119,7 +119,7 @@ def observe(found: Instances, i: int, frame: int) -> Track:
 
 
 def extend(track: Track, now: Track) -> Track:
-    """Returns a track continued by an instance, which `observe` made a track of its own."""
+    """Returns a track continued by an instance, which `observe` turned into a track."""
     share = max(NEWEST, 1 / (track.instances + 1))
     velocity = (now.place - track.place) / (now.frame - track.frame)
     inertia = INERTIA if track.instances > 1 else 0.0  # the velocity of a first instance is unknown
