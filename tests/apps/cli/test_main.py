@@ -18,7 +18,9 @@ import yaml
 from associative_embedding import __version__
 from associative_embedding.apps.cli import main as cli
 from associative_embedding.apps.cli.commands import build_recipe
+from associative_embedding.apps.cli.data_commands import DATA_BUILDERS
 from associative_embedding.apps.cli.main import main
+from associative_embedding.apps.cli.options import BUILDERS, new_parser
 from associative_embedding.training.run_folder import plain
 from support.tiny import FIGURE, tiny_data, tiny_recipe
 
@@ -193,6 +195,13 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     text = capsys.readouterr().out
     assert "usage: ae" in text
     assert "<function" not in text
+    assert command == "train" or "null" not in text  # a default that explains nothing
+
+
+@pytest.mark.parametrize("build", [*BUILDERS.values(), *(build for build, _ in DATA_BUILDERS.values())])
+def test_every_option_has_a_text(build: Any) -> None:
+    for action in build(new_parser())._actions:
+        assert action.help or action.dest == "kind", action.dest
 
 
 # --- the process

@@ -157,8 +157,8 @@ def test_pictures_labels_and_json_agree(folder: Path, tmp_path: Path, capsys: py
         for number, annotation in enumerate(own, start=1):
             np.testing.assert_array_equal(labels == number, decode_runs(annotation["segmentation"], SIZE))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == f"6 instances in 3 of 3 images -> {output / 'predictions.json'}"
-    assert lines[0].startswith(f"{folder / 'a.png'}: 4 instances -> ")
+    assert lines[-1] == f"6 found in 3 of 3 images -> {output / 'predictions.json'}"
+    assert lines[0].startswith(f"{folder / 'a.png'}: 4 found -> ")
     assert lines[0].endswith("-labels.tif")
 
 

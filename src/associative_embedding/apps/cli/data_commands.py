@@ -95,7 +95,7 @@ def run_data(options: Namespace) -> int:
 def run_synthetic(options: Namespace) -> int:
     from associative_embedding.data.synthetic.figures import write_synthetic_dataset
     from associative_embedding.data.synthetic.videos import write_moving_dataset
-    from associative_embedding.structures.known_skeletons import load_skeleton
+    from associative_embedding.io.coco_json import load_skeleton
 
     settings = {"seed": options.seed, "size": (options.size, options.size), "people": tuple(options.people)}
     skeleton = load_skeleton(options.skeleton)

@@ -61,6 +61,7 @@ def evaluate_people(predictor: Predictor, settings: EvaluationSettings) -> Evalu
         protocol=build_protocol(settings.protocol or "coco", settings.groups),
     )
     check_outputs(settings)
+    # Metrics are printed before a file is written: if the disk is full, they are not lost.
     metrics, changes = poses.evaluate_pose_model(
         predictor,
         test_set,

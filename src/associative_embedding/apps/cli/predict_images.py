@@ -81,6 +81,7 @@ def predict_images(sources: Sequence[str], model: str, options: Options, setting
     try:
         with ResultsWriter(results, categories=categories, resume=settings.resume) as writer:
             paths = remaining_paths(paths, writer)
+            # None shows the bar only on a terminal; for a single image it would only flash.
             for path in tqdm(paths, desc="predict", unit="image", disable=None if len(paths) > 1 else True):
                 try:
                     count += predict_image(path, predictor, settings, writer)
@@ -93,7 +94,7 @@ def predict_images(sources: Sequence[str], model: str, options: Options, setting
         kept = f"are in {results}" if done else "are done"
         raise KeyboardInterrupt(f"interrupted; {done} of {len(paths)} images {kept}") from None
     if done:
-        say(f"{count} instances in {done} of {len(paths)} images -> {results}")
+        say(f"{count} found in {done} of {len(paths)} images -> {results}")
     return 1 if failures else 0
 
 
@@ -147,7 +148,7 @@ def predict_image(path: str, predictor: Predictor, settings: ImageSettings, writ
         write_image(picture, stack_pictures([found.draw(scores=settings.scores), *tags]))
         written = [picture, *written]
     if written:
-        say(f"{path}: {len(found)} instances -> {', '.join(map(str, written))}")
+        say(f"{path}: {len(found)} found -> {', '.join(map(str, written))}")
     return len(found)
 
 

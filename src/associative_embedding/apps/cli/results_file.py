@@ -140,5 +140,6 @@ class ResultsWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # Without a new result the file of an earlier run stays; if there is none, an empty dataset is the result.
         if self._results or not self.path.exists():
             self.write()

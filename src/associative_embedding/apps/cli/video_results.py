@@ -52,6 +52,7 @@ class JsonLines:
         height, width = found.image_size
         image = {"id": number + 1, "file_name": found.source, "width": int(width), "height": int(height)}
         image |= {"frame": number, "time": round(time, 6)}
+        # Python would write NaN, which other programs cannot read.
         return [json.dumps({"image": image, "annotations": found.to_coco(number + 1)}, allow_nan=False)]
 
 

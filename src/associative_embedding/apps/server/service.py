@@ -56,7 +56,11 @@ def create_app(predictor: Predictor, limits: Limits | None = None) -> FastAPI:
         task.cancel()
 
     app = FastAPI(
-        title="associative-embedding", version=__version__, lifespan=lifespan, docs_url="/docs", redoc_url=None
+        title="associative-embedding",
+        description="Finds people or objects in images with one model, by associative embedding.",
+        version=__version__,
+        lifespan=lifespan,
+        redoc_url=None,
     )
     # Not the global registry of Prometheus: two services in one process would register the same names twice.
     registry = CollectorRegistry()
@@ -163,6 +167,7 @@ PREDICT_TEXT = (
 # The page loads nothing from other servers, and a browser must not let it do so.
 POLICY = "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self' blob: data:"
 STATUS = {
+    200: "The instances, as a COCO dataset or as a picture",
     413: "The image file is too large",
     422: "The image or a setting cannot be used",
     429: "Too many requests are waiting",
