@@ -1,9 +1,9 @@
-"""Peak memory of training, of the process and of its loader.
+"""Prints the peak memory of training, of the process and of its loader, in MB.
 
     python benchmarks/memory.py [recipes/shipped/person-fast.yaml] [--steps 6]
 
-A few steps of a recipe of poses as it is, but for its data, which are drawn, and its start. Each process's own highest
-resident memory, as Linux knows it; what the loader shares with its parent counts in both.
+Runs a few steps of a pose recipe. Only its data (drawn figures) and its start (random weights) differ. The peak is the
+highest resident memory that Linux reports for a process; memory that the loader shares with its parent counts in both.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from associative_embedding.apps.cli.commands import build_recipe
 from associative_embedding.apps.cli.main import ALLOCATOR, parse
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.data.synthetic.figures import write_synthetic_dataset
-from associative_embedding.structures.known_skeletons import load_skeleton
+from associative_embedding.io.coco_json import load_skeleton
 from associative_embedding.training.batches import build_batches, build_stream, build_task
 from associative_embedding.training.criterion import criterion
 from associative_embedding.training.recipe import Recipe
@@ -33,14 +33,14 @@ RECIPE = str(Path(__file__).resolve().parents[1] / "recipes" / "shipped" / "pers
 
 
 def peak_mb(process: int | str = "self") -> float:
-    """The highest resident memory of a process so far, MB."""
+    """Returns the highest resident memory of a process so far, in MB."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     (kilobytes,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
     return int(kilobytes) * 1024 / 1e6
 
 
 def on_figures(recipe: Recipe, folder: str) -> Recipe:
-    """A recipe with figures drawn into a folder as its data, and nothing to start from."""
+    """Returns the recipe with figures drawn into `folder` as its data, and without starting weights."""
     annotations = write_synthetic_dataset(folder, load_skeleton(recipe.data.skeleton), 48, size=(300, 400))
     source = SourceConfig(annotations=str(annotations), images=f"{folder}/images", mosaic=0.2, overlap=0.35)
     return replace(
@@ -60,6 +60,7 @@ def measure(path: str, steps: int) -> dict[str, float]:
             loss, _ = criterion(state.network(image), targets, recipe.loss, state.step)
             loss.backward()
             update(state, recipe.train)
+        # read while the loader lives: /proc loses a process when it ends
         loaders = [peak_mb(process.pid) for process in multiprocessing.active_children() if process.pid]
         return {"training, peak memory, MB": peak_mb(), "of its loader, MB": sum(loaders)}
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from associative_embedding.apps.cli.main import main
+from associative_embedding.io.coco_json import load_skeleton
 from associative_embedding.model_files.checkpoint import load_model
 from associative_embedding.model_files.describe import LONGEST, model_summary, summary_line, summary_lines
 from associative_embedding.model_files.find import WEIGHTS, shipped_models
-from associative_embedding.structures.known_skeletons import load_skeleton
 from support.tiny import FIGURE, tiny_model
 
 

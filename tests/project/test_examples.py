@@ -14,9 +14,9 @@ import safetensors.torch
 import torch
 
 from associative_embedding.data.readers.coco_records import read_records
+from associative_embedding.io.coco_json import load_skeleton
 from associative_embedding.model_files.checkpoint import save_model
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.known_skeletons import load_skeleton
 from support.paths import ROOT
 from support.tiny import tiny_data, tiny_info, tiny_model, tiny_network
 

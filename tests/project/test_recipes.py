@@ -17,8 +17,8 @@ from associative_embedding.apps.cli.main import main, parse
 from associative_embedding.data.readers.voc import VOC_CLASSES
 from associative_embedding.data.synthetic.figures import write_synthetic_dataset
 from associative_embedding.inference.load import load
+from associative_embedding.io.coco_json import load_skeleton
 from associative_embedding.networks.zoo import build_network
-from associative_embedding.structures.known_skeletons import load_skeleton
 from associative_embedding.training.optimizer import learning_rate
 from associative_embedding.training.recipe import Recipe
 from associative_embedding.training.recipe_file import check_recipe

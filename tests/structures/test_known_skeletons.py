@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from associative_embedding.structures.keypoint_names import split_side
-from associative_embedding.structures.known_skeletons import COCO_17, MPII_16, SKELETONS, load_skeleton
+from associative_embedding.structures.keypoint_sides import split_side
+from associative_embedding.structures.known_skeletons import COCO_17, MPII_16, SKELETONS
 from associative_embedding.structures.skeleton import Skeleton
 
 # sigmas of the official COCO keypoint metric
@@ -51,19 +48,3 @@ def test_published_values() -> None:
 @pytest.mark.parametrize("key", SKELETONS)
 def test_constants_round_trip(key: str) -> None:
     assert Skeleton.from_category(SKELETONS[key].to_category()) == SKELETONS[key]
-
-
-def test_load_skeleton(tmp_path: Path) -> None:
-    assert load_skeleton("mpii-16") is MPII_16
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps({"categories": [{"id": 1, "name": "car"}, MPII_16.to_category()]}))
-    assert load_skeleton(str(path)) == MPII_16
-    path.write_text("{")
-    with pytest.raises(ValueError, match=r"a\.json: not a json file"):
-        load_skeleton(str(path))
-    for text in ("[]", "{}", '{"categories": 3}', '{"categories": [{"id": 1}]}'):
-        path.write_text(text)
-        with pytest.raises(ValueError, match="no category with 'keypoints'"):
-            load_skeleton(str(path))
-    with pytest.raises(ValueError, match="neither one of coco-17"):
-        load_skeleton("coco-18")

@@ -6,30 +6,46 @@ import json
 from pathlib import Path
 from typing import Any
 
+from associative_embedding.io.coco_plain import plain_categories, plain_document
+from associative_embedding.io.text_files import decode_text
+from associative_embedding.structures.known_skeletons import SKELETONS
+from associative_embedding.structures.skeleton import Skeleton
+
 # Area of a person per area of its box, for sources without areas. The CrowdPose tools use the same value.
 AREA_PER_BOX = 0.53
 
 
 def read_coco(path: str | Path) -> dict[str, Any]:
-    """Returns the document, with its three lists of objects: ``images``, ``annotations`` and ``categories``.
+    """Returns the document, with its three lists of plain entries: ``images``, ``annotations`` and ``categories``.
 
     Raises:
         ValueError: when the file cannot be read, or is not in the COCO format.
     """
+    return check_coco(read_json(path), str(path))
+
+
+def read_json(path: str | Path) -> Any:
+    """Returns the content of a json file, with None for NaN and Infinity, which Python writes and json does not have.
+
+    Raises:
+        ValueError: when the file cannot be read, or is no json file.
+    """
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = Path(path).read_bytes()
     except OSError as error:
         raise ValueError(f"{path}: cannot read the annotations ({error.strerror})") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:  # the last one: nested too deeply
+    text = decode_text(data, path)
+    try:
+        return json.loads(text, parse_constant=lambda name: None)
+    except (ValueError, RecursionError) as error:  # the last one: nested too deeply
         raise ValueError(f"{path}: not a json file ({error})") from None
-    return check_coco(document, str(path))
 
 
 def check_coco(document: Any, where: str) -> dict[str, Any]:
-    """Returns the document if it has the three lists of a COCO dataset.
+    """Returns the document, with plain entries (`plain_document`), if it has the three lists of a COCO dataset.
 
     Args:
-        document: what a json file contains.
+        document: what a json file contains; it is not changed.
         where: name of the file, for the error message.
 
     Raises:
@@ -39,4 +55,26 @@ def check_coco(document: Any, where: str) -> dict[str, Any]:
         entries = document.get(key) if isinstance(document, dict) else None
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise ValueError(f"{where}: needs a list of objects '{key}' (COCO format)")
-    return document  # type: ignore[no-any-return]
+    return plain_document(document, where)
+
+
+def load_skeleton(name: str) -> Skeleton:
+    """Returns a skeleton by its name in `SKELETONS`, or the first one in a COCO json.
+
+    Args:
+        name: name of a known skeleton, or path of a COCO json that has a category with keypoints.
+
+    Raises:
+        ValueError: for a name that is neither, or a file without a skeleton.
+    """
+    if name in SKELETONS:  # first, so that a file of the same name cannot change what a recipe means
+        return SKELETONS[name]
+    if not Path(name).is_file():
+        raise ValueError(f"skeleton {name!r} is neither one of {', '.join(SKELETONS)} nor a COCO json")
+    document = read_json(name)
+    categories = document.get("categories") if isinstance(document, dict) else None
+    stated = [category for category in categories if isinstance(category, dict)] if isinstance(categories, list) else []
+    for category in plain_categories(stated, name):
+        if category.get("keypoints"):
+            return Skeleton.from_category(category)
+    raise ValueError(f"{name}: no category with 'keypoints'")

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TextIO
 
 from tqdm import tqdm
@@ -36,6 +37,15 @@ def say(text: str, file: TextIO | None = None) -> None:
 def say_error(error: BaseException) -> None:
     """Prints an error that does not end the command, on one line of the error output."""
     say(f"ae: {one_line(error)}", file=sys.stderr)
+
+
+@cache
+def remark(text: str) -> None:
+    """Prints what is left out, guessed or read in another way than it is written, on one line of the error output.
+
+    A command may read a file several times, so a line is printed once.
+    """
+    say(f"ae: {one_line(text)}", file=sys.stderr)
 
 
 def one_line(error: BaseException | str) -> str:

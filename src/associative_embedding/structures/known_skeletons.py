@@ -1,9 +1,6 @@
-"""The skeletons of COCO, CrowdPose, MPII and LSP, and the look-up of a skeleton by name or file."""
+"""The skeletons of COCO, CrowdPose, MPII and LSP."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 from associative_embedding.structures.skeleton import Skeleton
 
@@ -140,28 +137,3 @@ SKELETONS: dict[str, Skeleton] = {
     "mpii-16": MPII_16,
     "lsp-14": LSP_14,
 }
-
-
-def load_skeleton(name: str) -> Skeleton:
-    """Returns a skeleton by its name in `SKELETONS`, or the first one in a COCO json.
-
-    Args:
-        name: name of a known skeleton, or path of a COCO json that has a category with keypoints.
-
-    Raises:
-        ValueError: for a name that is neither, or a file without a skeleton.
-    """
-    if name in SKELETONS:  # first, so that a file of the same name cannot change what a recipe means
-        return SKELETONS[name]
-    path = Path(name)
-    if not path.is_file():
-        raise ValueError(f"skeleton {name!r} is neither one of {', '.join(SKELETONS)} nor a COCO json")
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{name}: not a json file ({error})") from None
-    categories = document.get("categories") if isinstance(document, dict) else None
-    for category in categories if isinstance(categories, list) else []:
-        if isinstance(category, dict) and category.get("keypoints"):
-            return Skeleton.from_category(category)
-    raise ValueError(f"{name}: no category with 'keypoints'")

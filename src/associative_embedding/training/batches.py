@@ -20,8 +20,8 @@ from associative_embedding.data.sources import (
     source_classes,
 )
 from associative_embedding.data.stream import Mixture, Samples, Steps, TrainingStream, batches
+from associative_embedding.io.coco_json import load_skeleton
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.known_skeletons import load_skeleton
 from associative_embedding.structures.maps import Target
 from associative_embedding.structures.sample import Sample
 from associative_embedding.tasks.pose.task import PoseTask

@@ -16,10 +16,10 @@ from associative_embedding.evaluation.person_crops import crop_accuracy
 from associative_embedding.evaluation.poses import evaluate_samples
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import Refiner
+from associative_embedding.io.coco_json import load_skeleton
 from associative_embedding.io.console import errors_name
 from associative_embedding.model_files.checkpoint import ModelInfo
 from associative_embedding.networks.network import Network
-from associative_embedding.structures.known_skeletons import load_skeleton
 from associative_embedding.structures.masks import require_masks
 from associative_embedding.structures.sample import Sample
 from associative_embedding.structures.skeleton import Skeleton

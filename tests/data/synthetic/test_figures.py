@@ -11,7 +11,8 @@ import pytest
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.data.synthetic.bones import bone_tree, graph_layout, rest_layout, torso_of
 from associative_embedding.data.synthetic.figures import colours, synthetic_sample, write_synthetic_dataset
-from associative_embedding.structures.known_skeletons import COCO_17, CROWDPOSE_14, LSP_14, MPII_16, load_skeleton
+from associative_embedding.io.coco_json import load_skeleton
+from associative_embedding.structures.known_skeletons import COCO_17, CROWDPOSE_14, LSP_14, MPII_16
 from associative_embedding.structures.skeleton import Skeleton
 
 FLY = Skeleton.build(

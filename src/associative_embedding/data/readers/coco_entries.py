@@ -12,6 +12,8 @@ import numpy as np
 
 from associative_embedding.structures.arrays import Array
 
+MAX_ID = 2**31 - 1  # a video's and a track's id together fit into an int64
+
 
 def int_id(entry: Mapping[str, Any], where: str, key: str = "id") -> int:
     """Returns an integer of an entry.
@@ -23,6 +25,26 @@ def int_id(entry: Mapping[str, Any], where: str, key: str = "id") -> int:
     if not isinstance(value, int) or isinstance(value, bool):  # json's true is an int in Python
         raise ValueError(f"{where}: '{key}' must be an integer, not {value!r}")
     return value
+
+
+def with_small_ids(document: dict[str, Any]) -> dict[str, Any]:
+    """Returns a COCO document whose track and video ids fit into arrays of integers.
+
+    Some tools write ids of any length, or texts: a date and a time, a UUID. Ids are only compared with each other, so
+    they may be numbered instead.
+    """
+    keys = {"images": "video_id", "annotations": "track_id"}
+    return {**document, **{name: numbered(document[name], key) for name, key in keys.items()}}
+
+
+def numbered(entries: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
+    """Returns entries with ids from 1 on under a key, if an id is a text or does not fit into 31 bits."""
+    ids = [entry[key] for entry in entries if key in entry and type(entry[key]) in (int, str)]
+    if not any(isinstance(value, str) or abs(value) > MAX_ID for value in ids):
+        return entries
+    number = {value: i for i, value in enumerate(dict.fromkeys(ids), start=1)}
+    known = [type(entry.get(key)) in (int, str) for entry in entries]  # other values get their message later
+    return [{**e, key: number[e[key]]} if good else e for e, good in zip(entries, known, strict=True)]
 
 
 def annotations_of_images(
@@ -109,10 +131,15 @@ def numbers(value: Any, length: int, where: str, key: str) -> Array:
 def source_keypoints(annotation: dict[str, Any], k: int, where: str) -> Array:
     """Returns the `k` keypoints of an annotation, ``(k, 3)`` float64 x, y, visibility, in the order of the file.
 
+    Many tools write no keypoints or an empty list for an object that nobody has labelled further: all are unlabelled.
+
     Raises:
         ValueError: for another number of values, or a visibility other than 0, 1, 2.
     """
-    keypoints = numbers(annotation.get("keypoints"), 3 * k, where, "keypoints").reshape(k, 3)
+    stated = annotation.get("keypoints")
+    if stated is None or stated == []:
+        return np.zeros((k, 3))
+    keypoints = numbers(stated, 3 * k, where, "keypoints").reshape(k, 3)
     if odd := sorted(set(keypoints[:, 2].tolist()) - {0, 1, 2}):
         raise ValueError(f"{where}: 'keypoints' visibility must be 0, 1 or 2, not {', '.join(f'{v:g}' for v in odd)}")
     return keypoints

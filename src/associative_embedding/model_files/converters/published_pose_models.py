@@ -21,6 +21,7 @@ from typing import Any
 
 from torch import Tensor
 
+from associative_embedding.io.coco_json import load_skeleton
 from associative_embedding.io.console import one_line
 from associative_embedding.model_files.checkpoint import ModelInfo, read_torch
 from associative_embedding.model_files.converters.check_weights import check_weights
@@ -34,7 +35,7 @@ from associative_embedding.model_files.converters.hourglass_names import (
 from associative_embedding.networks.hourglass import StackedHourglass
 from associative_embedding.networks.hrnet import IMAGENET_MEAN, IMAGENET_STD, HigherHRNet, HRNet
 from associative_embedding.networks.network import Network
-from associative_embedding.structures.known_skeletons import COCO_17, CROWDPOSE_14, load_skeleton
+from associative_embedding.structures.known_skeletons import COCO_17, CROWDPOSE_14
 from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.pose.task import PoseTask
@@ -139,7 +140,7 @@ def load_published(path: str | Path, project: str, skeleton: str | None = None) 
     Args:
         path: the checkpoint.
         project: a key of `PROJECTS`.
-        skeleton: of the keypoints, see `known_skeletons.load_skeleton`; default: COCO's for 17 keypoint types,
+        skeleton: of the keypoints, see `coco_json.load_skeleton`; default: COCO's for 17 keypoint types,
             CrowdPose's for 14. AI Challenger also has 14: name its skeleton.
 
     Raises:

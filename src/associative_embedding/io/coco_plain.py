@@ -1,0 +1,217 @@
+"""Turns the entries of a COCO json, as many tools write them, into the plain form that all readers expect.
+
+Training, evaluation, conversion and packing read the same plain entries, so they agree on what a file means. A value
+that cannot be understood stays as it is: the readers have the message for it. What changes the people, the labels or
+the edges of a file is said in a line.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from associative_embedding.io.coco_values import labelled_box, plain_numbers, plain_segmentation, whole
+from associative_embedding.io.console import list_briefly, remark
+
+Entry = dict[str, Any]
+IMAGE_KEYS = ("id", "width", "height", "video_id")
+ANNOTATION_KEYS = ("id", "image_id", "category_id", "track_id", "num_keypoints", "iscrowd")
+INTEGERS = {int, type(None)}
+
+
+class Notes:
+    """What is said of a file: for each text the entries that it holds for.
+
+    Args:
+        where: the file.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.entries: dict[str, list[str]] = {}
+
+    def add(self, text: str, entry: Mapping[str, Any]) -> None:
+        """Notes that a text holds for an entry."""
+        self.entries.setdefault(text, []).append(str(entry.get("id")))
+
+    def say(self) -> None:
+        """Prints a line for each text, with the number of its entries and the first ids."""
+        for text, ids in self.entries.items():
+            remark(f"{self.where}: {len(ids)} {text} (id {list_briefly(ids)})")
+
+
+def plain_document(document: Mapping[str, Any], where: str) -> Entry:
+    """Returns a COCO document with plain entries; entries that are plain are shared, and none is changed.
+
+    Args:
+        document: has the three lists of objects of a COCO dataset.
+        where: its file, for the lines.
+    """
+    notes = Notes(where)
+    images = [plain_image(entry) for entry in document["images"]]
+    rows = [plain_annotation(row, notes) for row in document["annotations"]]
+    notes.say()
+    say_repeated_files(images, where)
+    categories = plain_categories(document["categories"], where)
+    kept = [row for row in rows if row is not None]
+    return {**document, "images": images, "annotations": kept, "categories": categories}
+
+
+# ---- images
+
+
+def plain_image(entry: Entry) -> Entry:
+    """Returns an image entry with integers; with a side of 0, or one side alone, its size is not known."""
+    changes = whole_numbers(entry, IMAGE_KEYS)
+    sides = [changes.get(key, entry.get(key)) for key in ("width", "height")]
+    if sides != [None, None] and any(side is None or side == 0 for side in sides):
+        changes |= {"width": None, "height": None}
+    return {**entry, **changes} if changes else entry
+
+
+def say_repeated_files(images: Sequence[Entry], where: str) -> None:
+    """Prints a line if several images have the same file: in each, the others' objects would be background."""
+    names = [str(entry.get("file_name")) for entry in images]
+    if len(set(names)) < len(names):
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        text = "files belong to several images, each with objects of its own; merge their entries"
+        remark(f"{where}: {len(twice)} {text} ({list_briefly(twice)})")
+
+
+# ---- annotations
+
+
+def plain_annotation(row: Entry, notes: Notes) -> Entry | None:
+    """Returns an annotation with plain values, or None if it has no place: no labelled keypoint, box or mask."""
+    changes = whole_numbers(row, ANNOTATION_KEYS)
+    if isinstance(row.get("iscrowd"), bool):
+        changes["iscrowd"] = int(row["iscrowd"])
+    area, keypoints = row.get("area"), row.get("keypoints")
+    if type(area) is str:
+        (changes["area"],) = plain_numbers([area])
+    changes |= plain_keypoints(row, keypoints, notes)
+    changes |= plain_box(row.get("bbox"))
+    if (region := plain_segmentation(row.get("segmentation"))) is not row.get("segmentation"):
+        changes["segmentation"] = region
+        if region is None:
+            notes.add("annotations have a 'segmentation' without three corners: their box takes its place", row)
+    row = {**row, **changes} if changes else row
+    return with_count(row, notes) if any_labelled(row) else with_place(row, region, notes)
+
+
+def plain_keypoints(row: Entry, keypoints: Any, notes: Notes) -> Entry:
+    """Returns the changed keypoints of an annotation, if any; what is not a number becomes an unlabelled keypoint."""
+    if not isinstance(keypoints, list):
+        return {"keypoints": []} if keypoints is None and "keypoints" in row else {}
+    if (plain := plain_numbers(keypoints)) is keypoints:
+        return {}
+    if None in plain and len(plain) % 3 == 0:
+        triples = [plain[i : i + 3] for i in range(0, len(plain), 3)]
+        if any(None in triple and triple[2] != 0 for triple in triples):
+            notes.add("annotations have keypoints with NaN or null in place of a number: these are unlabelled", row)
+        plain = [value for triple in triples for value in ([0, 0, 0] if None in triple else triple)]
+    return {"keypoints": plain}
+
+
+def plain_box(box: Any) -> Entry:
+    """Returns the changed box of an annotation, if any; a box with NaN or null, or an empty list, is missing."""
+    if not isinstance(box, list) or (box and (plain := plain_numbers(box)) is box):
+        return {}
+    return {"bbox": None if not box or None in plain else plain}
+
+
+def any_labelled(row: Entry) -> bool:
+    """Whether a keypoint of an annotation has another visibility than 0."""
+    keypoints = row.get("keypoints")
+    return isinstance(keypoints, list) and any(keypoints[2::3])
+
+
+def with_count(row: Entry, notes: Notes) -> Entry:
+    """Returns an annotation with labelled keypoints that the official evaluation does not leave out by mistake."""
+    if row.get("num_keypoints") == 0 and not row.get("iscrowd"):
+        notes.add("annotations have labelled keypoints but state 'num_keypoints' 0: the labels count", row)
+        row = {**row, "num_keypoints": sum(v != 0 for v in row["keypoints"][2::3])}
+    # an OKS of area 0 is 0: such a person could never be found
+    if row.get("area") == 0:
+        notes.add("annotations with keypoints state 'area' 0: the area of the box takes its place", row)
+        row = {**row, "area": None}
+    return row
+
+
+def with_place(row: Entry, region: Any, notes: Notes) -> Entry | None:
+    """Returns an annotation without labelled keypoints with a box, or None if it states no place at all."""
+    if row.get("num_keypoints"):
+        row = {**row, "num_keypoints": 0}
+    if row.get("bbox") is None:
+        box = labelled_box(region)
+        if box is None and not region:
+            notes.add("annotations without a labelled keypoint, a box or a mask are left out", row)
+            return None
+        row = row if box is None else {**row, "bbox": box}
+    return row
+
+
+def whole_numbers(entry: Mapping[str, Any], keys: Sequence[str]) -> Entry:
+    """Returns the values of an entry that are integers in another form, such as ``4.0`` or ``"4"``."""
+    if {*map(type, map(entry.get, keys))} <= INTEGERS:  # as nearly always: it must cost little
+        return {}
+    return {key: whole(entry[key]) for key in keys if type(entry.get(key)) in (float, str)}
+
+
+# ---- categories
+
+
+def plain_categories(categories: Sequence[Entry], where: str) -> list[Entry]:
+    """Returns categories whose edges count from 1 and are of their own keypoints; prints a line for each change.
+
+    Many files have edges that count from 0, or those of another skeleton: CrowdPose's own have COCO's.
+    """
+    return [plain_category(category, f"{where}: category {category.get('name')!r}") for category in categories]
+
+
+def plain_category(category: Entry, where: str) -> Entry:
+    """Returns one category; `where` begins its line."""
+    changes = whole_numbers(category, ("id",))
+    names = category.get("keypoints")
+    if isinstance(names, list) and names and all(isinstance(name, (str, int)) for name in names):
+        if not all(isinstance(name, str) for name in names):
+            names = changes["keypoints"] = [str(name) for name in names]
+        edges = category.get("skeleton")
+        plain = plain_edges(edges, names, where)
+        if plain != edges and edges:
+            changes["skeleton"] = plain
+    return {**category, **changes} if changes else category
+
+
+def plain_edges(edges: Any, names: Sequence[str], where: str) -> list[list[int]]:
+    """Returns edges as pairs of indices from 1, empty if they are not of these keypoints; prints a line if not.
+
+    Args:
+        edges: pairs of indices from 1, as COCO has them, or from 0, or pairs of names.
+        names: K keypoint names.
+        where: the category, which begins the line.
+    """
+    if not edges:
+        return []
+    number = {name: i for i, name in enumerate(names, start=1)}
+    pairs = [edge_ends(edge, number) for edge in edges] if isinstance(edges, (list, tuple)) else [[]]
+    ends = {end for pair in pairs for end in pair}
+    if all(pairs) and ends <= set(range(1, len(names) + 1)):
+        return pairs
+    if all(pairs) and ends <= set(range(len(names))):
+        remark(f"{where}: the edges in 'skeleton' count from 0, not from 1; they are read as such")
+        return [[a + 1, b + 1] for a, b in pairs]
+    remark(
+        f"{where}: 'skeleton' has edges that are not pairs of its {len(names)} keypoints, so all edges are left out: "
+        f"nothing is drawn between keypoints ({edges!s:.60})"
+    )
+    return []
+
+
+def edge_ends(edge: Any, number: Mapping[str, int]) -> list[int]:
+    """Returns the two indices of an edge, or an empty list if it has another form."""
+    if not isinstance(edge, (list, tuple)) or len(edge) != 2:
+        return []
+    ends = [number.get(end, whole(end)) if isinstance(end, str) else whole(end) for end in edge]
+    return ends if all(type(end) is int for end in ends) else []
