@@ -8,6 +8,7 @@ from typing import Any
 
 from associative_embedding.io.coco_json import read_coco
 from associative_embedding.io.files import write_json
+from associative_embedding.io.image_names import find_named
 
 
 def read_coco_labels(path: str | Path, images: str | Path | None = None) -> dict[str, Any]:
@@ -19,15 +20,25 @@ def read_coco_labels(path: str | Path, images: str | Path | None = None) -> dict
     Args:
         path: the ``.json``.
         images: folder of the images. A file name that leads into it from the current folder, as in the json of ``ae
-            predict``, becomes relative to it.
+            predict``, becomes relative to it, and one of another system becomes that of the file (`find_named`).
 
     Raises:
         ValueError: if the file cannot be read, or is not a COCO dataset.
     """
     document = read_coco(path)
     rows = [with_visibility(row) if "score" in row else row for row in document["annotations"]]
-    entries = document["images"] if images is None else [relative_to(entry, images) for entry in document["images"]]
+    entries = document["images"] if images is None else entries_in(images, document["images"], str(path))
     return {**document, "images": entries, "annotations": rows}
+
+
+def entries_in(images: str | Path, entries: list[dict[str, Any]], where: str) -> list[dict[str, Any]]:
+    """Returns entries of ``images`` with the names that their files have in a folder, as far as it has them."""
+    entries = [relative_to(entry, images) for entry in entries]
+    names = [str(entry.get("file_name")) for entry in entries]
+    lost = [name for name in names if not (Path(images) / name).is_file()]
+    found = find_named(images, lost, where) if lost else {}
+    pairs = zip(entries, names, strict=True)
+    return [{**entry, "file_name": found[name]} if name in found else entry for entry, name in pairs]
 
 
 def relative_to(entry: dict[str, Any], images: str | Path) -> dict[str, Any]:

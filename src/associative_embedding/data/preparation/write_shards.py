@@ -17,8 +17,8 @@ from associative_embedding.data.readers.coco_entries import annotations_of_image
 from associative_embedding.data.readers.image_folder import (
     ImageRecord,
     check_folder,
-    check_image_path,
     read_image_bytes,
+    with_files,
 )
 from associative_embedding.data.readers.tar_shards import ANNOTATIONS, INDEX
 from associative_embedding.io.coco_json import read_coco
@@ -53,9 +53,10 @@ def write_shards(annotations: str, images: str, output: str, size: int) -> Path:
     check_folder(images)
     categories = {int_id(category, f"{annotations}: category") for category in document["categories"]}
     of_image = annotations_of_images(annotations, document, categories)
-    entries = document["images"]
-    for entry in entries:  # all before the first tar is written: it may be large
-        check_image_path(Path(images), record_of(annotations, entry), annotations)
+    # all before the first tar is written: it may be large
+    records = with_files(Path(images), [record_of(annotations, entry) for entry in document["images"]], annotations)
+    pairs = zip(document["images"], records, strict=True)
+    entries = [{**entry, "file_name": record.file_name} for entry, record in pairs]
     tars: list[dict[str, Any]] = []
     places: Places = {}
     for first in range(0, len(entries), size):
@@ -64,7 +65,7 @@ def write_shards(annotations: str, images: str, output: str, size: int) -> Path:
             rows = [(entry, of_image[entry["id"]]) for entry in entries[first : first + size]]
             places |= write_tar(path, len(tars), rows, Path(images))
             tars.append({"name": name, "bytes": path.stat().st_size})
-    write_json(folder / ANNOTATIONS, document)
+    write_json(folder / ANNOTATIONS, {**document, "images": entries})
     write_json(folder / INDEX, {"version": 1, "tars": tars, "images": places})
     return folder / INDEX
 

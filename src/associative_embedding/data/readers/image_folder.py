@@ -6,7 +6,7 @@ import io
 import warnings
 from collections.abc import Callable, Iterable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Generic, Self, TypeVar
 
@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from associative_embedding.data.readers.tar_shards import Shards, open_shards
+from associative_embedding.io.image_names import find_named
 from associative_embedding.structures.arrays import Array
 
 
@@ -56,10 +57,9 @@ class ImageFolder(Generic[Record]):
 
     def __init__(self, images: str, records: Iterable[Record], source: str, *, cache: bool) -> None:
         self.folder, self.source = Path(images), source
-        self.records, self.shards = list(records), open_shards(self.folder)
+        self.shards = open_shards(self.folder)
         # all names now: a missing file would otherwise stop a training after hours
-        for record in self.records:
-            check_image_path(self.folder, record, source, self.shards)
+        self.records = with_files(self.folder, list(records), source, self.shards)
         self._bytes: dict[Path, bytes] = self._read() if cache else {}
 
     def __len__(self) -> int:
@@ -199,6 +199,25 @@ def decode_image(data: bytes, name: str, *, upright: bool = False) -> Array:
     if image is None:
         raise ValueError(f"{name}: not an image that can be decoded")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+
+
+def with_files(folder: Path, records: list[Record], source: str, shards: Shards | None = None) -> list[Record]:
+    """Returns the records of images whose files exist, with the names that these have in the folder (`find_named`).
+
+    Raises:
+        ValueError: for the first image without a file; arguments: see `check_image_path`.
+    """
+    faults: dict[str, ValueError] = {}
+    for record in records:
+        try:
+            check_image_path(folder, record, source, shards)
+        except ValueError as error:
+            faults[record.file_name] = error
+    found = find_named(folder, faults, source) if faults and shards is None else {}
+    for name, fault in faults.items():
+        if name not in found:
+            raise fault
+    return [replace(r, file_name=found[r.file_name]) if r.file_name in found else r for r in records]
 
 
 def check_image_path(folder: Path, record: ImageRecord, source: str, shards: Shards | None = None) -> None:
