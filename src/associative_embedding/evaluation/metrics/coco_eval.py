@@ -13,6 +13,7 @@ from pycocotools.cocoeval import COCOeval
 
 from associative_embedding.io.coco_json import check_coco, read_coco
 
+MAX_ID = 2**53  # larger integers cannot all be floats
 Metrics = dict[str, float | None]  # None: undefined, because there is no true object to find
 
 
@@ -87,6 +88,15 @@ def official_numbers(
     Returns:
         name -> number in [0, 1], or None where pycocotools returns -1: no true object of this kind.
     """
+    number = small_ids([image["id"] for image in dataset["images"]])
+    if number:
+        dataset = {
+            **dataset,
+            "images": [{**image, "id": number[image["id"]]} for image in dataset["images"]],
+            "annotations": with_image_ids(dataset["annotations"], number),
+        }
+        results = with_image_ids(results, number)
+        image_ids = [number[value] for value in image_ids]
     with contextlib.redirect_stdout(io.StringIO()):
         truth = indexed(dataset)
         # loadRes reads the first result to find out what the results are, and fails without one
@@ -98,6 +108,21 @@ def official_numbers(
         evaluation.accumulate()
         evaluation.summarize()
     return {name: None if value < 0 else float(value) for name, value in zip(names, evaluation.stats, strict=True)}
+
+
+def small_ids(ids: Sequence[Any]) -> dict[Any, int]:
+    """Returns id -> number in the order of the ids, if an id is too large; else nothing.
+
+    pycocotools puts the ids into an array, which would round large ones and lose their images.
+    """
+    if not any(isinstance(value, int) and abs(value) > MAX_ID for value in ids):
+        return {}
+    return {value: i for i, value in enumerate(sorted(ids), start=1)}
+
+
+def with_image_ids(rows: Sequence[dict[str, Any]], number: Mapping[Any, int]) -> list[dict[str, Any]]:
+    """Returns annotations or results with other image ids, without those of unknown images, which do not count."""
+    return [{**row, "image_id": number[row["image_id"]]} for row in rows if row["image_id"] in number]
 
 
 def indexed(dataset: dict[str, Any]) -> COCO:
