@@ -11,7 +11,7 @@ class HelpFormatter(DefaultHelpFormatter):
     """Leaves out types and defaults that explain nothing to a user.
 
     A type that is a choice is in the usage line already, as ``{tif,png}``. A default of ``null`` means that the program
-    chooses; the help text then says what it chooses.
+    chooses; the help text then states the rule.
     """
 
     def _get_help_string(self, action: Action) -> str:  # argparse has no public hook for this

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit status.
 
     Args:
-        argv: the arguments after ``ae``; default: those of the process.
+        argv: the arguments after ``ae``; default: the arguments of the process.
     """
     try:
         with sigterm_interrupts():

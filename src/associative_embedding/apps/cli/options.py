@@ -106,9 +106,7 @@ def add_video_options(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("videos").add_argument
     text = "link the instances of all frames to tracks with ids; a folder of images is then one video"
     add("--track", action="store_true", help=text)
-    text = (
-        "settings of --track that replace those of the model, for example '{by: motion}'; see link.* in ae train --help"
-    )
+    text = "settings of --track that replace the model's, for example '{by: motion}'; see link.* in ae train --help"
     add("--link", type=dict, default=None, help=text)
     text = "smooth the keypoints of tracks: cutoff frequency in Hz, 1 = strong, 5 = weak (default: no smoothing)"
     add("--smooth", type=float, default=None, help=text)
@@ -183,7 +181,7 @@ def add_experiment_options(parser: ArgumentParser) -> None:
     add("--truth_detections", action="store_true", help=text)
     text = "frames of a video linked by tags, by motion, and by both; the annotations need track_id"
     add("--track", action="store_true", help=text)
-    text = "settings of --track that replace those of the model, for example '{max_gap: 30}'"
+    text = "settings of --track that replace the model's, for example '{max_gap: 30}'"
     add("--link", type=dict, default=None, help=text)
     add("--every", type=int, default=1, help="with --track: use every N-th frame")
 

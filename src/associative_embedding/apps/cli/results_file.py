@@ -60,7 +60,7 @@ def read_results(path: Path, categories: Sequence[Mapping[str, Any]] | None) -> 
 def join_datasets(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     """Returns two COCO datasets with equal categories as one.
 
-    The ids of the first stay; those of the second are raised by the highest id of the first.
+    The ids of the first stay; the ids of the second are raised by the highest id of the first.
     """
     last_image = max((image["id"] for image in first["images"]), default=0)
     last_row = max((row["id"] for row in first["annotations"]), default=0)

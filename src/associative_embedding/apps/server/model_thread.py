@@ -32,7 +32,7 @@ class QueuedImage:
     Attributes:
         key: digest of the image file; equal keys mean equal images.
         image: ``(H, W, 3)`` uint8 RGB.
-        settings: decode settings of the request, which replace those of the model.
+        settings: decode settings of the request, which replace the settings of the model.
         result: receives the instances, or the error.
     """
 

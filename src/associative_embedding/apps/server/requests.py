@@ -29,7 +29,7 @@ class Query:
     """The query of a request: what follows ``?`` in its address.
 
     Attributes:
-        settings: decode settings that replace those of the model.
+        settings: decode settings that replace the settings of the model.
         min_score: lowest score of the instances in the answer, in [0, 1].
         picture: answer with the annotated picture instead of json.
     """

@@ -43,7 +43,7 @@ def create_app(predictor: Predictor, limits: Limits | None = None) -> FastAPI:
 
     Args:
         predictor: the model.
-        limits: default: those of `Limits`.
+        limits: default: the defaults of `Limits`.
     """
     limits = limits or Limits()
     model = ModelThread(predictor, limits)
