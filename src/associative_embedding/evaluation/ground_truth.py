@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from associative_embedding.data.readers.keypoint_categories import read_categories
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.evaluation.protocols import PROTOCOLS, Protocol
 from associative_embedding.io.coco_json import read_coco
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.skeleton import Skeleton
+
+
+@dataclass(frozen=True, eq=False)
+class GroundTruth:
+    """What the people (or animals) that a model finds are compared with.
+
+    Attributes:
+        dataset: a COCO dataset with one category, the first in the file of those that training reads. Annotations of
+            the others belong to it, too: a model does not tell categories apart whose keypoints have the same names.
+        order: ``(K_truth,)`` int64, for each keypoint of the category its index in the model's skeleton, -1 = the
+            skeleton lacks it. Its labels are removed: the model is not expected to find it.
+    """
+
+    dataset: dict[str, Any]
+    order: Array
+
+    @property
+    def category_id(self) -> int:
+        """The id of the one category."""
+        return int(self.dataset["categories"][0]["id"])
 
 
 def truth_of_source(source: SourceConfig, skeleton: Skeleton, image_ids: set[int]) -> dict[int, list[dict[str, Any]]]:
@@ -30,12 +52,10 @@ def truth_of_source(source: SourceConfig, skeleton: Skeleton, image_ids: set[int
     rows: dict[int, list[dict[str, Any]]] = {image_id: [] for image_id in image_ids}
     if source.annotations is None:
         return rows
-    truth, _, order = truth_for(source.annotations, skeleton, image_ids, source.rename)
-    for annotation in truth["annotations"]:
-        keypoints = np.zeros((len(skeleton), 3))
-        if annotation.get("keypoints"):
-            keypoints[order[order >= 0]] = np.reshape(annotation["keypoints"], (-1, 3))[order >= 0]
-        rows[annotation["image_id"]].append({**annotation, "keypoints": keypoints.ravel().tolist()})
+    truth = truth_for(source.annotations, skeleton, image_ids, source.rename)
+    for row in truth.dataset["annotations"]:
+        in_order = with_keypoints(row, truth.order, np.arange(len(skeleton)), truth.category_id)
+        rows[row["image_id"]].append(in_order)
     return rows
 
 
@@ -45,8 +65,8 @@ def truth_for(
     image_ids: set[int],
     rename: Mapping[str, str] | None = None,
     protocol: Protocol = PROTOCOLS["coco"],
-) -> tuple[dict[str, Any], int, Array]:
-    """Reads a COCO json for one model: the category of its people, some of the images, only keypoints that it has.
+) -> GroundTruth:
+    """Reads a COCO json for one model: the categories that training reads, some of the images, only known keypoints.
 
     Args:
         annotations: path of the json.
@@ -55,47 +75,66 @@ def truth_for(
         rename: name in the file -> name in the skeleton, where the names differ.
         protocol: the rules of the evaluation.
 
-    Returns:
-        the dataset; the id of its category; and ``(K_file,)`` int64, for each keypoint of the category its index in the
-        skeleton, -1 = the skeleton lacks it. Its labels are then removed: the model is not expected to find it.
-
     Raises:
         ValueError: if no category shares a keypoint name with the skeleton, or the dataset cannot be scored.
     """
-    truth = protocol.prepare(read_coco(annotations))
-    new = rename or {}
-    names = {c["id"]: [new.get(n, n) for n in c["keypoints"]] for c in truth["categories"] if c.get("keypoints")}
-    common = {key: len(set(value) & set(skeleton.keypoints)) for key, value in names.items()}
-    # the category with the most keypoint types in common; ids and names differ from dataset to dataset
-    category_id = max(common, key=lambda key: common[key], default=None)
-    if category_id is None or not common[category_id]:
-        raise ValueError(f"{annotations}: no category has a keypoint in common with the model ({skeleton.name})")
-    order = np.array([skeleton.index.get(name, -1) for name in names[category_id]], dtype=np.int64)
-    truth["images"] = [image for image in truth["images"] if image["id"] in image_ids]
-    truth["annotations"] = [
-        row
-        for row in truth["annotations"]
-        if row.get("category_id") == category_id and row.get("image_id") in image_ids
-    ]
-    truth["categories"] = [c for c in truth["categories"] if c["id"] == category_id]
-    if (order < 0).any():
-        truth["annotations"] = [without_labels(row, np.flatnonzero(order < 0)) for row in truth["annotations"]]
-    if truth["images"]:
+    document = protocol.prepare(read_coco(annotations))
+    types = read_categories(annotations, document, skeleton, rename or {}).types
+    number, *_ = types
+    order = all_types(list(types.values()))
+    (category,) = (c for c in document["categories"] if c["id"] == number)
+    dataset = {
+        **document,
+        "images": [image for image in document["images"] if image["id"] in image_ids],
+        "annotations": [
+            with_keypoints(row, types[row["category_id"]], order, number)
+            for row in document["annotations"]
+            if row.get("category_id") in types and row.get("image_id") in image_ids
+        ],
+        "categories": [with_types(category, order, skeleton)],
+    }
+    if dataset["images"]:
         # scored once without results: a faulty dataset is an error now, not after hours of prediction
-        protocol.score(truth, [], name=annotations)
-    return truth, category_id, order
+        protocol.score(dataset, [], name=annotations)
+    return GroundTruth(dataset, order)
 
 
-def without_labels(annotation: dict[str, Any], types: Array) -> dict[str, Any]:
-    """Returns a copy of an annotation without the labels of some keypoint types.
+# ---- several categories as one
+
+
+def all_types(types: list[Array]) -> Array:
+    """Returns the keypoint types of the first category, and after them the types that only others have."""
+    first, *others = types
+    more = set(np.concatenate(others).tolist() if others else ()) - {-1, *first.tolist()}
+    return np.concatenate([first, np.array(sorted(more), np.int64)])
+
+
+def with_types(category: dict[str, Any], order: Array, skeleton: Skeleton) -> dict[str, Any]:
+    """Returns a category with the keypoints of `order`; unchanged if it has them all."""
+    more = order[len(category["keypoints"]) :]
+    if not len(more):
+        return category
+    own = Skeleton.from_category({**category, "skeleton": []})
+    names = [*own.keypoints, *(skeleton.keypoints[i] for i in more)]
+    sigmas = np.concatenate([own.sigmas, skeleton.sigmas[more]])
+    return Skeleton.build(own.name, names, oks_sigmas=sigmas.tolist()).to_category(category["id"])
+
+
+def with_keypoints(annotation: dict[str, Any], types: Array, order: Array, category_id: int) -> dict[str, Any]:
+    """Returns a copy of an annotation with its keypoints in another order, and in another category.
 
     Args:
-        types: indices of these types in the annotation's category.
+        annotation: a crowd may have no keypoints.
+        types: ``(K,)`` the type of each of its keypoints, -1 = none: its label is removed.
+        order: the types in the new order; a type that the annotation lacks becomes 0, 0, 0.
+        category_id: the new category.
     """
-    keypoints = np.array(annotation.get("keypoints", []), dtype=np.float64).reshape(-1, 3)
-    if not len(keypoints):  # a crowd
-        return annotation
-    keypoints[types] = 0
+    row = {**annotation, "category_id": category_id}
+    if not annotation.get("keypoints") or (np.array_equal(types, order) and (order >= 0).all()):
+        return row
+    old = np.reshape(np.array(annotation["keypoints"], dtype=np.float64), (-1, 3))
+    of_type = {kind: keypoint for kind, keypoint in zip(types.tolist(), old, strict=True) if kind >= 0}
+    new = np.array([of_type.get(kind, np.zeros(3)) for kind in order.tolist()])
+    row["keypoints"] = new.ravel().tolist()
     # counted anew: pycocotools ignores a person with 0 keypoints
-    count = int((keypoints[:, 2] > 0).sum())
-    return {**annotation, "keypoints": keypoints.ravel().tolist(), "num_keypoints": count}
+    return {**row, "num_keypoints": int((new[:, 2] > 0).sum())} if (types < 0).any() else row

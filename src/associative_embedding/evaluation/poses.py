@@ -50,15 +50,16 @@ class PoseTestSet:
         return [name for name, index in zip(names, self.truth.order, strict=True) if index < 0]
 
     @property
-    def notes(self) -> str:
-        """Lines that say which categories and keypoint types count; empty where all do."""
-        unknown = f"the model has no {', '.join(self.unknown)}: they do not count" if self.unknown else ""
-        return "".join(f"{line}\n" for line in (self.data.note, unknown) if line)
-
-    @property
     def settings(self) -> dict[str, Any]:
         """What metrics on it are computed on, for json."""
-        return {"annotations": self.name, "images": len(self.data), "not_counted": self.unknown}
+        categories = self.data.categories
+        return {
+            "annotations": self.name,
+            "images": len(self.data),
+            "categories": dict(categories.read),
+            "categories_left_out": dict(categories.left_out),
+            "not_counted": self.unknown,
+        }
 
 
 def open_pose_test_set(
@@ -128,8 +129,9 @@ def evaluate_pose_model(
 
 
 def pose_table(test_set: PoseTestSet, metrics: Metrics) -> str:
-    """Returns the table of metrics as text, below the notes of the test set."""
-    return test_set.notes + test_set.protocol.show(metrics)
+    """Returns the table of metrics as text, below the keypoint types that do not count."""
+    unknown = f"the model has no {', '.join(test_set.unknown)}: they do not count\n" if test_set.unknown else ""
+    return unknown + test_set.protocol.show(metrics)
 
 
 def pose_task(predictor: Predictor) -> PoseTask:

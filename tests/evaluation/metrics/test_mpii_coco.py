@@ -167,15 +167,27 @@ def test_keypoints_are_matched_by_name() -> None:
     assert metrics["Total"] == pytest.approx(100)
 
 
+def test_all_categories_with_these_keypoints_count() -> None:
+    """The second has another order, the third fewer of MPII's keypoints."""
+    names = list(reversed(MPII_16.keypoints))
+    more = [Skeleton.build("child", names).to_category(2), Skeleton.build("hand", ["left_wrist"]).to_category(3)]
+    reverse = pose(70, 1)[::-1]
+    rows = [row(pose()), row(reverse, category_id=2), row(pose(0)[:1], category_id=3)]
+    truth = {**dataset(*rows), "categories": [MPII_16.to_category(), *more]}
+    metrics = evaluate_mpii(truth, [result(pose()), {**result(reverse), "category_id": 2}])
+    assert metrics["Total"] == pytest.approx(100)
+    assert evaluate_mpii(truth, [result(pose())])["Total"] == pytest.approx(50)
+
+
 def test_types_that_a_model_lacks_do_not_count(tmp_path: Path) -> None:
     """COCO's keypoints have no head top and no neck, whose distance is the head size."""
     truth = pose()
     truth[HEADS[0], :2], truth[HEADS[1], :2] = (30, 30), (46, 30 - 64 / 3)
     path = tmp_path / "a.json"
     path.write_text(json.dumps(dataset(row(truth, head_box=None))))
-    stripped, _, order = truth_for(str(path), COCO_17, {1}, protocol=PROTOCOLS["mpii"])
-    predicted = moved(truth, y=9) * (order >= 0)[:, None]
-    metrics = evaluate_mpii(stripped, [result(predicted)])
+    stripped = truth_for(str(path), COCO_17, {1}, protocol=PROTOCOLS["mpii"])
+    predicted = moved(truth, y=9) * (stripped.order >= 0)[:, None]
+    metrics = evaluate_mpii(stripped.dataset, [result(predicted)])
     assert (metrics["Head"], metrics["PCKh Head"]) == (None, None)
     assert (metrics["Total"], metrics["PCKh Total"]) == (pytest.approx(100), pytest.approx(100))
     table = format_mpii({**metrics, "people_grouped_right": 0.75})

@@ -14,6 +14,7 @@ import numpy as np
 
 from associative_embedding.data.readers.coco_records import KeypointRecord, read_records
 from associative_embedding.data.readers.image_folder import ImageFolder, check_folder
+from associative_embedding.data.readers.keypoint_categories import KeypointCategories
 from associative_embedding.data.readers.segmentations import fill_box, mark_regions
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.keypoints import hide_outside
@@ -28,8 +29,7 @@ class CocoKeypoints(ImageFolder[KeypointRecord]):
     """Images with people (or other objects that the skeleton describes), a map-style data set of `Sample`.
 
     A person without any labelled keypoint and a crowd (``iscrowd``) are ignored regions, not people. Keypoints outside
-    of the image keep their coordinates but get visibility 0. Of several categories, only those that share the most
-    keypoint names with the skeleton are read.
+    of the image keep their coordinates but get visibility 0. For several categories see `keypoint_categories`.
 
     Args:
         annotations: a COCO json, or None: all images of the folder, and no image shows a person.
@@ -40,6 +40,9 @@ class CocoKeypoints(ImageFolder[KeypointRecord]):
         people_only: leave out images without a labelled person. Without annotations it has no effect.
         cache: hold the encoded files in memory.
         rename: source name -> target name, where they differ (``{"upper_neck": "neck"}``).
+
+    Attributes:
+        categories: of the people in the images.
 
     Raises:
         ValueError: for a missing or broken file or entry, with file, id and key.
@@ -64,9 +67,11 @@ class CocoKeypoints(ImageFolder[KeypointRecord]):
                 raise ValueError(f"{images}: a folder without annotations teaches nothing unless it is complete")
             # nobody is in these images, so every type is known to be absent
             self.labelled = np.ones(len(skeleton.keypoints), bool)
+            self.categories = KeypointCategories({}, {}, {})
             records = list(folder_records(Path(images), len(skeleton.keypoints)))
         else:
-            records, self.labelled = read_records(annotations, skeleton, rename or {})
+            records, self.categories = read_records(annotations, skeleton, rename or {})
+            self.labelled = np.isin(np.arange(len(skeleton)), self.categories.labelled)
             records = [r for r in records if len(r.keypoints) or not people_only]
         chosen = [r for r in records if image_ids is None or r.image_id in image_ids]
         super().__init__(images, chosen, annotations or images, cache=cache)

@@ -17,9 +17,12 @@ from associative_embedding.data.readers.coco_entries import (
     name_and_size,
     source_keypoints,
     track_of,
+    with_small_ids,
 )
 from associative_embedding.data.readers.image_folder import ImageRecord
+from associative_embedding.data.readers.keypoint_categories import KeypointCategories, read_categories
 from associative_embedding.io.coco_json import read_coco
+from associative_embedding.io.console import remark
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.skeleton import Skeleton
 
@@ -59,7 +62,9 @@ class Person(NamedTuple):
     track_id: int | None
 
 
-def read_records(path: str, skeleton: Skeleton, rename: Mapping[str, str]) -> tuple[list[KeypointRecord], Array]:
+def read_records(
+    path: str, skeleton: Skeleton, rename: Mapping[str, str]
+) -> tuple[list[KeypointRecord], KeypointCategories]:
     """Reads all images of a COCO json.
 
     Args:
@@ -68,60 +73,25 @@ def read_records(path: str, skeleton: Skeleton, rename: Mapping[str, str]) -> tu
         rename: name in the file -> name in the skeleton.
 
     Returns:
-        the records in the order of the file, and ``(K,)`` bool: the keypoint types that the file labels.
+        the records in the order of the file, and the categories of the people in them.
 
     Raises:
         ValueError: for a broken file or entry, with file, id and key.
     """
-    document = read_coco(path)
-    maps = keypoint_maps(path, document["categories"], skeleton, rename)
-    of_image = annotations_of_images(path, document, maps)
+    document = with_small_ids(read_coco(path))
+    categories = read_categories(path, document, skeleton, rename)
+    if categories.note:
+        remark(f"{path}: {categories.note}")
+    of_image = annotations_of_images(path, document, categories.types)
     k = len(skeleton.keypoints)
-    records = [read_record(path, image, of_image[image["id"]], maps, k) for image in document["images"]]
-    # a type must be labelled in all categories that are read, as a record does not keep its category
-    labelled = np.all([np.isin(np.arange(k), m) for m in maps.values()], axis=0)
-    return records, labelled
-
-
-def keypoint_maps(
-    path: str, categories: Sequence[dict[str, Any]], skeleton: Skeleton, rename: Mapping[str, str]
-) -> dict[int, Array]:
-    """Returns, for the categories that share the most names with a skeleton, category id -> keypoint types.
-
-    Keypoint types are ``(K_source,)`` int64: the place of each keypoint of the file in the skeleton, -1 = dropped.
-
-    Raises:
-        ValueError: when no category has a keypoint in common with the skeleton, or names are not unique.
-    """
-    maps: dict[int, Array] = {}
-    source_names: set[str] = set()
-    for category in categories:
-        names = category.get("keypoints")
-        if not isinstance(names, list) or not names:
-            continue
-        if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
-            raise ValueError(f"{path}: category {category.get('id')!r}: 'keypoints' must be unique names")
-        source_names.update(names)
-        index = [skeleton.index.get(rename.get(name, name), -1) for name in names]
-        used = [i for i in index if i >= 0]
-        if len(set(used)) != len(used):
-            raise ValueError(f"{path}: category {category.get('id')!r}: two keypoints are mapped to the same name")
-        maps[int_id(category, f"{path}: category")] = np.array(index)
-    if not maps:
-        raise ValueError(f"{path}: no category with 'keypoints'")
-    if unknown := sorted(set(rename) - source_names):
-        raise ValueError(f"{path}: rename of {', '.join(unknown)}, but the file has no such keypoint")
-    most = max(int((m >= 0).sum()) for m in maps.values())
-    if most == 0:
-        raise ValueError(f"{path}: no keypoint name in common with the skeleton ({', '.join(skeleton.keypoints)})")
-    # A category with fewer names would leave more types unlabelled, and so masked, in every image.
-    return {c: m for c, m in maps.items() if (m >= 0).sum() == most}
+    records = [read_record(path, image, of_image[image["id"]], categories.types, k) for image in document["images"]]
+    return records, categories
 
 
 def read_record(
     path: str, image: dict[str, Any], annotations: Sequence[dict[str, Any]], maps: Mapping[int, Array], k: int
 ) -> KeypointRecord:
-    """Reads one image entry and its annotations; for `maps` see `keypoint_maps`, `k` is K."""
+    """Reads one image entry and its annotations; for `maps` see `KeypointCategories.types`, `k` is K."""
     file_name, size = name_and_size(path, image)
     people: list[Person] = []
     unlabelled: list[Any] = []
@@ -154,8 +124,7 @@ def read_record(
 
 def crowd_region(annotation: dict[str, Any], k: int, where: str) -> Any:
     """Returns the segmentation of a crowd, or its box if there is none; checks keypoints that it may have."""
-    if annotation.get("keypoints"):
-        source_keypoints(annotation, k, where)
+    source_keypoints(annotation, k, where)
     return annotation.get("segmentation") or box_of(annotation, None, where)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from associative_embedding.data.preparation.mpii_file import PERSON_HEIGHT
 from associative_embedding.evaluation.metrics.mpii import head_sizes
-from associative_embedding.evaluation.metrics.mpii_groups import PERSON_HEIGHT
 from associative_embedding.evaluation.metrics.oks import checked_results
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.known_skeletons import MPII_16
@@ -116,21 +116,22 @@ def read_scenes(
     Raises:
         ValueError: for an entry that is missing or wrong; the message names it.
     """
-    category = mpii_category(dataset, where)
-    names, ids = category["keypoints"], {image["id"] for image in dataset["images"]}
+    names_of, ids = mpii_categories(dataset, where), {image["id"] for image in dataset["images"]}
     # one pass over annotations and results, not one for each image: the release has 25,000 images
     people: dict[Any, list[MpiiPerson]] = {key: [] for key in ids}
     for number, row in enumerate(dataset["annotations"], start=1):
-        if row.get("category_id") == category["id"] and not row.get("iscrowd") and row.get("image_id") in ids:
+        if row.get("category_id") in names_of and not row.get("iscrowd") and row.get("image_id") in ids:
             text = f"{where}: annotation {row.get('id', number)} of image {row['image_id']}"
-            people[row["image_id"]].append(read_person(row, names, text))
+            people[row["image_id"]].append(read_person(row, names_of[row["category_id"]], text))
     found: dict[Any, list[Mapping[str, Any]]] = {key: [] for key in ids}
-    for result in checked_results(results, ids, {category["id"]: len(names)}):
+    for result in checked_results(results, ids, {key: len(names) for key, names in names_of.items()}):
         found[result["image_id"]].append(result)
     single_is_stated = any("single_person" in row for row in dataset["annotations"])
     return [
         MpiiScene(
-            predicted=np.array([in_mpii_order(r["keypoints"], names, where) for r in found[key]]).reshape(-1, 16, 3),
+            predicted=np.array(
+                [in_mpii_order(r["keypoints"], names_of[r["category_id"]], where) for r in found[key]]
+            ).reshape(-1, 16, 3),
             score=np.array([r["score"] for r in found[key]]),
             groups=groups_of_image(image, people[key], groups, where),
             single_people=single_people_of(people[key], single_is_stated),
@@ -139,18 +140,19 @@ def read_scenes(
     ]
 
 
-def mpii_category(dataset: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Returns the category that has the most of MPII's keypoints.
+def mpii_categories(dataset: Mapping[str, Any], where: str) -> dict[int, list[str]]:
+    """Returns category id -> keypoint names, of the categories that have the most of MPII's keypoints.
 
     Raises:
         ValueError: if no category has one of them.
     """
     # by keypoint names: a dataset may call its category "person", "human" or anything else
-    common = [(len(set(c.get("keypoints") or ()) & set(MPII_16.keypoints)), c) for c in dataset["categories"]]
-    count, category = max(common, key=lambda pair: pair[0], default=(0, {}))
-    if not count:
+    names_of = {c["id"]: c.get("keypoints") or [] for c in dataset["categories"]}
+    common = {key: len(set(names) & set(MPII_16.keypoints)) for key, names in names_of.items()}
+    most = max(common.values(), default=0)
+    if not most:
         raise ValueError(f"{where}: no category has one of MPII's keypoints ({', '.join(MPII_16.keypoints)})")
-    return category
+    return {key: names_of[key] for key, count in common.items() if count == most}
 
 
 def in_mpii_order(keypoints: Any, names: Sequence[str], where: str) -> Array:
