@@ -1,10 +1,10 @@
-"""Decoding times of this checkout against another revision of it, in alternation.
+"""Compares the decoding times of this checkout and of another revision of it.
 
     python benchmarks/against.py REV [--rounds 5]
 
-The other revision is checked out by ``git worktree`` into a temporary folder. Each round starts a process for each of
-the two, which decode the same maps, one thread, by the allocator settings of ``ae``; who goes first changes from round
-to round. The times are medians over the rounds, and so is the ratio of a round's two times.
+``git worktree`` checks the other revision out into a temporary folder. Each round starts one process for each of the
+two. Both decode the same maps on one thread with the allocator settings of ``ae``; the order changes from round to
+round. The table has medians over the rounds: of the times, and of the ratio of the two times of a round.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Times = dict[str, float]  # case -> milliseconds
 
 @contextmanager
 def checked_out(revision: str, folder: Path) -> Iterator[Path]:
-    """Another revision's files, as long as they are needed."""
+    """Checks another revision out below `folder`; removes it at the end."""
     place = folder / "other"
     git = ["git", "-C", str(ROOT), "worktree"]
     subprocess.run([*git, "add", "--quiet", "--detach", str(place), revision], check=True)
@@ -41,7 +41,10 @@ def checked_out(revision: str, folder: Path) -> Iterator[Path]:
 
 
 def write_scenes(folder: Path) -> None:
-    """The maps to be decoded, drawn as ``make bench`` does; other revisions may draw others."""
+    """Writes the maps to decode, drawn as in ``make bench``.
+
+    Both revisions read these files: another revision may draw other maps from the same seed.
+    """
     import torch
     from bench import name_of, scene
 
@@ -51,29 +54,27 @@ def write_scenes(folder: Path) -> None:
 
 
 def decode_scenes(root: Path, folder: Path) -> Times:
-    """The times of the package that this process imports, which must be the one below `root`."""
+    """Returns the times of the package that this process imports; it must be the package below `root`."""
+    import numpy as np
     import torch
 
-    import associative_embedding
-    from associative_embedding.structures.geometry import letterbox
-    from associative_embedding.structures.known_skeletons import COCO_17
-    from associative_embedding.structures.maps import Maps
-    from associative_embedding.tasks.pose.task import PoseTask
+    # only public names: modules of other revisions have other places
+    import associative_embedding as ae
 
-    assert Path(associative_embedding.__file__).is_relative_to(root), f"{associative_embedding.__file__}: not of {root}"
+    assert Path(ae.__file__).is_relative_to(root), f"{ae.__file__}: not of {root}"
     torch.set_num_threads(1)
-    task = PoseTask(COCO_17)
+    task = ae.PoseTask(ae.COCO_17)
     times = {}
     for path in sorted(folder.glob("*.pt")):
         case = torch.load(path, weights_only=True)
-        maps, side = Maps(case["heatmap"], case["tag"]), case["heatmap"].shape[-1]
-        geometry = letterbox((side * 4, side * 4), side * 4, multiple=4, stride=4)
+        maps, side = ae.Maps(case["heatmap"], case["tag"]), 4 * case["heatmap"].shape[-1]
+        geometry = ae.ImageGeometry((side, side), (side, side), stride=4, matrix=np.eye(2, 3))
         times[case["name"]] = median_ms(lambda m=maps, g=geometry: task.decode(m, g))
     return times
 
 
 def times_of(root: Path, scenes: Path) -> Times:
-    """The same in a process of its own."""
+    """Runs `decode_scenes` for the package below `root` in a new process."""
     from associative_embedding.apps.cli.main import ALLOCATOR
 
     environment = {**os.environ, **ALLOCATOR, "PYTHONPATH": str(root / "src"), "OMP_NUM_THREADS": "1"}
@@ -83,7 +84,7 @@ def times_of(root: Path, scenes: Path) -> Times:
 
 
 def measure(revision: str, rounds: int) -> list[tuple[Times, Times]]:
-    """Of each round the other revision's times and this checkout's."""
+    """Returns for each round the times of the other revision and of this checkout."""
     pairs = []
     with tempfile.TemporaryDirectory() as name:
         scenes = Path(name).resolve() / "scenes"
@@ -108,9 +109,9 @@ def table(pairs: list[tuple[Times, Times]], revision: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("revision", help="anything that git knows: a commit, a tag, a branch")
+    parser.add_argument("revision", help="a commit, tag or branch")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--decode", type=Path, default=None, help=argparse.SUPPRESS)  # what each process is told
+    parser.add_argument("--decode", type=Path, default=None, help=argparse.SUPPRESS)  # for the inner processes
     options = parser.parse_args()
     if options.decode:
         print(json.dumps(decode_scenes(Path(options.revision), options.decode)))

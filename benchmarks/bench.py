@@ -1,6 +1,8 @@
-"""`make bench`: decoding, loss and prediction beside the network's own forward time, training's speed and memory.
+"""`make bench`: times of decoding, losses, prediction and training, and the peak memory of training.
 
-Medians of repeated runs in one process on seeded inputs, for one and two threads; ``--json FILE`` writes them too.
+    python benchmarks/bench.py [--json FILE] [--only decode loss]
+
+Medians of repeated calls in one process on seeded inputs, for one and for two threads.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ def name_of(people: int, side: int, dimensions: int) -> str:
 
 
 def scene(people: int, side: int, dimensions: int, seed: int = 0) -> Maps:
-    """Maps of `people` random people on ``side x side``, 15 % of the keypoints missing, tags 2 apart with noise."""
+    """Draws maps ``(1, 17, [D,] side, side)`` of random people: 15 % of keypoints missing, tags 2 apart with noise."""
     rng = np.random.default_rng(seed)
     xy = rng.uniform(0, side - 1, (people, 1, 2)) + rng.normal(0, side / 12, (people, 17, 2))
     visible = rng.random((people, 17)) > 0.15
@@ -69,7 +71,7 @@ def bench_decode() -> dict[str, float]:
 
 
 def random_index(rng: np.random.Generator, people: int, side: int) -> Array:
-    """``(M, 4)`` tag samples: every keypoint of every person somewhere."""
+    """Returns ``(M, 4)`` tag samples (channel, y, x, person): every keypoint of every person at a random pixel."""
     person, channel = (a.ravel() for a in np.indices((people, 17)))
     return np.column_stack([channel, rng.integers(0, side, (people * 17, 2)), person])
 
@@ -91,13 +93,13 @@ def bench_loss() -> dict[str, float]:
 
 
 def bench_predict() -> dict[str, float]:
-    """A photo end to end at the model's two sizes, and the network's part of it, both of the same calls."""
+    """Times a photo end to end at the model's two sizes, and the network's part of the same calls."""
     model = load(refine="none")
     image = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
     inner, spent = model.network, [0.0]
 
     class Timed:
-        """The network, with a watch."""
+        """The network; sums the time of its calls."""
 
         def __getattr__(self, name: str) -> Any:
             return getattr(inner, name)
@@ -120,13 +122,13 @@ def bench_predict() -> dict[str, float]:
     network = statistics.median(of_network)
     return {
         "predict, 640x480 photo, array in, instances out": whole,
-        "of it the network (512 and 256 pixels)": network,
-        "all around it, percent of the network": 100 * (whole - network) / network,
+        "of this the network (512 and 256 pixels)": network,
+        "all other steps, percent of the network": 100 * (whole - network) / network,
     }
 
 
 def bench_training() -> dict[str, float]:
-    """Images a second of training steps with batches from the loader, and with one batch again and again."""
+    """Times training steps with batches from the loader, and with the same batch every time."""
     with tempfile.TemporaryDirectory() as folder:
         write_synthetic_dataset(folder, COCO_17, 48, size=(300, 400))
         source = SourceConfig(
@@ -161,7 +163,7 @@ def bench_training() -> dict[str, float]:
 
 
 def bench_memory() -> dict[str, float]:
-    """Peak memory of training, in a process that has done nothing before; see ``benchmarks/memory.py``."""
+    """Measures the peak memory of training in a new process; see ``benchmarks/memory.py``."""
     script = Path(__file__).with_name("memory.py")
     command = [sys.executable, str(script), "--threads", str(torch.get_num_threads())]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
@@ -169,7 +171,7 @@ def bench_memory() -> dict[str, float]:
 
 
 def bench_growth(image: Path) -> None:
-    """A plot of decoding against people and against pixels."""
+    """Plots the time of decoding over the number of people and over the pixels of the map."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -195,7 +197,8 @@ def bench_growth(image: Path) -> None:
     figure.savefig(image, dpi=110)
 
 
-TARGETS = {  # milliseconds, of the issue that asked for speed
+# milliseconds, see docs/performance.md
+TARGETS = {
     "decode 30 people 128x128 D=1": 5,
     "decode 1 people 128x128 D=1": 2,
     "decode 100 people 128x128 D=1": 20,
@@ -204,10 +207,22 @@ TARGETS = {  # milliseconds, of the issue that asked for speed
 }
 
 
+BENCHES = {
+    "decode": bench_decode,
+    "loss": bench_loss,
+    "predict": bench_predict,
+    "training": bench_training,
+    "memory": bench_memory,
+}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description="decode, loss and predict times")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--only", nargs="+", choices=BENCHES, default=list(BENCHES), help="which to run; default: all")
     parser.add_argument("--json", type=Path, default=None, help="also write the numbers here")
-    parser.add_argument("--plot", type=Path, default=None, help="plot decoding against people and pixels here, and end")
+    parser.add_argument(
+        "--plot", type=Path, default=None, help="only plot the time of decoding over people and pixels, here"
+    )
     options = parser.parse_args()
     if options.plot:
         torch.set_num_threads(1)
@@ -216,8 +231,8 @@ def main() -> None:
     table: dict[str, dict[str, float]] = {}
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        for bench in (bench_decode, bench_loss, bench_predict, bench_training, bench_memory):
-            for name, value in bench().items():
+        for bench in options.only:
+            for name, value in BENCHES[bench]().items():
                 table.setdefault(name, {})[f"{threads} threads"] = round(value, 2)
     width = max(map(len, table))
     print(f"{'milliseconds, median':{width}}  1 thread  2 threads  target")

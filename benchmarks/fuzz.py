@@ -1,8 +1,8 @@
-"""Coverage-guided runs (atheris, libFuzzer) of all that reads bytes from outside, and of decoding.
+"""Fuzzes the code that reads bytes from outside, and decoding, guided by coverage (atheris, libFuzzer).
 
 ``pip install atheris``, then ``python benchmarks/fuzz.py TARGET [-max_total_time=60] [libFuzzer's options] [CORPUS]``.
-A target ends in an answer or in the error that its docstring promises; anything else is a find. Without a corpus a few
-seeds are written to a folder of their own.
+A target must return or raise the error that its docstring names; anything else is a bug. Without CORPUS it starts from
+a few seeds in a temporary folder.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def fuzz_image(data: bytes) -> None:
 
 
 def fuzz_coco(data: bytes) -> None:
-    """Poses and masks of one json; the image's pixels are read too."""
+    """Reads poses and masks from one json, and the pixels of the image."""
     path = on_disk(data)
     with contextlib.suppress(ValueError):
         dataset = CocoKeypoints(path, str(IMAGES), COCO_17)
@@ -85,13 +85,14 @@ def fuzz_model(data: bytes) -> None:
 
 
 def fuzz_description(data: bytes) -> None:
-    """The json inside of a model file."""
-    with contextlib.suppress(KeyError, AttributeError, TypeError, ValueError, RecursionError):  # as `read_weights` does
+    """Reads the json inside a model file."""
+    # `read_weights` turns these errors into a ValueError
+    with contextlib.suppress(KeyError, AttributeError, TypeError, ValueError, RecursionError):
         ModelInfo.from_json(data.decode("utf-8", "replace"))
 
 
 def fuzz_torch(data: bytes) -> None:
-    """Checkpoints of other projects, which are pickles."""
+    """Reads checkpoints of other projects, which are pickles."""
     with contextlib.suppress(ValueError):
         load_published(on_disk(data), "higherhrnet")
 
@@ -113,7 +114,7 @@ def fuzz_rle(data: bytes) -> None:
 
 
 def drawn_maps(provider: atheris.FuzzedDataProvider) -> tuple[Maps, tuple[int, int]]:
-    """Maps of any size whose values are drawn from few, so that ties, plateaus and extremes abound."""
+    """Returns maps of any size and their size. They have few values, so ties, plateaus and extremes are frequent."""
     channels, dimension = provider.ConsumeIntInRange(1, 20), provider.ConsumeIntInRange(1, 4)
     height, width = provider.ConsumeIntInRange(1, 12), provider.ConsumeIntInRange(1, 12)
     palette = np.array([provider.ConsumeFloat() for _ in range(6)] + [0.0, 0.5, 1.0], np.float32)
@@ -144,7 +145,7 @@ def checked(provider: atheris.FuzzedDataProvider, masks: bool) -> None:
     except ValueError as error:
         if "NaN or infinity" not in str(error):
             raise AssertionError("another error than the documented one") from error
-        # values near the greatest float may overflow in the sum that looks for them
+        # values near the largest float may overflow in the sum that checks for NaN and infinity
         if finite and float(maps.heatmap.abs().max()) < 1e30 > float(maps.tag.abs().max()):
             raise AssertionError("finite maps are refused") from error
         return

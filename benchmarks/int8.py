@@ -1,11 +1,11 @@
-"""What 8 bits in place of 32 are worth: the exported network quantised by ONNX Runtime, its time and its AP.
+"""Measures the time and AP of an exported network with 8 bits instead of 32, quantised by ONNX Runtime.
 
     python benchmarks/int8.py ../shared/data/pose/mpii/images --annotations ../shared/data/pose/coco/annotations.json \
         --images ../shared/data/pose/coco/images --held-out 0.1
 
-The first argument is a folder of photographs, some of which calibrate the ranges (static quantisation, weights per
-tensor and per channel, the inputs at all of the model's sizes). A table in Markdown: medians of the network at
-512 x 384 pixels in alternation on one thread, AP on the held-out images, and the size of the file.
+The first argument is a folder of photographs that calibrate the ranges (static quantisation, weights per tensor and per
+channel, inputs at all sizes of the model). Prints a Markdown table: median milliseconds of the network at 512 x 384
+pixels on one thread, AP on the held-out images, and the size of the file.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ SIZE = (384, 512)  # rows and columns of the network's input
 
 
 class Photographs(CalibrationDataReader):  # type: ignore[misc]
-    """Photographs as the network's inputs, at all of the model's sizes."""
+    """Yields photographs as inputs of the network, at all sizes of the model."""
 
     def __init__(self, paths: Sequence[str], predictor: Predictor) -> None:
-        self.inputs = self.each(paths, predictor)
+        self.inputs = self.inputs_of(paths, predictor)
 
-    def each(self, paths: Sequence[str], predictor: Predictor) -> Iterator[Array]:
+    def inputs_of(self, paths: Sequence[str], predictor: Predictor) -> Iterator[Array]:
         network = predictor.network
         for path in paths:
             image = read_image(path)
@@ -55,7 +55,10 @@ class Photographs(CalibrationDataReader):  # type: ignore[misc]
 
 
 def quantised(source: Path, paths: Sequence[str], *, per_channel: bool) -> Path:
-    """An exported model with 8 bits in its convolutions; its description stays inside."""
+    """Writes an exported model with 8 bits in its convolutions, and returns its path.
+
+    The file keeps the model's description, so `load` can read it.
+    """
     target = source.with_stem(f"int8-{'channel' if per_channel else 'tensor'}")
     reader = Photographs(paths, load(source, refine="none"))
     quantize_static(str(source), str(target), reader, op_types_to_quantize=["Conv"], per_channel=per_channel)
@@ -81,7 +84,7 @@ def average_precision(predictor: Predictor, options: argparse.Namespace) -> floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("photographs", help="folder of what calibrates")
+    parser.add_argument("photographs", help="folder of photographs that calibrate")
     parser.add_argument("--annotations", required=True)
     parser.add_argument("--images", required=True)
     parser.add_argument("--held-out", "--held_out", type=float, default=0.0)

@@ -1,6 +1,8 @@
-"""`python benchmarks/load_test.py`: `ae serve` under load on loopback, beside the bare model.
+"""Measures `ae serve` under load on loopback, and the model without the server for comparison.
 
-Requests a second, latencies, and the memory of the server's process from its first hundred requests to its last.
+    python benchmarks/load_test.py [--requests 300] [--clients 8]
+
+Prints requests a second, latencies, and the memory of the server in its first and its last hundred requests.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from associative_embedding.inference.load import load
 
 
 def photos(count: int) -> list[bytes]:
-    """Jpegs of 640 x 480, all different: the server keeps what it saw of the last few."""
+    """Returns JPEG files of 640 x 480 pixels."""
+    # all different: the server caches its last few results
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (count, 12, 16, 3), dtype=np.uint8)
     return [cv2.imencode(".jpg", cv2.resize(image, (640, 480)))[1].tobytes() for image in coarse]
@@ -60,7 +63,7 @@ def main() -> None:
             try:
                 httpx.get(f"{url}/health")
                 break
-            except httpx.TransportError:
+            except httpx.TransportError:  # the server still loads its model
                 time.sleep(0.2)
         memory: list[float] = []
 

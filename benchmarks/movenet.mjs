@@ -1,11 +1,11 @@
-// What Google's MoveNet models answer, as COCO results; benchmarks/movenet.py says how to use it.
+// Runs Google's MoveNet models and writes COCO results; benchmarks/movenet.py describes the use.
 //
 //   node movenet.mjs MODEL.json QUESTIONS.json RESULTS.json [SIZE]
 //
-// QUESTIONS is a list of {image_id, file, region}: region, [x, y, width, height] in whole pixels, is the part of the
-// image that is looked at and may reach beyond it; without one, the whole image. Lightning and Thunder (one person,
-// scored by the mean of the keypoints' scores) see it in a square of their own size; MultiPose (six people, with
-// scores of their own) with its longer side SIZE, by default 256, and both sides padded to multiples of 32.
+// QUESTIONS is a list of {image_id, file, region}. The region [x, y, width, height] in whole pixels is the part of the
+// image to use; it may reach beyond the image, and without it the whole image is used. Lightning and Thunder (one
+// person; its score is the mean of the keypoints' scores) get it in a square of fixed size. MultiPose (six people, each
+// with a score) gets it with SIZE pixels on its longer side, by default 256, and both sides padded to multiples of 32.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -18,7 +18,7 @@ const { loadGraphModel } = require("@tensorflow/tfjs-converter");
 const { setThreadsCount } = require("@tensorflow/tfjs-backend-wasm");
 
 const KEYPOINTS = 17;
-const PERSON = 56; // numbers of one of MultiPose's people: y, x, score of each keypoint, a box, its score
+const PERSON = 56; // numbers a person in MultiPose's output: y, x, score of each keypoint, a box, its score
 
 async function loadModel(path) {
   const { modelTopology, weightsManifest, signature } = JSON.parse(readFileSync(path, "utf8"));
@@ -29,7 +29,7 @@ async function loadModel(path) {
   return loadGraphModel({ load: async () => ({ modelTopology, weightSpecs, weightData, signature }) });
 }
 
-// The sides w, h of the input, the place x, y in the image of its corner, and the image's pixels for one of its own.
+// Returns the sides w, h of the input, its corner x, y in the image, and the image pixels per input pixel (step).
 function frame([x, y, width, height], fixed, size) {
   const longer = Math.max(width, height);
   if (fixed) {
@@ -40,9 +40,9 @@ function frame([x, y, width, height], fixed, size) {
   return { x, y, w, h, step };
 }
 
-// The input, bilinear without smoothing as in Google's own code, and black where the image ends.
-function look({ data, info: { width, height } }, { x, y, w, h, step }) {
-  const [right, bottom] = [x + (w - 1) * step, y + (h - 1) * step]; // its last pixels
+// Returns the input. Bilinear without smoothing, as in Google's own code; black beyond the image.
+function crop({ data, info: { width, height } }, { x, y, w, h, step }) {
+  const [right, bottom] = [x + (w - 1) * step, y + (h - 1) * step]; // the last pixels
   const box = [y / (height - 1), x / (width - 1), bottom / (height - 1), right / (width - 1)];
   return tf.tidy(() => {
     const image = tf.tensor4d(new Int32Array(data), [1, height, width, 3], "int32");
@@ -50,7 +50,7 @@ function look({ data, info: { width, height } }, { x, y, w, h, step }) {
   });
 }
 
-// COCO results of a model's answer, without the image.
+// Returns the people of a model's output as COCO results without an image id.
 function people(numbers, { x, y, w, h, step }) {
   const single = numbers.length === 3 * KEYPOINTS;
   const found = [];
@@ -76,7 +76,7 @@ async function main(modelPath, questionsPath, resultsPath, size = "256") {
   for (const { image_id, file, region } of JSON.parse(readFileSync(questionsPath, "utf8"))) {
     const image = await sharp(file).toColourspace("srgb").removeAlpha().raw().toBuffer({ resolveWithObject: true });
     const place = frame(region ?? [0, 0, image.info.width, image.info.height], fixed, Number(size));
-    const input = look(image, place);
+    const input = crop(image, place);
     const start = performance.now();
     const output = model.execute(input);
     const numbers = output.dataSync();
@@ -86,7 +86,7 @@ async function main(modelPath, questionsPath, resultsPath, size = "256") {
   }
   writeFileSync(resultsPath, JSON.stringify(results));
   const median = times.sort((a, b) => a - b)[Math.floor(times.length / 2)];
-  console.error(`${resultsPath}: ${times.length} looks, median ${median.toFixed(0)} ms`);
+  console.error(`${resultsPath}: ${times.length} regions, median ${median.toFixed(0)} ms`);
 }
 
 await main(...process.argv.slice(2));

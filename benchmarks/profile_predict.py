@@ -1,9 +1,9 @@
-"""Where the time of one photograph goes, from the file to the picture.
+"""Measures which step takes the time of one photograph, from the file to the picture.
 
     python benchmarks/profile_predict.py ../shared/data/pose/coco/images [--limit 40] [--runtime onnx] [--threads 1]
 
-Watches on the functions that do the work; their medians over the photographs as a table in Markdown. What is left of
-the whole is "other".
+Times the functions that do the work, and prints their medians over the photographs as a Markdown table. "other" is the
+rest of the whole time.
 """
 
 from __future__ import annotations
@@ -18,26 +18,30 @@ import torch
 from timing import call_ms, markdown, start_anew
 
 from associative_embedding.apps.cli.main import ALLOCATOR
-from associative_embedding.inference import load as loading
-from associative_embedding.inference import predictor as predict
+from associative_embedding.inference import predictor
+from associative_embedding.inference.load import load
+from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import draw_instances
 from associative_embedding.io.find_images import find_images
-from associative_embedding.tasks.pose import task as pose
+from associative_embedding.tasks.pose import keypoint_task, task
 
-# none of them calls another one
+# step -> the module or class in which its caller finds the function, and the function's name
 PARTS: dict[str, tuple[Any, str]] = {
-    "read": (predict, "read_image"),
-    "resize": (predict, "warp"),
-    "network": (predict.Predictor, "_maps_of"),
-    "merge sizes": (pose, "merge_views"),
-    "detect": (pose, "detect"),
-    "group": (pose, "group_sequentially"),
-    "fill": (pose, "fill_missing"),
+    "read": (predictor, "read_image"),
+    "resize": (predictor, "warp"),
+    "network": (Predictor, "run_network"),
+    "merge sizes": (keypoint_task, "merge_views"),
+    "detect": (task, "detect"),
+    "group": (task, "group_sequentially"),
+    "fill": (task, "fill_missing"),
+    "refine": (Predictor, "refine"),
 }
 
 
 class Watch:
-    """Milliseconds spent in a function since it was last read."""
+    """Replaces a function by a timed one, and sums its milliseconds until they are read."""
+
+    running = False  # of all watches: a step inside another one must not count twice
 
     def __init__(self, owner: Any, name: str) -> None:
         self.spent = 0.0
@@ -45,10 +49,13 @@ class Watch:
 
     def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*arguments: Any, **options: Any) -> Any:
-            before = time.perf_counter()
+            if Watch.running:
+                return function(*arguments, **options)
+            Watch.running, before = True, time.perf_counter()
             try:
                 return function(*arguments, **options)
             finally:
+                Watch.running = False
                 self.spent += 1e3 * (time.perf_counter() - before)
 
         return timed
@@ -58,8 +65,8 @@ class Watch:
         return spent
 
 
-def look(model: predict.Predictor, photo: str, watches: dict[str, Watch]) -> dict[str, float]:
-    """The milliseconds of each part for one photograph, in the order in which they come."""
+def times_of(model: Predictor, photo: str, watches: dict[str, Watch]) -> dict[str, float]:
+    """Returns the milliseconds of each step for one photograph, in the order of the steps."""
     found = []
     whole = call_ms(lambda: found.append(model(photo)))
     row = {name: watch.read() for name, watch in watches.items()}
@@ -78,10 +85,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     photos = find_images([options.images])[: options.limit]
-    model = loading.load(options.model, runtime=options.runtime)
+    model = load(options.model, runtime=options.runtime)
     watches = {name: Watch(*place) for name, place in PARTS.items()}
-    look(model, photos[0], watches)  # to warm up
-    rows = [look(model, photo, watches) for photo in photos]
+    times_of(model, photos[0], watches)  # to warm up
+    rows = [times_of(model, photo, watches) for photo in photos]
     medians = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
     whole = sum(medians.values())
     texts = {name: {"ms": f"{ms:.1f}", "percent": f"{100 * ms / whole:.0f}"} for name, ms in medians.items()}

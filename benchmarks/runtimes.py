@@ -1,10 +1,10 @@
-"""PyTorch, ONNX Runtime and OpenVINO against each other, in alternation in one process.
+"""Compares PyTorch, ONNX Runtime and OpenVINO in one process.
 
     python benchmarks/runtimes.py ../shared/data/pose/coco/images [--limit 40] [--rounds 15] [--threads 1]
 
-A table in Markdown: medians of the network alone at 512 x 384 pixels and of whole photographs (from the file to the
-people, at the model's own sizes, without a second look), also with ``--flip`` and with ``--refine single-person``; of
-the second look, its time a person; and the seconds that making the graph takes, once a model.
+Prints a Markdown table of median times: the network alone at 512 x 384 pixels; whole photographs, from the file to the
+people, at the model's own sizes without refinement, with ``--flip`` and with ``--refine single-person``; the refinement
+of one person; and the seconds to export the graph, once for each model. The runtimes take turns.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from associative_embedding.model_files.runtime import NEEDS, cached_graph
 
 SIZE = (384, 512)  # rows and columns of the network's input
 NETWORK = f"the network at {SIZE[1]} x {SIZE[0]}, ms"
-Predictors = dict[str, Predictor]  # by runtime
-Row = dict[str, float]  # the same
+Predictors = dict[str, Predictor]  # runtime -> predictor
+Row = dict[str, float]  # runtime -> time
 
 
 def installed() -> list[str]:
@@ -41,7 +41,7 @@ def installed() -> list[str]:
 
 
 def export_seconds(model: str) -> Row:
-    """Of making each runtime's graph; the cache, which is empty, has it afterwards."""
+    """Returns the seconds to export the graph for each runtime, into the empty cache."""
     seconds = {}
     for kind in installed()[1:]:
         start = time.perf_counter()
@@ -61,7 +61,7 @@ def network_ms(predictors: Predictors, rounds: int) -> Row:
 
 
 def photo_ms(predictors: Predictors, photos: Sequence[str]) -> Row:
-    """Medians over the photographs, each of which all runtimes see before the next one."""
+    """Returns the median milliseconds a photograph; all runtimes predict a photograph before the next one."""
     for predictor in predictors.values():
         predictor(photos[0])
     rows = [
@@ -72,7 +72,7 @@ def photo_ms(predictors: Predictors, photos: Sequence[str]) -> Row:
 
 
 def person_ms(predictors: Predictors, photos: Sequence[str], model: str) -> Row:
-    """Of the second look at everybody that one runtime found, a person."""
+    """Returns the milliseconds a person of the refinement, for the people that one runtime found."""
     finder = load(model, refine="none")
     total, people = dict.fromkeys(predictors, 0.0), 0
     for photo in photos:
@@ -86,7 +86,7 @@ def person_ms(predictors: Predictors, photos: Sequence[str], model: str) -> Row:
 
 def measure(options: argparse.Namespace) -> dict[str, Row]:
     photos = find_images([options.images])[: options.limit]
-    rows = {"making the graph, seconds": export_seconds(options.model)}
+    rows = {"exporting the graph, seconds": export_seconds(options.model)}
     plain = load_each(options.model, refine="none")
     flipped = load_each(options.model, refine="none", flip=True)
     refined = load_each(options.model, refine=options.refine)
@@ -94,7 +94,7 @@ def measure(options: argparse.Namespace) -> dict[str, Row]:
     rows["a photograph, ms"] = photo_ms(plain, photos)
     rows["the same with --flip, ms"] = photo_ms(flipped, photos)
     rows[f"the same with --refine {options.refine}, ms"] = photo_ms(refined, photos)
-    rows["of it the second look, ms a person"] = person_ms(refined, photos, options.model)
+    rows["of this the refinement, ms a person"] = person_ms(refined, photos, options.model)
     return rows
 
 
@@ -102,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("images", help="folder of photographs")
     parser.add_argument("--limit", type=int, default=40, help="photographs, at most")
-    parser.add_argument("--rounds", type=int, default=15, help="of the network alone")
+    parser.add_argument("--rounds", type=int, default=15, help="calls of the network alone")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--model", default="person")
     parser.add_argument("--refine", default="single-person")

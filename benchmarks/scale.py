@@ -1,11 +1,11 @@
-"""Images per second of ``ae predict --engine ray`` by the number of workers, on this machine.
+"""Measures images per second of ``ae predict --engine ray`` on this machine, by the number of workers.
 
     python benchmarks/scale.py IMAGES [--limit 200] [--workers 1 2] [--shard 10] [--model person]
 
-"all" counts everything from an empty machine on: Ray, the workers' start, the model. "steady" counts from the first
-finished shard to the last one, which is what a long job has. "CPU" is the time that the workers computed for an image,
-which other processes of the machine change little; images/s on free cores are at most workers / CPU. "load" is the
-machine's load average before the run: with as many busy processes as cores, a second worker gains little.
+"all" includes the start of Ray, of the workers and of the model. "steady" counts from the first finished shard to the
+last, as in a long job. "CPU" is the computing time of the workers for an image, which other processes change little;
+free cores reach at most workers / CPU images/s. "load" is the load average of the machine before the run: when all
+cores are busy, a second worker gains little.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from associative_embedding.apps.cluster import predict as run_ray
+from associative_embedding.apps.cluster import predict as cluster_predict
 from associative_embedding.apps.cluster.job import Job
 from associative_embedding.apps.cluster.worker import ShardWorker
 from associative_embedding.io.find_images import find_images
 
 
 class TimedWorker(ShardWorker):
-    """Notes the seconds of CPU of each shard beside the results; the first one of a worker loads the model."""
+    """Writes the CPU seconds of each shard beside the results."""
 
     def predict_shard(self, shard: int, paths: Sequence[str]) -> dict[str, Any]:
         start = time.process_time()
@@ -36,7 +36,7 @@ class TimedWorker(ShardWorker):
 
 
 def cpu_of_an_image(folder: str, shard: int) -> float:
-    """The median over the shards, without each worker's first one."""
+    """Returns the median CPU seconds an image over the shards; the first shard of a worker also loads the model."""
     files = sorted(Path(folder).glob("_cpu-*"), key=lambda file: file.stat().st_mtime)
     seen: set[str] = set()
     seconds = []
@@ -53,7 +53,7 @@ def measure(paths: list[str], workers: int, shard: int, model: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         start = time.time()
         job = Job(folder=f"{folder}/results.parquet", model=model)
-        run_ray.predict_on_ray(paths, job, run_ray.Pool(workers, shard))
+        cluster_predict.predict_on_ray(paths, job, cluster_predict.Pool(workers, shard))
         seconds = time.time() - start
         ends = sorted(file.stat().st_mtime for file in Path(job.folder).glob("part-*.parquet"))
         cpu = cpu_of_an_image(job.folder, shard)
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--model", default="person")
     options = parser.parse_args()
     paths = find_images([options.images])[: options.limit]
-    run_ray.ShardWorker = TimedWorker  # type: ignore[misc]
+    cluster_predict.ShardWorker = TimedWorker  # type: ignore[misc]
     for workers in options.workers:
         print(measure(paths, workers, options.shard, options.model), flush=True)
 

@@ -1,10 +1,10 @@
-"""The mean of several models' weights, of stages that started from each other: often better than each of them.
+"""Averages the weights of models that were trained from each other; the mean is often better than each of them.
 
     python examples/average_models.py runs/nuclei/model.safetensors runs/nuclei-negatives/model.safetensors mean
     python examples/average_models.py one two mean --only body.encoder body.heatmap
 
-(Wortsman et al., "Model soups", ICML 2022; of a model before and after fine-tuning, Wortsman et al., CVPR 2022.) What
-the file says of itself, and the weights that are not averaged, are the last model's.
+The description in the file, and the weights that are not averaged, are those of the last model. Sources: Wortsman et
+al., "Model soups", ICML 2022; for a model before and after fine-tuning, Wortsman et al., CVPR 2022.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from associative_embedding.model_files.checkpoint import load_model, save_model
 
 
 def average(sources: list[str], target: str, only: tuple[str, ...] = ("",)) -> None:
-    """
+    """Writes the mean of some models.
+
     Args:
-        only: beginnings of the names of the weights that are averaged.
+        sources: two or more model files.
+        target: file to write.
+        only: average only weights whose names begin with one of these.
 
     Raises:
-        ValueError: when the networks differ.
+        ValueError: if the networks differ.
     """
     models = [load_model(source) for source in sources]
     network, info = models[-1]
@@ -31,6 +34,7 @@ def average(sources: list[str], target: str, only: tuple[str, ...] = ("",)) -> N
         raise ValueError(f"the networks of {', '.join(sources)} differ, so their weights have no mean")
     mean = {
         name: torch.stack([state[name] for state in states]).mean(dim=0)
+        # counters of batch norms are integers, and have no mean
         if value.is_floating_point() and name.startswith(only)
         else value
         for name, value in states[-1].items()
@@ -42,6 +46,8 @@ def average(sources: list[str], target: str, only: tuple[str, ...] = ("",)) -> N
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="+", help="two or more model files, and last the file to write")
-    parser.add_argument("--only", nargs="+", default=[""], help="weights whose names begin so; the others stay")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="average only weights whose names begin with one of these"
+    )
     options = parser.parse_args()
     average(options.models[:-1], options.models[-1], tuple(options.only))

@@ -1,4 +1,4 @@
-"""`make demo`: predict on the two photographs that come inside scikit-image, and say where the results are."""
+"""`make demo`: predicts on two photographs of scikit-image, and prints where the results are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from associative_embedding.io.write_images import write_image
 
 
 def demo(output: str = "output/demo") -> int:
-    """Write the photographs to a temporary folder and run ``ae predict`` on them."""
+    """Writes the photographs to a temporary folder, runs ``ae predict`` on them and returns its exit status."""
     with tempfile.TemporaryDirectory() as folder:
         photos = [Path(folder) / f"{name}.png" for name in ("astronaut", "camera")]
         for photo in photos:

@@ -1,4 +1,4 @@
-"""A trained run's model -> the file that ships: half precision, with the decode settings that validation chose.
+"""Writes the model of a run as the file that ships: half precision, with the decode settings that validation chose.
 
     python examples/publish.py runs/person/model.safetensors src/associative_embedding/weights/person.safetensors \
         --input-size 512 --scales 1 0.5 --decode '{"threshold": 0.2}'
@@ -21,10 +21,13 @@ def publish(
     decode: dict[str, object] | None = None,
     refine: str | None = None,
 ) -> None:
-    """
+    """Writes the model file that ships.
+
     Args:
-        decode: settings that replace the run's.
-        others: of the `ModelInfo`; None = the run's.
+        source: model file of a run.
+        target: file to write.
+        input_size, scales, refine: values of `ModelInfo`; None = the run's.
+        decode: decode settings that replace the run's.
     """
     network, info = load_model(source)
     settings = replace(info.task.decode_config, **(decode or {}))
@@ -46,6 +49,6 @@ if __name__ == "__main__":
     parser.add_argument("--input-size", type=int, default=None)
     parser.add_argument("--scales", type=float, nargs="+", default=None)
     parser.add_argument("--decode", type=json.loads, default={})
-    parser.add_argument("--refine", default=None, help="the shipped single-person model of its second look")
+    parser.add_argument("--refine", default=None, help="the shipped single-person model that refines the people found")
     options = parser.parse_args()
     publish(options.source, options.target, options.input_size, options.scales, options.decode, options.refine)

@@ -1,6 +1,6 @@
-"""Losses of training runs over their steps: one panel a run, from the json lines that ``ae train`` writes.
+"""Draws the losses of training runs over their steps, one panel for each log that ``ae train`` wrote.
 
-Also prints the steps and hours of each run and the hours of all; a break before a run was resumed does not count.
+Also prints the steps and hours of each run, and the sum of hours. The time between a stop and a restart does not count.
 
 python experiments/training_curves.py experiments/logs/*.jsonl --output experiments/training.png
 """
@@ -27,7 +27,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def hours(lines: list[dict[str, Any]]) -> float:
-    """Of training: up to each of its lines from the one before."""
+    """Returns the hours of training: the time before each line of training since the line before."""
     return sum(b["time"] - a["time"] for a, b in pairwise(lines) if b["event"] == "train") / 3600
 
 
