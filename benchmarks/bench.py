@@ -96,6 +96,7 @@ def bench_predict() -> dict[str, float]:
     """Times a photo end to end at the model's two sizes, and the network's part of the same calls."""
     model = load(refine="none")
     image = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
+    # seconds in a list, as the inner functions share it
     inner, spent = model.network, [0.0]
 
     class Timed:
@@ -111,7 +112,7 @@ def bench_predict() -> dict[str, float]:
             return result
 
     model.network = Timed()  # type: ignore[assignment]
-    of_network: list[float] = []
+    of_network: list[float] = []  # milliseconds of each call
 
     def predict() -> None:
         spent[0] = 0.0
@@ -145,6 +146,7 @@ def bench_training() -> dict[str, float]:
         state = build_state(recipe, task.channels, torch.device("cpu"))
         stream = build_stream(recipe.data, task, seed=0)
         batches = build_batches(stream, task, recipe, strides=(4,))
+        # without the loader's cost; the difference is what the loader does not hide
         fixed = next(batches)
 
         def step(batch: Any) -> None:
@@ -165,6 +167,7 @@ def bench_training() -> dict[str, float]:
 def bench_memory() -> dict[str, float]:
     """Measures the peak memory of training in a new process; see ``benchmarks/memory.py``."""
     script = Path(__file__).with_name("memory.py")
+    # the peak of this process would include the other benches
     command = [sys.executable, str(script), "--threads", str(torch.get_num_threads())]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     return dict(json.loads(done.stdout))

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import atheris
 
+# libFuzzer gets coverage only from modules that are imported in here
 with atheris.instrument_imports(include=["associative_embedding"]):
     import numpy as np
     import torch
@@ -55,6 +56,7 @@ def on_disk(data: bytes) -> str:
 
 def fuzz_image(data: bytes) -> None:
     with contextlib.suppress(ImageError):
+        # a low limit, so that a valid header with huge sides is refused and not slow
         image = read_image(data, max_pixels=10**6)
         assert image.ndim == 3
         assert image.dtype == np.uint8
@@ -117,6 +119,7 @@ def drawn_maps(provider: atheris.FuzzedDataProvider) -> tuple[Maps, tuple[int, i
     """Returns maps of any size and their size. They have few values, so ties, plateaus and extremes are frequent."""
     channels, dimension = provider.ConsumeIntInRange(1, 20), provider.ConsumeIntInRange(1, 4)
     height, width = provider.ConsumeIntInRange(1, 12), provider.ConsumeIntInRange(1, 12)
+    # 0, 0.5 and 1 besides: random floats seldom equal a threshold
     palette = np.array([provider.ConsumeFloat() for _ in range(6)] + [0.0, 0.5, 1.0], np.float32)
     pixels = channels * height * width
 

@@ -60,6 +60,7 @@ def quantised(source: Path, paths: Sequence[str], *, per_channel: bool) -> Path:
     The file keeps the model's description, so `load` can read it.
     """
     target = source.with_stem(f"int8-{'channel' if per_channel else 'tensor'}")
+    # a new reader for each file, as a reader can be used only once
     reader = Photographs(paths, load(source, refine="none"))
     quantize_static(str(source), str(target), reader, op_types_to_quantize=["Conv"], per_channel=per_channel)
     return target

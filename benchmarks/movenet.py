@@ -46,6 +46,7 @@ def people_of(test_set: PoseTestSet, images: Path, enlarge: float) -> list[dict[
     return [
         {**files[person["image_id"]], "region": square(person["bbox"], enlarge)}
         for person in test_set.truth.dataset["annotations"]
+        # the official metrics do not count the others
         if person["num_keypoints"] and not person.get("iscrowd")
     ]
 
@@ -53,6 +54,7 @@ def people_of(test_set: PoseTestSet, images: Path, enlarge: float) -> list[dict[
 def square(box_xywh: Sequence[float], enlarge: float) -> list[int]:
     """Returns a square ``x, y, w, h`` in whole pixels around a box, `enlarge` times as long as its longer side."""
     x, y, width, height = box_xywh
+    # at least one pixel: a box of COCO may have a side of 0
     side = max(1, round(enlarge * max(width, height)))
     return [round(x + width / 2 - side / 2), round(y + height / 2 - side / 2), side, side]
 

@@ -49,7 +49,7 @@ def cpu_of_an_image(folder: str, shard: int) -> float:
 
 
 def measure(paths: list[str], workers: int, shard: int, model: str) -> str:
-    load = os.getloadavg()[0]
+    load = os.getloadavg()[0]  # before the run: the run itself raises it
     with tempfile.TemporaryDirectory() as folder:
         start = time.time()
         job = Job(folder=f"{folder}/results.parquet", model=model)
@@ -57,6 +57,7 @@ def measure(paths: list[str], workers: int, shard: int, model: str) -> str:
         seconds = time.time() - start
         ends = sorted(file.stat().st_mtime for file in Path(job.folder).glob("part-*.parquet"))
         cpu = cpu_of_an_image(job.folder, shard)
+    # the time starts at the end of the first shard, so its images do not count
     steady = (len(paths) - shard) / (ends[-1] - ends[0])
     return (
         f"workers {workers}: {len(paths)} images, all {seconds:.0f} s = {len(paths) / seconds:.2f} images/s, "
@@ -73,6 +74,7 @@ def main() -> None:
     parser.add_argument("--model", default="person")
     options = parser.parse_args()
     paths = find_images([options.images])[: options.limit]
+    # `predict_on_ray` takes the class from its module
     cluster_predict.ShardWorker = TimedWorker  # type: ignore[misc]
     for workers in options.workers:
         print(measure(paths, workers, options.shard, options.model), flush=True)

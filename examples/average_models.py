@@ -30,6 +30,7 @@ def average(sources: list[str], target: str, only: tuple[str, ...] = ("",)) -> N
     models = [load_model(source) for source in sources]
     network, info = models[-1]
     states = [model.state_dict() for model, _ in models]
+    # networks of other shapes, or trained from other starts, have no useful mean; only shapes can be checked
     if any({k: v.shape for k, v in state.items()} != {k: v.shape for k, v in states[0].items()} for state in states):
         raise ValueError(f"the networks of {', '.join(sources)} differ, so their weights have no mean")
     mean = {

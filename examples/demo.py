@@ -18,6 +18,7 @@ def demo(output: str = "output/demo") -> int:
         photos = [Path(folder) / f"{name}.png" for name in ("astronaut", "camera")]
         for photo in photos:
             image = getattr(skimage.data, photo.stem)()
+            # `camera` is grey, (H, W)
             write_image(photo, image if image.ndim == 3 else image[..., None].repeat(3, axis=2))
         status = main(["predict", *map(str, photos), "--output", output])
     print(f"annotated pictures and predictions.json are in {Path(output).resolve()}")

@@ -38,6 +38,7 @@ def publish(
         scales=tuple(scales or info.scales),
         refine=info.refine if refine is None else refine,
     )
+    # half precision halves the file; the loader computes in single precision again
     save_model(target, network, info, half=True)
     print(f"{target}: {info.notes}, input {info.input_size} x {info.scales}, {settings}")
 

@@ -154,6 +154,7 @@ def last(folder: Path, event: str) -> dict[str, Any]:
 
 def row(name: str, result: dict[str, Any]) -> str:
     train = result["train"]
+    # models without tags are validated in crops while they train; the others are evaluated on whole images
     if "validation" in result:
         numbers = [result["validation"]["OKS"], result["validation"]["PCK"]]
     else:
@@ -181,6 +182,7 @@ def main() -> None:
     comparison = COMPARISONS[given.comparison]
     if unknown := [name for name in given.names if name not in comparison.variants]:
         parser.error(f"no run {unknown[0]!r}; there are {', '.join(map(repr, comparison.variants))}")
+    # one core each, so that two runs can go side by side and their speeds compare
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     print(head(given.comparison))
     for name in given.names or comparison.variants:

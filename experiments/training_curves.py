@@ -16,7 +16,7 @@ from typing import Any
 
 import matplotlib
 
-matplotlib.use("Agg")
+matplotlib.use("Agg")  # no window; must come before pyplot is imported
 from matplotlib import pyplot
 
 TERMS = ("heatmap", "pull", "push")
@@ -28,6 +28,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def hours(lines: list[dict[str, Any]]) -> float:
     """Returns the hours of training: the time before each line of training since the line before."""
+    # a restart logs "start", so the pause before it is the time before a line of another event
     return sum(b["time"] - a["time"] for a, b in pairwise(lines) if b["event"] == "train") / 3600
 
 
@@ -50,6 +51,7 @@ def draw(paths: list[Path], output: Path) -> None:
         steps = [line for line in read(path) if line["event"] == "train"]
         for term in TERMS:
             values = [line[term] for line in steps]
+            # a model without tags has pull and push 0, which a logarithmic axis cannot show
             if max(values, default=0) > 0:
                 axis.plot([line["step"] for line in steps], values, label=term, linewidth=1)
         axis.set_yscale("log")
