@@ -67,14 +67,19 @@ CHANGED: list[tuple[str, Any, dict[str, Any], str]] = [
     ("row.bbox", [], {"bbox": None}, ""),
     ("row.keypoints", None, {"keypoints": [], "num_keypoints": 0}, ""),
     ("row.keypoints", [10, 12, 2, None, None, 0], {"keypoints": [10, 12, 2, 0, 0, 0]}, ""),
-    ("row.keypoints", [10, 12, 2, None, 32, 2], {"keypoints": [10, 12, 2, 0, 0, 0]}, "these are unlabelled (id 1)"),
-    ("row.keypoints", [10, 12, 2, "nan", "nan", "nan"], {"keypoints": [10, 12, 2, 0, 0, 0]}, "these are unlabelled"),
+    (
+        "row.keypoints",
+        [10, 12, 2, None, 32, 2],
+        {"keypoints": [10, 12, 2, 0, 0, 0]},
+        "annotation (1): 'keypoints' has NaN or null; such",
+    ),
+    ("row.keypoints", [10, 12, 2, "nan", "nan", "nan"], {"keypoints": [10, 12, 2, 0, 0, 0]}, "counts as unlabelled"),
     ("row.keypoints", [0, 0, 0, 0, 0, 0], {"num_keypoints": 0}, ""),
-    ("row.num_keypoints", 0, {"num_keypoints": 2}, "state 'num_keypoints' 0: the labels count (id 1)"),
-    ("row.area", 0, {"area": None}, "state 'area' 0: the area of the box takes its place (id 1)"),
-    ("row.segmentation", [[1, 2, 3, 4]], {"segmentation": None}, "without three corners: their box takes its place"),
+    ("row.num_keypoints", 0, {"num_keypoints": 2}, "1 annotation (1): 'num_keypoints' is 0, but"),
+    ("row.area", 0, {"area": None}, "1 annotation (1): 'area' is 0, but"),
+    ("row.segmentation", [[1, 2, 3, 4]], {"segmentation": None}, "no three corners; the box takes its place"),
     ("row.segmentation", [[1, 2, 3, 4], [1, 2, 9, 2, 9, 8]], {"segmentation": [[1, 2, 9, 2, 9, 8]]}, ""),
-    ("row.segmentation", "", {"segmentation": None}, "without three corners"),
+    ("row.segmentation", "", {"segmentation": None}, "no three corners"),
     ("image.width", 0, {"width": None, "height": None}, ""),
     ("image.height", ..., {"width": None, "height": None}, ""),
     ("category.skeleton", [[1, 3]], {"skeleton": []}, "category 'rat': 'skeleton' has edges that are not pairs"),
@@ -101,12 +106,12 @@ def test_objects_without_labels(capsys: pytest.CaptureFixture[str]) -> None:
     row = {key: value for key, value in (content["annotations"][0] | empty).items() if value is not ...}
     box = {"bbox": [1, 2, 3, 4]}
     mask = {"segmentation": [[1, 2, 9, 2, 9, 8], [0, 0, 1, 0, 1, 20]]}
-    runs = {"segmentation": {"size": [30, 40], "counts": [0, 1200]}}
+    runs = {"segmentation": {"size": [30, 40], "counts": [65, 2, 1133]}}
     content["annotations"] = [{**row, **more, "id": i} for i, more in enumerate([{}, box, mask, runs, {"bbox": None}])]
     found = check_coco(content, "empty.json")["annotations"]
-    assert [(r["id"], r.get("bbox")) for r in found] == [(1, [1, 2, 3, 4]), (2, [0, 0, 9, 20]), (3, None)]
+    assert [(r["id"], r.get("bbox")) for r in found] == [(1, [1, 2, 3, 4]), (2, [0, 0, 9, 20]), (3, [2, 5, 1, 2])]
     line = capsys.readouterr().err
-    assert line == "ae: empty.json: 2 annotations without a labelled keypoint, a box or a mask are left out (id 0, 4)\n"
+    assert line == "ae: empty.json: 2 annotations (0, 4): no labelled keypoint, box or mask; left out\n"
 
 
 def test_what_cannot_be_understood_stays() -> None:
@@ -124,7 +129,7 @@ def test_several_entries_of_one_file_are_said(capsys: pytest.CaptureFixture[str]
     content = document()
     content["images"] += [{**content["images"][0], "id": 8}]
     assert len(check_coco(content, "two.json")["images"]) == 2
-    assert "two.json: 1 files belong to several images" in capsys.readouterr().err
+    assert "two.json: 1 file (7.png): belongs to several images" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

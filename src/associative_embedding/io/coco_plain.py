@@ -11,34 +11,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from associative_embedding.io.coco_values import labelled_box, plain_numbers, plain_segmentation, whole
-from associative_embedding.io.console import list_briefly, remark
+from associative_embedding.io.coco_values import box_around, plain_numbers, plain_segmentation, whole
+from associative_embedding.io.console import Notes, remark
 
 Entry = dict[str, Any]
 IMAGE_KEYS = ("id", "width", "height", "video_id")
 ANNOTATION_KEYS = ("id", "image_id", "category_id", "track_id", "num_keypoints", "iscrowd")
 INTEGERS = {int, type(None)}
-
-
-class Notes:
-    """What is said of a file: for each text the entries that it holds for.
-
-    Args:
-        where: the file.
-    """
-
-    def __init__(self, where: str) -> None:
-        self.where = where
-        self.entries: dict[str, list[str]] = {}
-
-    def add(self, text: str, entry: Mapping[str, Any]) -> None:
-        """Notes that a text holds for an entry."""
-        self.entries.setdefault(text, []).append(str(entry.get("id")))
-
-    def say(self) -> None:
-        """Prints a line for each text, with the number of its entries and the first ids."""
-        for text, ids in self.entries.items():
-            remark(f"{self.where}: {len(ids)} {text} (id {list_briefly(ids)})")
 
 
 def plain_document(document: Mapping[str, Any], where: str) -> Entry:
@@ -51,8 +30,8 @@ def plain_document(document: Mapping[str, Any], where: str) -> Entry:
     notes = Notes(where)
     images = [plain_image(entry) for entry in document["images"]]
     rows = [plain_annotation(row, notes) for row in document["annotations"]]
+    note_repeated_files(images, notes)
     notes.say()
-    say_repeated_files(images, where)
     categories = plain_categories(document["categories"], where)
     kept = [row for row in rows if row is not None]
     return {**document, "images": images, "annotations": kept, "categories": categories}
@@ -70,13 +49,12 @@ def plain_image(entry: Entry) -> Entry:
     return {**entry, **changes} if changes else entry
 
 
-def say_repeated_files(images: Sequence[Entry], where: str) -> None:
-    """Prints a line if several images have the same file: in each, the others' objects would be background."""
+def note_repeated_files(images: Sequence[Entry], notes: Notes) -> None:
+    """Notes files of several images: in each of them the others' objects would be background."""
     names = [str(entry.get("file_name")) for entry in images]
     if len(set(names)) < len(names):
-        twice = [name for name, count in Counter(names).items() if count > 1]
-        text = "files belong to several images, each with objects of its own; merge their entries"
-        remark(f"{where}: {len(twice)} {text} ({list_briefly(twice)})")
+        for name in [name for name, count in Counter(names).items() if count > 1]:
+            notes.add("belongs to several images, each with its own objects; merge their entries", "file", name)
 
 
 # ---- annotations
@@ -95,7 +73,7 @@ def plain_annotation(row: Entry, notes: Notes) -> Entry | None:
     if (region := plain_segmentation(row.get("segmentation"))) is not row.get("segmentation"):
         changes["segmentation"] = region
         if region is None:
-            notes.add("annotations have a 'segmentation' without three corners: their box takes its place", row)
+            notes.add("'segmentation' has no three corners; the box takes its place", *named(row))
     row = {**row, **changes} if changes else row
     return with_count(row, notes) if any_labelled(row) else with_place(row, region, notes)
 
@@ -109,7 +87,7 @@ def plain_keypoints(row: Entry, keypoints: Any, notes: Notes) -> Entry:
     if None in plain and len(plain) % 3 == 0:
         triples = [plain[i : i + 3] for i in range(0, len(plain), 3)]
         if any(None in triple and triple[2] != 0 for triple in triples):
-            notes.add("annotations have keypoints with NaN or null in place of a number: these are unlabelled", row)
+            notes.add("'keypoints' has NaN or null; such a keypoint counts as unlabelled", *named(row))
         plain = [value for triple in triples for value in ([0, 0, 0] if None in triple else triple)]
     return {"keypoints": plain}
 
@@ -121,6 +99,11 @@ def plain_box(box: Any) -> Entry:
     return {"bbox": None if not box or None in plain else plain}
 
 
+def named(row: Entry) -> tuple[str, str]:
+    """Returns how an annotation is named in a line."""
+    return "annotation", str(row.get("id"))
+
+
 def any_labelled(row: Entry) -> bool:
     """Whether a keypoint of an annotation has another visibility than 0."""
     keypoints = row.get("keypoints")
@@ -130,12 +113,12 @@ def any_labelled(row: Entry) -> bool:
 def with_count(row: Entry, notes: Notes) -> Entry:
     """Returns an annotation with labelled keypoints that the official evaluation does not leave out by mistake."""
     if row.get("num_keypoints") == 0 and not row.get("iscrowd"):
-        notes.add("annotations have labelled keypoints but state 'num_keypoints' 0: the labels count", row)
+        notes.add("'num_keypoints' is 0, but keypoints are labelled; the labels count", *named(row))
         row = {**row, "num_keypoints": sum(v != 0 for v in row["keypoints"][2::3])}
-    # an OKS of area 0 is 0: such a person could never be found
-    if row.get("area") == 0:
-        notes.add("annotations with keypoints state 'area' 0: the area of the box takes its place", row)
-        row = {**row, "area": None}
+    # an OKS of area 0 is 0
+    if row.get("area") == 0 and (box := row.get("bbox")) and len(box) == 4 and 0 not in box[2:]:
+        notes.add("'area' is 0, but keypoints are labelled; the area of the box takes its place", *named(row))
+        return {**row, "area": None}
     return row
 
 
@@ -144,9 +127,9 @@ def with_place(row: Entry, region: Any, notes: Notes) -> Entry | None:
     if row.get("num_keypoints"):
         row = {**row, "num_keypoints": 0}
     if row.get("bbox") is None:
-        box = labelled_box(region)
+        box = box_around(region)
         if box is None and not region:
-            notes.add("annotations without a labelled keypoint, a box or a mask are left out", row)
+            notes.add("no labelled keypoint, box or mask; left out", *named(row))
             return None
         row = row if box is None else {**row, "bbox": box}
     return row

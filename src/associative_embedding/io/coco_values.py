@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
+
+from associative_embedding.structures.masks import trim
+from associative_embedding.structures.run_lengths import decode_strip
 
 NUMBERS = {int, float}
 CORNERS = 6  # numbers of the smallest polygon
@@ -74,14 +76,21 @@ def is_point(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(map(is_number, value))
 
 
-def labelled_box(region: Any) -> list[float] | None:
-    """Returns the box x, y, width, height around polygons; None for another kind of segmentation."""
+def box_around(region: Any) -> list[float] | None:
+    """Returns the box x, y, width, height around polygons or a run-length encoding; None if it cannot be read."""
+    if isinstance(region, dict):
+        return box_of_runs(region)
     if not isinstance(region, list) or not all(isinstance(p, list) and all(map(is_number, p)) for p in region):
         return None
     xs, ys = ([value for polygon in region for value in polygon[axis::2]] for axis in (0, 1))
-    return box_of_corners(xs, ys) if xs and ys else None
+    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)] if xs and ys else None
 
 
-def box_of_corners(xs: Sequence[float], ys: Sequence[float]) -> list[float]:
-    """Returns the tightest box x, y, width, height around corners."""
-    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+def box_of_runs(region: dict[str, Any]) -> list[float] | None:
+    """Returns the box around the pixels of a run-length encoding; None without a pixel, or if it cannot be read."""
+    try:
+        left, strip = decode_strip(region, tuple(region["size"]))
+    except Exception:  # values of any kind
+        return None
+    (top, inner), crop = trim(strip)
+    return [left + inner, top, crop.shape[1], crop.shape[0]] if crop.size else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,20 +13,26 @@ from typing import TextIO
 from tqdm import tqdm
 
 MAX_LINE = 1000  # characters of an error: some libraries put a whole traceback into theirs
+MOST_FILES = 5  # that are named for one kind of remark
+# Characters that move the cursor or turn the direction of the text, and the bytes of file names that are not UTF-8,
+# which Python keeps as U+DC80 to U+DCFF. File names may contain all of them.
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def say(text: str, file: TextIO | None = None) -> None:
     """Prints a line without breaking a progress bar.
 
-    A closed pipe (``ae info | head -1``) is no error: the work goes on, and later lines are dropped.
+    Characters that a terminal would obey or cannot show are written as ``\\x1b``. A closed pipe (``ae info | head -1``)
+    is no error: the work goes on, and later lines are dropped.
 
     Args:
         text: the line.
         file: default: standard output.
     """
     stream = sys.stdout if file is None else file
+    encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
-        tqdm.write(text, file=stream)
+        tqdm.write(escaped(text).encode(encoding, "backslashreplace").decode(encoding), file=stream)
         stream.flush()
     except BrokenPipeError:
         # Python flushes the stream again at its exit, which would fail with a second error. So the rest goes nowhere.
@@ -46,6 +53,41 @@ def remark(text: str) -> None:
     A command may read a file several times, so a line is printed once.
     """
     say(f"ae: {one_line(text)}", file=sys.stderr)
+
+
+_remarked: dict[str, set[str]] = {}  # a kind of remark -> the files that it applies to
+
+
+def remark_file(name: str, text: str) -> None:
+    """Prints a remark about one file of many: a line for each of the first files, and `count_remarks` for the others.
+
+    Args:
+        name: of the file.
+        text: the remark; remarks that differ in numbers alone are of one kind.
+    """
+    names = _remarked.setdefault(re.sub(r"\d+", "N", text), set())
+    if name not in names and len(names) < MOST_FILES:
+        say(f"ae: {one_line(name)}: {text}", file=sys.stderr)
+    names.add(name)
+
+
+def count_remarks() -> None:
+    """Prints to how many more files each kind of remark applies, and begins anew; for the end of a command."""
+    for text, names in _remarked.items():
+        if (more := len(names) - MOST_FILES) > 0:
+            say(f"ae: {more} more files: {text}", file=sys.stderr)
+    _remarked.clear()
+
+
+def escaped(text: str) -> str:
+    """Returns a text without control characters, but for line breaks and tabs: ``\\x1b`` in place of the character."""
+
+    def escape(match: re.Match[str]) -> str:
+        code = ord(match[0])
+        code -= 0xDC00 if 0xDC80 <= code <= 0xDCFF else 0  # the byte
+        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+    return CONTROL.sub(escape, text)
 
 
 def one_line(error: BaseException | str) -> str:
@@ -71,3 +113,24 @@ def list_briefly(names: Sequence[str], most: int = 4) -> str:
     """Returns the first names, and the number of the others: a file can have hundreds."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+class Notes:
+    """Collects what a file has that is left out or guessed, to say it in one line for each reason.
+
+    Args:
+        where: the file.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.found: dict[tuple[str, str], list[str]] = {}
+
+    def add(self, reason: str, noun: str, name: str) -> None:
+        """Notes a reason for one more thing, such as an ``image`` or an ``annotation``, with its name or id."""
+        self.found.setdefault((reason, noun), []).append(name)
+
+    def say(self) -> None:
+        """Prints the lines: the number of things, the first names, the reason."""
+        for (reason, noun), names in self.found.items():
+            remark(f"{self.where}: {len(names)} {noun}{'s' * (len(names) > 1)} ({list_briefly(names)}): {reason}")

@@ -32,7 +32,9 @@ def find_named(folder: str | Path, names: Iterable[str], where: str) -> dict[str
     lost = {name: own for name, own in parts.items() if name not in found}
     if prefix := shared_prefix(files, lost):
         without = files.find_all({name: own[len(prefix) :] for name, own in lost.items()})
-        remark(f"{where}: {PurePosixPath(*prefix)}/ is taken off the names of {len(without)} images, which are in {folder}")
+        remark(
+            f"{where}: {PurePosixPath(*prefix)}/ is taken off the names of {len(without)} images, which are in {folder}"
+        )
         found |= without
     other = [f"{name} is {real}" for name, real in found.items() if not same_case(name, real)]
     if other:
