@@ -69,8 +69,55 @@ def test_cvat_points_in_boxes(tmp_path: Path) -> None:
         '<points label="nose" points="15,15"/><points label="nose" points="40,15"/>'
     )
     assert [points for _, points, _ in cvat(tmp_path, inner)] == [{"nose": (40, 15, 2)}, {"nose": (15, 15, 2)}]
-    with pytest.raises(ValueError, match=r"point 'nose' is in no box and no group"):
-        cvat(tmp_path, inner + '<points label="nose" points="79,59"/>')
+
+
+def test_cvat_points_whose_object_is_not_clear(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """More points than boxes: the rest is read."""
+    inner = (
+        '<box label="cat" xtl="0" ytl="0" xbr="20" ybr="20"/><box label="cat" xtl="40" ytl="0" xbr="60" ybr="20"/>'
+        '<points label="nose" points="5,5"/><points label="nose" points="79,59"/>'
+        '<points label="nose" points="45,5"/><points label="nose" points="46,5"/><polygon points="1,1;2,2;3,3"/>'
+    )
+    found = cvat(tmp_path, inner)
+    assert found == [("cat", {"nose": (5, 5, 2)}, [0, 0, 20, 20]), ("cat", {}, [40, 0, 20, 20])]
+    polygon, point, twice = capsys.readouterr().err.splitlines()
+    assert polygon.endswith("1 shape (polygon): neither a skeleton nor points or a box; left out")
+    assert point.endswith("1 point (nose of a.png): in no box and no group, so its object is not clear; left out")
+    assert "1 image (a.png): nose occurs twice in one object, which is kept without labels; group" in twice
+
+
+@pytest.mark.parametrize(
+    ("shapes", "skeletons"),
+    [
+        ('<points label="food" points="50,30"/>', 2),
+        ('<points label="food" points="50,30"/><points label="food" points="60,30"/>', 2),
+        ('<points label="food" points="50,30;60,30"/>', 2),
+        ('<box label="cat box" xtl="0" ytl="0" xbr="80" ybr="60"/><points label="food" points="50,30"/>', 3),
+    ],
+)
+def test_cvat_points_that_are_no_keypoints(
+    shapes: str, skeletons: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A label of its own beside a skeleton is none of the skeleton's keypoints."""
+    text = CVAT.format(job="task").replace('<polygon label="x" points="1,1;2,2;3,3"></polygon>', shapes)
+    (tmp_path / "annotations.xml").write_text(text.replace("rectangle", "cat"))
+    found = read_cvat(tmp_path)
+    assert [category["keypoints"] for category in found["categories"]] == [["nose", "tail"]]
+    assert len(found["annotations"]) == skeletons + 1  # the box without group is an object, too
+    assert "(food" in capsys.readouterr().err
+
+
+def test_cvat_points_of_another_category_beside_skeletons(tmp_path: Path) -> None:
+    shapes = '<box label="bowl" xtl="40" ytl="20" xbr="60" ybr="40"/><points label="food" points="50,30"/>'
+    text = CVAT.format(job="task").replace('<polygon label="x" points="1,1;2,2;3,3"></polygon>', shapes)
+    (tmp_path / "annotations.xml").write_text(text)
+    assert people_of(read_cvat(tmp_path))["sub/a.png"][-1] == ("bowl", {"food": (50, 30, 2)}, [40, 20, 20, 20])
+
+
+def test_cvat_a_turned_box(tmp_path: Path) -> None:
+    box = '<box label="cat" xtl="10" ytl="10" xbr="30" ybr="20" rotation="90"/><points label="nose" points="20,15"/>'
+    ((_, _, found),) = cvat(tmp_path, box)
+    assert found == pytest.approx([15, 5, 10, 20])
 
 
 def test_cvat_many_points_in_one(tmp_path: Path) -> None:

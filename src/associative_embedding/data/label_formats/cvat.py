@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from associative_embedding.data.label_formats.labels import Box, LabelledImage, LabelledObject, Point, to_coco
-from associative_embedding.data.label_formats.loose_shapes import LooseShape, gather_objects
+from associative_embedding.data.label_formats.loose_shapes import LooseShape, gather_objects, turned_box
 from associative_embedding.data.label_formats.reading import finite, pixel_size
 from associative_embedding.data.label_formats.safe_xml import parse_xml
+from associative_embedding.io.console import Notes
 from associative_embedding.structures.skeleton import Skeleton
 
 BOX = " box"  # a label of CVAT has one type, so a skeleton and its box have two: "person" and "person box"
 NO_GROUP = "0"  # CVAT's group_id of a shape without a group
+READ = ("skeleton", "points", "box", "tag")  # children of <image>; a tag has no place
 EXPORT = "export the task from CVAT as 'CVAT for images 1.1'"
 
 
@@ -28,7 +30,8 @@ def read_cvat(path: str | Path, images: str | Path | None = None) -> dict[str, A
     A ``<skeleton>`` is an object, with the ``<box>`` of the same ``group_id``. Further objects are the ``<points>`` and
     ``<box>`` of one ``group_id``, the points inside of a box (`gather_objects`), and one ``<points>`` with several
     points, whose keypoints are named ``kpt_0``, ``kpt_1`` ... A point that is ``outside`` is not labelled. A box
-    without points is an object without labelled keypoints.
+    without points is an object without labelled keypoints. Polygons and other shapes are left out, and so are points
+    that are no keypoint of a declared skeleton; lines say so.
 
     Args:
         path: the file, or a folder that contains it.
@@ -42,9 +45,11 @@ def read_cvat(path: str | Path, images: str | Path | None = None) -> dict[str, A
     if root.tag != "annotations":
         raise ValueError(f"{file}: is <{root.tag}>, not <annotations>; {EXPORT}")
     skeletons = declared_skeletons(root, str(file))
-    found = [read_image(image, skeletons, f"{file}: image {image.get('name')!r:.80}") for image in root.iter("image")]
+    notes = Notes(str(file))
+    found = [read_image(image, skeletons, str(file), notes) for image in root.iter("image")]
     if not found:
         raise ValueError(f"{file}: no <image>; {EXPORT}")
+    notes.say()
     return to_coco(found, skeletons, str(file))
 
 
@@ -81,14 +86,18 @@ def edges_of(svg: str, names: set[str]) -> list[tuple[str, str]]:
     return [(a, b) for a, b in ends if a in names and b in names and a and b]
 
 
-def read_image(image: ET.Element, skeletons: Mapping[str, Skeleton], where: str) -> LabelledImage:
-    """Reads one ``<image>``.
+def read_image(image: ET.Element, skeletons: Mapping[str, Skeleton], file: str, notes: Notes) -> LabelledImage:
+    """Reads one ``<image>`` of a file.
 
     Raises:
-        ValueError: if it has no name, a wrong number, or a point without a clear object.
+        ValueError: if it has no name, or a wrong number.
     """
+    where = f"{file}: image {image.get('name')!r:.80}"
     if not (name := image.get("name")):
         raise ValueError(f"{where}: has no 'name'")
+    for element in image:
+        if element.tag not in READ:
+            notes.add("neither a skeleton nor points or a box; left out", "shape", element.tag)
     boxes = [
         (box.get("label") or "", read_box(box, where), box.get("group_id") or NO_GROUP) for box in image.iterfind("box")
     ]
@@ -103,27 +112,33 @@ def read_image(image: ET.Element, skeletons: Mapping[str, Skeleton], where: str)
         )
         objects.append(LabelledObject(element.get("label") or "object", points, boxes[own[0]][1] if own else None))
     free_boxes = [box for i, box in enumerate(boxes) if i not in used]
-    shapes = loose_shapes(image, free_boxes, skeletons, where)
+    shapes = loose_shapes(image, free_boxes, skeletons, where, notes)
     # a file with one skeleton is a project about it: points on their own are points of this category
     category = next(iter(skeletons)) if len(skeletons) == 1 else "object"
-    objects += gather_objects(shapes, where, category)
+    objects += gather_objects(shapes, name, category, notes)
     return LabelledImage(name, pixel_size(image.get("height"), image.get("width"), where), objects)
 
 
 def loose_shapes(
-    image: ET.Element, boxes: list[tuple[str, Box, str]], skeletons: Mapping[str, Skeleton], where: str
+    image: ET.Element, boxes: list[tuple[str, Box, str]], skeletons: Mapping[str, Skeleton], where: str, notes: Notes
 ) -> list[LooseShape]:
     """Returns the boxes and points of an image that are not part of a ``<skeleton>``.
 
     Args:
         boxes: label, box and group of each box without a skeleton.
+        notes: of the file, for points that are left out: where all objects have skeletons, other points are of none.
     """
     category = {skeleton + BOX: skeleton for skeleton in skeletons}
     shapes = [
         LooseShape(category.get(label, label), box=box, group=None if group == NO_GROUP else group)
         for label, box, group in boxes
     ]
+    known = {name for skeleton in skeletons.values() for name in skeleton.keypoints}
     for number, element in enumerate(image.iterfind("points")):
+        label = element.get("label") or ""
+        if known and label not in known and all(shape.label in skeletons for shape in shapes if shape.box):
+            notes.add("no keypoint of a skeleton; left out", "shape", label)
+            continue
         named, group = read_points(element, where), element.get("group_id") or NO_GROUP
         # several points in one element are an object of their own; the tuple differs from every stated group
         key = ("points", number) if len(named) > 1 else (None if group == NO_GROUP else group)
@@ -149,10 +164,12 @@ def read_points(element: ET.Element, where: str) -> list[tuple[str, Point]]:
 
 
 def read_box(element: ET.Element, where: str) -> Box:
-    """Returns x, y, width, height of a ``<box>`` element; its corners may be in any order.
+    """Returns x, y, width, height of a ``<box>`` element, of a turned one around it; its corners may be in any order.
 
     Raises:
         ValueError: if a corner is not a number.
     """
     left, top, right, bottom = (finite(element.get(k), where, f"'{k}' of a box") for k in ("xtl", "ytl", "xbr", "ybr"))
-    return min(left, right), min(top, bottom), abs(right - left), abs(bottom - top)
+    box = (min(left, right), min(top, bottom), abs(right - left), abs(bottom - top))
+    degrees = finite(element.get("rotation") or 0, where, "'rotation' of a box")
+    return turned_box(box, degrees, ((left + right) / 2, (top + bottom) / 2)) if degrees else box

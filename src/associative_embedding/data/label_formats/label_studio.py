@@ -10,17 +10,19 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
+from associative_embedding.data.label_formats.label_studio_names import image_names
 from associative_embedding.data.label_formats.labels import LabelledImage, to_coco
-from associative_embedding.data.label_formats.loose_shapes import LooseShape, gather_objects
+from associative_embedding.data.label_formats.loose_shapes import LooseShape, gather_objects, turned_box
 from associative_embedding.data.label_formats.reading import finite, pixel_size, read_text
 from associative_embedding.data.label_formats.safe_xml import parse_xml
+from associative_embedding.io.console import Notes
 from associative_embedding.structures.skeleton import Skeleton
 
 OCCLUDED = "occluded"
 CATEGORY = "person"  # of an object without a rectangle
 EXPORT = "export from Label Studio as 'JSON'"
+PLACES = {"x", "points", "vertices", "rle"}  # keys of a region's place
 POINT, BOX = "keypointlabels", "rectanglelabels"  # types of regions, which are also the keys of their labels
 
 
@@ -30,11 +32,11 @@ def read_label_studio(path: str | Path, images: str | Path | None = None) -> dic
     Regions that ``parentID`` or relations connect are an object; other points belong to the smallest rectangle around
     them (`gather_objects`). An object without a rectangle is a ``person``. The keypoint names come from
     the labelling interface, if it lies beside the file under the same name (``.xml``); otherwise from the labels.
+    Other regions, and regions without a label, are left out; lines say so.
 
     Args:
         path: the ``.json``.
-        images: folder of the images. Label Studio puts a prefix (``1a2b3c4d-``) before the names of uploads; it is
-            removed from a name if the folder has a file without it.
+        images: folder of the images, see `label_studio_names`.
 
     Raises:
         ValueError: one line with the file and the task.
@@ -46,8 +48,12 @@ def read_label_studio(path: str | Path, images: str | Path | None = None) -> dic
         raise ValueError(f"{file}: not a json file ({error}); {EXPORT}") from None
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise ValueError(f"{file}: must be a list of tasks; {EXPORT}")
-    read = [read_task(task, f"{file}: task {task.get('id', number)}", images) for number, task in enumerate(tasks, 1)]
-    found = [image for image in read if image is not None]
+    notes = Notes(str(file))
+    good = [(f"{file}: task {task.get('id', number)}", task) for number, task in enumerate(tasks, 1)]
+    done = [(where, task, rows) for where, task in good if (rows := finished_rows(task, where, notes)) is not None]
+    names = image_names([(where, task["data"]) for where, task, _ in done], images, notes)
+    found = [read_rows(rows, name, where, notes) for name, (where, _, rows) in zip(names, done, strict=True)]
+    notes.say()
     return to_coco(found, declared_skeletons(file.with_suffix(".xml"), found), str(file))
 
 
@@ -77,8 +83,8 @@ def declared_skeletons(file: Path, images: Sequence[LabelledImage]) -> dict[str,
         raise ValueError(f"{file}: {error}") from None
 
 
-def read_task(task: Mapping[str, Any], where: str, images: str | Path | None) -> LabelledImage | None:
-    """Returns the image of a task, or None for a task without a finished annotation.
+def finished_rows(task: Mapping[str, Any], where: str, notes: Notes) -> list[dict[str, Any]] | None:
+    """Returns the regions and relations of a task, or None for a task without a finished annotation.
 
     Raises:
         ValueError: if a key is missing or wrong.
@@ -89,10 +95,20 @@ def read_task(task: Mapping[str, Any], where: str, images: str | Path | None) ->
     good = [a for a in annotations if isinstance(a, dict) and not a.get("was_cancelled")]
     if not good:
         return None
+    if len(good) > 1:
+        notes.add("several annotations; the first one is read", "task", str(task.get("id")))
     rows = good[0].get("result")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{where}: 'result' must be a list of objects")
-    name = image_name(data, where, images)
+    return rows
+
+
+def read_rows(rows: Sequence[Mapping[str, Any]], name: str, where: str, notes: Notes) -> LabelledImage:
+    """Returns an image with the objects of its regions.
+
+    Raises:
+        ValueError: for a value that is wrong, or regions of images of different sizes.
+    """
     # each region states the size of the image; a task without regions states none
     sizes = {
         pixel_size(r.get("original_height"), r.get("original_width"), where) for r in rows if "original_width" in r
@@ -102,71 +118,48 @@ def read_task(task: Mapping[str, Any], where: str, images: str | Path | None) ->
     size = next(iter(sizes), None)
     if size is None:
         return LabelledImage(name, None, [])
-    return LabelledImage(name, size, gather_objects(list(read_regions(rows, size, where)), where, CATEGORY))
+    shapes = list(read_regions(rows, size, where, notes))
+    return LabelledImage(name, size, gather_objects(shapes, name, CATEGORY, notes))
 
 
-def image_name(data: Mapping[str, Any], where: str, images: str | Path | None) -> str:
-    """Returns the file name of a task's image.
-
-    Raises:
-        ValueError: if the task has no valid address.
-    """
-    # the key is the project's choice: "image" by custom, otherwise the first text
-    texts = [value for value in data.values() if isinstance(value, str)]
-    source = data["image"] if isinstance(data.get("image"), str) else next(iter(texts), "")
-    try:
-        name = file_name(source, images)
-    except ValueError as error:  # of urlsplit
-        raise ValueError(f"{where}: {source!r:.60} is no address of an image ({error})") from None
-    if not name:
-        raise ValueError(f"{where}: 'data' names no image")
-    return name
-
-
-def file_name(source: str, images: str | Path | None) -> str:
-    """Returns the file name in an address: the path after ``?d=`` for local files, otherwise the last part."""
-    address = urlsplit(source)
-    local = parse_qs(address.query).get("d")
-    if local:
-        return local[0].lstrip("/")
-    name = unquote(address.path).rsplit("/", 1)[-1]
-    bare = name.split("-", 1)[-1]
-    # eight hexadecimal digits and a hyphen; some images have such names without an upload, so the folder decides
-    uploaded = len(name) - len(bare) == 9 and all(c in "0123456789abcdef" for c in name[:8])
-    return bare if uploaded and images is not None and (Path(images) / bare).is_file() else name
-
-
-def read_regions(rows: Sequence[Mapping[str, Any]], size: tuple[int, int], where: str) -> Iterator[LooseShape]:
-    """Yields the points and boxes of a task in pixels; other regions are skipped.
+def read_regions(
+    rows: Sequence[Mapping[str, Any]], size: tuple[int, int], where: str, notes: Notes
+) -> Iterator[LooseShape]:
+    """Yields the points and boxes of a task in pixels; other regions are noted.
 
     Args:
         rows: the regions and relations.
         size: (H, W) of the image.
+        where: file and task, for error messages.
+        notes: of the file.
 
     Raises:
-        ValueError: for a region that is rotated, or has no single label, or a wrong number.
+        ValueError: for an image that is turned, or a wrong number.
     """
     group = connected_regions(rows)
     height, width = size
     for row in rows:
         kind, value = row.get("type"), row.get("value")
-        if kind not in (POINT, BOX) or not isinstance(value, dict):
-            continue
-        if row.get("image_rotation") or value.get("rotation"):
-            raise ValueError(f"{where}: turned images and boxes are not read; turn them back in Label Studio")
-        labels = value.get(kind)
+        if not isinstance(value, dict) or not PLACES & set(value):
+            continue  # an answer, not a region
+        if row.get("image_rotation"):
+            raise ValueError(f"{where}: turned images are not read; turn them back in Label Studio")
+        labels = value.get(kind) if kind in (POINT, BOX) else None
         if not isinstance(labels, list) or len(labels) != 1 or not isinstance(labels[0], str):
-            raise ValueError(f"{where}: region {row.get('id')!r} needs one label, not {labels!r:.60}")
+            notes.add("no point or rectangle with one label; left out", "region", f"{row.get('id')} ({kind})")
+            continue
         keys = ("x", "y", "width", "height")[: 2 if kind == POINT else 4]  # a point has a width, too: its drawn size
         percents = [finite(value.get(key), f"{where}: region {row.get('id')!r}", f"'{key}'") for key in keys]
         pixels = [n * side / 100 for n, side in zip(percents, (width, height) * 2, strict=False)]
         key = group.get(str(row.get("id")))
         if kind == BOX:
-            yield LooseShape(labels[0], box=(pixels[0], pixels[1], pixels[2], pixels[3]), group=key)
+            box = (pixels[0], pixels[1], pixels[2], pixels[3])
+            degrees = finite(value.get("rotation") or 0, f"{where}: region {row.get('id')!r}", "'rotation'")
+            yield LooseShape(labels[0], box=turned_box(box, degrees, box[:2]) if degrees else box, group=key)
         else:
             meta = row.get("meta")
-            notes = meta.get("text") if isinstance(meta, dict) else None
-            visible = 1 if isinstance(notes, list) and OCCLUDED in notes else 2
+            words = meta.get("text") if isinstance(meta, dict) else None
+            visible = 1 if isinstance(words, list) and OCCLUDED in words else 2
             yield LooseShape(labels[0], point=(pixels[0], pixels[1], visible), group=key)
 
 

@@ -6,8 +6,9 @@ centres of pixels adds 0.5.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from associative_embedding.data.readers.coco_entries import (
     track_of,
 )
 from associative_embedding.io.coco_json import AREA_PER_BOX, check_coco
+from associative_embedding.io.console import Notes, list_briefly, remark
 from associative_embedding.structures.skeleton import Skeleton
 
 Point = tuple[float, float, int]  # x, y, visibility: 1 occluded, 2 visible
@@ -80,9 +82,13 @@ def to_coco(images: Sequence[LabelledImage], skeletons: Mapping[str, Skeleton], 
             keypoint names that occur, and no edges.
         where: the source, for error messages.
 
+    A keypoint that a declared skeleton lacks and an object of a category without keypoints are left out; lines say so.
+
     Raises:
-        ValueError: if no keypoint is labelled, or a declared skeleton lacks a keypoint that occurs.
+        ValueError: if no keypoint is labelled, or two images have the same name.
     """
+    check_names(images, where)
+    notes = Notes(where)
     known = dict(skeletons) | undeclared_skeletons(images, skeletons)
     if not known:
         raise ValueError(f"{where}: no keypoints are labelled, so there is nothing to convert")
@@ -93,11 +99,15 @@ def to_coco(images: Sequence[LabelledImage], skeletons: Mapping[str, Skeleton], 
         size = {} if image.size is None else {"width": image.size[1], "height": image.size[0]}
         entries.append({"id": image_id, "file_name": image.name, **size, **image.extra})
         for labelled in image.objects:
-            # a category without any keypoint (a box of a car, say) is not a pose, and has no skeleton
-            if labelled.category in known and (labelled.points or labelled.box):
-                row = annotation_of(labelled, known[labelled.category], f"{where}: {image.name}")
+            if labelled.category not in known:
+                notes.add("no keypoints, so it is no pose; left out", "object", labelled.category)
+                continue
+            labelled = with_known_points(labelled, known[labelled.category], notes)
+            if labelled.points or labelled.box:
+                row = annotation_of(labelled, known[labelled.category])
                 numbers = {"id": len(annotations) + 1, "image_id": image_id, "category_id": ids[labelled.category]}
                 annotations.append({**numbers, **row})
+    notes.say()
     return {
         "info": {"description": f"Converted by associative-embedding {__version__}"},
         "images": entries,
@@ -116,16 +126,29 @@ def undeclared_skeletons(images: Sequence[LabelledImage], skeletons: Mapping[str
     return {category: Skeleton.build(category, list(found)) for category, found in names.items()}
 
 
-def annotation_of(labelled: LabelledObject, skeleton: Skeleton, where: str) -> dict[str, Any]:
-    """Returns the COCO annotation of an object, without ids. A missing box becomes the box around the points.
+def check_names(images: Sequence[LabelledImage], where: str) -> None:
+    """Checks that each image has a name of its own: one file would otherwise get the labels of several.
 
     Raises:
-        ValueError: if the skeleton lacks a keypoint of the object.
+        ValueError: if two have the same.
     """
-    if unknown := sorted(set(labelled.points) - set(skeleton.keypoints)):
-        raise ValueError(
-            f"{where}: keypoint {', '.join(unknown)} is none of {skeleton.name}'s ({', '.join(skeleton.keypoints)})"
-        )
+    names = Counter(image.name for image in images)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise ValueError(f"{where}: several images are named {list_briefly(twice)}; each needs a name of its own")
+
+
+def with_known_points(labelled: LabelledObject, skeleton: Skeleton, notes: Notes) -> LabelledObject:
+    """Returns an object without the keypoints that its skeleton lacks, which are noted."""
+    unknown = sorted(set(labelled.points) - set(skeleton.keypoints))
+    if not unknown:
+        return labelled
+    for name in unknown:
+        notes.add(f"no keypoint of {skeleton.name} ({list_briefly(skeleton.keypoints)}); left out", "point", name)
+    return replace(labelled, points={name: p for name, p in labelled.points.items() if name not in unknown})
+
+
+def annotation_of(labelled: LabelledObject, skeleton: Skeleton) -> dict[str, Any]:
+    """Returns the COCO annotation of an object, without ids. A missing box becomes the box around the points."""
     points = [labelled.points.get(name, (0.0, 0.0, 0)) for name in skeleton.keypoints]
     box = box_around(list(labelled.points.values())) if labelled.box is None else labelled.box
     # four decimals keep the file small; the error of rounding is far below that of any label
@@ -151,7 +174,7 @@ def from_coco(
 ) -> tuple[dict[str, Skeleton], list[LabelledImage]]:
     """Returns category name -> skeleton, and the labelled images of a COCO dataset, all with a size.
 
-    Categories without keypoints are left out.
+    Categories without keypoints are left out; a line says so.
 
     Args:
         coco: a COCO dataset whose keypoints have visibilities 0, 1 or 2 (see `coco.read_coco_labels`).
@@ -161,7 +184,7 @@ def from_coco(
     Raises:
         ValueError: for a wrong entry (the message has its id and key), or an unknown size.
     """
-    check_coco(coco, where)
+    coco = check_coco(coco, where)
     with_keypoints = [category for category in coco["categories"] if category.get("keypoints")]
     skeletons = {int_id(c, f"{where}: category"): Skeleton.from_category(c) for c in with_keypoints}
     if not skeletons:
@@ -170,6 +193,9 @@ def from_coco(
     if not len({skeleton.name for skeleton in skeletons.values()}) == len(skeletons) == len(with_keypoints):
         raise ValueError(f"{where}: two categories have the same name or id; give each its own")
     rows = annotations_of_images(where, coco, skeletons)
+    if others := len(coco["annotations"]) - sum(map(len, rows.values())):
+        names = [str(c.get("name")) for c in coco["categories"] if not c.get("keypoints")]
+        remark(f"{where}: {others} annotations of categories without keypoints ({list_briefly(names)}): left out")
     labelled = []
     for image in coco["images"]:
         name, size = name_and_size(where, image)
@@ -188,10 +214,7 @@ def object_of(row: dict[str, Any], skeleton: Skeleton, where: str) -> LabelledOb
     """
     where = f"{where}: annotation {row.get('id')!r}"
     check_flags(row, where)
-    if row.get("iscrowd") or not row.get("keypoints"):
-        keypoints = np.zeros((0, 3))
-    else:
-        keypoints = source_keypoints(row, len(skeleton), where)
+    keypoints = np.zeros((0, 3)) if row.get("iscrowd") else source_keypoints(row, len(skeleton), where)
     names = zip(skeleton.keypoints, keypoints.tolist(), strict=False)  # a crowd has fewer: none
     points = {name: (float(x), float(y), int(v)) for name, (x, y, v) in names if v > 0}
     # a box is required without points: the object would have no place at all

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from associative_embedding.data.label_formats.labels import Box, LabelledObject, Point
+from associative_embedding.data.label_formats.labels import Box, LabelledObject, Point, box_around
+from associative_embedding.io.console import Notes, list_briefly
 
 
 @dataclass(frozen=True)
@@ -25,19 +27,19 @@ class LooseShape:
     group: Hashable | None = None
 
 
-def gather_objects(shapes: Sequence[LooseShape], where: str, category: str) -> list[LabelledObject]:
+def gather_objects(shapes: Sequence[LooseShape], image: str, category: str, notes: Notes) -> list[LabelledObject]:
     """Returns the objects of one image.
 
     The shapes of one group are an object, and so is a box without a group. A point without a group belongs to the
-    smallest box around it; if the image has no boxes and no groups, all points are one object.
+    smallest box around it; if the image has no boxes and no groups, all points are one object. A point outside of all
+    boxes is left out. An object with a point or a box twice keeps only a box, around all: it is not clear which is its
+    own, so nothing is taught there. Both are noted.
 
     Args:
         shapes: all shapes of the image.
-        where: the image, for error messages.
+        image: its name, for the notes.
         category: category of an object without a box.
-
-    Raises:
-        ValueError: if an object has a keypoint or a box twice, or the object of a point is not clear.
+        notes: of the file.
     """
     groups: dict[Hashable, list[LooseShape]] = {}
     for number, shape in enumerate(shapes):
@@ -52,11 +54,13 @@ def gather_objects(shapes: Sequence[LooseShape], where: str, category: str) -> l
         around = [(box[2] * box[3], n) for n, (box, _) in enumerate(boxes) if is_inside(shape.point, box)]
         # of nested boxes the smallest: the largest would take all points, and leave none for the boxes inside of it
         (boxes[min(around)[1]][1] if around else alone).append(shape)
-    if alone and groups:
-        raise ValueError(
-            f"{where}: point {alone[0].label!r} is in no box and no group, so its object is not clear; put it in one"
-        )
-    return [object_of(members, where, category) for members in [*groups.values(), *([alone] if alone else [])]]
+    if groups:
+        for shape in alone:
+            notes.add(
+                "in no box and no group, so its object is not clear; left out", "point", f"{shape.label} of {image}"
+            )
+        alone = []
+    return [object_of(members, image, category, notes) for members in [*groups.values(), *([alone] if alone else [])]]
 
 
 def is_inside(point: Point, box: Box) -> bool:
@@ -65,17 +69,32 @@ def is_inside(point: Point, box: Box) -> bool:
     return x <= point[0] <= x + width and y <= point[1] <= y + height
 
 
-def object_of(shapes: Sequence[LooseShape], where: str, category: str) -> LabelledObject:
-    """Returns the object of all these shapes; arguments and errors: see `gather_objects`."""
+def object_of(shapes: Sequence[LooseShape], image: str, category: str, notes: Notes) -> LabelledObject:
+    """Returns the object of all these shapes; arguments: see `gather_objects`."""
     boxes = [shape for shape in shapes if shape.box]
-    points = {shape.label: shape.point for shape in shapes if shape.point}
-    names = [shape.label for shape in shapes if shape.point]
-    if len(boxes) > 1:
-        raise ValueError(f"{where}: a group has {len(boxes)} boxes, {' and '.join(b.label for b in boxes[:2])}")
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(
-            f"{where}: point {', '.join(twice)} occurs twice in one object; group the points of each object, or put a "
-            "box around each"
-        )
+    points = [(shape.label, shape.point) for shape in shapes if shape.point]
     label, box = (boxes[0].label, boxes[0].box) if boxes else (category, None)
-    return LabelledObject(label, points, box)
+    names = [name for name, _ in points]
+    twice = sorted({name for name in names if names.count(name) > 1}) or ["box"] * (len(boxes) > 1)
+    if not twice:
+        return LabelledObject(label, dict(points), box)
+    reason = f"{list_briefly(twice)} occurs twice in one object, which is kept without labels; group the points of each"
+    notes.add(f"{reason} object, or put a box around each", "image", image)
+    corners = [(x + i * w, y + i * h, 0) for x, y, w, h in (s.box for s in boxes if s.box) for i in (0, 1)]
+    return LabelledObject(label, {}, box_around([*corners, *(point for _, point in points)]))
+
+
+def turned_box(box: Box, degrees: float, centre: tuple[float, float]) -> Box:
+    """Returns the box around a box that is turned clockwise by an angle about a point."""
+    angle, (x, y, width, height) = math.radians(degrees), box
+    offsets = [(a - centre[0], b - centre[1]) for a in (x, x + width) for b in (y, y + height)]
+    return box_around(
+        [
+            (
+                centre[0] + a * math.cos(angle) - b * math.sin(angle),
+                centre[1] + a * math.sin(angle) + b * math.cos(angle),
+                0,
+            )
+            for a, b in offsets
+        ]
+    )
