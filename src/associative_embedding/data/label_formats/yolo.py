@@ -1,4 +1,4 @@
-"""Reads YOLO-pose datasets: ``data.yaml``, ``images/``, and ``labels/`` with a text file for each image.
+"""Reads YOLO-pose datasets: ``data.yaml``, images, and a text file of labels for each image.
 
 A line is ``class cx cy w h``, then ``x y [visibility]`` of each keypoint. Coordinates are relative to the width and
 height of the image after its EXIF orientation is applied (docs.ultralytics.com/datasets/pose), so they are continuous.
@@ -6,31 +6,28 @@ height of the image after its EXIF orientation is applied (docs.ultralytics.com/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from associative_embedding.data.label_formats.labels import LabelledImage, LabelledObject, Point, to_coco
-from associative_embedding.data.label_formats.reading import finite, image_size, read_text
-from associative_embedding.data.label_formats.yolo_yaml import (
-    SPLITS,
-    find_yaml,
-    keypoint_shape,
-    read_yaml,
-    skeletons_of,
-)
+from associative_embedding.data.label_formats.reading import finite, read_text
+from associative_embedding.data.label_formats.yolo_files import YoloImage, find_images_of
+from associative_embedding.data.label_formats.yolo_yaml import find_yaml, keypoint_shape, read_yaml, skeletons_of
+from associative_embedding.io.console import Notes
+from associative_embedding.io.images import read_size
 from associative_embedding.structures.skeleton import Skeleton
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 NEARLY_ONE = 1.01  # relative coordinates above 1 by rounding; in a file of pixels nearly all are far above
+BOX = 5  # numbers of a line without keypoints: the class and the box
 
 
 def read_yolo(path: str | Path, images: str | Path | None = None) -> dict[str, Any]:
     """Reads a YOLO-pose dataset as a COCO dataset; file names are relative to the dataset's folder.
 
     Keypoints have the names in ``kpt_names``. Without it, 17 keypoints with COCO's ``flip_idx`` have COCO's names, and
-    others are ``kpt_0``, ``kpt_1`` ... If a line has no visibilities, a keypoint at 0 0 is not labelled. The key
-    ``split`` of an image is its part: train, val or test.
+    others are ``kpt_0``, ``kpt_1`` ... If a line has no visibilities, a keypoint at 0 0 is not labelled. A line of five
+    numbers is an object without labelled keypoints. The key ``split`` of an image is its part: train, val or test.
 
     Args:
         path: the ``.yaml`` or its folder.
@@ -41,76 +38,48 @@ def read_yolo(path: str | Path, images: str | Path | None = None) -> dict[str, A
     """
     file = find_yaml(Path(path))
     data = read_yaml(file)
-    skeletons = skeletons_of(data, file)
-    shape = keypoint_shape(data, file)
-    root = dataset_root(data, file, images)
-    found = []
-    for split, name in image_names(data, root, file):
-        image, label = root / name, label_of(root / name)
-        size = image_size(image)
-        # Ultralytics takes an image without a label file as an image without objects
-        lines = read_text(label).splitlines() if label.is_file() else []
-        objects = [
-            read_line(line, list(skeletons.values()), shape, size, f"{label}: line {number}")
-            for number, line in enumerate(lines, start=1)
-            if line.strip()
-        ]
-        found.append(LabelledImage(name, size, objects, {"split": split}))
+    skeletons, shape = skeletons_of(data, file), keypoint_shape(data, file)
+    notes = Notes(str(file))
+    entries = find_images_of(data, file, images, notes)
+    found = [image for entry in entries if (image := read_image(entry, skeletons, shape, notes))]
+    notes.say()
+    if not found:
+        raise ValueError(f"{file}: none of its {len(entries)} images can be read")
     return to_coco(found, skeletons, str(file))
 
 
-def dataset_root(data: Mapping[str, Any], file: Path, images: str | Path | None) -> Path:
-    """Returns the folder that the paths in the yaml are relative to."""
-    if images is not None:
-        return Path(images)
-    stated = file.parent / str(data.get("path") or ".")
-    return stated if stated.is_dir() else file.parent  # the path is often one of the machine that wrote the file
-
-
-def image_names(data: Mapping[str, Any], root: Path, file: Path) -> Iterator[tuple[str, str]]:
-    """Yields the part and the name, relative to the root, of every image, each once.
+def read_image(
+    entry: YoloImage, skeletons: dict[str, Skeleton], shape: tuple[int, int], notes: Notes
+) -> LabelledImage | None:
+    """Reads an image and its labels, or returns None for a file that is no image, which is noted.
 
     Raises:
-        ValueError: if an image lies outside of the root, or there is no image.
+        ValueError: see `read_line`.
     """
-    seen: set[str] = set()  # val is often the same folder as train
-    for split in SPLITS:
-        entries = data.get(split) or []
-        for entry in entries if isinstance(entries, list) else [entries]:
-            for path in image_files(root / str(entry), root):
-                try:
-                    name = path.relative_to(root).as_posix()
-                except ValueError:
-                    name = ".."
-                # a name that leaves the folder would make other tools read or write elsewhere
-                if ".." in PurePosixPath(name).parts:
-                    raise ValueError(
-                        f"{file}: {path} is outside of {root}; give the folder of all (--images)"
-                    ) from None
-                if name not in seen:
-                    seen.add(name)
-                    yield split, name
-    if not seen:
-        raise ValueError(
-            f"{file}: no images in {root} of 'train', 'val' or 'test'; give the dataset's folder (--images)"
-        )
+    try:
+        size = read_size(entry.path)
+    except ValueError:
+        notes.add("cannot be read as an image; left out", "file", entry.name)
+        return None
+    lines = read_text(entry.labels).splitlines() if entry.labels else []
+    objects = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            where = f"{entry.labels}: line {number}"
+            objects.append(read_line(line, list(skeletons.values()), shape, size, where))
+            if fault := fault_of(line, shape):
+                notes.add(fault, "line", f"{entry.name} {number}")
+    return LabelledImage(entry.name, size, objects, {"split": entry.split})
 
 
-def image_files(path: Path, root: Path) -> list[Path]:
-    """Returns the images of an entry: a folder, a text with one path on each line, or an image."""
-    if path.is_dir():
-        return sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-    if path.suffix == ".txt" and path.is_file():
-        return [root / line.strip() for line in read_text(path).splitlines() if line.strip()]
-    return [path] if path.suffix.lower() in SUFFIXES and path.is_file() else []
-
-
-def label_of(image: Path) -> Path:
-    """``.../images/a/b.jpg`` -> ``.../labels/a/b.txt``, by the last ``images``; without one, beside the image."""
-    parts = list(image.parts)
-    if "images" in parts[:-1]:
-        parts[len(parts) - 2 - parts[-2::-1].index("images")] = "labels"
-    return Path(*parts).with_suffix(".txt")
+def fault_of(line: str, shape: tuple[int, int]) -> str:
+    """Returns what a user must know of a line that can be read; empty if it is as documented."""
+    values = line.split()
+    if len(values) == BOX:
+        return "a box without keypoints; an object that nobody has labelled further"
+    if shape[1] == 3 and any(float(value) not in (0, 1, 2) for value in values[BOX + 2 :: 3]):
+        return "its visibilities are no 0, 1 and 2, as in predictions; a keypoint above 0 counts as visible"
+    return ""
 
 
 def read_line(
@@ -130,8 +99,8 @@ def read_line(
     """
     values = [finite(value, where, "a value") for value in line.split()]
     count, dims = shape
-    if len(values) != 5 + count * dims:
-        raise ValueError(f"{where}: has {len(values)} values, not the {5 + count * dims} that 'kpt_shape' needs")
+    if len(values) not in (BOX, BOX + count * dims):
+        raise ValueError(f"{where}: has {len(values)} values, not the {BOX + count * dims} that 'kpt_shape' needs")
     if values[0] not in range(len(skeletons)):
         raise ValueError(f"{where}: class {values[0]:g} is none of the {len(skeletons)} in 'names'")
     skeleton, (height, width) = skeletons[int(values[0])], size
@@ -139,12 +108,12 @@ def read_line(
     if min(w, h) < 0 or max(values[1:5]) > NEARLY_ONE:
         raise ValueError(f"{where}: the box must be relative to the image, in 0..1, not {cx:g} {cy:g} {w:g} {h:g}")
     points: dict[str, Point] = {}
-    for i, name in enumerate(skeleton.keypoints):
-        x, y, *rest = values[5 + i * dims : 5 + (i + 1) * dims]
+    for i, name in enumerate(skeleton.keypoints if len(values) > BOX else ()):
+        x, y, *rest = values[BOX + i * dims : BOX + (i + 1) * dims]
         visible = rest[0] if rest else 2 * (x > 0 or y > 0)
-        if visible not in (0, 1, 2):
+        if not 0 <= visible <= 2:
             raise ValueError(f"{where}: the visibility of {name} must be 0, 1 or 2, not {visible:g}")
         if visible:
-            points[name] = (x * width, y * height, int(visible))
+            points[name] = (x * width, y * height, 1 if visible == 1 else 2)
     box = ((cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height)
     return LabelledObject(skeleton.name, points, box)

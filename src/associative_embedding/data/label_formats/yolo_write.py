@@ -68,7 +68,8 @@ def yaml_content(names: Sequence[str], skeleton: Skeleton, splits: set[str]) -> 
     return {
         **{"train": some, "val": some, **parts},  # Ultralytics needs both keys
         "kpt_shape": [len(skeleton), 3],
-        "flip_idx": skeleton.flip_index.tolist(),
+        # without it Ultralytics does not mirror images
+        **({"flip_idx": skeleton.flip_index.tolist()} if skeleton.sides_known else {}),
         "names": dict(enumerate(names)),
         "kpt_names": {i: list(skeleton.keypoints) for i in range(len(names))},
         "skeleton": skeleton.edge_index.tolist(),
@@ -88,7 +89,9 @@ def places_of(images: Sequence[LabelledImage], where: str) -> list[PurePosixPath
         if split not in SPLITS:
             raise ValueError(f"{where}: image {image.name}: 'split' must be train, val or test, not {split!r:.60}")
         # names that `read_yolo` gave have the folder of their part already
-        path = PurePosixPath(name.removeprefix(f"images/{split}/"))
+        parts = PurePosixPath(name.removeprefix(f"images/{split}/")).parts
+        # Ultralytics replaces the last `images` in a path by `labels`
+        path = PurePosixPath(*(part for part in parts[:-1] if part != "images"), *parts[-1:])
         if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive or not path.name:
             raise ValueError(f"{where}: file_name {image.name!r:.60} must be inside of the folder of images")
         place = split / path

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from associative_embedding.data.label_formats.reading import read_text
+from associative_embedding.io.coco_plain import plain_edges
 from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.structures.skeleton import Skeleton
 
@@ -67,7 +68,7 @@ def skeletons_of(data: Mapping[str, Any], file: Path) -> dict[str, Skeleton]:
         ValueError: for wrong names, mirror indices or edges.
     """
     count = keypoint_shape(data, file)[0]
-    classes = as_list(data.get("names"), file, "names") or ["person"]
+    classes = class_names(data, file)
     if not all(isinstance(name, str) for name in classes) or len(set(classes)) < len(classes):
         raise ValueError(f"{file}: 'names' must be different texts, not {classes!r:.60}")
     flip = data.get("flip_idx")
@@ -76,6 +77,14 @@ def skeletons_of(data: Mapping[str, Any], file: Path) -> dict[str, Skeleton]:
     if flip and (sorted(flip) != list(range(count)) or any(flip[flip[i]] != i for i in range(count))):
         raise ValueError(f"{file}: 'flip_idx' must name each of the {count} keypoints' partner, not {flip!r:.60}")
     return {name: skeleton_of(name, number, data, flip, file) for number, name in enumerate(classes)}
+
+
+def class_names(data: Mapping[str, Any], file: Path) -> list[Any]:
+    """Returns the names of the classes, which may be numbers; without names, one for each of ``nc``."""
+    stated, count = as_list(data.get("names"), file, "names"), data.get("nc")
+    if not stated and type(count) is int and 1 < count <= MAX_KEYPOINTS:
+        return [f"class_{i}" for i in range(count)]
+    return [str(name) if type(name) is int else name for name in stated or ["person"]]
 
 
 def skeleton_of(name: str, number: int, data: Mapping[str, Any], flip: Sequence[int] | None, file: Path) -> Skeleton:
@@ -100,34 +109,34 @@ def skeleton_of(name: str, number: int, data: Mapping[str, Any], flip: Sequence[
     names = stated or (list(COCO_17.keypoints) if like_coco else [f"kpt_{i}" for i in range(count)])
     if len(names) != count or not all(isinstance(keypoint, str) for keypoint in names):
         raise ValueError(f"{file}: 'kpt_names' must be {count} texts, as in 'kpt_shape', not {names!r:.60}")
-    pairs = None if flip is None else [(names[i], names[k]) for i, k in enumerate(flip) if i < k]
+    # Ultralytics' default is an empty list: not stated
+    pairs = [(names[i], names[k]) for i, k in enumerate(flip) if i < k] if flip else None
     category = {"name": name, "keypoints": names, "flip_pairs": pairs}
     edges = COCO_17.edge_index.tolist() if like_coco and not stated else data.get("skeleton")
     if edges is not None:
-        if not is_list_of_pairs(edges):
-            raise ValueError(f"{file}: 'skeleton' must be pairs of indices from 0 on, not {edges!r:.60}")
-        category["skeleton"] = [[a + 1, b + 1] for a, b in edges]  # COCO counts from 1
+        category["skeleton"] = edges_from_1(edges, names, f"{file}: class {name!r}")
     try:
         return Skeleton.from_category(category)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
 
 
-def is_list_of_pairs(value: Any) -> bool:
-    """Whether a value is a list of lists of two integers."""
-    return isinstance(value, list) and all(
-        isinstance(pair, list) and len(pair) == 2 and all(type(i) is int for i in pair) for pair in value
-    )
+def edges_from_1(edges: Any, names: Sequence[str], where: str) -> list[list[int]]:
+    """Returns edges as COCO has them, which counts from 1; this format counts from 0. See `plain_edges` for others."""
+    good = isinstance(edges, list) and all(isinstance(edge, list) and len(edge) == 2 for edge in edges)
+    if good and all(type(end) is int and 0 <= end < len(names) for edge in edges for end in edge):
+        return [[a + 1, b + 1] for a, b in edges]
+    return plain_edges(edges, names, where)
 
 
 def as_list(value: Any, file: Path, key: str) -> list[Any]:
-    """Returns a list, also from a mapping of 0, 1 ... (``{0: person}``); empty for None.
+    """Returns a list, also from a mapping of 0, 1 ... (``{0: person}``, ``{"0": person}``); empty for None.
 
     Raises:
         ValueError: for any other value.
     """
-    if isinstance(value, dict) and sorted(value, key=str) == sorted(range(len(value)), key=str):
-        return [value[i] for i in range(len(value))]
+    if isinstance(value, dict) and {str(key) for key in value} == set(map(str, range(len(value)))):
+        return [value[key] for key in sorted(value, key=lambda key: int(key))]
     if value is not None and not isinstance(value, list):
         raise ValueError(f"{file}: '{key}' must be a list, or a mapping of 0, 1, ..., not {value!r:.60}")
     return value or []
