@@ -311,9 +311,9 @@ def test_prediction_by_command(model: str, second: str, source: SourceConfig, tm
     [
         (["--refine", "{model}"], "refine: people are refined by a model of the task single-person, not pose"),
         (["--refine", "nothing"], "refine: model 'nothing' is neither a shipped model"),
-        (["--refine", "nothing"], "nor a file; 'none' = no second look"),
+        (["--refine", "nothing"], "nor a file; 'none' = no refinement"),
         (["--model", "{second}", "--refine", "{second}"], "only a model of the task pose can be refined"),
-        (["--model", "{second}", "--show", "tags"], "finds a single person and has no tags to show"),
+        (["--model", "{second}", "--show", "tags"], "the model finds a single person and predicts no tags"),
     ],
 )
 def test_mistakes_get_one_line(
@@ -352,3 +352,9 @@ def test_the_models_of_a_person_can_be_evaluated_as_crops_only(
     files = ["--annotations", str(source.annotations), "--images", source.images]
     assert main(["evaluate", *files, "--model", second]) == 1
     assert "a model of the task single-person does not find the people of an image" in capsys.readouterr().err
+
+
+def test_a_crop_of_unknown_sides_is_not_mirrored() -> None:
+    dots = Skeleton.build("worm", ["kpt_0", "kpt_1", "kpt_2"])
+    info = tiny_info(task=SinglePersonTask(dots), tag_size=0)
+    assert not Refiner(tiny_network(info), info, dots).flip

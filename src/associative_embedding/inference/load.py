@@ -11,12 +11,14 @@ import torch
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import Refiner
+from associative_embedding.io.console import remark
 from associative_embedding.io.optional_packages import Runtime
 from associative_embedding.model_files.checkpoint import ModelInfo
 from associative_embedding.model_files.find import model_path, shipped_models
 from associative_embedding.model_files.runtime import load_network
 from associative_embedding.networks.device import choose_device
 from associative_embedding.tasks.pose.task import PoseTask
+from associative_embedding.tasks.single_person.task import SinglePersonTask
 
 NO_REFINER = "none"
 
@@ -30,7 +32,7 @@ def load(model: str | Path = "person", options: Options | None = None, **changes
         model: name of a shipped model; path of a model file, of a file that ``ae export`` wrote, or of a folder with a
             ``model.safetensors``; or ``hf://owner/name`` on the Hugging Face Hub (extra ``[hub]``).
         options: how to run it; default: as the model file states, on the CPU.
-        changes: fields of `Options` that replace those of `options`: input_size, scales, flip, zoom, tag_scales,
+        changes: fields of `Options`, which replace the fields of `options`: input_size, scales, flip, zoom, tag_scales,
             refine, device, runtime, decode.
 
     Raises:
@@ -44,6 +46,12 @@ def load(model: str | Path = "person", options: Options | None = None, **changes
     second = choose_refiner(options.refine, info)
     refiner = load_refiner(second, info, device, options.runtime) if second else None
     return Predictor(network, info, options, refiner=refiner)
+
+
+def remark_one_person(predictor: Predictor) -> None:
+    """Prints what a single-person model does with a whole image; nothing for another model. For commands that predict."""
+    if isinstance(predictor.task, SinglePersonTask):
+        remark("this model takes each image for a crop of one person; a model of the task pose finds all people")
 
 
 def choose_refiner(refine: str | Path | None, info: ModelInfo) -> str | Path | None:
@@ -81,4 +89,4 @@ def load_refiner(model: str | Path, info: ModelInfo, device: torch.device, runti
     try:
         return Refiner(*load_network(model_path(model), device, runtime), info.task.skeleton, name=str(model))
     except ValueError as error:
-        raise ValueError(f"refine: {error}; {NO_REFINER!r} = no second look") from None
+        raise ValueError(f"refine: {error}; {NO_REFINER!r} = no refinement") from None

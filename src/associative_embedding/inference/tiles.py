@@ -1,4 +1,4 @@
-"""Images of any size: cuts an image into tiles, and merges the objects of all tiles into those of the image.
+"""Images of any size: cuts an image into tiles, and merges the objects of all tiles.
 
 The memory contains the crops of the objects and the maps of one tile, so it does not grow with the area of the image.
 """
