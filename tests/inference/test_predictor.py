@@ -13,8 +13,10 @@ import torch
 from PIL import Image
 
 import associative_embedding as ae
+from associative_embedding.inference.load import load
 from associative_embedding.structures.arrays import Array
-from support.tiny import FIGURE, photo, tiny_predictor
+from associative_embedding.structures.skeleton import Skeleton
+from support.tiny import FIGURE, photo, tiny_model, tiny_predictor
 
 
 def test_python_in_five_lines(model: str, tmp_path: Path) -> None:
@@ -112,3 +114,12 @@ def test_decode_settings_can_be_changed() -> None:
     assert "unknown" not in str(error.value)
     with pytest.raises(ValueError, match="odd"):
         run.with_decode(nms=2)
+
+
+def test_what_has_unknown_sides_is_not_mirrored(tmp_path: Path) -> None:
+    """`--flip` would average the map of a left keypoint with that of a right one, as its names do not say which."""
+    dots = Skeleton.build("worm", ["kpt_0", "kpt_1", "kpt_2"])
+    with pytest.raises(ValueError, match="left and right keypoints of this model are not known"):
+        load(tiny_model(tmp_path / "m.safetensors", skeleton=dots), flip=True)
+    symmetric = Skeleton.build("worm", ["kpt_0", "kpt_1", "kpt_2"], flip_pairs=[])
+    assert load(tiny_model(tmp_path / "s.safetensors", skeleton=symmetric), flip=True).flip

@@ -14,7 +14,7 @@ import numpy as np
 from associative_embedding.drawing.canvas import Plate, draw_box, draw_dot, draw_label, draw_line
 from associative_embedding.drawing.palette import COLOURS, RIM, WHITE, Colour, palette, to_colour
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.keypoint_names import split_side
+from associative_embedding.structures.keypoint_sides import split_side
 from associative_embedding.structures.skeleton import Skeleton
 
 SIDE_COLOURS: dict[str, Colour] = {"l": (0, 229, 255), "r": (255, 145, 0), "": WHITE}  # left, right, middle

@@ -96,6 +96,8 @@ class Predictor:
         if self.network.stride % self.info.enlarge:
             raise ValueError(f"maps of stride {self.network.stride} cannot be enlarged {self.info.enlarge} times")
         # Peaks of several maps cannot be averaged, and the graph has returned no maps.
+        if self.flip and self.task.flip_index is None:
+            raise ValueError("the left and right keypoints of this model are not known: leave out the mirror image")
         if self.network.gives_peaks and (len(self.scales) > 1 or self.flip or self.info.enlarge > 1 or self.zoom):
             raise ValueError("a model exported with peaks runs at one size (--scales 1) without a mirror image")
         if not self.tag_scales or not set(self.tag_scales) <= set(self.scales):
@@ -324,6 +326,7 @@ def with_decode_settings(task: Task, settings: Mapping[str, Any]) -> Task:
     Raises:
         ValueError: for an unknown setting, or a value of the wrong type or out of range.
     """
+            assert self.task.flip_index is not None  # see _check
     if not settings:
         return task
     known = [field.name for field in fields(task.decode_config)]

@@ -39,7 +39,7 @@ class Refiner:
         info: the description in the model file. Crops are resampled to each of `info.scales` times `info.input_size`;
             the heatmaps are averaged at the largest.
         skeleton: of the people to refine.
-        flip: also run the mirror image of every crop.
+        flip: also run the mirror image of every crop, if left and right keypoints are known.
         name: of the model, for messages.
 
     Raises:
@@ -60,9 +60,10 @@ class Refiner:
         if info.task.skeleton.keypoints != skeleton.keypoints:
             names = ", ".join(info.task.skeleton.keypoints)
             raise ValueError(f"a single-person model of other keypoints ({names}) cannot refine a {skeleton.name}")
-        self.network, self.flip, self.name = network, flip, name
+        self.network, self.name = network, name
+        self.flip = flip and info.task.skeleton.sides_known
         self.skeleton, self.config = skeleton, info.task.decode_config
-        self.flip_index = torch.as_tensor(info.task.flip_index, device=network.device)
+        self.flip_index = torch.as_tensor(info.task.skeleton.flip_index, device=network.device)
         # A set: two scales may round up to one size, which would then count twice in the mean.
         sizes = {round_up(info.input_size * scale, network.multiple) for scale in info.scales}
         self.sizes = sorted(sizes, reverse=True)

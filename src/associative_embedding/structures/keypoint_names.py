@@ -1,13 +1,14 @@
-"""Skeleton properties that keypoint names imply: sides, mirror pairs, OKS sigmas, and the order of grouping.
+"""Skeleton properties that names and edges imply: OKS sigmas and the order of grouping.
 
 `Skeleton.build` uses them for properties that a COCO json does not state.
 """
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Mapping, Sequence
+
+from associative_embedding.structures.keypoint_sides import split_side
 
 # Standard deviations of human annotations, relative to the square root of the object's area, as published with the
 # COCO keypoint metric. Left and right have the same value.
@@ -31,41 +32,6 @@ OKS_SIGMA_OF_PART = {
 }
 
 DEFAULT_OKS_SIGMA = 0.05  # for other names; a category may state its own as "oks_sigmas"
-
-# Group 1 is the side. The first pattern that matches decides, so a full word wins over a single letter.
-SIDE_PATTERNS = (
-    # the words, anywhere: left_wrist, wristRight
-    re.compile(r"(left|right)", re.IGNORECASE),
-    # a letter between separators, also at the start, or at the end before a number: l_wrist, Nose_R, leg_l_2, leg_R2
-    re.compile(r"(?:^(?=[lr][-_. ])|(?<=[-_. ]))([lr])(?=[-_. ]|\d*$)", re.IGNORECASE),
-    # a capital after a small letter, at the end or before a number: wristL, forelegL4; not L4 (a leg), not tail
-    re.compile(r"(?<=[^A-Z])([LR])(?=\d*$)"),
-    # a capital before a capitalised word: LWrist
-    re.compile(r"^([LR])(?=[A-Z][a-z])"),
-)
-
-
-def split_side(name: str) -> tuple[str, str] | None:
-    """Splits a keypoint's name into its side and its body part.
-
-    Returns:
-        ("l" or "r", part in small letters), or None for a name without a side. ``left_wrist``, ``wrist-left``,
-        ``LWrist`` and ``wrist_l`` are ("l", "wrist"); ``forelegL4`` is ("l", "foreleg4").
-    """
-    for pattern in SIDE_PATTERNS:
-        match = pattern.search(name)
-        if match:
-            part = name[: match.start()] + name[match.end() :]
-            return match[1][0].lower(), part.lower().strip("_- .")
-    return None
-
-
-def derive_flip_pairs(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Returns the (left, right) pairs of names of one body part; a name without a counterpart is in no pair."""
-    sides = [(name, split_side(name)) for name in names]
-    right_of_part = {side[1]: name for name, side in sides if side and side[0] == "r"}
-    pairs = [(name, right_of_part.get(side[1])) for name, side in sides if side and side[0] == "l"]
-    return tuple((left, right) for left, right in pairs if right is not None)
 
 
 def derive_sigmas(names: Sequence[str]) -> tuple[float, ...]:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.keypoint_names import derive_flip_pairs, derive_order, derive_sigmas
+from associative_embedding.structures.keypoint_names import derive_order, derive_sigmas
+from associative_embedding.structures.keypoint_sides import derive_flip_pairs, stated_flip_pairs, unpaired_sides
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Skeleton:
         oks_sigmas: K standard deviations of the OKS metric, relative to the square root of the area.
         group_order: the K names in the order in which grouping visits them (paper, section 3.3: head and torso first).
         flip_pairs: pairs of names that change places in a mirror image.
+        sides_known: whether these are all pairs. If not, a mirror image would have left keypoints under the names of
+            right ones, or the skeleton has no sides at all.
 
     Raises:
         ValueError: for names that repeat or are unknown, or a list of another length than K.
@@ -38,6 +41,7 @@ class Skeleton:
     oks_sigmas: tuple[float, ...]
     group_order: tuple[str, ...]
     flip_pairs: tuple[tuple[str, str], ...]
+    sides_known: bool = True
 
     def __post_init__(self) -> None:
         if not self.keypoints:
@@ -105,6 +109,7 @@ class Skeleton:
             ValueError: see `Skeleton`.
         """
         names = tuple(keypoints)
+        derived = derive_flip_pairs(names)
         return cls(
             name=name,
             keypoints=names,
@@ -112,15 +117,16 @@ class Skeleton:
             # float: a number of NumPy could not be written as json
             oks_sigmas=tuple(float(s) for s in oks_sigmas) if oks_sigmas is not None else derive_sigmas(names),
             group_order=tuple(group_order) if group_order is not None else derive_order(names, edges),
-            flip_pairs=tuple((a, b) for a, b in flip_pairs) if flip_pairs is not None else derive_flip_pairs(names),
+            flip_pairs=tuple((a, b) for a, b in flip_pairs) if flip_pairs is not None else derived,
+            sides_known=flip_pairs is not None or bool(derived and not unpaired_sides(names, derived)),
         )
 
     @classmethod
     def from_category(cls, category: Mapping[str, Any]) -> Skeleton:
         """Reads a skeleton from an entry of a COCO json's ``categories``.
 
-        COCO's keys are ``name``, ``keypoints`` (names) and ``skeleton`` (pairs of indices from 1). Three more keys may
-        state what is otherwise derived: ``oks_sigmas``, ``group_order`` (names) and ``flip_pairs`` (pairs of names).
+        COCO's keys are ``name``, ``keypoints`` (names) and ``skeleton`` (pairs of indices from 1). More keys may state
+        what is otherwise derived: ``oks_sigmas``, ``group_order`` (names) and the keys of `stated_flip_pairs`.
 
         Raises:
             ValueError: when the names are missing or an edge has an index outside of them.
@@ -131,9 +137,9 @@ class Skeleton:
             raise ValueError(f"category {label!r} has no 'keypoints' list of names")
         # some tools write null for a category without edges
         edges = named_edges(category.get("skeleton") or [], names, f"category {label!r}")
-        stated = {key: category.get(key) for key in ("oks_sigmas", "group_order", "flip_pairs")}
+        stated = {key: category.get(key) for key in ("oks_sigmas", "group_order")}
         try:
-            return cls.build(str(label), names, edges, **stated)
+            return cls.build(str(label), names, edges, **stated, flip_pairs=stated_flip_pairs(category, names))
         except (TypeError, ValueError, OverflowError) as error:  # json may hold any value under these keys
             raise ValueError(f"category {label!r}: {error}") from None
 
@@ -147,7 +153,7 @@ class Skeleton:
             "skeleton": [[int(a) + 1, int(b) + 1] for a, b in self.edge_index],
             "oks_sigmas": list(self.oks_sigmas),
             "group_order": list(self.group_order),
-            "flip_pairs": [list(pair) for pair in self.flip_pairs],
+            **({"flip_pairs": [list(pair) for pair in self.flip_pairs]} if self.sides_known else {}),
         }
 
 

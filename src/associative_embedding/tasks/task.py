@@ -50,7 +50,8 @@ class Task(Protocol):
         name: its key in `TASKS`, which model files and recipes store.
         decode_config: a frozen dataclass of decode settings, stored in the model file.
         channels: C, the number of heatmaps.
-        flip_index: ``(C,)`` int64: channel ``c`` of a mirror image is channel ``flip_index[c]`` of the image.
+        flip_index: ``(C,)`` int64: channel ``c`` of a mirror image is channel ``flip_index[c]`` of the image; None if
+            left and right are not known, so that nothing may be mirrored.
         categories: COCO categories of what it finds, with ``id`` and ``name``; for masks, one per channel, in order.
         finds_masks: whether its instances have masks; otherwise they have keypoints.
         shown_score: lowest score that the commands show by default; evaluation and Python calls have no such limit.
@@ -66,7 +67,7 @@ class Task(Protocol):
     def channels(self) -> int: ...
 
     @property
-    def flip_index(self) -> Array: ...
+    def flip_index(self) -> Array | None: ...
 
     @property
     def categories(self) -> list[dict[str, Any]]: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -99,9 +99,14 @@ def build_stream(data: DataConfig, task: Task, *, seed: int) -> TrainingStream:
     size = (data.input_size, data.input_size)
     # Limbs are pasted when people overlap; the other tasks refuse `overlap`.
     edges = task.skeleton.edge_index if isinstance(task, PoseTask) else np.zeros((0, 2), np.int64)
+    flip = task.flip_index
+    settings = data.augment if flip is not None else replace(data.augment, mirror=0.0)
+    view = partial(
+        augment, settings=settings, input_size=size, flip_index=np.arange(task.channels) if flip is None else flip
+    )
     return TrainingStream(
         mixtures,
-        augment=partial(augment, settings=data.augment, input_size=size, flip_index=task.flip_index),
+        augment=view,
         mosaic=partial(mosaic, size=size),
         overlap=partial(overlap, edges=edges),
         seed=seed,

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.keypoint_names import derive_order, split_side
+from associative_embedding.structures.keypoint_names import derive_order
+from associative_embedding.structures.keypoint_sides import split_side
 from associative_embedding.structures.skeleton import Skeleton
 
 # A standing person from the front, about 2 high: x of the left side (on the right of the picture), y down.

@@ -10,7 +10,7 @@ import numpy as np
 from associative_embedding.data.synthetic.bones import bone_tree, random_pose, rest_layout
 from associative_embedding.data.synthetic.write_samples import write_samples
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.keypoint_names import split_side
+from associative_embedding.structures.keypoint_sides import split_side
 from associative_embedding.structures.keypoints import hide_outside
 from associative_embedding.structures.sample import Sample
 from associative_embedding.structures.skeleton import Skeleton

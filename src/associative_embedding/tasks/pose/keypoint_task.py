@@ -50,9 +50,9 @@ class KeypointTask(ABC):
         return len(self.skeleton)
 
     @property
-    def flip_index(self) -> Array:
-        """``(C,)`` int64: in a mirror image, left and right keypoint types change places."""
-        return self.skeleton.flip_index
+    def flip_index(self) -> Array | None:
+        """``(C,)`` int64: in a mirror image left and right types change places; None if they are not known."""
+        return self.skeleton.flip_index if self.skeleton.sides_known else None
 
     @property
     def categories(self) -> list[dict[str, Any]]:
