@@ -25,7 +25,7 @@ from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.pose.task import PoseTask
 from support.malicious import Malicious
-from support.tiny import tiny_info, tiny_network
+from support.tiny import HOURGLASS, tiny_info, tiny_network
 
 
 @pytest.fixture(scope="module")
@@ -114,12 +114,40 @@ def test_a_bare_state_starts_a_body(tmp_path: Path) -> None:
     assert all(torch.equal(network.body.state_dict()[name], value) for name, value in part.items())
 
 
-def test_an_encoder_of_another_width_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", ["mobilenet_v2_150", "efficientnet_lite0"])
+def test_an_encoder_of_another_backbone_is_an_error(tmp_path: Path, other: str) -> None:
     """Heads and pyramids fit, so that training would begin nearly anew without a word."""
-    info = tiny_info(backbone="mobilenet_v2_150", options={})
-    save_model(tmp_path / "wide.safetensors", tiny_network(info), info)
-    with pytest.raises(ValueError, match="is of the backbone mobilenet_v2_150, and has an encoder of other shapes"):
-        start_from(tiny_network(tiny_info(backbone="mobilenet_v2", options={})), tmp_path / "wide.safetensors")
+    info = tiny_info(backbone=other, options={})
+    save_model(tmp_path / "other.safetensors", tiny_network(info), info)
+    own = tiny_network(tiny_info(backbone="mobilenet_v2", options={}))
+    message = (
+        rf"is of the backbone {other}, and has an encoder of other shapes .* \(\d+ of {len(own.state_dict())} tensors"
+    )
+    with pytest.raises(ValueError, match=message):
+        start_from(own, tmp_path / "other.safetensors")
+
+
+def test_a_part_of_an_encoder_is_an_error(tmp_path: Path) -> None:
+    network = tiny_network(tiny_info(backbone="mobilenet_v2"))
+    encoder = {name: v for name, v in network.body.state_dict().items() if name.startswith("encoder.")}
+    safetensors.torch.save_file(encoder, tmp_path / "whole.safetensors")
+    assert not [name for name in start_from(network, tmp_path / "whole.safetensors") if ".encoder." in name]
+    safetensors.torch.save_file(dict(list(encoder.items())[1:]), tmp_path / "part.safetensors")
+    with pytest.raises(ValueError, match=r"part\.safetensors: has an encoder of other shapes than this network"):
+        start_from(network, tmp_path / "part.safetensors")
+
+
+def test_stacks_may_differ_and_widths_may_not(tmp_path: Path) -> None:
+    one, three = ({**HOURGLASS, "stacks": stacks} for stacks in (1, 3))
+    for first, second, anew in ((three, one, False), (one, three, True)):
+        info = tiny_info(options=first)
+        save_model(tmp_path / "a.safetensors", tiny_network(info), info)
+        assert bool(start_from(tiny_network(tiny_info(options=second)), tmp_path / "a.safetensors")) == anew
+    wide = tiny_network(tiny_info(options={**HOURGLASS, "widths": [12, 12, 12]}))
+    with pytest.raises(
+        ValueError, match=r"of the backbone hourglass, and hardly fits this network \(\d+ of \d+ tensors"
+    ):
+        start_from(wide, tmp_path / "a.safetensors")
 
 
 def test_nothing_that_fits_is_an_error(tmp_path: Path) -> None:

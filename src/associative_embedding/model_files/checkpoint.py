@@ -10,6 +10,8 @@ import dataclasses
 import json
 import pickle
 import warnings
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -158,21 +160,52 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], ModelInfo | None]
     Raises:
         ValueError: when the file is missing, truncated, no safetensors file, or has a description of another format.
     """
+    with open_weights(path) as file:
+        text = (file.metadata() or {}).get(KEY)
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+    info = parse_description(path, text)
+    return {name: v.float() if v.is_floating_point() else v for name, v in state.items()}, info
+
+
+def read_description(path: str | Path) -> ModelInfo | None:
+    """Returns the description of a safetensors file without reading its tensors; None if it has none.
+
+    Raises:
+        ValueError: see `read_weights`.
+    """
+    with open_weights(path) as file:
+        text = (file.metadata() or {}).get(KEY)
+    return parse_description(path, text)
+
+
+@contextmanager
+def open_weights(path: str | Path) -> Iterator[Any]:
+    """Opens a safetensors file.
+
+    Raises:
+        ValueError: when the file is missing, truncated or no safetensors file.
+    """
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such model file")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(KEY)
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+            yield file
     except (safetensors.SafetensorError, OSError) as error:
         raise ValueError(f"{path}: not a readable safetensors file ({error})") from None
+
+
+def parse_description(path: str | Path, text: str | None) -> ModelInfo | None:
+    """Returns the description in a file's metadata; None for a file without one.
+
+    Raises:
+        ValueError: for a text that is not of this format.
+    """
     try:
-        info = ModelInfo.from_json(text) if text is not None else None
+        return ModelInfo.from_json(text) if text is not None else None
     except KeyError as error:
         raise ValueError(f"{path}: its description cannot be read: it has no {error}") from None
     except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: its description cannot be read: {error}") from None
-    return {name: v.float() if v.is_floating_point() else v for name, v in state.items()}, info
 
 
 def read_torch(path: str | Path, device: str | torch.device = "cpu") -> Any:
@@ -220,21 +253,43 @@ def start_from(network: Network, path: str | Path) -> list[str]:
         the names of parameters that keep their fresh values: the file has none of this name and shape.
 
     Raises:
-        ValueError: when no weight fits, or an encoder weight has another shape. The pyramid and the heads may then
-            still fit, but they are useless behind a fresh encoder.
+        ValueError: when hardly anything fits, see `check_fit`.
     """
     state, info = read_weights(path)
     if info is None:
         state = {f"body.{name}": value for name, value in state.items()}
     own = network.state_dict()
-    other = [n for n, v in state.items() if n.startswith("body.encoder.") and n in own and own[n].shape != v.shape]
-    if other:
-        known = "" if info is None else f" is of the backbone {info.backbone}, and"
-        raise ValueError(
-            f"{path}:{known} has an encoder of other shapes than this network; set network.backbone to the file's"
-        )
     fitting = {name: v for name, v in state.items() if name in own and own[name].shape == v.shape}
-    if not fitting:
-        raise ValueError(f"{path}: none of its {len(state)} weights fits this network")
+    try:
+        check_fit(own.keys(), state.keys(), fitting.keys())
+    except ValueError as error:
+        known = "" if info is None else f" is of the backbone {info.backbone}, and"
+        raise ValueError(f"{path}:{known} {error}") from None
     network.load_state_dict(fitting, strict=False)
     return sorted(own.keys() - fitting.keys())
+
+
+def check_fit(own: Set[str], given: Set[str], fitting: Set[str]) -> None:
+    """Checks that a network starts with enough of a file's weights; the rest is trained from random values.
+
+    All of an encoder must fit: pyramids and heads are useless behind a fresh one, however many of them fit. Networks
+    without an encoder may differ in the number of stacks, so half of the smaller side must fit.
+
+    Args:
+        own: names of the network's tensors.
+        given: names of the file's tensors.
+        fitting: the names of equal shape in both.
+
+    Raises:
+        ValueError: with the numbers; the message lacks the file's name.
+    """
+    if not fitting:
+        raise ValueError(f"none of its {len(given)} weights fits this network; set network.backbone to the file's")
+    fresh = f"{len(own) - len(fitting)} of {len(own)} tensors do not fit"
+    encoder = {name for name in own if name.startswith("body.encoder.")}
+    if encoder - fitting:
+        raise ValueError(
+            f"has an encoder of other shapes than this network ({fresh}); set network.backbone to the file's"
+        )
+    if not encoder and 2 * len(fitting) < min(len(own), len(given)):
+        raise ValueError(f"hardly fits this network ({fresh}); set network.backbone and its options to the file's")
