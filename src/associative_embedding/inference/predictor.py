@@ -95,9 +95,9 @@ class Predictor:
             )
         if self.network.stride % self.info.enlarge:
             raise ValueError(f"maps of stride {self.network.stride} cannot be enlarged {self.info.enlarge} times")
-        # Peaks of several maps cannot be averaged, and the graph has returned no maps.
         if self.flip and self.task.flip_index is None:
             raise ValueError("the left and right keypoints of this model are not known: leave out the mirror image")
+        # Peaks of several maps cannot be averaged, and the graph has returned no maps.
         if self.network.gives_peaks and (len(self.scales) > 1 or self.flip or self.info.enlarge > 1 or self.zoom):
             raise ValueError("a model exported with peaks runs at one size (--scales 1) without a mirror image")
         if not self.tag_scales or not set(self.tag_scales) <= set(self.scales):
@@ -315,6 +315,7 @@ class Predictor:
         if self.flip:
             mirrored = self.network(x.flip(-1))
             assert not isinstance(mirrored, Peaks)  # a network exported with peaks allows no mirror, see _check
+            assert self.task.flip_index is not None  # see _check
             maps = merge_mirror(maps, final_maps(mirrored), self.task.flip_index)
         # Heatmaps of all scales are averaged, but tags of small inputs are coarse and may be left out.
         return maps if scale in self.tag_scales else Maps(maps.heatmap, maps.tag[:, :, :0])
@@ -326,7 +327,6 @@ def with_decode_settings(task: Task, settings: Mapping[str, Any]) -> Task:
     Raises:
         ValueError: for an unknown setting, or a value of the wrong type or out of range.
     """
-            assert self.task.flip_index is not None  # see _check
     if not settings:
         return task
     known = [field.name for field in fields(task.decode_config)]
