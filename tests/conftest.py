@@ -38,6 +38,14 @@ def ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture(autouse=True)
+def remarks_of_one_test() -> None:
+    """A remark is printed once in a process, which is a command elsewhere and many tests here."""
+    from associative_embedding.io.console import remark
+
+    remark.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with real data and published values, beside the checkout or at AE_SHARED."""

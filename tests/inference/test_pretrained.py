@@ -14,9 +14,10 @@ from associative_embedding.model_files.checkpoint import MODEL_FILE, load_model
 from associative_embedding.model_files.find import model_path
 from support.tiny import FIGURE, tiny_info, tiny_network
 
-pytestmark = pytest.mark.extra
+pytest.importorskip("huggingface_hub", reason="needs the extra [hub]")
+from associative_embedding.inference import pretrained as hub
 
-hub = pytest.importorskip("associative_embedding.inference.pretrained")
+pytestmark = pytest.mark.extra
 IMAGE = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
 
 

@@ -43,7 +43,7 @@ SAME = {
     "row.category_id": ["4", 4.0],
     "row.num_keypoints": [2.0, "2"],
     "row.iscrowd": [False, "0", 0.0],
-    "row.bbox": [["5", "6.0", 30, 28.0]],
+    "row.bbox": [["5", "6.0", 30, 28.0], [35, 34, -30, -28]],
     "row.area": ["400.5"],
     "row.keypoints": [["10", 12, 2, 30, "32", 1.0], [[10, 12, 2], [30, 32, 1]]],
     "row.segmentation": [[1, 2, 9, 2, 9, 8], [[1, 2], [9, 2], [9, 8]], [[[1, 2], [9, 2], [9, 8]]]],
@@ -65,6 +65,7 @@ def test_other_forms_of_a_value(where: str, value: Any) -> None:
 CHANGED: list[tuple[str, Any, dict[str, Any], str]] = [
     ("row.bbox", [5, None, 30, 28], {"bbox": None}, ""),
     ("row.bbox", [], {"bbox": None}, ""),
+    ("row.bbox", [0, 0, 0, 0], {"bbox": None}, ""),
     ("row.keypoints", None, {"keypoints": [], "num_keypoints": 0}, ""),
     ("row.keypoints", [10, 12, 2, None, None, 0], {"keypoints": [10, 12, 2, 0, 0, 0]}, ""),
     (

@@ -70,4 +70,4 @@ def test_a_folder_is_taken_off_all_names_or_none(tmp_path: Path, capsys: pytest.
 
 def test_another_case_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     find_named(folder(tmp_path, "a.JPG"), ["A.jpg"], "case.json")
-    assert "case.json: 1 images have names in another case (A.jpg is a.JPG)" in capsys.readouterr().err
+    assert "case.json: 1 image (A.jpg is a.JPG): the file has another case" in capsys.readouterr().err

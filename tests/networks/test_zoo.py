@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from associative_embedding.networks.network import Network, final_maps
+from associative_embedding.structures.maps import Maps
 from associative_embedding.networks.zoo import BACKBONES, build_network
 from support.tiny import FIGURE, HOURGLASS
 
@@ -125,3 +126,12 @@ def test_every_parameter_learns(network: Network) -> None:
 def test_bad_options_are_named(backbone: str, tag_size: int, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_network(backbone, K, tag_size, options)
+
+
+def test_of_outputs_without_tags_the_last_is_decoded() -> None:
+    """A single-person network has no tags, however many stacks it has; HigherHRNet has tags before its last output."""
+    outputs = [Maps(torch.rand(1, 3, 4, 4), torch.zeros(1, 3, 0, 4, 4)) for _ in range(2)]
+    assert final_maps(outputs) is outputs[1]
+    assert final_maps(outputs[:1]) is outputs[0]
+    tagged = Maps(torch.rand(1, 3, 2, 2), torch.rand(1, 3, 1, 2, 2))
+    assert final_maps([tagged, outputs[1]]).tag.shape == (1, 3, 1, 4, 4)

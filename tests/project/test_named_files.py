@@ -52,6 +52,15 @@ def test_paths_exist() -> None:
     assert missing == []
 
 
+def test_named_tests_exist() -> None:
+    missing = []
+    for page in (*PAGES, ROOT / "SECURITY.md"):
+        for path, test in re.findall(r"(tests/[\w/]+\.py)::(test_\w+)", page.read_text(encoding="utf-8")):
+            if f"def {test}(" not in (ROOT / path).read_text(encoding="utf-8"):
+                missing.append(f"{name(page)}: {path}::{test}")
+    assert missing == []
+
+
 @pytest.mark.parametrize("page", sorted(PAGES), ids=name)
 def test_links_lead_to_files(page: Path) -> None:
     text = BLOCK.sub("", page.read_text(encoding="utf-8"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from associative_embedding.data.settings import SourceConfig
 from associative_embedding.training.recipe import NetworkConfig, Recipe
 from associative_embedding.training.train import train
 from support.run_states import assert_same
-from support.tiny import tiny_data, tiny_recipe
+from support.tiny import HOURGLASS, tiny_data, tiny_recipe
 
 # Trains, slowly, by a recipe; or kills itself in the middle of the writing of the second state.
 DRIVER = """
@@ -120,10 +121,11 @@ def test_new_settings_count_in_the_next_run(tmp_path: Path, source: SourceConfig
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"train": {"seed": 1}}, "of another network or seed"),
-        ({"network": {"tag_size": 1}}, "of another network or seed"),
-        ({"network": {"frozen": ("stem",)}}, "does not fit the recipe's skeleton, frozen or lr_factors"),
-        ({"data": {"skeleton": "coco-17"}}, "does not fit the recipe's skeleton"),
+        ({"train": {"seed": 1}}, r"state.pt: is of another seed \(it has 0, the recipe 1\); choose another output"),
+        ({"network": {"tag_size": 1}}, r"is of another tag_size \(it has 2, the recipe 1\)"),
+        ({"network": {"options": HOURGLASS | {"stacks": 1}}}, r"is of other network options \(it has .*'stacks': 2"),
+        ({"network": {"frozen": ("stem",)}}, "does not fit the recipe's frozen or lr_factors"),
+        ({"data": {"skeleton": "coco-17"}}, r"is of another skeleton \(it has 5, the recipe 17\)"),
         ({"train": {"steps": 3}}, "has 12 steps, more than train.steps = 3"),
     ],
 )
@@ -146,7 +148,9 @@ def test_a_broken_state_is_refused(tmp_path: Path, source: SourceConfig, whole: 
     assert "\n" not in str(caught.value)
 
 
-def test_a_model_starts_another_run(tmp_path: Path, source: SourceConfig, whole: Path) -> None:
+def test_a_model_starts_another_run(
+    tmp_path: Path, source: SourceConfig, whole: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """`network.start` takes what fits, whatever the tag dimension."""
     recipe = tiny_recipe(tmp_path, source, steps=1)
     start_from = NetworkConfig(
@@ -158,3 +162,5 @@ def test_a_model_starts_another_run(tmp_path: Path, source: SourceConfig, whole:
     train(replace(recipe, network=start_from))
     first = (tmp_path / "run" / "log.jsonl").read_text().splitlines()[0]
     assert '"fresh": 2,' in first  # weight and bias of the one layer whose channels differ
+    line = r"ae: network.start: 2 of \d+ tensors start fresh \(body.outputs.0.bias, body.outputs.0.weight\)"
+    assert re.search(line, capfd.readouterr().err)

@@ -150,7 +150,6 @@ def test_bad_input_is_one_line(
 
 WRITE: list[tuple[str, dict[str, Any], str]] = [
     ("yolo", dataset([person(keypoints=[1])]), "annotation 1: 'keypoints' must be a list of 15"),
-    ("yolo", dataset([person(bbox=[1, 1, -1, 1])]), "'bbox' has a negative width"),
     ("yolo", dataset([person(keypoints=[0] * 15, bbox=[1])]), "'bbox' must be a list of 4 finite numbers"),
     ("yolo", {**dataset(), "categories": [{"id": 1, "name": "a"}]}, "no category with 'keypoints'"),
     ("cvat", {**dataset(), "categories": [FIGURE.to_category(), FIGURE.to_category(2)]}, "same name or id"),

@@ -12,7 +12,10 @@ from hypothesis import HealthCheck, given, settings
 
 from associative_embedding.apps.cli.main import main
 from associative_embedding.data.label_formats.convert import READERS, WRITERS
+from associative_embedding.data.preparation.write_shards import write_shards
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
+from associative_embedding.evaluation.metrics.oks import evaluate_keypoints
+from associative_embedding.io.coco_json import load_skeleton
 from associative_embedding.structures.known_skeletons import COCO_17, MPII_16
 from support.label_data import Document, H, W, assert_same, dataset, documents, person, write_images
 from support.tiny import FIGURE
@@ -131,3 +134,75 @@ def test_what_was_found_becomes_a_pre_annotation(tmp_path: Path, images: str) ->
     assert first["predictions"][0]["score"] == 0.6
     assert [row["type"] for row in first["predictions"][0]["result"]] == ["rectanglelabels", *["keypointlabels"] * 4]
     assert second["predictions"] == [{"result": [], "model_version": "associative-embedding", "score": 0.0}]
+
+
+def test_what_yolo_cannot_hold_is_said(tmp_path: Path, images: str, capsys: pytest.CaptureFixture[str]) -> None:
+    crowd = person(iscrowd=1, keypoints=[0] * 15, num_keypoints=0)
+    far = person(keypoints=[140, 10, 2, 30, 20, 1, 50, 20.5, 2, 0, 0, 0, 45.25, 40, 2])
+    point = person(keypoints=[40, 10, 2] + [0] * 12, bbox=None)
+    back = there_and_back(dataset([person(), crowd, far, point]), "yolo", tmp_path, images)
+    assert [row["num_keypoints"] for row in back["annotations"]] == [4, 3]
+    says = [line.split("dataset: ")[1] for line in capsys.readouterr().err.splitlines()]
+    assert says == [
+        "1 object (a0.png): crowds are left out",
+        "1 keypoint (nose of a0.png): outside of the image, so it becomes unlabelled",
+        "1 object (a0.png): the box has no area inside of the image; left out",
+    ]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in BOTH if kind != "coco"])
+def test_a_wrong_size_is_refused(kind: str, tmp_path: Path, images: str) -> None:
+    """Coordinates relative to it would be wrong without a message."""
+    document = dataset()
+    document["images"][1]["width"] = W + 1
+    with pytest.raises(ValueError, match=rf"image a1.png is shown as {W}x{H} .* say {W + 1}x{H}"):
+        WRITERS[kind](document, tmp_path / "out", images)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in BOTH if kind != "coco"])
+def test_two_images_of_one_name_are_refused(kind: str, tmp_path: Path) -> None:
+    document = dataset()
+    document["images"][1]["file_name"] = "a0.png"
+    with pytest.raises(ValueError, match=r"several images are named a0.png"):
+        WRITERS[kind](document, tmp_path / "out", None)
+
+
+def test_categories_without_keypoints_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = dataset()
+    document["categories"] += [{"id": 5, "name": "car"}]
+    document["annotations"] += [{"id": 9, "image_id": 1, "category_id": 5, "bbox": [1, 1, 5, 5]}]
+    WRITERS["yolo"](document, tmp_path / "out", None)
+    assert "1 annotation (car): the category has no keypoints; left out" in capsys.readouterr().err
+
+
+ODD_FORMS: dict[str, dict[str, Any]] = {
+    "texts": {"image_id": "1", "category_id": "1", "bbox": ["25", "5", "30", "40"], "num_keypoints": "4"},
+    "floats": {"image_id": 1.0, "category_id": 1.0, "num_keypoints": 4.0, "iscrowd": 0.0},
+    "missing": {"bbox": None, "area": None, "num_keypoints": None, "iscrowd": None, "segmentation": []},
+    "wrong": {"bbox": [0, 0, 0, 0], "area": 0, "num_keypoints": 0, "segmentation": [[]], "iscrowd": False},
+    "ids": {"id": 2**80, "track_id": "a-b"},
+}
+
+
+@pytest.mark.parametrize("form", ODD_FORMS)
+def test_training_evaluation_shards_and_conversion_agree(form: str, tmp_path: Path, images: str) -> None:
+    document = dataset([{**person(), **ODD_FORMS[form]}])
+    document["categories"][0]["skeleton"] = [[0, 1], [1, 3]]
+    document["images"][0]["file_name"] = ".\\a0.png"
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(document), encoding="utf-8-sig")
+    write_shards(str(path), images, str(tmp_path / "shards"), 5)
+    WRITERS["yolo"](READERS["coco"](path, images), tmp_path / "yolo", images)
+    WRITERS["coco"](READERS["yolo"](tmp_path / "yolo", None), tmp_path / "b.json", None)
+    expected = dataset([person()])["annotations"][0]["keypoints"]
+    for labels, folder in [
+        (path, images),
+        (tmp_path / "shards" / "annotations.json", tmp_path / "shards"),
+        (tmp_path / "b.json", tmp_path / "yolo"),
+    ]:
+        skeleton = load_skeleton(str(labels))
+        assert len(skeleton.edges) == 2
+        (keypoints,) = CocoKeypoints(str(labels), str(folder), skeleton)[0].keypoints
+        np.testing.assert_allclose(keypoints.ravel(), expected, atol=1e-3)
+    result = {"image_id": 1, "category_id": 1, "keypoints": expected, "score": 1.0}
+    assert evaluate_keypoints(path, [result])["AP"] == pytest.approx(1)

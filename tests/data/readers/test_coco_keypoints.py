@@ -227,11 +227,11 @@ def test_held_out_is_fixed_balanced_and_nested() -> None:
 # ---- images
 
 
-def test_exif_orientation_is_ignored(tmp_path: Path) -> None:
+def test_images_without_annotations_are_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn
     Image.fromarray(picture(1)).save(tmp_path / "1.jpg", exif=exif, quality=95)
-    assert CocoKeypoints(None, str(tmp_path), COCO_17)[0].image.shape == (H, W, 3)
+    assert CocoKeypoints(None, str(tmp_path), COCO_17)[0].image.shape == (W, H, 3)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_progressive_jpeg_with_a_preview_is_found_truncated(tmp_path: Path) -> N
 
 
 def test_no_image_at_all(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no images"):
+    with pytest.raises(ValueError, match="holds no image"):
         CocoKeypoints(None, str(tmp_path), COCO_17)
     with pytest.raises(ValueError, match="no such folder"):
         CocoKeypoints(None, str(tmp_path / "none"), COCO_17)

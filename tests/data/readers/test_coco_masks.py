@@ -106,7 +106,7 @@ def test_cached_and_uncached_are_equal_and_survive_pickle(tmp_path: Path) -> Non
     copies = [cached, pickle.loads(pickle.dumps(cached)), late.cached(), cached.select(lambda i: i == 7)]
     (tmp_path / "7.png").rename(tmp_path / "moved.png")
     assert all(np.array_equal(copy[0].image, picture(7)) and copy[0].area.tolist() == [56] for copy in copies)
-    with pytest.raises(ValueError, match=r"7\.png: cannot read the image"):
+    with pytest.raises(ValueError, match=r"7\.png: No such file"):
         lazy[0]
 
 
@@ -247,7 +247,7 @@ def test_images_that_do_not_fit_their_annotations(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"7\.png: image 7 is 40x30 .* 41x30"):
         CocoMasks(*paths, CLASSES)[0]
     (tmp_path / "7.png").write_bytes((tmp_path / "7.png").read_bytes()[:99])
-    with pytest.raises(ValueError, match=r"7\.png: the image file is truncated"):
+    with pytest.raises(ValueError, match=r"7\.png: is damaged or truncated"):
         CocoMasks(*paths, CLASSES)
     with pytest.raises(ValueError, match="no such folder of images"):
         CocoMasks(paths[0], str(tmp_path / "none"), CLASSES)

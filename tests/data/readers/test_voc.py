@@ -81,7 +81,7 @@ def test_cached_files_are_all_that_is_needed(tmp_path: Path) -> None:
             (root / folder).rename(root / f"no{folder}")
     assert np.array_equal(cached[0].image, again[0].image)
     assert again.select(lambda i: i == 2008000001)[0].area.tolist() == [80, 150, 104]
-    with pytest.raises(ValueError, match="cannot read the image"):
+    with pytest.raises(ValueError, match="No such file"):
         plain[0]
 
 
@@ -124,7 +124,7 @@ BAD_IMAGES = {
         lambda root: (root / OBJECT).write_bytes(b"nothing"),
         rf"{STEMS[0]}\.png: not a PNG that can be decoded",
     ),
-    "cut png": (lambda root: (root / CLASS).write_bytes((root / CLASS).read_bytes()[:99]), "truncated"),
+    "cut png": (lambda root: (root / CLASS).write_bytes((root / CLASS).read_bytes()[:99]), "not a PNG that"),
 }
 
 

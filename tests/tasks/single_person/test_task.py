@@ -19,7 +19,7 @@ from associative_embedding.detection.peaks import highest
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.model_files.checkpoint import ModelInfo, load_model, start_from
 from associative_embedding.networks.zoo import build_network
-from associative_embedding.structures.geometry import letterbox
+from associative_embedding.structures.geometry import centred, letterbox
 from associative_embedding.structures.maps import Maps
 from associative_embedding.tasks.pose.target import draw_gaussians
 from associative_embedding.tasks.single_person.settings import RefineConfig
@@ -138,6 +138,15 @@ def test_the_one_person_is_where_the_heatmaps_are_highest() -> None:
     assert len(nobody.instances) == len(nobody.detections) == 0
 
 
+def test_a_keypoint_outside_of_the_image_is_not_found() -> None:
+    """The square around an image that is twice as wide as high has empty quarters above and below."""
+    geometry = centred((32, 64), (64, 64), stride=4, scale=1.0)
+    truth = np.array([[[20.0, 10], [30, -8], [40, 40], [5, 30], [60, 1]]])
+    heatmap = torch.from_numpy(draw_gaussians(geometry.to_map(truth), np.ones((1, 5), bool), geometry.map_size, 1.0))
+    person = TASK.decode_groups(Maps(heatmap[None], torch.zeros(1, 5, 0, *geometry.map_size)), geometry).instances
+    assert (person.keypoints[0, :, 2] > 0).tolist() == [True, False, False, True, True]
+
+
 def test_the_highest_place_of_every_map() -> None:
     heatmap = torch.rand(3, 5, 7, 9, generator=torch.Generator().manual_seed(0))
     peaks = highest(heatmap)
@@ -159,6 +168,17 @@ def test_a_predictor_of_one_person(tmp_path: Path) -> None:
     predictor = Predictor(*load_model(path), scales=(1.0, 0.5), flip=True, input_size=64)
     image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     assert len(predictor(image)) <= 1
+
+
+def test_a_whole_image_is_a_square_with_the_person_in_the_middle(tmp_path: Path) -> None:
+    """As in training. A small image fills a part of the square only: no crop of training is smaller than `min_size`."""
+    path = tiny_model(tmp_path / "m.safetensors", task=SinglePersonTask(FIGURE, RefineConfig(min_size=60)), tag_size=0)
+    predictor = Predictor(*load_model(path), input_size=64)
+    for size, scale in (((120, 40), 64 / 120), ((30, 20), 64 / 60)):
+        ((inputs, geometry),) = predictor.prepare(np.full((*size, 3), 255, np.uint8))
+        assert inputs.shape == (1, 3, 64, 64)
+        assert geometry.to_input(np.array([size[1] / 2, size[0] / 2])) == pytest.approx([32, 32])
+        assert geometry.scale == pytest.approx(scale)
 
 
 # --- training
