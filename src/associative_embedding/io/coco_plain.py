@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from associative_embedding.io.coco_values import box_around, plain_numbers, plain_segmentation, whole
+from associative_embedding.io.coco_values import NUMBERS, box_around, plain_numbers, plain_segmentation, whole
 from associative_embedding.io.console import Notes, remark
 
 Entry = dict[str, Any]
@@ -69,13 +69,14 @@ def plain_annotation(row: Entry, notes: Notes) -> Entry | None:
     if type(area) is str:
         (changes["area"],) = plain_numbers([area])
     changes |= plain_keypoints(row, keypoints, notes)
-    changes |= plain_box(row.get("bbox"))
+    labelled = any_labelled(changes.get("keypoints", keypoints))
+    changes |= plain_box(row.get("bbox"), labelled)
     if (region := plain_segmentation(row.get("segmentation"))) is not row.get("segmentation"):
         changes["segmentation"] = region
         if region is None:
             notes.add("'segmentation' has no three corners; the box takes its place", *named(row))
     row = {**row, **changes} if changes else row
-    return with_count(row, notes) if any_labelled(row) else with_place(row, region, notes)
+    return with_count(row, notes) if labelled else with_place(row, region, notes)
 
 
 def plain_keypoints(row: Entry, keypoints: Any, notes: Notes) -> Entry:
@@ -92,11 +93,21 @@ def plain_keypoints(row: Entry, keypoints: Any, notes: Notes) -> Entry:
     return {"keypoints": plain}
 
 
-def plain_box(box: Any) -> Entry:
-    """Returns the changed box of an annotation, if any; a box with NaN or null, or an empty list, is missing."""
-    if not isinstance(box, list) or (box and (plain := plain_numbers(box)) is box):
+def plain_box(box: Any, labelled: bool) -> Entry:
+    """Returns the changed box of an annotation, if any.
+
+    A box with NaN or null and an empty list are missing, as is a box of no size around labelled keypoints, which some
+    tools write. A negative width or height means that the box begins at its right or lower side.
+    """
+    if not isinstance(box, list):
         return {}
-    return {"bbox": None if not box or None in plain else plain}
+    plain = plain_numbers(box)
+    if not plain or None in plain or (labelled and plain[2:] == [0, 0]):
+        return {"bbox": None}
+    if len(plain) == 4 and set(map(type, plain)) <= NUMBERS and min(plain[2:]) < 0:
+        x, y, width, height = plain
+        return {"bbox": [min(x, x + width), min(y, y + height), abs(width), abs(height)]}
+    return {} if plain is box else {"bbox": plain}
 
 
 def named(row: Entry) -> tuple[str, str]:
@@ -104,9 +115,8 @@ def named(row: Entry) -> tuple[str, str]:
     return "annotation", str(row.get("id"))
 
 
-def any_labelled(row: Entry) -> bool:
-    """Whether a keypoint of an annotation has another visibility than 0."""
-    keypoints = row.get("keypoints")
+def any_labelled(keypoints: Any) -> bool:
+    """Whether a keypoint has another visibility than 0."""
     return isinstance(keypoints, list) and any(keypoints[2::3])
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from associative_embedding.io.console import list_briefly, remark
+from associative_embedding.io.console import Notes, remark
 
 Parts = tuple[str, ...]
 
@@ -36,9 +36,11 @@ def find_named(folder: str | Path, names: Iterable[str], where: str) -> dict[str
             f"{where}: {PurePosixPath(*prefix)}/ is taken off the names of {len(without)} images, which are in {folder}"
         )
         found |= without
-    other = [f"{name} is {real}" for name, real in found.items() if not same_case(name, real)]
-    if other:
-        remark(f"{where}: {len(other)} images have names in another case ({list_briefly(other)})")
+    notes = Notes(where)
+    for name, real in found.items():
+        if not same_case(name, real):
+            notes.add("the file has another case", "image", f"{name} is {real}")
+    notes.say()
     return found
 
 

@@ -19,19 +19,20 @@ MARKS = {
 }
 
 
-def decode_text(data: bytes, path: object) -> str:
+def decode_text(data: bytes, path: object, limit: int = MAX_UNPACKED) -> str:
     """Returns the text of a file: UTF-8, or what its byte order mark states, also packed by gzip.
 
     Args:
         data: the content of the file.
         path: the file, for the message.
+        limit: largest number of bytes of a packed file's content.
 
     Raises:
         ValueError: for anything else.
     """
     if data.startswith(ZIP):
         raise ValueError(f"{path}: is a zip file; unpack it, and give the file inside")
-    data = unpack(data, path) if data.startswith(GZIP) else data
+    data = unpack(data, path, limit) if data.startswith(GZIP) else data
     encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), "utf-8")
     try:
         return data.decode(encoding)
@@ -39,7 +40,7 @@ def decode_text(data: bytes, path: object) -> str:
         raise ValueError(f"{path}: not a text file (UTF-8)") from None
 
 
-def unpack(data: bytes, path: object, limit: int = MAX_UNPACKED) -> bytes:
+def unpack(data: bytes, path: object, limit: int) -> bytes:
     """Returns the content of a gzip file.
 
     Raises:

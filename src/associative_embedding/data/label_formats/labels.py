@@ -24,9 +24,12 @@ from associative_embedding.data.readers.coco_entries import (
     name_and_size,
     source_keypoints,
     track_of,
+    with_small_ids,
 )
 from associative_embedding.io.coco_json import AREA_PER_BOX, check_coco
-from associative_embedding.io.console import Notes, list_briefly, remark
+from associative_embedding.io.console import Notes, list_briefly
+from associative_embedding.io.decode_images import ImageError
+from associative_embedding.io.images import read_size
 from associative_embedding.structures.skeleton import Skeleton
 
 Point = tuple[float, float, int]  # x, y, visibility: 1 occluded, 2 visible
@@ -174,7 +177,8 @@ def from_coco(
 ) -> tuple[dict[str, Skeleton], list[LabelledImage]]:
     """Returns category name -> skeleton, and the labelled images of a COCO dataset, all with a size.
 
-    Categories without keypoints are left out; a line says so.
+    Categories without keypoints are left out, as are images of another size than stated, with which relative
+    coordinates would be wrong. Lines say so.
 
     Args:
         coco: a COCO dataset whose keypoints have visibilities 0, 1 or 2 (see `coco.read_coco_labels`).
@@ -182,9 +186,10 @@ def from_coco(
         images: folder of the images, to read sizes that the dataset does not contain.
 
     Raises:
-        ValueError: for a wrong entry (the message has its id and key), or an unknown size.
+        ValueError: for a wrong entry (the message has its id and key), an unknown size, a wrong size of all images,
+            or two images of one name.
     """
-    coco = check_coco(coco, where)
+    coco = with_small_ids(check_coco(coco, where))
     with_keypoints = [category for category in coco["categories"] if category.get("keypoints")]
     skeletons = {int_id(c, f"{where}: category"): Skeleton.from_category(c) for c in with_keypoints}
     if not skeletons:
@@ -193,17 +198,35 @@ def from_coco(
     if not len({skeleton.name for skeleton in skeletons.values()}) == len(skeletons) == len(with_keypoints):
         raise ValueError(f"{where}: two categories have the same name or id; give each its own")
     rows = annotations_of_images(where, coco, skeletons)
-    if others := len(coco["annotations"]) - sum(map(len, rows.values())):
-        names = [str(c.get("name")) for c in coco["categories"] if not c.get("keypoints")]
-        remark(f"{where}: {others} annotations of categories without keypoints ({list_briefly(names)}): left out")
+    names = {c.get("id"): str(c.get("name")) for c in coco["categories"]}
+    notes = Notes(where)
+    for row in coco["annotations"]:
+        if row["category_id"] not in skeletons:
+            notes.add("the category has no keypoints; left out", "annotation", names[row["category_id"]])
     labelled = []
     for image in coco["images"]:
         name, size = name_and_size(where, image)
         size = size_in(images, name, where) if size is None else pixel_size(*size, where)
+        if size_of_file(images, name) not in (None, size):
+            stated = f"{size[1]}x{size[0]}"
+            notes.add(f"the annotations say {stated}, but it is shown as another size; left out", "image", name)
+            continue
         objects = [object_of(row, skeletons[row["category_id"]], where) for row in rows[image["id"]]]
         extra = {key: image[key] for key in ("split", "video_id") if key in image}
         labelled.append(LabelledImage(name, size, objects, extra))
+    notes.say()
+    check_names(labelled, where)
+    if coco["images"] and not labelled:
+        raise ValueError(f"{where}: no image has the size that the annotations say")
     return {skeleton.name: skeleton for skeleton in skeletons.values()}, labelled
+
+
+def size_of_file(images: str | Path | None, name: str) -> tuple[int, int] | None:
+    """Returns the size (H, W) of an image as it is shown, or None if the folder has no such image."""
+    try:
+        return None if images is None else read_size(Path(images) / name)
+    except ImageError:
+        return None
 
 
 def object_of(row: dict[str, Any], skeleton: Skeleton, where: str) -> LabelledObject:
@@ -219,8 +242,6 @@ def object_of(row: dict[str, Any], skeleton: Skeleton, where: str) -> LabelledOb
     points = {name: (float(x), float(y), int(v)) for name, (x, y, v) in names if v > 0}
     # a box is required without points: the object would have no place at all
     box = box_of(row, None, where).tolist() if row.get("bbox") is not None or not points else None
-    if box is not None and min(box[2:]) < 0:
-        raise ValueError(f"{where}: 'bbox' has a negative width or height: {box}")
     score = row.get("score")
     return LabelledObject(
         category=skeleton.name,

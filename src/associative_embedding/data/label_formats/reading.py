@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import warnings
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from associative_embedding.io.images import read_size
+from associative_embedding.io.text_files import decode_text
 
 MAX_BYTES = 512 * 2**20  # parsed, a text takes several times its size in memory
 MAX_SIDE = 1_000_000  # pixels; a larger side is a fault of the file
-EXIF_ORIENTATION = 0x0112
-TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 
 
 def size_in(images: str | Path | None, name: str, where: str) -> tuple[int, int]:
@@ -28,25 +26,7 @@ def size_in(images: str | Path | None, name: str, where: str) -> tuple[int, int]
     """
     if images is None:
         raise ValueError(f"{where}: the size of {name} is not known; give the folder of the images (--images)")
-    return image_size(Path(images) / name)
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Returns the size (H, W) of an image file after its EXIF orientation is applied; reads the header only.
-
-    Raises:
-        ValueError: if it cannot be read.
-    """
-    try:
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore")  # Pillow warns of large images, which are not decoded here
-            width, height = image.size
-            turned = image.getexif().get(EXIF_ORIENTATION, 1) in TURNED
-    except OSError as error:
-        raise ValueError(f"{path}: cannot read the image ({error.strerror or 'not an image'})") from None
-    except Exception:  # a broken file raises nearly anything
-        raise ValueError(f"{path}: cannot read the image (not an image)") from None
-    return (width, height) if turned else (height, width)
+    return read_size(Path(images) / name)
 
 
 def read_bytes(path: str | Path, limit: int = MAX_BYTES) -> bytes:
@@ -64,15 +44,12 @@ def read_bytes(path: str | Path, limit: int = MAX_BYTES) -> bytes:
 
 
 def read_text(path: str | Path, limit: int = MAX_BYTES) -> str:
-    """Reads a text in UTF-8.
+    """Reads a text; see `decode_text` for its encoding.
 
     Raises:
-        ValueError: as `read_bytes`, and if the file is not UTF-8.
+        ValueError: as `read_bytes`, and if the file is no text.
     """
-    try:
-        return read_bytes(path, limit).decode("utf-8-sig")  # tools on Windows put a byte order mark first
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: not a text file (UTF-8)") from None
+    return decode_text(read_bytes(path, limit), path, limit)
 
 
 def finite(value: Any, where: str, what: str) -> float:

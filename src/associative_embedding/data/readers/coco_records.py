@@ -118,7 +118,7 @@ def read_record(
         boxes_xywh=np.array([p.box_xywh for p in people]).reshape(-1, 4),
         unlabelled=tuple(unlabelled),
         track_id=track_ids(people, where),
-        video_id=int_id(image, where, "video_id") if "video_id" in image else 0,
+        video_id=0 if image.get("video_id") is None else int_id(image, where, "video_id"),
     )
 
 
