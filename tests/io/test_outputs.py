@@ -19,12 +19,9 @@ PIXELS = np.arange(24 * 32 * 3, dtype=np.uint8).reshape(24, 32, 3)
 
 def refused(path: Path, *inputs: str | Path | None) -> bool:
     """Whether ``ae data split`` may not write a file."""
-    before = path.read_bytes() if path.exists() else None
     try:
         check_output(path, own_json("ae data split"), inputs)
-    except ValueError as error:
-        assert str(path) in str(error)
-        assert path.read_bytes() == before
+    except ValueError:
         return True
     return False
 
@@ -41,7 +38,8 @@ def test_a_missing_an_empty_and_an_own_file_may_be_written(tmp_path: Path) -> No
 def test_a_foreign_file_and_one_of_another_command_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "train.json"
     path.write_text('{"images": []}\n')
-    assert refused(path)
+    with pytest.raises(ValueError, match="exists and was not written by ae; choose another output or remove"):
+        check_output(path, own_json("ae data split"))
     write_json(path, marked({"images": [], "written_by": "ae data split"}, "ae data mpii"))
     assert refused(path)
 

@@ -11,12 +11,12 @@ from associative_embedding.evaluation.metrics.mpii_coco import MPII_COUNTS
 from associative_embedding.evaluation.oracle import Given
 from associative_embedding.evaluation.poses import evaluate_pose_model, open_pose_test_set, pose_task
 from associative_embedding.evaluation.protocols import Protocol, build_protocol
+from associative_embedding.evaluation.results_file import check_outputs, write_metrics
 from associative_embedding.evaluation.settings import EvaluationSettings
 from associative_embedding.inference.load import NO_REFINER, load
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.console import say
-from associative_embedding.io.files import check_writable, write_json
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ def run_experiment(experiment: str, model: str, options: Options, settings: Eval
         OSError: for a file that cannot be written, before any image is read.
     """
     rules = build_protocol(settings.protocol or "coco", settings.groups)
+    check_outputs([model, settings.annotations, settings.groups], settings.json)
     first = load(model, options)
     test_set = open_pose_test_set(
         settings.annotations,
@@ -103,8 +104,6 @@ def run_experiment(experiment: str, model: str, options: Options, settings: Eval
         protocol=rules,
     )
     variants = EXPERIMENTS[experiment](first)
-    if settings.json:
-        check_writable(settings.json)
     if test_set.unknown:
         say(f"the model has no {', '.join(test_set.unknown)}: they do not count\n")
     rows: dict[str, Metrics] = {}
@@ -121,7 +120,7 @@ def run_experiment(experiment: str, model: str, options: Options, settings: Eval
         notes[variant.name] = {**asdict(variant), **test_set.settings, **predictor.settings, **refined}
     if settings.json:
         given = {"held_out": settings.held_out, "protocol": settings.protocol or "coco"}
-        write_json(settings.json, {"metrics": rows, "model": model, **given, "settings": notes})
+        write_metrics(settings.json, {"metrics": rows, "model": model, **given, "settings": notes})
     return rows
 
 
@@ -140,7 +139,7 @@ def markdown_head(metrics: Metrics) -> list[str]:
 def markdown_row(name: str, metrics: Metrics, protocol: Protocol) -> str:
     def cell(key: str) -> str:
         value = metrics[key]
-        # Shares of grouping are in 0..1, whatever unit the protocol has.
+        # Shares of grouping are in 0..1, also where the protocol counts in percent.
         digits = 3 if key.endswith("grouped_right") else protocol.digits
         return "-" if value is None else f"{value:.{digits}f}"
 

@@ -22,12 +22,12 @@ from associative_embedding.evaluation.metrics.tracking import (
     idf1,
 )
 from associative_embedding.evaluation.poses import pose_task
+from associative_embedding.evaluation.results_file import check_outputs, write_metrics
 from associative_embedding.inference.load import load
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
 from associative_embedding.io.console import errors_name, say
-from associative_embedding.io.files import check_writable, write_json
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.sample import Sample
 from associative_embedding.tasks.tracking.settings import LinkConfig
@@ -74,21 +74,21 @@ def evaluate_tracks(model: str, options: Options, settings: TrackSettings) -> Me
     """Prints a table with a row for each way to link frames; the network runs once.
 
     Returns:
-        the metrics of the linker that the model (or ``settings.link``) chooses, and those of the keypoints, which do
+        the metrics of the linker that the model (or ``settings.link``) chooses, and metrics of the keypoints, which do
         not depend on the linker.
 
     Raises:
-        ValueError: for annotations without tracks, a model that finds no keypoints, or a wrong link setting.
+        ValueError: for annotations without tracks, a model that finds no keypoints, a wrong link setting, or a json
+            that no evaluation wrote.
         OSError: for a json that cannot be written, before any image is read.
     """
+    check_outputs([model, settings.annotations], settings.json)
     predictor = load(model, options)
     config = link_config(predictor.task, settings.link or {})
     annotations, images = settings.annotations, settings.images
     data = CocoKeypoints(annotations, images, pose_task(predictor).skeleton, people_only=False, cache=False)
     if not any(record.track_id is not None and len(record.track_id) for record in data.records):
         raise ValueError(f"{annotations}: no annotation has a 'track_id', so there are no tracks to compare with")
-    if settings.json:
-        check_writable(settings.json)
     # The network runs once; the three linkers share its results, so that only linking differs.
     frames = find_in_frames(predictor, data, settings, config.start_score)
     rows = {by: track_numbers(frames, replace(config, by=by)) for by in LINKERS}
@@ -99,7 +99,7 @@ def evaluate_tracks(model: str, options: Options, settings: TrackSettings) -> Me
     metrics = {**rows[config.by], **shown}
     if settings.json:
         notes = {"annotations": annotations, "frames": len(frames), "every": settings.every, "link": vars(config)}
-        write_json(
+        write_metrics(
             settings.json,
             {"metrics": metrics, "linkers": rows, "settings": {**notes, "model": model, **predictor.settings}},
         )

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from associative_embedding.io.files import atomic_write
+from associative_embedding.io.outputs import mark_image
 from associative_embedding.structures.arrays import Array
 
 # The formats of pictures, with the options of their encoder. Quality 95 shows no difference to the original.
@@ -68,7 +69,7 @@ def write_labels(path: str | Path, labels: Array) -> None:
 
 
 def _encode(path: str | Path, pixels: Array, options: tuple[int, ...]) -> bytes:
-    """Returns the bytes of an image file. `pixels` are in cv2's order of channels, BGR."""
+    """Returns the bytes of an image file, marked as ours. `pixels` are in cv2's order of channels, BGR."""
     extension = Path(path).suffix.lower()
     try:
         done, data = cv2.imencode(extension, pixels, options)
@@ -76,4 +77,4 @@ def _encode(path: str | Path, pixels: Array, options: tuple[int, ...]) -> bytes:
         done = False
     if not done:
         raise ValueError(f"cannot write {path}: {extension} cannot hold {pixels.shape[1]}x{pixels.shape[0]} pixels")
-    return data.tobytes()
+    return mark_image(data.tobytes())

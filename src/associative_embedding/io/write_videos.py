@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.io.videos import ffmpeg_reason, load_av
+from associative_embedding.io.decode_videos import reason_of
+from associative_embedding.io.outputs import MARK
+from associative_embedding.io.videos import load_av
 from associative_embedding.structures.arrays import Array
 
 CLOCK = Fraction(1, 90000)  # seconds, the unit of the times in the file; usual in MPEG, and fine enough for any rate
@@ -56,12 +58,18 @@ class VideoWriter:
             frame.pts = self._last = max(self._last + 1, round(time / CLOCK))  # times must increase
             self._container.mux(self._stream.encode(frame))
         except av.FFmpegError as error:
-            raise OSError(f"cannot write {self.path}: {ffmpeg_reason(error)}") from None
+            raise OSError(f"cannot write {self.path}: {reason_of(error)}") from None
+
+    def fits(self, image: Array) -> bool:
+        """Returns whether an image ``(H, W, 3)`` has the size of the video: that of its first frame."""
+        height, width = (side - side % 2 for side in image.shape[:2])
+        return self._stream is None or (self._stream.width, self._stream.height) == (width, height)
 
     def _open(self, av: ModuleType, width: int, height: int) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}  # a fragment at each key frame
         self._container = av.open(f"file:{self.path}", "w", format="mp4", options=flags)
+        self._container.metadata["comment"] = MARK.decode()
         self._stream = self._container.add_stream("libx264", rate=Fraction(self.fps).limit_denominator(1001))
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         self._stream.options = {"crf": "20", "preset": "veryfast"}  # crf: quality, 0 (lossless) to 51

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from associative_embedding.detection.peaks_in_graph import find_peaks
 from associative_embedding.io.files import atomic_write, write_json
 from associative_embedding.io.optional_packages import need
+from associative_embedding.io.outputs import check_output, own_form, own_mark
 from associative_embedding.model_files.checkpoint import KEY, ModelInfo, load_model
 from associative_embedding.model_files.exported_network import SHAPE, SUFFIX, Format
 from associative_embedding.networks.network import Network, final_maps
 from associative_embedding.tasks.pose.task import PoseTask
 
 OPSET = 17  # version of the ONNX operators
+NORMALISED = "the graph normalises"  # in the metadata of every exported file, which it shows to be ours
 EXAMPLE_SIDE = 4  # side of the traced example, in multiples of the network's smallest input
 
 
@@ -37,10 +39,7 @@ class MapsGraph(nn.Module):
 
 
 class HeatmapGraph(MapsGraph):
-    """Image -> heatmap ``(B, C, h, w)``, for a network without tags.
-
-    `final_maps` would take its output for the second one of HigherHRNet, which has no tags either.
-    """
+    """Image -> heatmap ``(B, C, h, w)``, for a network without tags: not every runtime has arrays of size 0."""
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Returns the heatmap of an image ``(B, 3, H, W)`` uint8 RGB."""
@@ -84,20 +83,21 @@ def export_model(model: Path, target: str | None, form: Format, *, with_peaks: b
         the files written.
 
     Raises:
-        ValueError: for a model that cannot be exported in this way, a target with another suffix, or a missing extra.
+        ValueError: for a model that cannot be exported in this way, a target with another suffix, a missing extra,
+            or a file that somebody else wrote.
         OSError: when a file cannot be written.
     """
     # Before the model is read: a missing package is an error at once.
     openvino = need("openvino", "openvino", "exporting") if form == "openvino" else None
     if openvino is None:
         need("onnx", "onnx", "exporting")
+    path = Path(target or model.with_suffix(SUFFIX[form]).name)
+    if path.suffix.lower() != SUFFIX[form]:
+        raise ValueError(f"{path}: the format {form} is written to a file that ends in {SUFFIX[form]}")
+    check_files(path, form, model)
     network, info = load_model(model)
     if with_peaks and (not isinstance(info.task, PoseTask) or info.enlarge > 1 or not info.tag_size):
         raise ValueError(f"{model}: peaks are of poses at the maps' own size; leave --with-peaks out")
-    suffix = SUFFIX[form]
-    path = Path(target or model.with_suffix(suffix).name)
-    if path.suffix.lower() != suffix:
-        raise ValueError(f"{path}: the format {form} is written to a file that ends in {suffix}")
     metadata = graph_metadata(network, info, with_peaks)
     with tempfile.TemporaryDirectory() as folder:
         onnx_file = Path(folder) / "model.onnx"
@@ -109,6 +109,25 @@ def export_model(model: Path, target: str | None, form: Format, *, with_peaks: b
     sidecar = path.with_suffix(".json")
     write_json(sidecar, {key: json.loads(text) for key, text in metadata.items()})
     return [*files, sidecar]
+
+
+def check_files(path: Path, form: Format, model: Path) -> None:
+    """Checks that an export replaces only the files of an earlier one.
+
+    Args:
+        path: the file to write; others have its name with another suffix.
+        form: its format.
+        model: the model file.
+
+    Raises:
+        ValueError: see `check_output`.
+    """
+    own = own_mark(NORMALISED.encode())
+    check_output(path, own, [model])
+    check_output(path.with_suffix(".json"), own_form(rf'\{{"{KEY}": ', rb"\}\n"), [model])
+    if form == "openvino":
+        # Weights have no place for a mark: they belong to the .xml beside them.
+        check_output(path.with_suffix(".bin"), lambda _: path.is_file() and own(path), [model])
 
 
 def graph_of(network: Network, info: ModelInfo, with_peaks: bool) -> MapsGraph:
@@ -129,7 +148,7 @@ def graph_metadata(network: Network, info: ModelInfo, with_peaks: bool) -> dict[
         "stride": network.stride,
         "multiple": network.multiple,
         "peaks": with_peaks,
-        "input": "image (B, 3, H, W) uint8 RGB; the graph normalises",
+        "input": f"image (B, 3, H, W) uint8 RGB; {NORMALISED}",
     }
     return {KEY: info.to_json(), SHAPE: json.dumps(shape)}
 

@@ -9,6 +9,7 @@ import pytest
 
 from associative_embedding.apps.cli.main import main
 from associative_embedding.data.preparation.split import split_coco
+from associative_embedding.io.outputs import marked
 
 
 def test_the_end_of_a_video_is_split_off(videos_json: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -18,7 +19,7 @@ def test_the_end_of_a_video_is_split_off(videos_json: str, tmp_path: Path, capsy
     assert {row["image_id"] for row in end["annotations"]} == {10, 11, 12}
     assert len(start["annotations"]) + len(end["annotations"]) == len(document["annotations"])
     assert main(["data", "split", videos_json, "--output", str(tmp_path), "--last", "0.25"]) == 0
-    assert json.loads((tmp_path / "test.json").read_text()) == end
+    assert json.loads((tmp_path / "test.json").read_text()) == marked(end, "ae data split")
     for wrong in ("0", "1", "2", "0.001"):
         assert main(["data", "split", videos_json, "--output", str(tmp_path), "--last", wrong]) == 1
     assert "leaves a part without any" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import fields
+from os.path import isfile
 from typing import TYPE_CHECKING, Any
 
 from associative_embedding.apps.cli.data_commands import run_data
@@ -45,8 +46,13 @@ def sources_are_videos(options: Namespace) -> bool:
     Raises:
         UsageError: for videos and images in one command, or for options that belong to the other kind.
     """
-    from associative_embedding.io.videos import is_video
+    from associative_embedding.io.find_images import EXTENSIONS
+    from associative_embedding.io.find_videos import is_video
 
+    if options.track and sum(source.lower().endswith(EXTENSIONS) for source in options.sources if isfile(source)) > 1:
+        raise UsageError(
+            "--track needs frames as one source: give their folder, or a pattern in quotes"
+        )
     videos = [options.track or is_video(source) for source in options.sources]
     if any(videos) != all(videos):
         raise UsageError("the sources are images and videos: run ae predict once for each kind")
@@ -183,7 +189,7 @@ def run_export(options: Namespace) -> int:
 
 
 def run_serve(options: Namespace) -> int:
-    from associative_embedding.inference.load import load
+    from associative_embedding.inference.load import load, remark_one_person
 
     try:
         from associative_embedding.apps.server.limits import Limits
@@ -199,6 +205,7 @@ def run_serve(options: Namespace) -> int:
     except ValueError as error:
         raise UsageError(error) from None
     predictor = load(options.model, model_options(options))
+    remark_one_person(predictor)
     # On a CPU a batch is at most a quarter faster, and batches of many sizes take 300 MB more (docs/performance.md).
     batch = options.batch or (8 if predictor.device.type == "cuda" else 1)
     print(f"ae: http://{options.host}:{options.port} (stop it with Ctrl-C)", file=sys.stderr)
@@ -209,10 +216,14 @@ def run_serve(options: Namespace) -> int:
 def run_info(options: Namespace) -> int:
     from associative_embedding.io.console import say
     from associative_embedding.io.files import check_writable, write_json
+    from associative_embedding.io.outputs import check_output, own_form
     from associative_embedding.model_files.describe import model_summary, summary_line, summary_lines
     from associative_embedding.model_files.find import shipped_models
 
     if options.json:
+        # The list has no place for a mark: its first entry shows who wrote it.
+        own = own_form(r'\[\{"model": "[^"]*", "file": "[^"]*", "bytes": \d+, "sha256": "', rb"\}\]\n")
+        check_output(options.json, own, options.models)
         check_writable(options.json)  # now: digests and parameters of all models take seconds
     summaries = [model_summary(model) for model in options.models or shipped_models()]
     if options.models:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 # Everything else is imported inside functions: until Python has read its modules, Ctrl-C prints a traceback.
@@ -95,8 +96,10 @@ def run_data(options: Namespace) -> int:
 def run_synthetic(options: Namespace) -> int:
     from associative_embedding.data.synthetic.figures import write_synthetic_dataset
     from associative_embedding.data.synthetic.videos import write_moving_dataset
+    from associative_embedding.data.synthetic.write_samples import check_samples
     from associative_embedding.io.coco_json import load_skeleton
 
+    check_samples(Path(options.folder), options.images * max(1, options.frames), options.skeleton)
     settings = {"seed": options.seed, "size": (options.size, options.size), "people": tuple(options.people)}
     skeleton = load_skeleton(options.skeleton)
     if options.frames:

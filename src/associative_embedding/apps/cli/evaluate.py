@@ -8,12 +8,12 @@ from typing import Any
 from associative_embedding.evaluation import masks, poses
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
 from associative_embedding.evaluation.protocols import build_protocol
+from associative_embedding.evaluation.results_file import check_outputs, write_metrics
 from associative_embedding.evaluation.settings import EvaluationSettings
 from associative_embedding.inference.load import load
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.console import say
-from associative_embedding.io.files import check_writable, write_json
 
 Evaluated = tuple[Metrics, dict[str, Any]]  # metrics, and the settings of the test set
 
@@ -28,10 +28,11 @@ def evaluate_model(model: str, options: Options, settings: EvaluationSettings) -
         the metrics.
 
     Raises:
-        ValueError: for a model, annotations or an image that cannot be used.
+        ValueError: for a model, annotations or an image that cannot be used, or a file that no evaluation wrote.
         OSError: for a file that cannot be written, before any image is read.
         KeyboardInterrupt: the results so far are kept.
     """
+    check_outputs([model, settings.annotations, settings.groups], settings.json, settings.results)
     predictor = load(model, options)
     evaluate = evaluate_masks if predictor.task.finds_masks else evaluate_people
     metrics, notes = evaluate(predictor, settings)
@@ -40,7 +41,7 @@ def evaluate_model(model: str, options: Options, settings: EvaluationSettings) -
         # The test set's own entries replace the common ones: masks choose their protocol, if the user chose none.
         common = {"held_out": settings.held_out, "protocol": settings.protocol or "coco"}
         all_settings = {**common, **notes, **predictor.settings}
-        write_json(settings.json, {"metrics": metrics, **refined, "model": model, "settings": all_settings})
+        write_metrics(settings.json, {"metrics": metrics, **refined, "model": model, "settings": all_settings})
     return metrics
 
 
@@ -60,7 +61,6 @@ def evaluate_people(predictor: Predictor, settings: EvaluationSettings) -> Evalu
         limit=settings.limit,
         protocol=build_protocol(settings.protocol or "coco", settings.groups),
     )
-    check_outputs(settings)
     # Metrics are printed before a file is written: if the disk is full, they are not lost.
     metrics, changes = poses.evaluate_pose_model(
         predictor,
@@ -91,7 +91,6 @@ def evaluate_masks(predictor: Predictor, settings: EvaluationSettings) -> Evalua
         held_out_share=settings.held_out,
         limit=settings.limit,
     )
-    check_outputs(settings)
     metrics = masks.evaluate_mask_model(
         predictor,
         test_set,
@@ -99,14 +98,3 @@ def evaluate_masks(predictor: Predictor, settings: EvaluationSettings) -> Evalua
         announce=lambda found: say(masks.mask_tables(test_set, found)),
     )
     return metrics, test_set.settings
-
-
-def check_outputs(settings: EvaluationSettings) -> None:
-    """Checks that the files can be written, before the hours that an evaluation may take.
-
-    Raises:
-        OSError: for a file that cannot be written.
-    """
-    for path in (settings.results, settings.json):
-        if path:
-            check_writable(path)

@@ -11,16 +11,18 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from associative_embedding.apps.cli.results_file import ResultsWriter, labels_path, picture_path
+from associative_embedding.apps.cli.results_file import OWN_RESULTS, ResultsWriter, labels_path, picture_path
 from associative_embedding.apps.cli.tag_pictures import stack_pictures, tag_pictures
 from associative_embedding.apps.errors import UsageError
 from associative_embedding.apps.sources import collect_images
-from associative_embedding.inference.load import load
+from associative_embedding.inference.load import load, remark_one_person
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
-from associative_embedding.io.console import say, say_error
+from associative_embedding.io.console import one_line, say, say_error
+from associative_embedding.io.files import utf8_name
 from associative_embedding.io.find_images import each_once, find_images
+from associative_embedding.io.outputs import check_output, own_mark
 from associative_embedding.io.write_images import write_image, write_labels
 from associative_embedding.structures.arrays import Array
 from associative_embedding.tasks.task import Decoded, Task
@@ -65,7 +67,8 @@ def predict_images(sources: Sequence[str], model: str, options: Options, setting
 
     Raises:
         UsageError: for label images of a model that finds no masks.
-        ValueError: when the model cannot be used, or the results file cannot be continued.
+        ValueError: when the model cannot be used, the results file cannot be continued, or somebody else wrote a file
+            of the results.
         OSError: when a result cannot be written.
         KeyboardInterrupt: the results so far are kept.
     """
@@ -74,13 +77,16 @@ def predict_images(sources: Sequence[str], model: str, options: Options, setting
     if not paths:
         # Before the model is loaded and the writer is open: a mistyped source must not replace earlier results.
         return 1
+    check_output(settings.results_path, OWN_RESULTS, [*paths, model])
     predictor = load(model, options)
     settings = with_model_defaults(settings, predictor)
+    remark_one_person(predictor)
     results, categories = settings.results_path, predictor.task.categories
     count = done = 0
     try:
         with ResultsWriter(results, categories=categories, resume=settings.resume) as writer:
             paths = remaining_paths(paths, writer)
+            check_pictures(paths, settings)
             # None shows the bar only on a terminal; for a single image it would only flash.
             for path in tqdm(paths, desc="predict", unit="image", disable=None if len(paths) > 1 else True):
                 try:
@@ -126,7 +132,7 @@ def labels_type(task: Task, requested: str | None) -> str:
 def remaining_paths(paths: Sequence[str], writer: ResultsWriter) -> list[str]:
     """Returns the paths of the images that the results file does not contain yet."""
     done = writer.done
-    left = [path for path in paths if path not in done]
+    left = [path for path in paths if utf8_name(path) not in done]
     if len(left) < len(paths):
         say(f"{len(paths) - len(left)} images are in {writer.path} already")
     return left
@@ -148,8 +154,21 @@ def predict_image(path: str, predictor: Predictor, settings: ImageSettings, writ
         write_image(picture, stack_pictures([found.draw(scores=settings.scores), *tags]))
         written = [picture, *written]
     if written:
-        say(f"{path}: {len(found)} found -> {', '.join(map(str, written))}")
+        say(f"{one_line(path)}: {len(found)} found -> {', '.join(map(str, written))}")
     return len(found)
+
+
+def check_pictures(paths: Sequence[str], settings: ImageSettings) -> None:
+    """Checks that the pictures and label images of all paths replace no file of somebody else.
+
+    Raises:
+        ValueError: see `check_output`.
+    """
+    for path in paths:
+        if settings.show != "nothing":
+            check_output(picture_path(path, settings.output), own_mark(), [path])
+        if settings.labels != "none":
+            check_output(labels_path(path, settings.output, f".{settings.labels}"), own_mark(), [path])
 
 
 def find_instances(predictor: Predictor, source: str, settings: ImageSettings) -> tuple[Instances, list[Array]]:

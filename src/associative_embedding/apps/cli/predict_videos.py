@@ -16,11 +16,14 @@ from associative_embedding.apps.cli.results_file import picture_path
 from associative_embedding.apps.cli.video_results import FORMATS, LinesWriter
 from associative_embedding.apps.cli.window import Window
 from associative_embedding.apps.errors import UsageError
-from associative_embedding.inference.load import load
+from associative_embedding.apps.sources import collect_images
+from associative_embedding.inference.load import load, remark_one_person
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
-from associative_embedding.io.console import say, say_error
+from associative_embedding.io.console import remark_file, say, say_error
+from associative_embedding.io.find_videos import find_videos
+from associative_embedding.io.outputs import check_output, own_mark
 from associative_embedding.io.videos import Clip, Frame, Video, open_video, read_frames
 from associative_embedding.io.write_videos import VideoWriter
 from associative_embedding.structures.arrays import Array
@@ -97,8 +100,10 @@ class VideoSettings:
         """Returns a new tracker, or None without `track`.
 
         Raises:
-            UsageError: for a link setting that does not exist, or a value out of range.
+            UsageError: for a link setting that does not exist, a value out of range, or smoothing without keypoints.
         """
+        if self.smooth is not None and task.finds_masks:
+            raise UsageError("--smooth works only for models that find keypoints: leave it out")
         try:
             return Tracker(link_config(task, self.link or {})) if self.track else None
         except ValueError as error:
@@ -106,27 +111,40 @@ class VideoSettings:
 
 
 def predict_videos(sources: Sequence[str], model: str, options: Options, settings: VideoSettings) -> int:
-    """Predicts every video: a file, a stream, the number of a camera, a folder of frames (`open_video`).
+    """Predicts every video of the sources: files, folders, patterns, streams, cameras (`find_videos`).
 
     Returns:
         the exit status: 0, or 1 if a video could not be read to its end. The results up to there are kept.
 
     Raises:
         UsageError: for a wrong link setting.
-        ValueError: when the model cannot be used.
+        ValueError: when the model cannot be used, or somebody else wrote a file of a result.
         OSError: when a result cannot be written.
         KeyboardInterrupt: the results so far are kept.
     """
     predictor = load(model, options)
     settings.tracker(predictor.task)  # a wrong link setting ends the command here; later, each video would report it
-    failures = 0
-    for source in sources:
+    remark_one_person(predictor)
+    videos, failures = collect_images(sources, find_videos)
+    for source in videos:
+        check_files(source, model, settings)
+    for source in videos:
         try:
             predict_video(source, predictor, settings)
         except ValueError as error:
             failures += 1
             say_error(error)
     return 1 if failures else 0
+
+
+def check_files(source: str, model: str, settings: VideoSettings) -> None:
+    """Checks that the files of a video replace no file of somebody else.
+
+    Raises:
+        ValueError: see `check_output`.
+    """
+    for kind, path in settings.files(source).items():
+        check_output(path, own_mark() if kind == "mp4" else FORMATS[kind].own, [source, model])
 
 
 def predict_video(source: str, predictor: Predictor, settings: VideoSettings) -> None:
@@ -156,7 +174,9 @@ def predict_video(source: str, predictor: Predictor, settings: VideoSettings) ->
                     writer.add(found, frame.number, frame.time)
                 if film or window:
                     picture = draw_frame(frame, found, trails, scores=settings.scores)
-                    if film:
+                    if film and not film.fits(picture):
+                        remark_file(frame.name, "has another size than the first frame, so it is not in the mp4")
+                    elif film:
                         # By the frame's own time: the videos of phones have no constant rate.
                         film.add(picture, frame.time - clip.start)
                     if window and not window.show(picture):
@@ -169,7 +189,8 @@ def predict_video(source: str, predictor: Predictor, settings: VideoSettings) ->
         if count:  # also after an error: the files contain the frames before it
             say(f"{source}: {count} frames -> {names}")
     if not count:
-        raise ValueError(f"{source}: no frame between --start and --end")
+        part = " between --start and --end" if clip.start or clip.end is not None else ""
+        raise ValueError(f"{source}: no frame{part}")
 
 
 def find_in_frames(video: Video, predictor: Predictor, settings: VideoSettings) -> Iterator[tuple[Frame, Instances]]:

@@ -16,6 +16,9 @@ from typing import Any
 from associative_embedding.instances import Instances, coco_dataset
 from associative_embedding.io.coco_json import read_coco
 from associative_embedding.io.files import Periodic, json_text, write_json
+from associative_embedding.io.outputs import Own, own_form
+
+OWN_RESULTS: Own = own_form(r'\{"info": \{"description": "Instances found by associative-embedding', rb"\}\n")
 
 
 def picture_path(source: str, folder: str | Path) -> Path:
@@ -28,8 +31,9 @@ def picture_path(source: str, folder: str | Path) -> Path:
     identity = source if is_url else os.path.abspath(source)
     path = urllib.parse.unquote(re.split("[?#]", source)[0]) if is_url else source
     stem, extension = os.path.splitext(os.path.basename(path))
-    # A URL may contain any character and any length; file systems allow neither.
-    stem = re.sub(r"[^\w.-]+", "_", stem)[:60].strip("._") or "image"
+    # A URL may contain any character and any length; file systems allow neither. A name has at most 255 bytes, and 57
+    # characters of four bytes leave room for the longest ending, -<hash>-labels.tiff.
+    stem = re.sub(r"[^\w.-]+", "_", stem)[:57].strip("._") or "image"
     digest = hashlib.sha256(os.fsencode(identity)).hexdigest()[:8]
     return Path(folder) / f"{stem}-{digest}{'.png' if extension.lower() == '.png' else '.jpg'}"
 

@@ -15,6 +15,8 @@ from typing import Any, Protocol, TextIO
 
 from associative_embedding import __version__
 from associative_embedding.instances import Instances
+from associative_embedding.io.files import utf8_name
+from associative_embedding.io.outputs import Own, own_form
 
 
 class LineFormat(Protocol):
@@ -22,9 +24,11 @@ class LineFormat(Protocol):
 
     Attributes:
         suffix: of its files.
+        own: tests whether a file was written in this format by `LinesWriter`.
     """
 
     suffix: str
+    own: Own
 
     def header(self, categories: Sequence[Mapping[str, Any]]) -> list[str]:
         """Returns the first lines of a file. The categories are all that the model can find, in the COCO format."""
@@ -43,6 +47,7 @@ class JsonLines:
     """
 
     suffix = ".jsonl"
+    own = staticmethod(own_form(r'\{"info": \{"description": "Instances found by associative-embedding', rb"\}\n"))
 
     def header(self, categories: Sequence[Mapping[str, Any]]) -> list[str]:
         info = {"description": "Instances found by associative-embedding; a keypoint is x, y, score"}
@@ -50,7 +55,7 @@ class JsonLines:
 
     def frame(self, found: Instances, number: int, time: float) -> list[str]:
         height, width = found.image_size
-        image = {"id": number + 1, "file_name": found.source, "width": int(width), "height": int(height)}
+        image = {"id": number + 1, "file_name": utf8_name(found.source), "width": int(width), "height": int(height)}
         image |= {"frame": number, "time": round(time, 6)}
         # Python would write NaN, which other programs cannot read.
         return [json.dumps({"image": image, "annotations": found.to_coco(number + 1)}, allow_nan=False)]
@@ -63,6 +68,7 @@ class MotLines:
     """
 
     suffix = ".txt"
+    own = staticmethod(own_form(r"\d+,\d+(,-?\d+\.\d{2}){4},\d\.\d{4},-1,-1,-1\n"))
 
     def header(self, categories: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
@@ -85,6 +91,7 @@ class CsvLines:
     """
 
     suffix = ".csv"
+    own = staticmethod(own_form(r"frame,time,track_id,class_id,score,x,y,width,height[,\n]"))
 
     def header(self, categories: Sequence[Mapping[str, Any]]) -> list[str]:
         columns = ["frame", "time", "track_id", "class_id", "score", "x", "y", "width", "height"]

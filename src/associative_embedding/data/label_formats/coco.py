@@ -9,6 +9,9 @@ from typing import Any
 from associative_embedding.io.coco_json import read_coco
 from associative_embedding.io.files import write_json
 from associative_embedding.io.image_names import find_named
+from associative_embedding.io.outputs import marked
+
+COMMAND = "ae data convert"
 
 
 def read_coco_labels(path: str | Path, images: str | Path | None = None) -> dict[str, Any]:
@@ -59,10 +62,10 @@ def with_visibility(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_coco(coco: dict[str, Any], path: str | Path, images: str | Path | None = None) -> Path:
-    """Writes the dataset as it is; `images` is not used.
+    """Writes the dataset as it is, with the mark of the command; `images` is not used.
 
     Raises:
         OSError: if it cannot be written.
     """
-    write_json(path, coco)
+    write_json(path, marked(coco, COMMAND))
     return Path(path)

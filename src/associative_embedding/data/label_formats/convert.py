@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from associative_embedding.data.label_formats.coco import read_coco_labels, write_coco
+from associative_embedding.data.label_formats.coco import COMMAND, read_coco_labels, write_coco
 from associative_embedding.data.label_formats.cvat import read_cvat
 from associative_embedding.data.label_formats.cvat_write import write_cvat
 from associative_embedding.data.label_formats.deeplabcut import read_deeplabcut
@@ -14,7 +15,8 @@ from associative_embedding.data.label_formats.label_studio import read_label_stu
 from associative_embedding.data.label_formats.label_studio_write import write_label_studio
 from associative_embedding.data.label_formats.sleap import read_sleap
 from associative_embedding.data.label_formats.yolo import read_yolo
-from associative_embedding.data.label_formats.yolo_write import write_yolo
+from associative_embedding.data.label_formats.yolo_write import HEADER, write_yolo
+from associative_embedding.io.outputs import MARK, Own, check_output, own_form, own_json
 
 Folder = str | Path | None  # folder of the images
 # path of the labels, folder of the images -> COCO dataset
@@ -46,7 +48,7 @@ def convert_labels(source: str, kind: str, to: str, output: str, images: str | N
         images: folder of the images; for SLEAP the folder to write frames to.
 
     Raises:
-        ValueError: if the labels cannot be read, or the other format cannot hold them.
+        ValueError: if the labels cannot be read, the other format cannot hold them, or somebody else wrote the output.
         OSError: if they cannot be written.
     """
     if not Path(source).exists():
@@ -54,4 +56,23 @@ def convert_labels(source: str, kind: str, to: str, output: str, images: str | N
     # SLEAP's reader makes the folder
     if images is not None and kind != "sleap" and not Path(images).is_dir():
         raise ValueError(f"{images}: no such folder of images")
+    for path, own in files_of(to, Path(output)):
+        # A folder is read as a whole, so an output in it may be one of the inputs.
+        inside = kind == to and Path(source).resolve() in path.resolve().parents
+        check_output(path, own, [source, path if inside else None])
     return WRITERS[to](READERS[kind](source, images), output, images)
+
+
+def files_of(to: str, output: Path) -> list[tuple[Path, Own]]:
+    """Returns the files that a format writes, each with the test that an earlier command wrote it.
+
+    YOLO's labels and images are not among them: `write_yolo` looks after their folders.
+    """
+    comment = own_form(rb"(?s:.{0,80})<!-- " + MARK)
+    if to == "label-studio":
+        # The tasks are a list, which has no place for a mark; an export of Label Studio begins in another way.
+        tasks = own_form(rb'\[(\]|\{"id": 1, "data": \{"image": )', rb"\]\n")
+        return [(output, tasks), (output.with_suffix(".xml"), comment)]
+    if to == "yolo":
+        return [(output / "data.yaml", own_form(re.escape(HEADER)))]
+    return [(output, comment if to == "cvat" else own_json(COMMAND))]

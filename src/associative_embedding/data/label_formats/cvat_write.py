@@ -12,6 +12,7 @@ from typing import Any
 from associative_embedding.data.label_formats.cvat import BOX
 from associative_embedding.data.label_formats.labels import LabelledImage, Point, from_coco
 from associative_embedding.io.files import atomic_write
+from associative_embedding.io.outputs import MARK
 from associative_embedding.structures.skeleton import Skeleton
 
 # control characters, halves of surrogate pairs, and the two last code points: XML 1.0 cannot hold them, even escaped
@@ -35,6 +36,7 @@ def write_cvat(coco: dict[str, Any], path: str | Path, images: str | Path | None
     """
     skeletons, labelled = from_coco(coco, "the COCO dataset", images)
     root = ET.Element("annotations")
+    root.append(ET.Comment(f" {MARK.decode()} "))
     ET.SubElement(root, "version").text = "1.1"
     task = ET.SubElement(ET.SubElement(root, "meta"), "task")
     for key, text in (("name", Path(path).stem), ("size", str(len(labelled))), ("mode", "annotation")):

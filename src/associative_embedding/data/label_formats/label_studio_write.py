@@ -11,6 +11,7 @@ from urllib.parse import quote
 from associative_embedding.data.label_formats.label_studio import BOX, OCCLUDED, POINT
 from associative_embedding.data.label_formats.labels import LabelledImage, LabelledObject, box_around, from_coco
 from associative_embedding.io.files import atomic_write, write_json
+from associative_embedding.io.outputs import MARK
 from associative_embedding.structures.skeleton import Skeleton
 
 LOCAL_FILES = "/data/local-files/?d="  # labelstud.io/guide/storage: files below the server's document root
@@ -45,6 +46,7 @@ def write_label_studio(
 def interface(skeletons: Mapping[str, Skeleton]) -> bytes:
     """Returns a labelling interface: the keypoints of all skeletons, and a rectangle for each category."""
     view = ET.Element("View")
+    view.append(ET.Comment(f" {MARK.decode()} "))
     ET.SubElement(view, "Image", {"name": "image", "value": "$image"})
     points = ET.SubElement(view, "KeyPointLabels", {"name": "keypoint", "toName": "image"})
     for name in dict.fromkeys(name for skeleton in skeletons.values() for name in skeleton.keypoints):

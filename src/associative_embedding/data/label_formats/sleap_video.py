@@ -11,6 +11,7 @@ import numpy as np
 
 from associative_embedding.data.label_formats.hdf5 import own_node, read_table
 from associative_embedding.io.files import atomic_write
+from associative_embedding.io.outputs import check_output
 
 SUFFIXES = {"png": ".png", "jpg": ".jpg", "jpeg": ".jpg"}  # format of embedded frames -> suffix of their files
 MAX_FRAME = 256 * 2**20  # bytes of an embedded frame
@@ -83,6 +84,7 @@ def save_frame(file: Any, video: SleapVideo, frame: int, folder: Path) -> None:
         folder: folder of the images.
 
     Raises:
+        ValueError: if another image has this name.
         OSError: if it cannot be written.
     """
     frames = own_node(file, video.dataset) if video.dataset else None
@@ -95,4 +97,6 @@ def save_frame(file: Any, video: SleapVideo, frame: int, folder: Path) -> None:
     if row < len(frames):
         data = np.asarray(frames[row]).astype(np.int8).tobytes()  # the encoded image, as signed bytes
         if 0 < len(data) <= MAX_FRAME:
-            atomic_write(folder / video.name_of(frame), data)
+            path = folder / video.name_of(frame)
+            check_output(path, lambda path: path.read_bytes() == data)
+            atomic_write(path, data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 import uuid
 from collections.abc import Sequence
@@ -10,18 +11,28 @@ from typing import Any
 
 import yaml
 
-from associative_embedding.data.label_formats.labels import LabelledImage, LabelledObject, box_around, from_coco
+from associative_embedding.data.label_formats.labels import (
+    LabelledImage,
+    LabelledObject,
+    Point,
+    box_around,
+    from_coco,
+)
 from associative_embedding.data.label_formats.yolo_yaml import SPLITS
+from associative_embedding.io.console import Notes
 from associative_embedding.io.files import atomic_write
+from associative_embedding.io.outputs import check_output
 from associative_embedding.structures.skeleton import Skeleton
+
+HEADER = "# Written by ae data convert\n"  # of data.yaml
 
 
 def write_yolo(coco: dict[str, Any], folder: str | Path, images: str | Path | None = None) -> Path:
     """Writes ``labels/<part>/*.txt`` and, last, ``data.yaml``, whose path it returns.
 
     Ultralytics refuses values outside of the image. So boxes are cut at the border of the image, and keypoints outside
-    of it become unlabelled. Crowds and boxes without area are left out. The part of an image is its key ``split``,
-    without it ``train``. If no image belongs to ``val``, ``val`` is the training images.
+    of it become unlabelled. Crowds and boxes without area are left out. Lines say so. The part of an image is its key
+    ``split``, without it ``train``. If no image belongs to ``val``, ``val`` is the training images.
 
     Args:
         coco: a COCO dataset.
@@ -43,16 +54,40 @@ def write_yolo(coco: dict[str, Any], folder: str | Path, images: str | Path | No
     if (root / "labels").is_dir() and any((root / "labels").iterdir()):
         raise ValueError(f"{root}: has labels already; choose another folder, or remove its 'labels'")
     places = places_of(labelled, where)
+    if images is not None:
+        for image, place in zip(labelled, places, strict=True):
+            check_copy(Path(images) / image.name, root / "images" / place)
+    notes = Notes(where)
     for image, place in zip(labelled, places, strict=True):
         lines = [line_of(found, list(skeletons), first, image.size or (1, 1)) for found in image.objects]
+        note_losses(image, lines, notes)
         text = "".join(f"{line}\n" for line in lines if line)
         atomic_write((root / "labels" / place).with_suffix(".txt"), text.encode("ascii"))
         if images is not None:
             copy_image(Path(images) / image.name, root / "images" / place)
+    notes.say()
     # last: a folder with a data.yaml is complete
     data = yaml_content(list(skeletons), first, {place.parts[0] for place in places})
-    atomic_write(root / "data.yaml", yaml.safe_dump(data, sort_keys=False, allow_unicode=True).encode())
+    text = HEADER + yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    atomic_write(root / "data.yaml", text.encode())
     return root / "data.yaml"
+
+
+def note_losses(image: LabelledImage, lines: Sequence[str], notes: Notes) -> None:
+    """Notes what this format cannot hold of an image."""
+    for found, line in zip(image.objects, lines, strict=True):
+        if not line:
+            reason = "crowds are left out" if found.crowd else "the box has no area inside of the image; left out"
+            notes.add(reason, "object", image.name)
+            continue
+        for name, point in found.points.items():
+            if not is_inside(point, image.size or (1, 1)):
+                notes.add("outside of the image, so it becomes unlabelled", "keypoint", f"{name} of {image.name}")
+
+
+def is_inside(point: Point, size: tuple[int, int]) -> bool:
+    """Whether a keypoint lies in an image of `size` (H, W) or on its border."""
+    return 0 <= point[0] <= size[1] and 0 <= point[1] <= size[0]
 
 
 def yaml_content(names: Sequence[str], skeleton: Skeleton, splits: set[str]) -> dict[str, Any]:
@@ -130,8 +165,16 @@ def keypoint_text(labelled: LabelledObject, name: str, size: tuple[int, int]) ->
     if name not in labelled.points:
         return "0 0 0"
     x, y, visible = labelled.points[name]
-    inside = 0 <= x <= size[1] and 0 <= y <= size[0]
-    return f"{x / size[1]:.7f} {y / size[0]:.7f} {visible}" if inside else "0 0 0"
+    return f"{x / size[1]:.7f} {y / size[0]:.7f} {visible}" if is_inside((x, y, visible), size) else "0 0 0"
+
+
+def check_copy(source: Path, target: Path) -> None:
+    """Checks that a copy would replace no other image.
+
+    Raises:
+        ValueError: if the target is a file with other content.
+    """
+    check_output(target, lambda path: source.is_file() and filecmp.cmp(source, path, shallow=False))
 
 
 def copy_image(source: Path, target: Path) -> None:
@@ -143,6 +186,8 @@ def copy_image(source: Path, target: Path) -> None:
     """
     if not source.is_file():
         raise ValueError(f"{source}: no such image; --images must be the folder that the file names are relative to")
+    if target.exists():  # the same image, see `check_copy`
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     # a copy and a rename, not `atomic_write`: images need not pass through memory
     partial = target.with_name(f".{uuid.uuid4().hex}.tmp")

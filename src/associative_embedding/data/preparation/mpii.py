@@ -18,7 +18,10 @@ from associative_embedding.data.preparation.mpii_file import (
 )
 from associative_embedding.io.coco_json import AREA_PER_BOX
 from associative_embedding.io.files import check_writable, write_json
+from associative_embedding.io.outputs import check_output, marked, own_json
 from associative_embedding.structures.known_skeletons import MPII_16
+
+COMMAND = "ae data mpii"
 
 
 def write_mpii_as_coco(path: str | Path, folder: str | Path, output: str | Path, *, part: MpiiPart = "all") -> str:
@@ -34,13 +37,14 @@ def write_mpii_as_coco(path: str | Path, folder: str | Path, output: str | Path,
         a line with the numbers of images and people written.
 
     Raises:
-        ValueError: for a file with other content, or without any of its images in the folder.
+        ValueError: for a file with other content, or without any of its images in the folder; see `check_output`.
         OSError: when a file cannot be read or written.
     """
-    check_writable(output)  # before the long work
+    check_output(output, own_json(COMMAND), [path])  # before the long work
+    check_writable(output)
     images = read_mpii(path)
     dataset = mpii_to_coco(images, folder, part=part)
-    write_json(output, dataset)
+    write_json(output, marked(dataset, COMMAND))
     count, labelled = len(dataset["images"]), sum(row["num_keypoints"] > 0 for row in dataset["annotations"])
     missing = sum(image.of_part(part) for image in images) - count
     left_out = f"; {missing} are not in {folder} and were left out" if missing else ""

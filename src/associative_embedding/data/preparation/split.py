@@ -11,6 +11,9 @@ from typing import Any
 
 from associative_embedding.io.coco_json import read_coco
 from associative_embedding.io.files import write_json
+from associative_embedding.io.outputs import check_output, marked, own_json
+
+COMMAND = "ae data split"
 
 
 def split_coco(document: dict[str, Any], last: float) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -53,11 +56,14 @@ def write_split(annotations: str, folder: str, last: float) -> list[Path]:
         the two paths.
 
     Raises:
-        ValueError: for annotations that cannot be read, or a part without an image.
+        ValueError: for annotations that cannot be read, a part without an image, or a file of the folder that another
+            command wrote.
         OSError: when a file cannot be written.
     """
-    parts = split_coco(read_coco(annotations), last)
     paths = [Path(folder) / name for name in ("train.json", "test.json")]
+    for path in paths:
+        check_output(path, own_json(COMMAND), [annotations])
+    parts = split_coco(read_coco(annotations), last)
     for path, part in zip(paths, parts, strict=True):
-        write_json(path, part)
+        write_json(path, marked(part, COMMAND))
     return paths

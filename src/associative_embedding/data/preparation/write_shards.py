@@ -14,17 +14,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from associative_embedding.data.readers.coco_entries import annotations_of_images, int_id, name_and_size
-from associative_embedding.data.readers.image_folder import (
-    ImageRecord,
-    check_folder,
-    read_image_bytes,
-    with_files,
-)
+from associative_embedding.data.readers.image_folder import ImageRecord, check_folder, with_files
 from associative_embedding.data.readers.tar_shards import ANNOTATIONS, INDEX
 from associative_embedding.io.coco_json import read_coco
+from associative_embedding.io.decode_images import check_whole
 from associative_embedding.io.files import write_json
+from associative_embedding.io.images import read_file
+from associative_embedding.io.outputs import check_output, marked, own_form, own_json
 
 Places = dict[str, list[int]]  # file name -> number of the tar, first byte, length in bytes, CRC-32
+
+COMMAND = "ae data shard"
+# The header of a tar's first file, as `add_file` writes it: a name of 12 digits, and zeros for owner and time.
+OWN_TAR = own_form(rb"\d{12}\.\w+\0+0000644\x000000000\x000000000\x00\d{11}\x0000000000000\x00")
 
 
 def write_shards(annotations: str, images: str, output: str, size: int) -> Path:
@@ -51,6 +53,7 @@ def write_shards(annotations: str, images: str, output: str, size: int) -> Path:
     if (folder / INDEX).exists():
         raise ValueError(f"{folder}: contains shards already; choose another folder, or remove it")
     check_folder(images)
+    check_shards(folder, -(-len(document["images"]) // size), annotations)
     categories = {int_id(category, f"{annotations}: category") for category in document["categories"]}
     of_image = annotations_of_images(annotations, document, categories)
     # all before the first tar is written: it may be large
@@ -60,14 +63,35 @@ def write_shards(annotations: str, images: str, output: str, size: int) -> Path:
     tars: list[dict[str, Any]] = []
     places: Places = {}
     for first in range(0, len(entries), size):
-        name = f"shard-{len(tars):06d}.tar"
+        name = tar_name(len(tars))
         with whole_file(folder / name) as path:
             rows = [(entry, of_image[entry["id"]]) for entry in entries[first : first + size]]
             places |= write_tar(path, len(tars), rows, Path(images))
             tars.append({"name": name, "bytes": path.stat().st_size})
-    write_json(folder / ANNOTATIONS, {**document, "images": entries})
+    write_json(folder / ANNOTATIONS, marked({**document, "images": entries}, COMMAND))
     write_json(folder / INDEX, {"version": 1, "tars": tars, "images": places})
     return folder / INDEX
+
+
+def check_shards(folder: Path, count: int, annotations: str) -> None:
+    """Checks that `write_shards` would overwrite only files of an earlier run that was stopped.
+
+    Args:
+        folder: of the shards.
+        count: number of tars.
+        annotations: path of the COCO json that is read.
+
+    Raises:
+        ValueError: for a file that somebody else wrote.
+    """
+    check_output(folder / ANNOTATIONS, own_json(COMMAND), [annotations])
+    for number in range(count):
+        check_output(folder / tar_name(number), OWN_TAR)
+
+
+def tar_name(number: int) -> str:
+    """Returns the file name of a tar."""
+    return f"shard-{number:06d}.tar"
 
 
 def record_of(annotations: str, entry: dict[str, Any]) -> ImageRecord:
@@ -86,11 +110,15 @@ def write_tar(path: Path, number: int, rows: Sequence[tuple[dict[str, Any], Any]
 
     Returns:
         the places of its images.
+
+    Raises:
+        ValueError: for an image that cannot be read.
     """
     places: Places = {}
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for entry, annotations in rows:
-            data = read_image_bytes(images / entry["file_name"])
+            image = str(images / entry["file_name"])
+            check_whole(data := read_file(image), image)
             key = f"{entry['id']:012d}"  # no dot in it: all after the first one is WebDataset's extension
             offset = add_file(tar, f"{key}{Path(entry['file_name']).suffix.lower() or '.bin'}", data)
             places[PurePosixPath(entry["file_name"]).as_posix()] = [number, offset, len(data), zlib.crc32(data)]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from associative_embedding.data.synthetic.bones import bone_tree, random_pose, rest_layout
-from associative_embedding.data.synthetic.write_samples import write_samples
+from associative_embedding.data.synthetic.write_samples import image_name, write_samples
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.keypoint_sides import split_side
 from associative_embedding.structures.keypoints import hide_outside
@@ -120,7 +120,7 @@ def annotate_figures(
         area=np.maximum(AREA_OF_BOX * extent.prod(axis=1), 1).astype(np.float32)[kept],
         labelled=np.ones(keypoints.shape[1], bool),
         image_id=image_id,
-        file_name=f"{image_id:06d}.jpg",
+        file_name=image_name(image_id),
         track_id=None if track_id is None else track_id[kept],
     )
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from associative_embedding.io.files import write_json
+from associative_embedding.io.outputs import check_output, mark_image, marked, own_json, own_mark
 from associative_embedding.structures.sample import Sample
 from associative_embedding.structures.skeleton import Skeleton
+
+COMMAND = "ae data synthetic"
 
 
 def write_samples(folder: Path, samples: Iterable[Sample], skeleton: Skeleton, frames: int = 0) -> Path:
@@ -31,7 +34,8 @@ def write_samples(folder: Path, samples: Iterable[Sample], skeleton: Skeleton, f
     for i, sample in enumerate(samples):
         path = folder / "images" / sample.file_name
         # imencode with write_bytes: cv2.imwrite returns False for a full disk, without an error. OpenCV's order is BGR.
-        path.write_bytes(cv2.imencode(".jpg", sample.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes())
+        data = cv2.imencode(".jpg", sample.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+        path.write_bytes(mark_image(data))
         height, width = sample.image.shape[:2]
         video = {"video_id": i // frames, "frame": i % frames} if frames else {}
         entries.append(
@@ -39,8 +43,29 @@ def write_samples(folder: Path, samples: Iterable[Sample], skeleton: Skeleton, f
         )
         annotations += to_annotations(sample, len(annotations) + 1)
     document = {"images": entries, "annotations": annotations, "categories": [skeleton.to_category()]}
-    (folder / "annotations.json").write_text(json.dumps(document), encoding="utf-8")
+    write_json(folder / "annotations.json", marked(document, COMMAND))
     return folder / "annotations.json"
+
+
+def check_samples(folder: Path, count: int, skeleton: str) -> None:
+    """Checks that `write_samples` would overwrite only its own files.
+
+    Args:
+        folder: where to write.
+        count: number of images, with ids from 1.
+        skeleton: the file that the skeleton comes from, or a known name.
+
+    Raises:
+        ValueError: for a file that somebody else wrote, or the skeleton's.
+    """
+    check_output(folder / "annotations.json", own_json(COMMAND), [skeleton])
+    for number in range(1, count + 1):
+        check_output(folder / "images" / image_name(number), own_mark())
+
+
+def image_name(number: int) -> str:
+    """Returns the file name of an image."""
+    return f"{number:06d}.jpg"
 
 
 def to_annotations(sample: Sample, first_id: int) -> list[dict[str, object]]:

@@ -13,6 +13,7 @@ import safetensors.torch
 from torch import Tensor
 
 from associative_embedding.io.files import atomic_write
+from associative_embedding.io.outputs import check_output, own_mark
 from associative_embedding.model_files.checkpoint import save_model
 from associative_embedding.model_files.converters.efficientnet_lite import efficientnet_lite0_state
 from associative_embedding.model_files.converters.movenet import movenet_state
@@ -22,6 +23,8 @@ ENCODERS: dict[str, Callable[[str | Path], dict[str, Tensor]]] = {
     "movenet": movenet_state,
     "efficientnet-lite0": efficientnet_lite0_state,
 }
+
+CONVERTED = b"converted_from"  # in the metadata of every file
 
 
 def convert(path: str, source: str, output: str | None = None, *, skeleton: str | None = None) -> Path:
@@ -37,7 +40,8 @@ def convert(path: str, source: str, output: str | None = None, *, skeleton: str 
         the file written.
 
     Raises:
-        ValueError: for a file that is missing, or that does not come from `source`.
+        ValueError: for a file that is missing, or that does not come from `source`, or an output that no conversion
+            wrote.
         OSError: when the file cannot be written.
     """
     if source not in ENCODERS | PROJECTS:
@@ -47,10 +51,12 @@ def convert(path: str, source: str, output: str | None = None, *, skeleton: str 
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such file")
     target = Path(output or Path(path).with_suffix(".safetensors").name)
+    # Not a model that was trained: only what an earlier conversion wrote.
+    check_output(target, own_mark(CONVERTED), [path, skeleton])
     if source in PROJECTS:
         save_model(target, *load_published(path, source, skeleton))
     else:
         # safetensors refuses tensors that are not contiguous.
         state = {name: value.contiguous() for name, value in ENCODERS[source](path).items()}
-        atomic_write(target, safetensors.torch.save(state))
+        atomic_write(target, safetensors.torch.save(state, metadata={"converted_from": source}))
     return target
