@@ -275,7 +275,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Location", "/gr%C3%BCn.png" if name == "redirect" else "ftp://127.0.0.1/x.png")
             self.end_headers()
         elif name == "slow_header":
-            time.sleep(1.5)
+            time.sleep(10)
         else:
             self.answer(name)
 
@@ -344,7 +344,7 @@ def test_the_whole_time_is_bounded(server: str, path: str) -> None:
     start = time.monotonic()
     with pytest.raises(ImageError, match=r"no complete answer within 0\.4 seconds"):
         read_url(f"{server}/{path}", timeout=0.4)
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 5  # neither the ten seconds of the header nor the minutes of the bytes
 
 
 @pytest.mark.parametrize(
@@ -353,9 +353,6 @@ def test_the_whole_time_is_bounded(server: str, path: str) -> None:
 def test_urls_that_lead_nowhere(url: str) -> None:
     with pytest.raises(ImageError):
         read_image(url)
-
-
-# --- finding
 
 
 def test_photographs(shared: Path) -> None:

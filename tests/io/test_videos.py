@@ -8,15 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from associative_embedding.io.videos import (
-    Clip,
-    frame_files,
-    is_video,
-    open_video,
-    read_frames,
-    upright,
-    without_password,
-)
+from associative_embedding.io.find_videos import frame_files, is_video
+from associative_embedding.io.videos import Clip, open_video, read_frames, upright, without_password
 from associative_embedding.io.write_videos import VideoWriter
 from associative_embedding.structures.arrays import Array
 from support.video_files import shade, write

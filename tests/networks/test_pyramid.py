@@ -8,12 +8,8 @@ import torch
 from associative_embedding.networks.network import final_maps
 from associative_embedding.networks.pyramid import Pyramid
 from associative_embedding.networks.zoo import build_network
+from support.pictures import random_images
 from support.tiny import tiny_info, tiny_network
-
-
-def picture(height: int, width: int, batch: int = 1) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.randint(0, 256, (batch, 3, height, width), dtype=torch.uint8, generator=generator)
 
 
 @pytest.mark.parametrize("backbone", ["mobilenet_v2", "efficientnet_lite0"])
@@ -23,7 +19,7 @@ def test_position_tags_move_with_the_picture(backbone: str) -> None:
     info = tiny_info(backbone, tag_size=3, options={"position": 2, "context": 0, "position_unit": 32.0})
     network = tiny_network(info)
     image = torch.full((1, 3, 320, 384), 127.0)
-    image[..., 128:160, 128:160] = picture(32, 32).float()
+    image[..., 128:160, 128:160] = random_images(32, 32).float()
     moved = torch.roll(image, (32, 64), dims=(-2, -1))
     before, after = final_maps(network(image)).tag, network(moved)[-1].tag
     there, here = after[..., 40:48, 48:56], before[..., 32:40, 32:40]
@@ -38,14 +34,14 @@ def test_position_tags_are_in_input_pixels() -> None:
     network = tiny_network(tiny_info("mobilenet_v2", options={"position": 2, "position_unit": 1.0}))
     last = network.body.tag_head[-1]
     last.weight.zero_(), last.bias.zero_()
-    tag = network(picture(32, 64))[-1].tag
+    tag = network(random_images(32, 64))[-1].tag
     assert tag[0, :, 0, 0].unique(dim=0)[0].tolist() == [4 * i + 2 for i in range(16)]
     assert tag[0, :, 1, :, 0].unique(dim=0)[0].tolist() == [4 * i + 2 for i in range(8)]
 
 
 def test_a_pyramid_network_is_silent_at_first() -> None:
     torch.manual_seed(0)
-    maps = build_network("mobilenet_v2", 5, 1, {}).eval()(picture(64, 64))[-1]
+    maps = build_network("mobilenet_v2", 5, 1, {}).eval()(random_images(64, 64))[-1]
     assert 0 < float(maps.heatmap.detach().mean()) < 0.05
 
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from associative_embedding.networks.network import Network, final_maps
-from associative_embedding.structures.maps import Maps
 from associative_embedding.networks.zoo import BACKBONES, build_network
+from associative_embedding.structures.maps import Maps
+from support.pictures import random_images
 from support.tiny import FIGURE, HOURGLASS
 
 NARROW = {"width": 4}
@@ -32,15 +33,10 @@ def network(request: pytest.FixtureRequest) -> Network:
     return built
 
 
-def picture(height: int, width: int, batch: int = 1) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.randint(0, 256, (batch, 3, height, width), dtype=torch.uint8, generator=generator)
-
-
 @torch.inference_mode()
 def test_shapes_of_a_picture_that_is_not_square(network: Network) -> None:
     height, width = 2 * network.multiple, 3 * network.multiple
-    outputs = network(picture(height, width, batch=2))
+    outputs = network(random_images(height, width, batch=2))
     backbone, *_ = description(network)
     for maps, (stride, tag_size) in zip(outputs, OUTPUTS.get(backbone, [(4, 3)]), strict=True):
         assert maps.heatmap.shape == (2, K, height // stride, width // stride)
@@ -54,12 +50,12 @@ def test_shapes_of_a_picture_that_is_not_square(network: Network) -> None:
 def test_sides_that_are_no_multiple_are_refused(network: Network) -> None:
     side = network.multiple
     with pytest.raises(ValueError, match=f"multiples of {side}, not {side} x {side + 1}"):
-        network(picture(side, side + 1))
+        network(random_images(side, side + 1))
 
 
 @torch.inference_mode()
 def test_uint8_float_and_memory_layout_do_not_matter(network: Network) -> None:
-    image = picture(network.multiple, 2 * network.multiple)
+    image = random_images(network.multiple, 2 * network.multiple)
     expected = final_maps(network(image))
     for other in (image.float(), image.contiguous(memory_format=torch.channels_last)):
         maps = final_maps(network(other))
@@ -69,7 +65,7 @@ def test_uint8_float_and_memory_layout_do_not_matter(network: Network) -> None:
 
 @torch.inference_mode()
 def test_channels_last_weights_compute_the_same(network: Network) -> None:
-    image = picture(network.multiple, network.multiple)
+    image = random_images(network.multiple, network.multiple)
     expected = final_maps(network(image))
     other = build_network(*description(network)).eval()
     other.load_state_dict(network.state_dict())
@@ -85,7 +81,7 @@ def description(network: Network) -> tuple[str, int, int, dict[str, Any]]:
 
 @torch.inference_mode()
 def test_an_image_does_not_depend_on_its_neighbours_in_the_batch(network: Network) -> None:
-    images = picture(network.multiple, network.multiple, batch=3)
+    images = random_images(network.multiple, network.multiple, batch=3)
     together, alone = final_maps(network(images)), final_maps(network(images[1:2]))
     torch.testing.assert_close(together.heatmap[1:2], alone.heatmap, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(together.tag[1:2], alone.tag, rtol=1e-3, atol=1e-4)
@@ -93,7 +89,7 @@ def test_an_image_does_not_depend_on_its_neighbours_in_the_batch(network: Networ
 
 def test_every_parameter_learns(network: Network) -> None:
     trained = build_network(*description(network)).train()
-    outputs = trained(picture(network.multiple, network.multiple, batch=2))
+    outputs = trained(random_images(network.multiple, network.multiple, batch=2))
     torch.stack([m.heatmap.square().sum() + m.tag.square().sum() for m in outputs]).sum().backward()
     missing = [name for name, p in trained.named_parameters() if p.grad is None]
     assert not missing

@@ -82,7 +82,7 @@ def test_labels_are_completed_by_what_was_found(tmp_path: Path) -> None:
     assert run("experiments/pseudo_labels.py", source, results, tmp_path / "all.json").endswith(
         "5 people and ignored regions\n"
     )
-    records, categories = read_records(str(tmp_path / "all.json"), skeleton, {})
+    records, categories, _ = read_records(str(tmp_path / "all.json"), skeleton, {})
     (record,) = records
     assert record.image_id == 7
     assert categories.labelled == list(range(17))

@@ -29,15 +29,12 @@ from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.images import read_image
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.maps import Maps
+from support.commands import document_of
 from support.tiny import FIGURE, TINY_DECODE, photo, tiny_model, tiny_predictor
 
 
 def predict(model: str, output: Path, *arguments: object) -> int:
     return main(["predict", "--model", model, "--output", str(output), "--min-score", "0", *map(str, arguments)])
-
-
-def document_of(output: Path) -> dict[str, Any]:
-    return json.loads((output / "predictions.json").read_text())  # type: ignore[no-any-return]
 
 
 @pytest.fixture

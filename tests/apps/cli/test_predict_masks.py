@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 from collections.abc import Mapping
@@ -36,6 +35,7 @@ from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
 from associative_embedding.tasks.segmentation.task import SegmentationTask
 from associative_embedding.tasks.task import Decoded
+from support.commands import document_of
 from support.tiny import tiny_info, tiny_model
 
 SIZE = (64, 96)
@@ -134,10 +134,6 @@ def predict(output: Path, *arguments: object) -> int:
 def names(output: Path) -> list[str]:
     """Without their hashes."""
     return sorted(re.sub(r"-[0-9a-f]{8}", "", path.name) for path in output.glob("*-*"))
-
-
-def document_of(output: Path) -> dict[str, Any]:
-    return json.loads((output / "predictions.json").read_text())  # type: ignore[no-any-return]
 
 
 @pytest.mark.usefixtures("run")

@@ -24,7 +24,7 @@ from associative_embedding.instances import Instances
 from associative_embedding.io.download import download
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks
-from support.tiny import TINY_DECODE, tiny_info, tiny_network
+from support.tiny import tiny_info, tiny_network
 
 pytest.importorskip("fastapi", reason="needs the extra [serve]")
 pytest.importorskip("httpx", reason="needs httpx")
@@ -49,10 +49,7 @@ def png(image: Array) -> bytes:
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
-    from associative_embedding.tasks.pose.task import PoseTask
-    from support.tiny import FIGURE
-
-    info = tiny_info(task=PoseTask(FIGURE, TINY_DECODE))
+    info = tiny_info()
     return Predictor(tiny_network(info), info)
 
 
@@ -60,13 +57,11 @@ class Running:
     """A server on a free port of loopback, in a thread."""
 
     def __init__(self, predictor: Predictor, limits: Limits) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        config = uvicorn.Config(create_app(predictor, limits), port=port, log_level="error")
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        listening = socket.socket()
+        listening.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        self.server = uvicorn.Server(uvicorn.Config(create_app(predictor, limits), log_level="error"))
+        self.thread = threading.Thread(target=self.server.run, args=([listening],), daemon=True)
 
     def __enter__(self) -> Running:
         self.thread.start()
@@ -168,9 +163,14 @@ def test_many_at_once_get_their_own_answers(url: str, predictor: Predictor) -> N
 
 
 class Slow(Predictor):
-    """Takes its time."""
+    """Takes half a second for each batch; `began` is set at the start of the first."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.began = threading.Event()
 
     def run_network(self, batch: Any) -> Any:
+        self.began.set()
         time.sleep(0.5)
         return super().run_network(batch)
 
@@ -196,10 +196,11 @@ def test_what_takes_too_long_is_given_up(predictor: Predictor) -> None:
 
 
 def test_who_was_taken_is_answered_before_the_end(predictor: Predictor) -> None:
-    running = Running(slow(predictor), Limits(timeout=10))
+    busy = slow(predictor)
+    running = Running(busy, Limits(timeout=10))
     with running, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(lambda: httpx.post(f"{running.url}/predict", content=png(photo()), timeout=20))
-        time.sleep(0.2)
+        assert busy.began.wait(20)
         running.server.should_exit = True
         assert waiting.result().status_code == 200
 

@@ -278,8 +278,8 @@ def test_hundreds_of_cells_are_quick() -> None:
     places = [(y, x) for y in range(0, 20 * side, side) for x in range(0, 20 * side, side)]
     truth = masks(*(box(y, x, y + 18, x + 18, size) for y, x in places), size=size)
     found = masks(*(box(y, x + i % 9, y + 18, x + i % 9 + 18, size) for i, (y, x) in enumerate(places)), size=size)
-    start = time.perf_counter()
+    start = time.process_time()
     scores = cell_scores(truth, found)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert scores.matched + scores.missed == 400
     assert scores.missed == sum(i % 9 >= 6 for i in range(400))  # 12 of 24 columns are no match

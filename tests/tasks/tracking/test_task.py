@@ -15,8 +15,10 @@ from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.data.readers.frame_pairs import FramePairs
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.model_files.checkpoint import load_model
+from associative_embedding.tasks.pose.task import PoseTask
+from associative_embedding.tasks.single_person.task import SinglePersonTask
 from associative_embedding.tasks.tracking.settings import LinkConfig
-from associative_embedding.tasks.tracking.task import TrackingTask
+from associative_embedding.tasks.tracking.task import TrackingTask, link_config
 from associative_embedding.training.batches import Encode, collate_strides
 from associative_embedding.training.recipe import Recipe
 from associative_embedding.training.train import train
@@ -69,6 +71,15 @@ def test_training_writes_a_model_that_links(
 def test_frames_are_not_composed(change: dict[str, Any], message: str, videos_json: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         train(recipe_of(videos_json, tmp_path, **change))
+
+
+def test_a_single_person_model_is_linked_by_motion() -> None:
+    """It predicts no tags: all people would be equal."""
+    task = SinglePersonTask(FIGURE)
+    assert link_config(task, {}).by == link_config(task, {"by": "motion"}).by == "motion"
+    assert link_config(PoseTask(FIGURE), {}).by != "motion"
+    with pytest.raises(ValueError, match="link: a single-person model predicts no tags: by must be motion, not both"):
+        link_config(task, {"by": "both"})
 
 
 def test_annotations_without_tracks(videos_json: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
