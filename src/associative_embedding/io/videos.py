@@ -5,9 +5,7 @@ Files and streams are read by PyAV (the extra ``[video]``), cameras by OpenCV.
 
 from __future__ import annotations
 
-import glob
 import itertools
-import os
 import re
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -18,14 +16,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from associative_embedding.io.console import one_line
-from associative_embedding.io.find_images import EXTENSIONS
+from associative_embedding.io.console import say_error
+from associative_embedding.io.decode_videos import decoded_frames, picture_stream, reason_of
+from associative_embedding.io.find_videos import frame_files, is_camera, is_folder
 from associative_embedding.io.images import read_image
 from associative_embedding.io.optional_packages import need
 from associative_embedding.structures.arrays import Array
 
-VIDEO_EXTENSIONS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv")
-STREAMS = ("rtsp://", "rtsps://", "rtmp://", "udp://", "srt://")
 FPS = 30.0  # of a folder of frames or a camera, and of a file that states none
 MAX_SIDE = 8192  # pixels of a frame
 TIMEOUT = 10  # seconds that a stream may be silent
@@ -108,11 +105,6 @@ LazyFrame = tuple[int, float, str, Callable[[], Array]]
 LazyFrames = Generator[LazyFrame, None, None]
 
 
-def is_video(source: str) -> bool:
-    """Returns whether a source is a video by its name: a file, a stream, or the number of a camera."""
-    return source.isdecimal() or source.startswith(STREAMS) or source.lower().endswith(VIDEO_EXTENSIONS)
-
-
 def open_video(source: str, fps: float | None = None) -> Video:
     """Opens a video to learn its rate and length.
 
@@ -124,12 +116,12 @@ def open_video(source: str, fps: float | None = None) -> Video:
     Raises:
         ValueError: one line, for a source that is no video, or when PyAV is missing.
     """
-    if source.isdecimal():
+    if is_camera(source):
         return Video(source, FPS, 0)
     if is_folder(source):
         return Video(source, fps or FPS, len(frame_files(source)))
     with container_of(source) as container:
-        stream = container.streams.video[0]
+        stream = picture_stream(container)
         rate = float(stream.average_rate or FPS)
         count = stream.frames or int(rate * float(container.duration or 0) / PER_SECOND)
         return Video(source, rate, max(0, count))
@@ -139,10 +131,10 @@ def read_frames(video: Video, clip: Clip | None = None) -> Iterator[Frame]:
     """Yields the frames of a clip one after the other; default: all frames.
 
     Raises:
-        ValueError: one line; for a frame that cannot be read, after the frames before it.
+        ValueError: one line, after the frames that can be read; frames that cannot are named.
     """
-    clip = clip or Clip()
-    if video.source.isdecimal():
+    clip, damaged = clip or Clip(), 0
+    if is_camera(video.source):
         frames = camera_frames(int(video.source))
     elif is_folder(video.source):
         frames = folder_frames(video)
@@ -151,11 +143,20 @@ def read_frames(video: Video, clip: Clip | None = None) -> Iterator[Frame]:
     try:
         for number, time, name, image in frames:
             if clip.is_over(time):
-                return
+                break
             if clip.has(number, time):
-                yield Frame(number, time, image(), name)
+                try:
+                    frame = Frame(number, time, image(), name)
+                except (ValueError, OSError) as error:
+                    say_error(error)
+                    damaged += 1
+                    continue
+                yield frame
     finally:
         frames.close()  # a camera or a container is released at once, also when the reader stops early
+    if damaged:
+        noun = "1 frame" if damaged == 1 else f"{damaged} frames"
+        raise ValueError(f"{video.source}: {noun} cannot be read and {'is' if damaged == 1 else 'are'} left out")
 
 
 def file_frames(video: Video, start: float) -> LazyFrames:
@@ -163,26 +164,14 @@ def file_frames(video: Video, start: float) -> LazyFrames:
 
     Args:
         video: the file or stream.
-        start: seconds; frames before the last key frame before this time are skipped.
+        start: seconds; most frames before this time are skipped.
     """
-    av = load_av()
     name = without_password(video.source)
     with container_of(video.source) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"  # decodes with several threads
-        zero = float((stream.start_time or 0) * stream.time_base)
-        seeks = start > 0 and "://" not in video.source
-        if seeks:
-            container.seek(int((start + zero) * PER_SECOND))
-        try:
-            for i, frame in enumerate(container.decode(stream)):
-                time = max(0.0, frame.time - zero) if frame.time is not None else i / video.fps
-                if max(frame.width, frame.height) > MAX_SIDE:
-                    raise ValueError(f"{video.source}: a frame of {frame.width}x{frame.height} is too large")
-                number = round(time * video.fps) if seeks else i  # after seeking only the time is known
-                yield number, time, f"{name}#{number}", partial(upright, frame)
-        except av.FFmpegError as error:
-            raise ValueError(f"{video.source}: cannot be read on ({ffmpeg_reason(error)})") from None
+        for number, time, frame in decoded_frames(container, video.source, video.fps, start):
+            if max(frame.width, frame.height) > MAX_SIDE:
+                raise ValueError(f"{video.source}: a frame of {frame.width}x{frame.height} is too large")
+            yield number, time, f"{name}#{number}", partial(upright, frame)
 
 
 def without_password(source: str) -> str:
@@ -224,24 +213,6 @@ def camera_frames(number: int) -> LazyFrames:
         camera.release()
 
 
-def is_folder(source: str) -> bool:
-    """Returns whether a source is a folder or a glob pattern."""
-    return os.path.isdir(source) or glob.has_magic(source)
-
-
-def frame_files(source: str) -> list[str]:
-    """Returns the images of a folder or glob pattern. Numbers in their names are compared as numbers: 9 before 10.
-
-    Raises:
-        ValueError: when there is none.
-    """
-    paths = glob.iglob(source) if glob.has_magic(source) else (entry.path for entry in os.scandir(source))
-    frames = [path for path in paths if path.lower().endswith(EXTENSIONS) and os.path.isfile(path)]
-    if not frames:
-        raise ValueError(f"{source}: holds no image ({', '.join(EXTENSIONS)})")
-    return sorted(frames, key=lambda path: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", path)])
-
-
 def container_of(source: str) -> Any:
     """Returns an open PyAV container of a video.
 
@@ -258,10 +229,11 @@ def container_of(source: str) -> Any:
     try:
         container = av.open(name, options=options, timeout=timeout)
     except av.FFmpegError as error:
-        raise ValueError(f"{source}: not a video that can be read ({ffmpeg_reason(error)})") from None
-    if not container.streams.video:
+        raise ValueError(f"{source}: not a video that can be read ({reason_of(error)})") from None
+    if picture_stream(container) is None:
+        sound = " but only sound" if container.streams.audio else ""
         container.close()
-        raise ValueError(f"{source}: holds no video")
+        raise ValueError(f"{source}: holds no video{sound}")
     return container
 
 
@@ -274,8 +246,3 @@ def load_av() -> ModuleType:
     av = need("av", "video", "a video")
     av.logging.set_level(None)  # FFmpeg would print every fault, which also becomes an error here
     return av
-
-
-def ffmpeg_reason(error: Any) -> str:
-    """Returns the reason in an error of PyAV, without the path and the number that its message also has."""
-    return one_line(str(getattr(error, "strerror", None) or error))

@@ -1,0 +1,199 @@
+"""Decodes the frames of a video file with their numbers and times, which do not depend on where reading starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+from associative_embedding.io.console import one_line, remark, remark_file
+
+# A film may be decoded from a key frame on only if the packets before it count the frames before it. These containers
+# state the time of each packet, and in these codecs a packet is a frame. VP8 has packets without a frame, an AVI of
+# MPEG-4 has packets of two, and in a transport stream the clock may start anew.
+COUNTABLE_CONTAINERS = {"mov", "matroska"}
+COUNTABLE_CODECS = {"h264", "hevc", "vp9", "av1", "mjpeg", "prores", "dnxhd"}
+MAX_HELD = 2000  # packets in memory; a film with fewer key frames is decoded from an earlier one on
+JUMP = 1.0  # seconds backwards from which the clock of a file has started anew
+
+
+def picture_stream(container: Any) -> Any:
+    """Returns the first stream of pictures that is not the cover of a sound file, or None."""
+    return next((s for s in container.streams.video if not int(s.disposition) & 0x400), None)  # 0x400: attached picture
+
+
+def decoded_frames(container: Any, source: str, fps: float, start: float) -> Iterator[tuple[int, float, Any]]:
+    """Yields number, time in seconds, and PyAV frame; the first frame yielded may come before the start.
+
+    Raises:
+        ValueError: at the end, when packets could not be decoded, or the file ends early.
+    """
+    stream = picture_stream(container)
+    stream.thread_type = "AUTO"  # decodes with several threads
+    reader = PacketReader(container, stream, source)
+    packets: Iterator[Any] = reader.packets()
+    begin = Start()
+    countable = kind_of(container) in COUNTABLE_CONTAINERS and stream.codec_context.name in COUNTABLE_CODECS
+    if start > 0 and countable:
+        begin = find_start(packets, start, stream)
+    elif start > 0 and "://" not in source:
+        remark(f"{source}: is read from its beginning to --start, because this kind of file has no exact index")
+    clock = Clock(container, stream, fps)
+    number = None
+    for frame in reader.decode(chain(begin.held, packets)):
+        number = begin.number_of(frame.pts) if number is None else number + 1
+        yield number + reader.damaged, clock(frame.pts, number + reader.damaged), frame
+    reader.check()
+
+
+def kind_of(container: Any) -> str:
+    """Returns the first of the names that FFmpeg has for the format of a container."""
+    return str(container.format.name).split(",")[0]
+
+
+@dataclass
+class Start:
+    """Where decoding starts.
+
+    Attributes:
+        skipped: frames before the first packet in `held`.
+        held: packets that were read and are not decoded yet.
+    """
+
+    skipped: int = 0
+    held: list[Any] = field(default_factory=list)
+
+    def number_of(self, pts: int | None) -> int:
+        """Returns the number of the first frame that the decoder yields: it may drop frames before a key frame."""
+        if not self.skipped or pts is None:
+            return self.skipped
+        return self.skipped + sum(packet.pts is not None and packet.pts < pts for packet in shown(self.held))
+
+
+def shown(packets: Iterable[Any]) -> list[Any]:
+    """Returns the packets whose frames are shown: the edit list of an mp4 may cut frames off."""
+    return [packet for packet in packets if not packet.is_discard and packet.size]
+
+
+def find_start(packets: Iterable[Any], start: float, stream: Any) -> Start:
+    """Reads packets up to a time without decoding them, and keeps those from the last key frame but one on.
+
+    Frames between two key frames may need both sides, so the last key frame alone is not enough.
+    """
+    parts: list[list[Any]] = [[]]  # each begins with a key frame
+    skipped, zero = 0, stream.start_time or 0
+    for packet in packets:
+        if packet.is_keyframe and parts[-1]:
+            parts.append([])
+            if len(parts) > 2:
+                skipped += len(shown(parts.pop(0)))
+        parts[-1].append(packet)
+        first_without_key = not skipped and not parts[0][0].is_keyframe
+        held = sum(map(len, parts))
+        if first_without_key or packet.pts is None or held >= MAX_HELD:
+            break
+        if float((packet.pts - zero) * stream.time_base) >= start:
+            break
+    return Start(skipped, [packet for part in parts for packet in part])
+
+
+class Clock:
+    """Computes the time of frames, in seconds since the first one; times never fall.
+
+    An AVI and a raw stream state no times: there the rate gives them. A frame without a time follows the frame before
+    it at the mean rate.
+    """
+
+    def __init__(self, container: Any, stream: Any, fps: float) -> None:
+        self.fps, self.base = fps, stream.time_base
+        self.by_rate = kind_of(container) == "avi"
+        self.zero = stream.start_time if kind_of(container) in COUNTABLE_CONTAINERS else None
+        self.shift = 0.0  # seconds, after a clock that started anew
+        self.last: float | None = None
+
+    def __call__(self, pts: int | None, number: int) -> float:
+        if self.by_rate or (pts is None and self.last is None):
+            self.last = number / self.fps
+        elif pts is None:
+            self.last = (self.last or 0) + 1 / self.fps
+        else:
+            self.zero = pts if self.zero is None else self.zero
+            self.last = self._rising(float((pts - self.zero) * self.base) + self.shift)
+        return self.last
+
+    def _rising(self, time: float) -> float:
+        if self.last is None:
+            return max(0.0, time)
+        if time < self.last - JUMP:
+            self.shift += self.last + 1 / self.fps - time
+            return self.last + 1 / self.fps
+        return max(time, self.last)
+
+
+class PacketReader:
+    """Reads and decodes packets; a damaged one is named and left out.
+
+    Args:
+        container: the open PyAV container.
+        stream: the stream of pictures.
+        source: for messages.
+    """
+
+    def __init__(self, container: Any, stream: Any, source: str) -> None:
+        self.container, self.stream, self.source = container, stream, source
+        self.count = self.damaged = 0
+        self.fault = ""
+
+    def packets(self) -> Iterator[Any]:
+        """Yields packets up to the end of the file, or the place where it cannot be read on."""
+        import av
+
+        try:
+            for packet in self.container.demux(self.stream):
+                self.count += packet.size > 0
+                yield packet
+        except av.FFmpegError as error:
+            self.fault = f"cannot be read on ({reason_of(error)})"
+
+    def decode(self, packets: Iterable[Any]) -> Iterator[Any]:
+        """Yields the frames of packets, and at the end those that the decoder still holds."""
+        import av
+
+        flushed = False
+        for packet in packets:
+            flushed = not packet.size
+            try:
+                yield from packet.decode()
+            except av.FFmpegError as error:
+                self.damaged += 1
+                remark_file(self.source, f"packet {self.count} is damaged and left out ({reason_of(error)})")
+        if not flushed:
+            yield from self._rest()
+
+    def _rest(self) -> Iterator[Any]:
+        import av
+
+        try:
+            yield from self.stream.decode(None)
+        except av.FFmpegError:
+            return  # the fault that ended the packets is reported
+
+    def check(self) -> None:
+        """Checks that the file was read to its end.
+
+        Raises:
+            ValueError: one line, when it was not.
+        """
+        stated = self.stream.frames if kind_of(self.container) == "mov" else 0
+        if not self.fault and self.count < stated:
+            self.fault = f"ends after {self.count} of the {stated} frames that its header states"
+        if not self.fault and self.damaged:
+            self.fault = f"{self.damaged} damaged packets are left out"
+        if self.fault:
+            raise ValueError(f"{self.source}: {self.fault}; the frames before and after a fault are kept")
+
+
+def reason_of(error: Any) -> str:
+    """Returns the reason in an error of PyAV, without the path and the number that its message also has."""
+    return one_line(str(getattr(error, "strerror", None) or error))
