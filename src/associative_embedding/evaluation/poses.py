@@ -25,6 +25,7 @@ from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.sample import Sample
 from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.task import PoseTask
+from associative_embedding.tasks.single_person.task import SinglePersonTask
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,8 @@ def pose_task(predictor: Predictor) -> PoseTask:
         ValueError: when the model has another task.
     """
     if not isinstance(predictor.task, PoseTask):
-        raise ValueError(f"a model of the task {predictor.task.name} does not find the people of an image")
+        hint = "; evaluate a pose model with --refine" if isinstance(predictor.task, SinglePersonTask) else ""
+        raise ValueError(f"a model of the task {predictor.task.name} does not find the people of an image{hint}")
     return predictor.task
 
 

@@ -26,11 +26,12 @@ from associative_embedding.model_files.checkpoint import ModelInfo
 from associative_embedding.model_files.exported_network import ExportedNetwork
 from associative_embedding.networks.network import Network, enlarge, final_maps
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.geometry import ImageGeometry, letterbox, long_side, warp
+from associative_embedding.structures.geometry import ImageGeometry, centred, letterbox, long_side, round_up, warp
 from associative_embedding.structures.maps import Maps, Peaks
 from associative_embedding.structures.windows import Window
 from associative_embedding.tasks.multi_scale import View, merge_mirror, merge_views
 from associative_embedding.tasks.pose.task import PoseTask
+from associative_embedding.tasks.single_person.task import SinglePersonTask
 from associative_embedding.tasks.task import Decoded, Task
 
 # An entry per scale, largest first. Outputs of a network that was exported with peaks hold `Peaks` in place of `Maps`.
@@ -52,7 +53,7 @@ class Predictor:
         options: how to run it. The options ``refine``, ``device`` and ``runtime`` are used by `load`, which makes
             the network and the refiner.
         refiner: refines every person with a single-person model; None = people stay as decoded.
-        changes: fields of `Options` that replace those of `options`.
+        changes: fields of `Options`, which replace the fields of `options`.
 
     Attributes:
         input_size, scales (largest first), tag_scales, flip, zoom: as in `Options`, None replaced by the model's value.
@@ -141,7 +142,8 @@ class Predictor:
         """Finds the people or objects in one image: a path, URL, bytes, ``(H, W[, 3 or 4])`` array (RGB) or PIL image.
 
         Returns every instance with at least ``decode.min_score``, also unsure ones. The commands show those from the
-        task's score on: ``people[people.score >= model.task.shown_score]``.
+        task's score on: ``people[people.score >= model.task.shown_score]``. A single-person model takes the whole image
+        for one person.
 
         Args:
             keep_image: keep the picture in the result, for `Instances.draw`.
@@ -296,15 +298,24 @@ class Predictor:
         return [(enlarge(maps, factor), replace(geometry, stride=geometry.stride // factor))]
 
     def _input(self, image: Array, scale: float) -> tuple[Tensor, ImageGeometry]:
-        size = (image.shape[0], image.shape[1])
-        if self.zoom:
-            longest = max(self.network.multiple, round(self.zoom * max(size) * scale))
-        else:
-            side = max(self.network.multiple, round(self.input_size * scale))
-            # A strip of 100 x 100,000 pixels, whose short side is fitted, would otherwise take all memory.
-            longest = min(MAX_INPUT_SIDE, long_side(size, side, self.info.resize))
-        geometry = letterbox(size, longest, multiple=self.network.multiple, stride=self.network.stride)
+        geometry = self._geometry((image.shape[0], image.shape[1]), scale)
         return torch.from_numpy(warp(image, geometry)).permute(2, 0, 1)[None].to(self.device), geometry
+
+    def _geometry(self, size: tuple[int, int], scale: float) -> ImageGeometry:
+        """The geometry of an image or tile of `size` (H, W) at one scale."""
+        multiple, stride = self.network.multiple, self.network.stride
+        side = max(multiple, round(self.input_size * scale))
+        if isinstance(self.task, SinglePersonTask):
+            # Trained on squares with one person in the middle: the whole image is taken for such a square.
+            square = round_up(side, multiple)
+            longest = max(*size, self.task.decode_config.min_size)
+            return centred(size, (square, square), stride=stride, scale=square / longest)
+        if self.zoom:
+            side = max(multiple, round(self.zoom * max(size) * scale))
+            return letterbox(size, side, multiple=multiple, stride=stride)
+        # A strip of 100 x 100,000 pixels, whose short side is fitted, would otherwise take all memory.
+        longest = min(MAX_INPUT_SIDE, long_side(size, side, self.info.resize))
+        return letterbox(size, longest, multiple=multiple, stride=stride)
 
     def _predict(self, x: Tensor, scale: float) -> Maps | Peaks:
         """The network's answer for a batch ``(B, 3, h, w)`` of one scale, merged with that for its mirror image."""

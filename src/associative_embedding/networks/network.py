@@ -95,11 +95,11 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 def final_maps(outputs: Sequence[Maps]) -> Maps:
     """Returns the maps to decode: the last output, since each stack refines the output before it.
 
-    If the last output has heatmaps only, the output before it is enlarged to its size: the heatmaps of the two are
+    If only the last output has no tags, the output before it is enlarged to its size: the heatmaps of the two are
     averaged, and the tags are the enlarged ones (HigherHRNet, section 3.4, "heatmap aggregation").
     """
     last = outputs[-1]
-    if last.tag.shape[2]:  # D > 0
+    if last.tag.shape[2] or not any(maps.tag.shape[2] for maps in outputs):  # D > 0, or a single-person network
         return last
     before = enlarge(outputs[-2], last.heatmap.shape[-1] // outputs[-2].heatmap.shape[-1])
     return Maps((before.heatmap + last.heatmap) / 2, before.tag)

@@ -12,7 +12,7 @@ from typing import Any
 
 from associative_embedding import __version__
 from associative_embedding.apps.cluster.image_list import list_digest
-from associative_embedding.inference.load import load
+from associative_embedding.inference.load import load, remark_one_person
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.object_stores import is_remote, read_bytes, write_bytes
@@ -106,6 +106,7 @@ def prepare_job(job: Job, paths: Sequence[str], shard_size: int) -> Job:
     # Loaded here too, so that a wrong model is one error, not one from each of a hundred workers; on the CPU, because
     # the machine that starts a job may have no GPU.
     predictor = replace(job, options=replace(options, device="cpu")).load()
+    remark_one_person(predictor)
     task, refiner = predictor.task, predictor.refiner.name if predictor.refiner else None
     job = replace(job, digests={name: model_digest(name) for name in (job.model, refiner) if name})
     notes = {

@@ -56,7 +56,10 @@ class SinglePersonTask(KeypointTask):
         check_maps(maps, self.channels)
         # No maximum filter and no grouping: a crop shows one person, so the highest place of a heatmap is its keypoint.
         peaks = highest(maps.heatmap)[0]
-        channel = np.flatnonzero(peaks[:, 2] >= self.decode_config.threshold)
+        # The square around an image reaches beyond it, and there are no keypoints.
+        xy, size = geometry.to_image(peaks[:, :2]), geometry.image_size
+        inside = ((xy >= 0) & (xy < size[::-1])).all(axis=1)
+        channel = np.flatnonzero(inside & (peaks[:, 2] >= self.decode_config.threshold))
         person = self._person(peaks, channel, geometry)
         # One detection per keypoint type and one group: nothing is left to group, so the tag dimension is 0.
         no_tag = np.zeros((len(channel), 0))

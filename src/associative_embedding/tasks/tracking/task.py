@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from associative_embedding.tasks.pose.task import PoseTask
+from associative_embedding.tasks.single_person.task import SinglePersonTask
 from associative_embedding.tasks.task import Task
 from associative_embedding.tasks.tracking.settings import LinkConfig
 
@@ -50,6 +51,10 @@ def link_config(task: Task, changes: Mapping[str, Any]) -> LinkConfig:
     """
     # Any task's instances can be linked, also by motion alone; only a tracking model was trained with settings for it.
     own = task.link if isinstance(task, TrackingTask) else LinkConfig()
+    if isinstance(task, SinglePersonTask):
+        own = replace(own, by="motion")
+        if changes.get("by", "motion") != "motion":
+            raise ValueError(f"link: a single-person model predicts no tags: by must be motion, not {changes['by']}")
     try:
         return replace(own, **changes)
     except (TypeError, ValueError) as error:
