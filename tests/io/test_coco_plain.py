@@ -155,3 +155,14 @@ def test_edges(edges: Any, expected: list[list[int]], says: str, capsys: pytest.
     assert plain_edges(edges, NAMES, f"category of {edges}") == expected
     line = capsys.readouterr().err
     assert says in line if says else not line
+
+
+def test_frames_that_are_not_labelled_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """But not those with annotations, whatever form their ids have."""
+    content = document("row.image_id", "7")
+    content["images"] = [
+        {**content["images"][0], "id": i, "file_name": f"{i}.png", "is_labeled": False} for i in (7, 8)
+    ]
+    content["images"] += [{"id": 9, "file_name": "9.png", "is_labeled": True}, {"id": 10, "file_name": "10.png"}]
+    assert [image["id"] for image in check_coco(content, "track.json")["images"]] == [7, 9, 10]
+    assert "track.json: 1 image (8): is not labelled by its 'is_labeled'" in capsys.readouterr().err

@@ -28,12 +28,12 @@ def plain_document(document: Mapping[str, Any], where: str) -> Entry:
         where: its file, for the lines.
     """
     notes = Notes(where)
-    images = [plain_image(entry) for entry in document["images"]]
     rows = [plain_annotation(row, notes) for row in document["annotations"]]
+    kept = [row for row in rows if row is not None]
+    images = labelled_images([plain_image(entry) for entry in document["images"]], kept, notes)
     note_repeated_files(images, notes)
     notes.say()
     categories = plain_categories(document["categories"], where)
-    kept = [row for row in rows if row is not None]
     return {**document, "images": images, "annotations": kept, "categories": categories}
 
 
@@ -47,6 +47,24 @@ def plain_image(entry: Entry) -> Entry:
     if sides != [None, None] and any(side is None or side == 0 for side in sides):
         changes |= {"width": None, "height": None}
     return {**entry, **changes} if changes else entry
+
+
+def labelled_images(images: list[Entry], rows: Sequence[Entry], notes: Notes) -> list[Entry]:
+    """Returns the images without the frames that are not labelled (PoseTrack): nobody knows who is in them.
+
+    Args:
+        images: plain entries.
+        rows: plain annotations; an image that has one is labelled.
+        notes: of the file.
+    """
+    unlabelled = [str(entry.get("id")) for entry in images if entry.get("is_labeled") in (False, 0)]
+    if not unlabelled:
+        return images
+    without = set(unlabelled) - {str(row.get("image_id")) for row in rows}  # texts: an id may be of any kind
+    for number in dict.fromkeys(unlabelled):
+        if number in without:
+            notes.add("is not labelled by its 'is_labeled' and is left out", "image", number)
+    return [entry for entry in images if str(entry.get("id")) not in without]
 
 
 def note_repeated_files(images: Sequence[Entry], notes: Notes) -> None:

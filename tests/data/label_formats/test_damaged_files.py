@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from associative_embedding.data.label_formats.convert import READERS, WRITERS
+from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from support.label_data import Document, dataset, person, write_images
+from support.tiny import FIGURE
 
 ODD: list[Any] = [None, True, -1, 0, 1e308, "nan", "x", "", [], {}, [[]], [None], {"a": 1}, 10**400, "\ud800", 2**63]
 CSV = b"scorer,me,me,me,me\nindividuals,a,a,b,b\nbodyparts,nose,nose,nose,nose\ncoords,x,y,x,y\nimg0.png,1,2,3,4\n"
@@ -74,6 +76,15 @@ def test_json_with_odd_values(kind: str, count: int, tmp_path: Path) -> None:
     for document in odd_documents(json.loads(path.read_text()), 0, count):
         path.write_text(json.dumps(document))
         refused += refused_in_one_line(READERS[kind], path)
+    assert refused > 3
+
+
+def test_training_reads_odd_values_or_refuses_them_in_a_line(tmp_path: Path) -> None:
+    images, path = write_images(tmp_path, whole()), tmp_path / "a.json"
+    refused = 0
+    for document in odd_documents(whole(), 1, 200):
+        path.write_text(json.dumps(document))
+        refused += refused_in_one_line(CocoKeypoints, str(path), images, FIGURE)
     assert refused > 3
 
 

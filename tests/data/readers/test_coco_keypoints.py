@@ -345,6 +345,7 @@ BAD = {
     "too short": ("annotations.0.keypoints", [1, 2, 2], "annotation 1: 'keypoints'"),
     "too long": ("annotations.0.keypoints", [1] * 54, "annotation 1: 'keypoints'"),
     "nested": ("annotations.0.keypoints.4", [1, 2], "annotation 1: 'keypoints'"),
+    "large": ("annotations.0.keypoints.4", 1e300, "annotation 1: 'keypoints' .* finite"),
     "huge": ("annotations.0.keypoints.4", 10**400, "annotation 1: 'keypoints'"),
     "visibility": ("annotations.0.keypoints.2", 3, r"annotation 1: 'keypoints' visibility must be 0, 1 or 2, not 3$"),
     "half visible": ("annotations.0.keypoints.2", 0.5, r"annotation 1: 'keypoints' visibility .*, not 0\.5$"),

@@ -12,6 +12,7 @@ import numpy as np
 
 from associative_embedding.structures.arrays import Array
 
+LARGEST = 1e15  # pixels or square pixels; far larger numbers are infinite in the float32 of training
 MAX_ID = 2**31 - 1  # a video's and a track's id together fit into an int64
 
 
@@ -86,7 +87,7 @@ def name_and_size(path: str, image: dict[str, Any]) -> tuple[str, tuple[int, int
     height, width = image.get("height"), image.get("width")
     if height is None and width is None:  # not every tool writes them; the file of the image has the size
         return image["file_name"], None
-    if not all(isinstance(side, int) and side > 0 for side in (height, width)):
+    if not all(type(side) is int and side > 0 for side in (height, width)):  # json's true is an int in Python
         raise ValueError(f"{where}: 'height' and 'width' must be positive integers, not {height!r} and {width!r}")
     return image["file_name"], (height, width)  # type: ignore[return-value]
 
@@ -121,7 +122,7 @@ def numbers(value: Any, length: int, where: str, key: str) -> Array:
     except ValueError:  # lists of unequal length inside
         array = np.array(None)
     # kinds: signed, unsigned, float; texts, bools and None have others
-    if array.shape != (length,) or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+    if array.shape != (length,) or array.dtype.kind not in "iuf" or not (np.abs(array) < LARGEST).all():
         raise ValueError(
             f"{where}: '{key}' must be a list of {length} finite numbers, not {len(value)} of {value!s:.60}"
         )
