@@ -1,13 +1,16 @@
-"""Decodes the frames of a video file with their numbers and times, which do not depend on where reading starts."""
+"""Opens video files by PyAV, and decodes their frames with numbers and times that do not depend on the start."""
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
+from types import ModuleType
 from typing import Any
 
 from associative_embedding.io.console import one_line, remark, remark_file
+from associative_embedding.io.optional_packages import need
 
 # A film may be decoded from a key frame on only if the packets before it count the frames before it. These containers
 # state the time of each packet, and in these codecs a packet is a frame. VP8 has packets without a frame, an AVI of
@@ -15,7 +18,45 @@ from associative_embedding.io.console import one_line, remark, remark_file
 COUNTABLE_CONTAINERS = {"mov", "matroska"}
 COUNTABLE_CODECS = {"h264", "hevc", "vp9", "av1", "mjpeg", "prores", "dnxhd"}
 MAX_HELD = 2000  # packets in memory; a film with fewer key frames is decoded from an earlier one on
+STATE_LENGTH = {"matroska", "flv"}  # containers whose header has the length of the file, also after it was cut
+MICROSECONDS = 1e6  # in a second, the unit of a container's duration
+TIMEOUT = 10  # seconds that a stream may be silent
 JUMP = 1.0  # seconds backwards from which the clock of a file has started anew
+
+
+def container_of(source: str) -> Any:
+    """Returns an open PyAV container of a video.
+
+    A playlist inside of a file cannot open other files or addresses: only this file may be read.
+
+    Raises:
+        ValueError: one line, when it cannot be read or contains no video.
+    """
+    av = load_av()
+    if "://" in source:
+        name, options, timeout = source, {"rtsp_transport": "tcp"}, TIMEOUT
+    else:
+        name, options, timeout = f"file:{source}", {"protocol_whitelist": "file"}, None
+    try:
+        container = av.open(name, options=options, timeout=timeout)
+    except av.FFmpegError as error:
+        raise ValueError(f"{source}: not a video that can be read ({reason_of(error)})") from None
+    if picture_stream(container) is None:
+        sound = " but only sound" if container.streams.audio else ""
+        container.close()
+        raise ValueError(f"{source}: holds no video{sound}")
+    return container
+
+
+def load_av() -> ModuleType:
+    """Imports PyAV.
+
+    Raises:
+        ValueError: when it is not installed; the message names the extra.
+    """
+    av = need("av", "video", "a video")
+    av.logging.set_level(None)  # FFmpeg would print every fault, which also becomes an error here
+    return av
 
 
 def picture_stream(container: Any) -> Any:
@@ -40,11 +81,16 @@ def decoded_frames(container: Any, source: str, fps: float, start: float) -> Ite
     elif start > 0 and "://" not in source:
         remark(f"{source}: is read from its beginning to --start, because this kind of file has no exact index")
     clock = Clock(container, stream, fps)
-    number = None
+    number = offset = None
     for frame in reader.decode(chain(begin.held, packets)):
-        number = begin.number_of(frame.pts) if number is None else number + 1
-        yield number + reader.damaged, clock(frame.pts, number + reader.damaged), frame
-    reader.check()
+        if number is None or offset is None:
+            number = begin.number_of(frame.pts)
+            offset = number - reader.rank(frame.pts)
+        else:
+            # A damaged packet gives no frame but counts: the frames behind it keep their numbers.
+            number = max(number + 1, offset + reader.rank(frame.pts) if countable else 0)
+        yield number, clock(frame.pts, number), frame
+    reader.check(clock.last)
 
 
 def kind_of(container: Any) -> str:
@@ -68,7 +114,7 @@ class Start:
         """Returns the number of the first frame that the decoder yields: it may drop frames before a key frame."""
         if not self.skipped or pts is None:
             return self.skipped
-        return self.skipped + sum(packet.pts is not None and packet.pts < pts for packet in shown(self.held))
+        return self.skipped + sum(1 for packet in shown(self.held) if packet.pts is not None and packet.pts < pts)
 
 
 def shown(packets: Iterable[Any]) -> list[Any]:
@@ -143,6 +189,7 @@ class PacketReader:
     def __init__(self, container: Any, stream: Any, source: str) -> None:
         self.container, self.stream, self.source = container, stream, source
         self.count = self.damaged = 0
+        self.times: list[int] = []  # of the packets given to the decoder, sorted
         self.fault = ""
 
     def packets(self) -> Iterator[Any]:
@@ -161,15 +208,29 @@ class PacketReader:
         import av
 
         flushed = False
+        # The decoder reports half a packet late, and with the report the frames that it still holds are lost.
+        whole_only = kind_of(self.container) in COUNTABLE_CONTAINERS
         for packet in packets:
             flushed = not packet.size
+            if packet.pts is not None and shown([packet]):
+                insort(self.times, packet.pts)
+            if whole_only and packet.is_corrupt:
+                self._leave_out("incomplete")
+                continue
             try:
                 yield from packet.decode()
             except av.FFmpegError as error:
-                self.damaged += 1
-                remark_file(self.source, f"packet {self.count} is damaged and left out ({reason_of(error)})")
+                self._leave_out(reason_of(error))
         if not flushed:
             yield from self._rest()
+
+    def rank(self, pts: int | None) -> int:
+        """Returns how many packets of `times` come before a time."""
+        return 0 if pts is None else bisect_left(self.times, pts)
+
+    def _leave_out(self, reason: str) -> None:
+        self.damaged += 1
+        remark_file(self.source, f"packet {self.count} is damaged and left out ({reason})")
 
     def _rest(self) -> Iterator[Any]:
         import av
@@ -179,8 +240,11 @@ class PacketReader:
         except av.FFmpegError:
             return  # the fault that ended the packets is reported
 
-    def check(self) -> None:
+    def check(self, last: float | None) -> None:
         """Checks that the file was read to its end.
+
+        Args:
+            last: seconds, the time of the last frame.
 
         Raises:
             ValueError: one line, when it was not.
@@ -189,7 +253,10 @@ class PacketReader:
         if not self.fault and self.count < stated:
             self.fault = f"ends after {self.count} of the {stated} frames that its header states"
         if not self.fault and self.damaged:
-            self.fault = f"{self.damaged} damaged packets are left out"
+            self.fault = f"{self.damaged} damaged packet{'s are' if self.damaged > 1 else ' is'} left out"
+        length = (self.container.duration or 0) / MICROSECONDS if kind_of(self.container) in STATE_LENGTH else 0
+        if last is not None and last + JUMP < length:  # no fault: the sound may be longer than the pictures
+            remark(f"{self.source}: its pictures end at {last:.1f} of the {length:.1f} seconds that its header states")
         if self.fault:
             raise ValueError(f"{self.source}: {self.fault}; the frames before and after a fault are kept")
 

@@ -7,6 +7,7 @@ import os
 import re
 
 from associative_embedding.io.console import list_briefly, remark
+from associative_embedding.io.decode_videos import container_of
 from associative_embedding.io.find_images import EXTENSIONS, files_of_folder
 
 VIDEO_EXTENSIONS = tuple(
@@ -46,8 +47,6 @@ def contains_video(path: str) -> bool:
     """Returns whether the content of a file is a video; False without PyAV."""
     if not os.path.isfile(path):
         return False
-    from associative_embedding.io.videos import container_of
-
     try:
         with container_of(path) as container:
             # FFmpeg also reads single images (png_pipe) and text (tty).

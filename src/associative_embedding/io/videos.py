@@ -7,26 +7,26 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from types import ModuleType
 from typing import Any
 
 import cv2
 import numpy as np
 
 from associative_embedding.io.console import say_error
-from associative_embedding.io.decode_videos import decoded_frames, picture_stream, reason_of
+from associative_embedding.io.decode_videos import container_of, decoded_frames, picture_stream
 from associative_embedding.io.find_videos import frame_files, is_camera, is_folder
-from associative_embedding.io.images import read_image
-from associative_embedding.io.optional_packages import need
+from associative_embedding.io.images import read_image, read_size
 from associative_embedding.structures.arrays import Array
 
 FPS = 30.0  # of a folder of frames or a camera, and of a file that states none
 MAX_SIDE = 8192  # pixels of a frame
-TIMEOUT = 10  # seconds that a stream may be silent
-PER_SECOND = 1e6  # PyAV states the duration of a container in microseconds, and seeks in them
+SAMPLES = 8  # images of a folder whose headers are read to find the size of most
+PER_SECOND = 1e6  # PyAV states the duration of a container in microseconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +86,13 @@ class Video:
         source: the argument of `open_video`.
         fps: frames per second; the mean if the rate varies.
         count: number of frames as the header of the file states it, 0 = unknown.
+        size: (H, W) in pixels of most frames of a folder; None = unknown, or not a folder.
     """
 
     source: str
     fps: float
     count: int
+    size: tuple[int, int] | None = None
 
     def expected(self, clip: Clip) -> int | None:
         """Returns about how many frames a clip has, None = unknown."""
@@ -119,12 +121,22 @@ def open_video(source: str, fps: float | None = None) -> Video:
     if is_camera(source):
         return Video(source, FPS, 0)
     if is_folder(source):
-        return Video(source, fps or FPS, len(frame_files(source)))
+        paths = frame_files(source)
+        return Video(source, fps or FPS, len(paths), usual_size(paths))
     with container_of(source) as container:
         stream = picture_stream(container)
         rate = float(stream.average_rate or FPS)
         count = stream.frames or int(rate * float(container.duration or 0) / PER_SECOND)
         return Video(source, rate, max(0, count))
+
+
+def usual_size(paths: list[str]) -> tuple[int, int] | None:
+    """Returns the size (H, W) in pixels of most of `SAMPLES` images, or None if none can be read."""
+    sizes: Counter[tuple[int, int]] = Counter()
+    for path in paths[:: max(1, len(paths) // SAMPLES)]:
+        with suppress(ValueError):  # read again as a frame, where the fault is reported
+            sizes[read_size(path)] += 1
+    return sizes.most_common(1)[0][0] if sizes else None
 
 
 def read_frames(video: Video, clip: Clip | None = None) -> Iterator[Frame]:
@@ -211,38 +223,3 @@ def camera_frames(number: int) -> LazyFrames:
             yield i, time, f"camera {number}#{i}", partial(cv2.cvtColor, bgr, cv2.COLOR_BGR2RGB)
     finally:
         camera.release()
-
-
-def container_of(source: str) -> Any:
-    """Returns an open PyAV container of a video.
-
-    A playlist inside of a file cannot open other files or addresses: only this file may be read.
-
-    Raises:
-        ValueError: one line, when it cannot be read or contains no video.
-    """
-    av = load_av()
-    if "://" in source:
-        name, options, timeout = source, {"rtsp_transport": "tcp"}, TIMEOUT
-    else:
-        name, options, timeout = f"file:{source}", {"protocol_whitelist": "file"}, None
-    try:
-        container = av.open(name, options=options, timeout=timeout)
-    except av.FFmpegError as error:
-        raise ValueError(f"{source}: not a video that can be read ({reason_of(error)})") from None
-    if picture_stream(container) is None:
-        sound = " but only sound" if container.streams.audio else ""
-        container.close()
-        raise ValueError(f"{source}: holds no video{sound}")
-    return container
-
-
-def load_av() -> ModuleType:
-    """Imports PyAV.
-
-    Raises:
-        ValueError: when it is not installed; the message names the extra.
-    """
-    av = need("av", "video", "a video")
-    av.logging.set_level(None)  # FFmpeg would print every fault, which also becomes an error here
-    return av

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.io.decode_videos import reason_of
+from associative_embedding.io.decode_videos import load_av, reason_of
 from associative_embedding.io.outputs import MARK
-from associative_embedding.io.videos import load_av
 from associative_embedding.structures.arrays import Array
 
 CLOCK = Fraction(1, 90000)  # seconds, the unit of the times in the file; usual in MPEG, and fine enough for any rate
@@ -27,10 +26,11 @@ class VideoWriter:
     Args:
         path: the ``.mp4`` file.
         fps: about how many frames per second there will be.
+        size: (H, W) of the frames in pixels; None = the size of the first.
     """
 
-    def __init__(self, path: Path, fps: float) -> None:
-        self.path, self.fps = path, fps
+    def __init__(self, path: Path, fps: float, size: tuple[int, int] | None = None) -> None:
+        self.path, self.fps, self.size = path, fps, size
         self._container: Any = None
         self._stream: Any = None
         self._last = -1  # time of the last frame, in units of `CLOCK`
@@ -61,9 +61,10 @@ class VideoWriter:
             raise OSError(f"cannot write {self.path}: {reason_of(error)}") from None
 
     def fits(self, image: Array) -> bool:
-        """Returns whether an image ``(H, W, 3)`` has the size of the video: that of its first frame."""
-        height, width = (side - side % 2 for side in image.shape[:2])
-        return self._stream is None or (self._stream.width, self._stream.height) == (width, height)
+        """Returns whether an image ``(H, W, 3)`` has the size of the video; without a size the first image gives it."""
+        if self.size is None:
+            self.size = image.shape[:2]
+        return all(side // 2 == own // 2 for side, own in zip(image.shape[:2], self.size, strict=True))
 
     def _open(self, av: ModuleType, width: int, height: int) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

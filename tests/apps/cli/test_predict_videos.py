@@ -21,7 +21,7 @@ from associative_embedding.io.videos import open_video, read_frames
 from associative_embedding.tasks.pose.task import PoseTask
 from support.boxes import BOX, seen
 from support.tiny import tiny_model
-from support.video_files import shade
+from support.video_files import STEADY, encode, shade, write
 
 pytest.importorskip("av", reason="needs PyAV, the extra [video]")
 pytestmark = pytest.mark.extra
@@ -128,6 +128,82 @@ def test_one_bad_video_does_not_stop_the_others(
     printed = capsys.readouterr()
     assert "bad.mp4: not a video that can be read" in printed.err
     assert "20 frames" in printed.out
+
+
+def frames(folder: Path, sizes: dict[int, tuple[int, int]] | None = None, damaged: int | None = None) -> str:
+    """Six frames; some have another size, one may be damaged."""
+    folder.mkdir()
+    for i in range(6):
+        cv2.imwrite(str(folder / f"{i}.png"), shade(i, (sizes or {}).get(i, (48, 64))))
+    if damaged is not None:
+        (folder / f"{damaged}.png").write_bytes(b"\x89PNG")
+    return str(folder)
+
+
+def test_a_damaged_frame_of_a_folder_is_named_and_left_out(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    walkers(monkeypatch)
+    folder, out = frames(tmp_path / "frames", damaged=2), tmp_path / "out"
+    assert run(folder, model, out, "--track", "--formats", "mp4", "jsonl", "csv", "mot") == 1
+    assert [line["image"]["frame"] for line in lines(out)[1:]] == [0, 1, 3, 4, 5]
+    printed = capsys.readouterr()
+    assert "2.png: is damaged" in printed.err
+    assert "1 frame cannot be read and is left out" in printed.err
+    assert "5 frames" in printed.out
+    (mot,) = (np.loadtxt(path, delimiter=",") for path in out.glob("*.txt"))
+    assert sorted(set(mot[:, 0])) == [2, 4, 5, 6]
+
+
+def test_a_frame_of_another_size_is_left_out_of_the_mp4_alone(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = frames(tmp_path / "frames", {0: (16, 16), 3: (40, 60)}), tmp_path / "out"
+    assert run(folder, model, out, "--track") == 0
+    assert len(lines(out)) == 7
+    (made,) = out.glob("*.mp4")
+    assert len(list(read_frames(open_video(str(made))))) == 4
+    assert "3.png: has another size than the mp4" in capsys.readouterr().err
+
+
+def test_frames_expanded_by_the_shell_are_no_videos_of_one_frame(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(frames(tmp_path / "frames"))
+    assert main(["predict", *map(str, sorted(folder.glob("*.png"))), "--track", "--model", model]) == 2
+    assert "a pattern in quotes" in capsys.readouterr().err
+
+
+def test_every_film_of_a_folder_has_its_own_tracks(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    walkers(monkeypatch)
+    films, out = tmp_path / "films", tmp_path / "out"
+    films.mkdir()
+    for name in ("1.mp4", "3.mp4"):
+        write(films / name, 4)
+    (films / "2.mp4").write_text("no film")
+    assert run(str(films), model, out, "--track", "--formats", "jsonl") == 1
+    written = sorted(out.glob("*.jsonl"))
+    assert [path.name[0] for path in written] == ["1", "3"]
+    for path in written:
+        rows = [json.loads(line) for line in path.read_text().splitlines()[1:]]
+        assert [[a["track_id"] for a in row["annotations"]] for row in rows] == [[-1, -1]] + [[1, 2]] * 3
+    assert "2.mp4: not a video that can be read" in capsys.readouterr().err
+    assert run(str(films / "*.mp4"), model, out, "--formats", "jsonl") == 1
+    assert capsys.readouterr().out.count("4 frames") == 2
+
+
+def test_a_stream_that_cannot_be_sought_does_not_stop_the_others(
+    video: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = encode(tmp_path / "picamera.mp4", STEADY, container="h264")
+    out = str(tmp_path / "out")
+    assert main(["predict", raw, video, "--start", "0.2", "--model", model, "--output", out]) == 0
+    printed = capsys.readouterr()
+    assert "picamera.mp4: is read from its beginning to --start" in printed.err
+    assert "15 frames" in printed.out
+    assert "18 frames" in printed.out
 
 
 @pytest.mark.parametrize(

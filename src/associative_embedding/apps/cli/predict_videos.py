@@ -166,7 +166,9 @@ def predict_video(source: str, predictor: Predictor, settings: VideoSettings) ->
                 for kind, path in files.items()
                 if kind != "mp4"
             ]
-            film = stack.enter_context(VideoWriter(files["mp4"], video.fps / clip.every)) if "mp4" in files else None
+            film = None
+            if "mp4" in files:
+                film = stack.enter_context(VideoWriter(files["mp4"], video.fps / clip.every, video.size))
             window = stack.enter_context(Window(source)) if settings.window else None
             trails: dict[int, deque[Array]] = {}
             for frame, found in find_in_frames(video, predictor, settings):
@@ -175,7 +177,7 @@ def predict_video(source: str, predictor: Predictor, settings: VideoSettings) ->
                 if film or window:
                     picture = draw_frame(frame, found, trails, scores=settings.scores)
                     if film and not film.fits(picture):
-                        remark_file(frame.name, "has another size than the first frame, so it is not in the mp4")
+                        remark_file(frame.name, "has another size than the mp4, so it is left out there")
                     elif film:
                         # By the frame's own time: the videos of phones have no constant rate.
                         film.add(picture, frame.time - clip.start)

@@ -1,0 +1,169 @@
+"""Frame numbers and times of films of many kinds: with --start they are those without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from associative_embedding.io.videos import Clip, open_video, read_frames
+from support.video_files import STEADY, VARYING, encode, remux
+
+pytestmark = pytest.mark.extra
+
+av = pytest.importorskip("av", reason="needs PyAV, the extra [video]")
+
+STARTS = (0.05, 0.3, 0.5, 1.0, 1.05, 1.7, 3.03)  # seconds: on, before and after frames
+OPEN = {"x264-params": "open-gop=1:bframes=3:b-adapt=0:keyint=6:scenecut=0"}
+Row = tuple[int, float, int]  # number, time in seconds, and the number by the grey level
+
+
+def rows(source: str, start: float = 0.0) -> list[Row]:
+    frames = read_frames(open_video(source), Clip(start=start))
+    return [(f.number, round(f.time, 2), round((int(np.median(f.image)) - 20) / 10)) for f in frames]
+
+
+def check_starts(source: str, full: list[Row]) -> None:
+    for start in STARTS:
+        assert rows(source, start) == [row for row in full if row[1] >= start]
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv", ".ts"])
+def test_a_rate_that_varies(ending: str, tmp_path: Path) -> None:
+    film = encode(tmp_path / f"a{ending}", VARYING)
+    full = [(i, time, i) for i, time in enumerate(VARYING)]
+    assert rows(film) == full
+    check_starts(film, full)
+
+
+@pytest.mark.parametrize("ending", [".avi", ".flv", ".m2ts", ".3gp"])
+def test_b_frames_of_a_steady_film(ending: str, tmp_path: Path) -> None:
+    film = encode(tmp_path / f"a{ending}", STEADY)
+    full = [(i, time, i) for i, time in enumerate(STEADY)]
+    assert rows(film) == full
+    check_starts(film, full)
+
+
+@pytest.mark.parametrize(("ending", "codec"), [(".h264", "libx264"), (".mjpeg", "mjpeg")])
+def test_a_raw_stream_has_the_times_of_its_rate(ending: str, codec: str, tmp_path: Path) -> None:
+    film = encode(tmp_path / f"a{ending}", STEADY, codec=codec)
+    full = rows(film)
+    assert full == [(i, round(i / 25, 2), i) for i in range(20)]
+    check_starts(film, full)
+
+
+def open_groups(path: Path) -> str:
+    """Frames before a key frame need the key frame before it, too."""
+    return encode(path / "a.mkv", VARYING, **OPEN)
+
+
+def vp8(path: Path) -> str:
+    return encode(path / "a.webm", STEADY, codec="libvpx")
+
+
+def clock_from_1000_seconds(path: Path) -> str:
+    return remux(encode(path / "a.mp4", STEADY), path / "b.ts", 1000.0)
+
+
+def pause_of_30_seconds(path: Path) -> str:
+    return remux(encode(path / "a.mp4", STEADY), path / "b.ts", pause=(7, 30.0))
+
+
+def negative_times(path: Path) -> str:
+    return remux(encode(path / "a.mp4", VARYING), path / "b.mp4", -0.25)
+
+
+def cut_before_a_key_frame(path: Path) -> str:
+    return remux(encode(path / "a.mp4", VARYING), path / "b.mkv", first=3)
+
+
+def cut_in_open_groups(path: Path) -> str:
+    return remux(open_groups(path), path / "b.mkv", first=6)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        open_groups,
+        vp8,
+        clock_from_1000_seconds,
+        pause_of_30_seconds,
+        negative_times,
+        cut_before_a_key_frame,
+        cut_in_open_groups,
+    ],
+)
+def test_films_that_were_cut_or_shifted(write: Callable[[Path], str], tmp_path: Path) -> None:
+    film = write(tmp_path)
+    full = rows(film)
+    assert [number for number, _, _ in full] == list(range(len(full)))
+    assert full == sorted(full)
+    assert len({shade for _, _, shade in full}) == len(full)  # none twice
+    check_starts(film, full)
+
+
+def test_a_raw_stream_with_a_start_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows(encode(tmp_path / "a.h264", STEADY), 0.2)
+    assert "a.h264: is read from its beginning to --start" in capsys.readouterr().err
+
+
+def copy_packets(source: str, path: Path, *, turn: int = 0) -> Path:
+    """Copies a film with its index at the front, so it can be cut, turned by degrees."""
+    with av.open(source) as old, av.open(str(path), "w", options={"movflags": "faststart"}) as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        if turn:
+            if not hasattr(stream, "set_display_rotation"):
+                pytest.skip("this PyAV writes no rotation")
+            stream.set_display_rotation(turn)
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+    return path
+
+
+def test_a_film_that_ends_early_keeps_its_frames(tmp_path: Path) -> None:
+    film = copy_packets(encode(tmp_path / "a.mp4", STEADY), tmp_path / "b.mp4")
+    film.write_bytes(film.read_bytes()[:-300])
+    numbers: list[int] = []
+    with pytest.raises(ValueError, match=r"b\.mp4: "):
+        numbers.extend(frame.number for frame in read_frames(open_video(str(film))))
+    assert numbers == list(range(6))
+
+
+def test_a_cut_film_whose_header_states_its_length(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    film = Path(encode(tmp_path / "a.mkv", VARYING))
+    film.write_bytes(film.read_bytes()[:-450])
+    assert rows(str(film))
+    assert "its pictures end at" in capsys.readouterr().err
+
+
+def test_a_damaged_packet_in_the_middle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    film = Path(encode(tmp_path / "a.mp4", STEADY))
+    data = bytearray(film.read_bytes())
+    middle = data.index(b"mdat") + 4 + 850
+    data[middle : middle + 60] = bytes(60)
+    film.write_bytes(data)
+    found: list[tuple[int, int]] = []
+    with pytest.raises(ValueError, match=r"a\.mp4: \d+ damaged packets? (is|are) left out"):
+        found.extend((f.number, round((int(np.median(f.image)) - 20) / 10)) for f in read_frames(open_video(str(film))))
+    assert found[-1] == (19, 19)  # the frames behind the damage keep their numbers
+    assert "is damaged and left out" in capsys.readouterr().err
+
+
+def test_a_phone_films_sideways(tmp_path: Path) -> None:
+    film = copy_packets(encode(tmp_path / "a.mp4", STEADY), tmp_path / "b.mp4", turn=90)
+    assert next(read_frames(open_video(str(film)))).image.shape == (64, 48, 3)
+
+
+def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w") as film:
+        stream = film.add_stream("aac", rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 44100, 0
+        film.mux(stream.encode(frame))
+        film.mux(stream.encode(None))
+    with pytest.raises(ValueError, match="holds no video but only sound"):
+        open_video(str(tmp_path / "a.mp4"))
