@@ -13,7 +13,8 @@ import argparse
 
 import torch
 
-from associative_embedding.model_files.checkpoint import load_model, save_model
+from associative_embedding.io.outputs import check_output, own_mark
+from associative_embedding.model_files.checkpoint import KEY, load_model, save_model
 
 
 def average(sources: list[str], target: str, only: tuple[str, ...] = ("",)) -> None:
@@ -25,8 +26,9 @@ def average(sources: list[str], target: str, only: tuple[str, ...] = ("",)) -> N
         only: average only weights whose names begin with one of these.
 
     Raises:
-        ValueError: if the networks differ.
+        ValueError: if the networks differ, or the target is a source or no model file.
     """
+    check_output(target, own_mark(KEY.encode()), sources)
     models = [load_model(source) for source in sources]
     network, info = models[-1]
     states = [model.state_dict() for model, _ in models]

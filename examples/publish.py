@@ -10,7 +10,8 @@ import argparse
 import json
 from dataclasses import replace
 
-from associative_embedding.model_files.checkpoint import load_model, save_model
+from associative_embedding.io.outputs import check_output, own_mark
+from associative_embedding.model_files.checkpoint import KEY, load_model, save_model
 
 
 def publish(
@@ -28,7 +29,11 @@ def publish(
         target: file to write.
         input_size, scales, refine: values of `ModelInfo`; None = the run's.
         decode: decode settings that replace the run's.
+
+    Raises:
+        ValueError: if the target is the source or no model file.
     """
+    check_output(target, own_mark(KEY.encode()), [source])
     network, info = load_model(source)
     settings = replace(info.task.decode_config, **(decode or {}))
     info = replace(

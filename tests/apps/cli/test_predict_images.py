@@ -26,6 +26,7 @@ from associative_embedding.apps.cli import tag_pictures
 from associative_embedding.apps.cli.main import main
 from associative_embedding.drawing.skeletons import MIN_KEYPOINT_SCORE
 from associative_embedding.inference.predictor import Predictor
+from associative_embedding.instances import coco_dataset
 from associative_embedding.io.images import read_image
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.maps import Maps
@@ -180,9 +181,11 @@ def test_only_ones_own_results_are_resumed(
 ) -> None:
     results = tmp_path / "out" / "predictions.json"
     results.parent.mkdir()
+    cows = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "cow"}]}
     for text, message in (
-        ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "cow"}]}', "its categories differ"),
-        ("[", "not a json file"),
+        (json.dumps({"info": coco_dataset([])["info"], **cows}) + "\n", "its categories differ"),
+        (json.dumps(cows), "was not written by ae"),
+        ("[", "was not written by ae"),
     ):
         results.write_text(text)
         assert predict(model, tmp_path / "out", folder, "--resume") == 1

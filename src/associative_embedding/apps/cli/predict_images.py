@@ -84,9 +84,10 @@ def predict_images(sources: Sequence[str], model: str, options: Options, setting
     results, categories = settings.results_path, predictor.task.categories
     count = done = 0
     try:
-        with ResultsWriter(results, categories=categories, resume=settings.resume) as writer:
-            paths = remaining_paths(paths, writer)
-            check_pictures(paths, settings)
+        writer = ResultsWriter(results, categories=categories, resume=settings.resume)
+        paths = remaining_paths(paths, writer)
+        check_pictures(paths, settings)  # before the block: at its end the writer makes a file
+        with writer:
             # None shows the bar only on a terminal; for a single image it would only flash.
             for path in tqdm(paths, desc="predict", unit="image", disable=None if len(paths) > 1 else True):
                 try:
