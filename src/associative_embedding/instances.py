@@ -18,7 +18,7 @@ from associative_embedding.drawing.canvas import check_picture
 from associative_embedding.drawing.masks import draw_masks
 from associative_embedding.drawing.palette import to_colour
 from associative_embedding.drawing.skeletons import MIN_KEYPOINT_SCORE, draw_skeletons, draw_trail, track_colours
-from associative_embedding.io.files import write_json
+from associative_embedding.io.files import utf8_name, write_json
 from associative_embedding.io.write_images import IMAGE_OPTIONS, write_image, write_labels
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks, require_masks
@@ -323,7 +323,8 @@ def coco_dataset(results: Iterable[Instances], categories: Sequence[Mapping[str,
     without_id: list[Skeleton] = []  # of images without an instance, so no category id is known
     for image_id, result in enumerate(results, start=1):
         height, width = result.image_size
-        images.append({"id": image_id, "file_name": result.source, "width": int(width), "height": int(height)})
+        name = utf8_name(result.source)
+        images.append({"id": image_id, "file_name": name, "width": int(width), "height": int(height)})
         _add_categories(known, result, closed=categories is not None)
         for annotation in result.to_coco(image_id):
             annotations.append({"id": len(annotations) + 1, **annotation})

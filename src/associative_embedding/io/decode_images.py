@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
-import cv2
 import numpy as np
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from associative_embedding.io.console import one_line
+from associative_embedding.io.console import one_line, remark_file
+from associative_embedding.io.plain_images import EXIF_ORIENTATION, decode_plain, jpeg_ends, read_plain_header
+from associative_embedding.io.tiff_files import ADVICE, RGB, SIGNATURES, TiffPage, read_values
 from associative_embedding.structures.arrays import Array
 
 MAX_PIXELS = 178_956_970  # half a gigabyte of RGB; Pillow refuses larger images, too
@@ -25,21 +28,35 @@ MAX_NAME = 300  # characters of a source in an error message; it may be any text
 # Formats with a signature and a decoder inside of Pillow. Not EPS, which would start Ghostscript, and not TGA or PCX,
 # whose decoders accept nearly any bytes.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+HEAD = 512  # bytes that are enough to recognise a format
 
-TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
-TIFF_WIDTH, TIFF_HEIGHT = 256, 257  # tags
-
-EXIF_ORIENTATION = 0x0112
-# EXIF orientation -> the step that makes the stored pixels upright; orientation 1 is upright.
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+# The beginning of files that people take for images -> what they are.
+OTHER_FILES = {
+    rb"\xff\xd8\xff|\x89PNG|GIF8|BM|RIFF.{4}WEBP|P[1-7FA]\s|.{4}ftypavi": "damaged, or of a kind that cannot be read",
+    rb".{4}ftyp(hei|hev|mif1|msf1)": "a HEIC image, which cannot be read; convert it to JPEG",
+    rb"\xff\n|\0\0\0\x0cJXL ": "a JPEG XL image, which cannot be read; convert it to JPEG or PNG",
+    rb"8BPS": "a Photoshop file; export it as PNG",
+    rb"%PDF|%!PS": "not an image but a document; export its picture as PNG",
+    rb"FUJIFILM|II(RO|U\0|RS)|.{4}ftypcrx": "a raw file of a camera; export it as JPEG or PNG",
+    rb"#\?RADIANCE|v/1\x01": "an image of high dynamic range; save it as PNG",
+    rb"version https://git-lfs": "a pointer of Git LFS; fetch the file itself (git lfs pull)",
+    rb"\s*<.{0,300}svg": "an SVG drawing; export it as PNG",
+    rb"\s*<(!doctype |)html": "not an image but a web page",
 }
+
+# EXIF orientation -> the step that turns the stored pixels (H, W, 3) upright; orientation 1 is upright.
+UPRIGHT: dict[int, Callable[[Array], Array]] = {
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: image[::-1].swapaxes(0, 1),
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
+    8: lambda image: image[:, ::-1].swapaxes(0, 1),
+}
+BACK = {6: 8, 8: 6}  # EXIF orientation -> the one that turns upright pixels back; the others turn back themselves
+# Gets an EXIF orientation other than 1, and the stored size (H, W); returns whether the pixels are to be turned.
+Turn = Callable[[int, tuple[int, int]], bool]
 
 
 class ImageError(ValueError):
@@ -50,35 +67,62 @@ class ImageError(ValueError):
         super().__init__(f"{name}: {one_line(reason)}")
 
 
-def decode(data: bytes, name: str = "bytes", *, max_pixels: int = MAX_PIXELS) -> Array:
-    """Decodes the bytes of an image file to ``(H, W, 3)`` uint8 RGB, upright.
+def decode(data: bytes, name: str = "bytes", *, max_pixels: int = MAX_PIXELS, turn: Turn | None = None) -> Array:
+    """Decodes the bytes of an image file to ``(H, W, 3)`` uint8 RGB. All commands decode images here.
 
     Args:
         data: the whole file.
-        name: of the source, for the error message.
+        name: of the source, for messages.
         max_pixels: a larger image is refused before it is decoded.
+        turn: whether the pixels are turned as the EXIF orientation states; default: always.
 
     Raises:
         ImageError: when the bytes are no image of a known format, damaged, or too large.
     """
     if not data:
         raise ImageError(name, "is empty")
+    if (header := read_plain_header(data)) is not None:
+        _check_size(name, header.width, header.height, max_pixels)
+        if (stored := decode_plain(data, header)) is not None:
+            return _turned(stored, header.orientation, turn)
+    decode_rest = _decode_tiff if data[:4] in SIGNATURES else _decode_with_pillow
     with _errors_of_decoders(name):
-        Image.init()  # loads Pillow's plug-ins, the first time
-        try:
-            image = Image.open(io.BytesIO(data), formats=[f for f in FORMATS if f in Image.OPEN])
-        except UnidentifiedImageError:
-            if data[:4] in TIFF_SIGNATURES:
-                return _decode_tiff(data, name, max_pixels)
-            raise ImageError(name, "is not an image of a known format") from None
-        with image:
-            return _from_pillow(image, name, max_pixels)
+        stored, orientation = decode_rest(data, name, max_pixels)
+    return _turned(stored, orientation, turn)
+
+
+def check_whole(data: bytes, name: str) -> None:
+    """Checks that a file can be decoded; decodes it, unless its header and its end are enough.
+
+    Raises:
+        ImageError: see `decode`.
+    """
+    if read_plain_header(data) is None:
+        decode(data, name)
+
+
+def size_of(file: BinaryIO, name: str) -> tuple[int, int]:
+    """Returns the size (H, W) of an image file after its EXIF orientation is applied; reads the header only.
+
+    Raises:
+        ImageError: see `decode`.
+    """
+    with _errors_of_decoders(name):
+        signature = file.read(4)
+        file.seek(0)
+        if signature in SIGNATURES:
+            page = TiffPage(file)
+            height, width, orientation = page.height, page.width, page.orientation
+        else:
+            with _open(file, name) as image:
+                width, height, orientation = *image.size, _orientation(image)
+    return (width, height) if orientation in (5, 6, 7, 8) else (height, width)
 
 
 def from_pillow(image: Image.Image, name: str, *, max_pixels: int = MAX_PIXELS) -> Array:
     """Converts a Pillow image to ``(H, W, 3)`` uint8 RGB, upright; see `decode`."""
     with _errors_of_decoders(name):
-        return _from_pillow(image, name, max_pixels)
+        return _turned(_from_pillow(image, name, max_pixels), _orientation(image), None)
 
 
 def from_array(array: Array, name: str = "array", *, max_pixels: int = MAX_PIXELS) -> Array:
@@ -138,17 +182,63 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
 
+def _open(file: BinaryIO, name: str) -> Image.Image:
+    """Opens an image of one of `FORMATS`, without decoding it."""
+    Image.init()  # loads Pillow's plug-ins, the first time
+    try:
+        return Image.open(file, formats=[f for f in FORMATS if f in Image.OPEN])
+    except UnidentifiedImageError:
+        file.seek(0)
+        head = file.read(HEAD)
+        found = (kind for start, kind in OTHER_FILES.items() if re.match(start, head, re.DOTALL | re.IGNORECASE))
+        raise ImageError(name, f"is {next(found, 'not an image of a known format')}") from None
+
+
+def _decode_with_pillow(data: bytes, name: str, max_pixels: int) -> tuple[Array, int]:
+    """Returns the stored pixels ``(H, W, 3)`` uint8 RGB, and the EXIF orientation."""
+    with _open(io.BytesIO(data), name) as image:
+        # MPO: phones store a depth map behind a photo.
+        if image.format != "MPO" and getattr(image, "is_animated", False):
+            remark_file(name, "is an animation; its first frame is read")
+        if image.format in ("JPEG", "MPO") and not jpeg_ends(data):
+            raise ImageError(name, "is damaged or truncated: its end is missing")
+        return _from_pillow(image, name, max_pixels), _orientation(image)
+
+
+def _decode_tiff(data: bytes, name: str, max_pixels: int) -> tuple[Array, int]:
+    """Returns the stored pixels ``(H, W, 3)`` uint8 RGB of the first page, and its EXIF orientation."""
+    page = TiffPage(io.BytesIO(data))
+    _check_size(name, page.width, page.height, max_pixels)
+    if fault := page.fault():
+        raise ImageError(name, fault)
+    if not page.is_last:
+        remark_file(name, "has several pages; the first one is read")
+    if page.photometric == RGB and page.other_channels:
+        remark_file(name, "has channels beside red, green and blue, which are left out")
+    if not page.misread_by_pillow:
+        try:
+            with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
+                upright = _from_pillow(image, name, max_pixels)  # Pillow turns TIFFs, and no others
+            return _turned(upright, BACK.get(page.orientation, page.orientation), None), page.orientation
+        except UnidentifiedImageError:
+            pass  # a layout that Pillow does not know
+    if not page.holds_plain_values:
+        raise ImageError(name, f"is a TIFF of an unusual layout, which cannot be read; {ADVICE}")
+    return from_array(read_values(data, page), name, max_pixels=max_pixels), page.orientation
+
+
 def _from_pillow(image: Image.Image, name: str, max_pixels: int) -> Array:
+    """Returns the stored pixels ``(H, W, 3)`` uint8 RGB."""
     _check_size(name, image.width, image.height, max_pixels)
     image.load()
-    step = UPRIGHT.get(_orientation(image))
-    if step is not None:
-        image = image.transpose(step)
     if image.mode.startswith("I") or image.mode == "F":
         return from_array(_wide(np.asarray(image), name), name, max_pixels=max_pixels)
-    if image.has_transparency_data:
-        return _over_white(np.asarray(image.convert("RGBA")))
-    return np.array(image.convert("RGB"))
+    try:
+        if image.has_transparency_data:
+            return _over_white(np.asarray(image.convert("RGBA")))
+        return np.array(image.convert("RGB"))
+    except ValueError:
+        raise ImageError(name, f"has colours of the kind {image.mode}, which cannot be read; save it as RGB") from None
 
 
 def _orientation(image: Image.Image) -> int:
@@ -156,6 +246,12 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(EXIF_ORIENTATION, 1))
     except Exception:  # broken metadata; the pixels are fine, and viewers show them as stored
         return 1
+
+
+def _turned(stored: Array, orientation: int, turn: Turn | None) -> Array:
+    if orientation not in UPRIGHT or not (turn is None or turn(orientation, stored.shape[:2])):
+        return stored
+    return np.ascontiguousarray(UPRIGHT[orientation](stored))
 
 
 def _wide(array: Array, name: str) -> Array:
@@ -166,22 +262,6 @@ def _wide(array: Array, name: str) -> Array:
     if array.min() < 0 or array.max() > 65535:
         raise ImageError(name, "has 32-bit integers, whose white is not known; convert it to 8 or 16 bits")
     return array.astype(np.uint16)
-
-
-def _decode_tiff(data: bytes, name: str, max_pixels: int) -> Array:
-    """Decodes TIFF files with several channels of float, which Pillow cannot."""
-    header = io.BytesIO(data)
-    directory = TiffImagePlugin.ImageFileDirectory_v2(header.read(8))
-    header.seek(directory.next)
-    directory.load(header)
-    # Before cv2, which would allocate the memory for any size that the file states.
-    _check_size(name, int(directory[TIFF_WIDTH]), int(directory[TIFF_HEIGHT]), max_pixels)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise ImageError(name, "is a TIFF of an unknown kind or damaged")
-    if image.ndim == 3 and image.shape[2] >= 3:
-        image = image[:, :, [2, 1, 0, *range(3, image.shape[2])]]  # BGR(A) -> RGB(A)
-    return from_array(image, name, max_pixels=max_pixels)
 
 
 def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import tempfile
 import time
@@ -83,6 +84,12 @@ def json_text(path: str | Path, document: Any) -> bytes:
         return json.dumps(document, allow_nan=False).encode("ascii") + b"\n"
     except (TypeError, ValueError) as error:
         raise ValueError(f"cannot write {path}: not a json document ({error})") from None
+
+
+def utf8_name(path: str) -> str:
+    """Returns a file name that every program can store: bytes that are not UTF-8 become ``%FC``, as in URLs."""
+    # Python keeps such a byte as U+DC00 + byte, which is no text: jq, pyarrow and many others refuse it.
+    return re.sub("[\ud800-\udfff]", lambda byte: f"%{ord(byte[0]) & 0xFF:02X}", path)
 
 
 class Periodic:

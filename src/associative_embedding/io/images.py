@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from associative_embedding.io.decode_images import MAX_PIXELS, ImageError, decode, from_array, from_pillow
+from associative_embedding.io.decode_images import MAX_PIXELS, ImageError, decode, from_array, from_pillow, size_of
 from associative_embedding.io.download import download
 from associative_embedding.structures.arrays import Array
 
@@ -20,7 +20,7 @@ MAX_URL_BYTES = 50 * 2**20  # of a download
 def read_image(
     source: str | Path | bytes | Array | Image.Image, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
 ) -> Array:
-    """Reads any image as ``(H, W, 3)`` uint8 RGB, upright.
+    """Reads any image as ``(H, W, 3)`` uint8 RGB, upright; docs/formats.md lists the kinds.
 
     The EXIF orientation is applied. An animation gives its first frame. Transparent pixels are mixed with white.
     16-bit values are divided by 257, float values in [0, 1] are multiplied by 255. CMYK is converted without a colour
@@ -51,7 +51,20 @@ def read_image(
     name = str(source)
     if isinstance(source, str) and "://" in source:
         return read_url(source, max_bytes=min(max_bytes, MAX_URL_BYTES), max_pixels=max_pixels)
-    return decode(_read_file(name, max_bytes), name, max_pixels=max_pixels)
+    return decode(read_file(name, max_bytes), name, max_pixels=max_pixels)
+
+
+def read_size(path: str | Path) -> tuple[int, int]:
+    """Returns the size (H, W) of an image file after its EXIF orientation is applied; reads the header only.
+
+    Raises:
+        ImageError: see `read_image`.
+    """
+    try:
+        with open(path, "rb") as file:
+            return size_of(file, str(path))
+    except OSError as error:
+        raise ImageError(str(path), error.strerror or error) from None
 
 
 def read_url(url: str, timeout: float = 10, max_bytes: int = MAX_URL_BYTES, *, max_pixels: int = MAX_PIXELS) -> Array:
@@ -73,7 +86,12 @@ def read_url(url: str, timeout: float = 10, max_bytes: int = MAX_URL_BYTES, *, m
     return decode(data, url, max_pixels=max_pixels)
 
 
-def _read_file(name: str, max_bytes: int) -> bytes:
+def read_file(name: str, max_bytes: int = MAX_BYTES) -> bytes:
+    """Returns the bytes of a file.
+
+    Raises:
+        ImageError: when it is no regular file, cannot be read, or is larger than the limit.
+    """
     try:
         status = os.stat(name)
         if stat.S_ISDIR(status.st_mode):

@@ -6,6 +6,7 @@ traceback.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -51,18 +52,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments after ``ae``; default: the arguments of the process.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name of a file need not fit the encoding: printing never fails
+            stream.reconfigure(errors="backslashreplace")
     try:
         with sigterm_interrupts():
             options = parse(list(sys.argv[1:] if argv is None else argv))
-            return COMMANDS[options.command](options[options.command])
+            return run(options)
     except KeyboardInterrupt as error:
-        print(f"ae: {str(error) or 'interrupted'}", file=sys.stderr)
-        return INTERRUPTED
+        return fail(str(error) or "interrupted", INTERRUPTED)
     except expected_errors() as error:
-        from associative_embedding.io.console import one_line
+        return fail(error, 2 if isinstance(error, UsageError) else 1)
 
-        print(f"ae: error: {one_line(error)}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
+
+def run(options: Namespace) -> int:
+    """Runs the command of the options and returns its exit status."""
+    try:
+        return COMMANDS[options.command](options[options.command])
+    finally:
+        from associative_embedding.io.console import count_remarks
+
+        count_remarks()
+
+
+def fail(error: BaseException | str, status: int) -> int:
+    """Prints what ended the command, on one line, and returns the exit status."""
+    from associative_embedding.io.console import one_line, say
+
+    kind = "" if status == INTERRUPTED else "error: "
+    say(f"ae: {kind}{one_line(error)}", file=sys.stderr)
+    return status
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any
 
 from associative_embedding.instances import Instances
 from associative_embedding.io.console import one_line
+from associative_embedding.io.files import utf8_name
 
 Row = dict[str, Any]
 
@@ -31,7 +32,7 @@ def found_row(path: str, found: Instances) -> Row:
         }
         for entry in found.to_coco()
     ]
-    return {"path": path, "width": int(width), "height": int(height), "instances": instances, "error": None}
+    return {"path": utf8_name(path), "width": int(width), "height": int(height), "instances": instances, "error": None}
 
 
 def failed_row(path: str, error: Exception) -> Row:
@@ -40,7 +41,7 @@ def failed_row(path: str, error: Exception) -> Row:
     # Errors of the network do not contain the path, errors of reading do.
     if path not in text:
         text = f"{path}: {text.removeprefix('image: ')}"
-    return {"path": path, "width": None, "height": None, "instances": None, "error": text}
+    return {"path": utf8_name(path), "width": None, "height": None, "instances": None, "error": utf8_name(text)}
 
 
 def schema() -> Any:

@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from associative_embedding.data.label_formats.labels import LabelledImage, LabelledObject, Point, to_coco
-from associative_embedding.data.label_formats.reading import finite, image_size, read_text
+from associative_embedding.data.label_formats.reading import finite, read_text
+from associative_embedding.io.images import read_size
 from associative_embedding.structures.skeleton import Skeleton
 
 HALF_PIXEL = 0.5
@@ -165,7 +166,7 @@ def project_of(file: Path) -> Path:
 def size_of(file: Path, name: str, images: str | Path | None) -> tuple[int, int] | None:
     """Returns the size (H, W) of an image, or None if it is not there: labels are often shared without images."""
     path = (project_of(file) if images is None else Path(images)) / name
-    return image_size(path) if path.is_file() else None
+    return read_size(path) if path.is_file() else None
 
 
 def edges_of(file: Path, parts: Sequence[str]) -> list[tuple[str, str]]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Generic, Self, TypeVar
 
-import cv2
-import numpy as np
-from PIL import Image
-
 from associative_embedding.data.readers.tar_shards import Shards, open_shards
+from associative_embedding.io.console import remark
+from associative_embedding.io.decode_images import check_whole, decode
 from associative_embedding.io.image_names import find_named
+from associative_embedding.io.images import read_file
 from associative_embedding.structures.arrays import Array
 
 
@@ -52,7 +50,7 @@ class ImageFolder(Generic[Record]):
         cache: read all files now and hold their bytes in memory.
 
     Raises:
-        ValueError: for an image that is missing, outside of the folder or, if cached, truncated.
+        ValueError: for an image that is missing, outside of the folder or, if cached, damaged.
     """
 
     def __init__(self, images: str, records: Iterable[Record], source: str, *, cache: bool) -> None:
@@ -87,11 +85,14 @@ class ImageFolder(Generic[Record]):
         return [self.folder / record.file_name]
 
     def _read(self) -> dict[Path, bytes]:
-        return {path: self._load(path) for record in self.records for path in self.files(record)}
+        found = {path: self._load(path) for record in self.records for path in self.files(record)}
+        for path, data in found.items():
+            check_whole(data, str(path))
+        return found
 
     def _load(self, path: Path) -> bytes:
         if self.shards is None:
-            return read_image_bytes(path)
+            return read_file(str(path))
         return self.shards.read(path.relative_to(self.folder).as_posix())
 
     def image_size(self, index: int) -> tuple[int, int] | None:
@@ -109,8 +110,7 @@ class ImageFolder(Generic[Record]):
             ValueError: for an image that cannot be read, or has another size than its annotations state.
         """
         path = self.folder / record.file_name
-        data = self.encoded(path)
-        image = decode_image(data, str(path), upright=annotated_upright(data, record, str(path)))
+        image = decode(self.encoded(path), str(path), turn=partial(annotated_upright, record, self.source, str(path)))
         height, width = image.shape[:2]
         if record.size is not None and record.size != (height, width):
             raise ValueError(
@@ -132,73 +132,32 @@ def check_folder(images: str) -> None:
         raise ValueError(f"{images}: no such folder of images")
 
 
-def read_image_bytes(path: Path) -> bytes:
-    """Returns the bytes of an image file.
-
-    Raises:
-        ValueError: when it cannot be read, or its end is missing: decoders would fill the rest with grey.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path}: cannot read the image ({error.strerror})") from None
-    # an embedded preview ends too, so the end must come after the last scan
-    cut_jpeg = data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") <= data.rfind(b"\xff\xda")
-    cut_png = data.startswith(b"\x89PNG") and b"IEND" not in data
-    if not data or cut_jpeg or cut_png:
-        raise ValueError(f"{path}: the image file is truncated")
-    return data
-
-
-def annotated_upright(data: bytes, record: ImageRecord, name: str) -> bool:
+def annotated_upright(record: ImageRecord, source: str, name: str, orientation: int, stored: tuple[int, int]) -> bool:
     """Returns whether annotations refer to the image after its EXIF orientation is applied, by their stated size.
 
     Tools differ: some show the stored pixels, others the upright image. After a quarter turn the sizes differ, too.
 
+    Args:
+        record: the image.
+        source: the annotations, for the line that says when images stay as they are stored.
+        name: the file.
+        orientation: 2 to 8.
+        stored: (H, W) before it is applied.
+
     Raises:
         ValueError: when the size leaves it open, as after half a turn or for a square image.
     """
-    orientation, (height, width) = read_orientation(data)
-    if orientation == 1 or not record.annotated:  # without annotations either orientation is right
-        return False
-    if orientation < 5 or height == width or record.size is None:
+    height, width = stored
+    if orientation >= 5 and height != width and record.size is not None:
+        if record.size == stored:
+            remark(f"{source}: states the sizes of images before their EXIF orientation; such images are not turned")
+        return record.size == (width, height)
+    if record.annotated:
         raise ValueError(
             f"{name}: image {record.image_id} has the EXIF orientation {orientation}, so which way its annotations are "
             "meant is not known; turn the pixels (mogrify -auto-orient) or remove the tag (exiftool -Orientation=)"
         )
-    return record.size == (width, height)
-
-
-def read_orientation(data: bytes) -> tuple[int, tuple[int, int]]:
-    """Returns the EXIF orientation (1 = upright, also for broken metadata) and the stored size (H, W).
-
-    Only the header is read. The size is 0, 0 for an image without EXIF data.
-    """
-    if b"Exif" not in data and b"eXIf" not in data:
-        return 1, (0, 0)
-    try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
-            warnings.simplefilter("ignore")
-            orientation = int(image.getexif().get(0x0112, 1))
-            return orientation if 1 <= orientation <= 8 else 1, (image.height, image.width)
-    except Exception:  # viewers, too, show the pixels as stored when the metadata are broken
-        return 1, (0, 0)
-
-
-def decode_image(data: bytes, name: str, *, upright: bool = False) -> Array:
-    """Returns ``(H, W, 3)`` uint8 RGB; `upright` applies the EXIF orientation.
-
-    Raises:
-        ValueError: for bytes that are not an image.
-    """
-    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise ValueError(f"{name}: not an image that can be decoded")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return True
 
 
 def with_files(folder: Path, records: list[Record], source: str, shards: Shards | None = None) -> list[Record]:

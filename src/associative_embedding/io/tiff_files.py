@@ -1,0 +1,182 @@
+"""Reads the TIFF files that Pillow refuses or misreads: floats of several channels, planes of 16 bits, white as zero.
+
+Neither Pillow nor OpenCV reports all that they cannot read: planes of 16 bits come out as stripes, an unknown
+compression as black. So the directory of a file decides what happens to it. Format: TIFF 6.0 (Adobe, 1992).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Mapping
+from typing import IO
+
+import numpy as np
+from PIL import Image, TiffImagePlugin
+
+from associative_embedding.structures.arrays import Array
+
+Values = tuple[int, ...]
+
+SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
+
+# tags
+SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 254, 256, 257, 258, 259, 262, 266
+STRIP_PLACES, ORIENTATION, CHANNELS, ROWS, STRIP_BYTES, PLANES, PREDICTOR = 273, 274, 277, 278, 279, 284, 317
+TILE_WIDTH, TILE_HEIGHT, TILE_PLACES, TILE_BYTES, EXTRA, SAMPLE_FORMAT, REDUCTION = 322, 323, 324, 325, 338, 339, 530
+
+WHITE_IS_ZERO, GREY, RGB, YCBCR = 0, 1, 2, 6  # values of PHOTOMETRIC
+COLOURS = {WHITE_IS_ZERO: 1, GREY: 1, RGB: 3, 3: 1, 5: 4, YCBCR: 3, 8: 3}  # 3: palette, 5: CMYK, 8: Lab
+ALPHA = (1, 2)  # values of EXTRA
+KINDS = {1: "u", 2: "i", 3: "f"}  # value of SAMPLE_FORMAT -> numpy's kind
+BYTE_COMPRESSIONS = (1, 5, 8, 32773, 32946, 34925, 50000)  # none, LZW, Deflate, PackBits, LZMA, Zstandard
+JPEG_COMPRESSIONS = (6, 7)
+OTHER_COMPRESSIONS = {33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC", 50002: "JPEG XL"}
+ADVICE = "save it as grey or RGB of 8 or 16 bits, without compression or with LZW"
+
+
+class TiffPage:
+    """The directory of the first page of a TIFF.
+
+    Args:
+        file: at its start; only the directory is read.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        header = file.read(8)
+        header += file.read(8) if b"+" in header[2:4] else b""
+        directory = TiffImagePlugin.ImageFileDirectory_v2(header)
+        file.seek(directory.next)
+        directory.load(file)
+        self.tags: Mapping[int, int | Values] = directory
+        self.order = "<" if header.startswith(b"II") else ">"
+        self.height, self.width = self.number(HEIGHT), self.number(WIDTH)
+        self.channels, self.photometric = self.number(CHANNELS, 1), self.number(PHOTOMETRIC, GREY)
+        self.bits, self.kind = self.number(BITS, 1), KINDS.get(self.number(SAMPLE_FORMAT, 1), "")
+        self.orientation, self.is_last = self.number(ORIENTATION, 1), directory.next == 0
+        self.planar = self.channels > 1 and self.number(PLANES, 1) == 2
+
+    def values(self, tag: int) -> Values:
+        """Returns the values of a tag; none if it is missing."""
+        value = self.tags.get(tag, ())
+        return tuple(value) if isinstance(value, tuple) else (value,)
+
+    def number(self, tag: int, default: int | None = None) -> int:
+        """Returns the first value of a tag, or the default if it is missing.
+
+        Raises:
+            ValueError: when there is neither.
+        """
+        values = self.values(tag)
+        if not values and default is None:
+            raise ValueError(f"tag {tag} is missing")
+        return int(values[0]) if values else int(default or 0)
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the channel after the colours is transparency. Without a statement, a fourth one beside RGB is."""
+        extra = self.values(EXTRA) or ((2,) if self.photometric == RGB and self.channels == 4 else ())
+        return bool(extra) and extra[0] in ALPHA
+
+    @property
+    def other_channels(self) -> int:
+        """The number of channels that are neither colours nor transparency."""
+        return self.channels - COLOURS.get(self.photometric, 0) - self.has_alpha
+
+    def fault(self) -> str:
+        """Returns why the page cannot be read, or an empty text."""
+        compression = self.number(COMPRESSION, 1)
+        if self.number(SUBFILE, 0) & 1:
+            return "begins with a small preview, as raw files of cameras do; export it as JPEG or PNG"
+        if compression not in TiffImagePlugin.COMPRESSION_INFO:
+            name = OTHER_COMPRESSIONS.get(compression, f"number {compression}")
+            return f"is a TIFF with the compression {name}, which cannot be read; {ADVICE}"
+        reduced = self.photometric == YCBCR and self.values(REDUCTION) != (1, 1)  # JPEG's decoder enlarges colours
+        if self.photometric not in COLOURS or (reduced and compression not in JPEG_COMPRESSIONS):
+            return f"is a TIFF of the colour space {self.photometric}, which cannot be read; {ADVICE}"
+        if self.photometric in (WHITE_IS_ZERO, GREY) and self.other_channels:
+            return f"has {self.channels} channels that are no colours; save the one to read as a file of its own"
+        return ""
+
+    @property
+    def misread_by_pillow(self) -> bool:
+        """Whether Pillow opens the page, but with wrong pixels."""
+        if self.bits <= 8:
+            return self.kind == "i" or (self.planar and self.photometric != RGB)
+        return self.planar or self.photometric == WHITE_IS_ZERO or self.bits == 12
+
+    @property
+    def holds_plain_values(self) -> bool:
+        """Whether the unpacked bytes are the values of the pixels."""
+        return (
+            self.number(COMPRESSION, 1) in BYTE_COMPRESSIONS
+            and self.number(PREDICTOR, 1) == self.number(FILL_ORDER, 1) == 1
+            and self.photometric in (WHITE_IS_ZERO, GREY, RGB)
+            and (self.kind, self.bits)
+            in {("f", 16), ("f", 32), ("f", 64), *((k, b) for k in "ui" for b in (8, 16, 32))}
+            and set(self.values(BITS)) == {self.bits}
+        )
+
+
+def read_values(data: bytes, page: TiffPage) -> Array:
+    """Reads a page that `holds_plain_values`.
+
+    Returns:
+        ``(H, W, 1)`` grey, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA, of the type in the file; 0 is black.
+    """
+    kind = np.dtype(f"{page.order}{page.kind}{page.bits // 8}")
+    if page.planar:
+        parts = [read_plane(data, page, number, kind.itemsize) for number in range(page.channels)]
+        array = np.concatenate([part.view(kind)[:, :, None] for part in parts], axis=2)
+    else:
+        part = read_plane(data, page, 0, page.channels * kind.itemsize)
+        array = part.view(kind).reshape(page.height, page.width, page.channels)
+    array = array.astype(kind.newbyteorder("="))
+    colours = array[:, :, : COLOURS[page.photometric]]
+    if page.photometric == WHITE_IS_ZERO:
+        colours = 1 - colours if page.kind == "f" else np.iinfo(colours.dtype).max - colours
+    if not page.has_alpha:
+        return colours
+    alpha = array[:, :, colours.shape[2], None]
+    return np.concatenate([np.broadcast_to(colours, (*colours.shape[:2], 3)), alpha], axis=2)
+
+
+def read_plane(data: bytes, page: TiffPage, number: int, pixel_bytes: int) -> Array:
+    """Returns the unpacked bytes of a plane, ``(H, W * pixel_bytes)`` uint8.
+
+    Pillow reads them as a grey image of 8 bits, which has so many more columns: it unpacks and reports damage.
+    """
+    tiled = bool(page.values(TILE_PLACES))
+    places, sizes = (TILE_PLACES, TILE_BYTES) if tiled else (STRIP_PLACES, STRIP_BYTES)
+    count = len(page.values(places)) // (page.channels if page.planar else 1)
+    part = slice(number * count, (number + 1) * count)
+    tags = {
+        WIDTH: (page.width * pixel_bytes,),
+        HEIGHT: (page.height,),
+        BITS: (8,),
+        COMPRESSION: page.values(COMPRESSION) or (1,),
+        PHOTOMETRIC: (GREY,),
+        places: page.values(places)[part],
+        CHANNELS: (1,),
+        sizes: page.values(sizes)[part],
+    }
+    if tiled:
+        tags |= {TILE_WIDTH: (page.number(TILE_WIDTH) * pixel_bytes,), TILE_HEIGHT: page.values(TILE_HEIGHT)}
+    else:
+        tags |= {ROWS: (min(page.number(ROWS, page.height), page.height),)}
+    with Image.open(io.BytesIO(with_directory(data, tags, page.order)), formats=["TIFF"]) as image:
+        return np.asarray(image)
+
+
+def with_directory(data: bytes, tags: Mapping[int, Values], order: str) -> bytes:
+    """Returns a TIFF with another directory, which is put behind its data."""
+    start = len(data) + len(data) % 2
+    rows, lists = b"", b""
+    for tag, values in sorted(tags.items()):
+        packed = struct.pack(f"{order}{len(values)}I", *values)
+        if len(values) > 1:
+            packed, lists = struct.pack(f"{order}I", start + 2 + 12 * len(tags) + 4 + len(lists)), lists + packed
+        rows += struct.pack(f"{order}HHI", tag, 4, len(values)) + packed  # type 4: 32 bits without sign
+    header = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", start)
+    directory = struct.pack(f"{order}H", len(tags)) + rows + b"\0" * 4 + lists
+    return header + data[8:].ljust(start - 8, b"\0") + directory
