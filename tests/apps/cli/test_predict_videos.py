@@ -194,6 +194,17 @@ def test_every_film_of_a_folder_has_its_own_tracks(
     assert capsys.readouterr().out.count("4 frames") == 2
 
 
+def test_a_film_given_twice_and_a_rate_that_it_does_not_need(
+    video: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(video, model, tmp_path / "out", "--fps", "5", "--formats", "jsonl", "--end", "0.05") == 0
+    printed = capsys.readouterr()
+    assert "--fps is for folders of frames; this video states 10 frames per second" in printed.err
+    assert ": 1 frame -> " in printed.out
+    assert main(["predict", video, video, "--model", model, "--output", str(tmp_path / "out"), "--end", "0.2"]) == 0
+    assert capsys.readouterr().out.count("2 frames") == 1
+
+
 def test_a_stream_that_cannot_be_sought_does_not_stop_the_others(
     video: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,8 +21,9 @@ from associative_embedding.inference.load import load, remark_one_person
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
-from associative_embedding.io.console import remark_file, say, say_error
-from associative_embedding.io.find_videos import find_videos
+from associative_embedding.io.console import remark, remark_file, say, say_error
+from associative_embedding.io.find_images import each_once
+from associative_embedding.io.find_videos import find_videos, is_folder
 from associative_embedding.io.outputs import check_output, own_mark
 from associative_embedding.io.videos import Clip, Frame, Video, open_video, read_frames
 from associative_embedding.io.write_videos import VideoWriter
@@ -126,6 +127,7 @@ def predict_videos(sources: Sequence[str], model: str, options: Options, setting
     settings.tracker(predictor.task)  # a wrong link setting ends the command here; later, each video would report it
     remark_one_person(predictor)
     videos, failures = collect_images(sources, find_videos)
+    videos = each_once(videos)
     for source in videos:
         check_files(source, model, settings)
     for source in videos:
@@ -156,6 +158,8 @@ def predict_video(source: str, predictor: Predictor, settings: VideoSettings) ->
         KeyboardInterrupt: with the number of frames that are done.
     """
     video, clip, files = open_video(source, settings.fps), settings.clip, settings.files(source)
+    if settings.fps and not is_folder(source):
+        remark(f"{source}: --fps is for folders of frames; this video states {video.fps:g} frames per second")
     count, names = 0, ", ".join(map(str, files.values()))
     title = files[settings.kinds[0]].stem
     bar = tqdm(desc=title, unit="frame", total=video.expected(clip), disable=None, smoothing=0.1)
@@ -189,7 +193,7 @@ def predict_video(source: str, predictor: Predictor, settings: VideoSettings) ->
         raise KeyboardInterrupt(f"interrupted; {count} frames of {source} are done -> {names}") from None
     finally:
         if count:  # also after an error: the files contain the frames before it
-            say(f"{source}: {count} frames -> {names}")
+            say(f"{source}: {count} frame{'s' * (count > 1)} -> {names}")
     if not count:
         part = " between --start and --end" if clip.start or clip.end is not None else ""
         raise ValueError(f"{source}: no frame{part}")
