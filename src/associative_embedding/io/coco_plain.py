@@ -69,7 +69,7 @@ def labelled_images(images: list[Entry], rows: Sequence[Entry], notes: Notes) ->
 
 def note_repeated_files(images: Sequence[Entry], notes: Notes) -> None:
     """Notes files of several images: in each of them the others' objects would be background."""
-    names = [str(entry.get("file_name")) for entry in images]
+    names = [name for entry in images if isinstance(name := entry.get("file_name"), str)]
     if len(set(names)) < len(names):
         for name in [name for name, count in Counter(names).items() if count > 1]:
             notes.add("belongs to several images, each with its own objects; merge their entries", "file", name)

@@ -202,8 +202,8 @@ def test_refuses_results(change: dict[str, Any], message: str) -> None:
         ({"image_id": None}, "truth: annotation 0 of image None has no image_id"),
         ({"category_id": None}, "annotation 0 of image 1 has no category_id"),
         ({"category_id": 2}, "annotation 0 of image 1: there is no category 2"),
-        ({"segmentation": None}, "has no segmentation"),
-        ({"segmentation": []}, "its 'segmentation' cannot be read"),
+        ({"segmentation": None, "bbox": [1, 2, 3, 4]}, "has no segmentation"),
+        ({"segmentation": [], "bbox": [1, 2, 3, 4]}, "its 'segmentation' cannot be read"),
         ({"segmentation": {"size": [60, 80], "counts": "525"}}, "its 'segmentation' cannot be read"),
     ],
 )
@@ -224,6 +224,6 @@ def test_refuses_other_files_and_settings(tmp_path: Path) -> None:
         evaluate_masks(truth, [], image_ids=[1, 5], name="my")
     with pytest.raises(ValueError, match="no images"):
         evaluate_masks(truth, [], image_ids=[])
-    for size in ({"height": 60}, {"height": 60, "width": 0}, {"height": "60", "width": 80}):
+    for size in ({"height": 60}, {"height": 60, "width": 0}, {"height": "sixty", "width": 80}):
         with pytest.raises(ValueError, match="truth: image 1 needs 'height' and 'width' above 0"):
             evaluate_masks({**truth, "images": [{"id": 1, **size}]}, [])

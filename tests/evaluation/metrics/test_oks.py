@@ -276,14 +276,33 @@ def test_refuses_truths(key: str, value: Any, message: str) -> None:
         evaluate_keypoints(truth, [])
 
 
-def test_a_box_is_needed_only_where_it_is_read() -> None:
+def test_a_box_is_needed_only_where_it_is_read(capsys: pytest.CaptureFixture[str]) -> None:
     labelled, unlabelled = annotation(person(0)), annotation(np.zeros((17, 3)))
     del labelled["bbox"], unlabelled["bbox"]
     assert evaluate_keypoints(dataset(labelled), [result(person(0))])["AP"] == pytest.approx(1)
-    with pytest.raises(ValueError, match="no 'bbox', which is needed without labels"):
-        evaluate_keypoints(dataset(unlabelled), [])
+    assert evaluate_keypoints(dataset(unlabelled), [])["AP"] is None
+    assert "no labelled keypoint, box or mask; left out" in capsys.readouterr().err
     with pytest.raises(ValueError, match="no 'bbox', which is needed for its area"):
         evaluate_keypoints(dataset(labelled), [], use_area=False)
+
+
+@pytest.mark.parametrize("change", [{"num_keypoints": 0}, {"area": 0}, {"num_keypoints": 17.0}, {"area": "4000"}])
+def test_a_wrong_count_or_area_takes_nobody_out(change: dict[str, Any]) -> None:
+    """pycocotools ignores a person with 0 keypoints, and never finds one of area 0."""
+    truth = dataset({**annotation(person(0)), **change})
+    assert evaluate_keypoints(truth, [result(person(0))])["AP"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("offset", [2**63, -(2**70), 10**30])
+def test_ids_of_any_length(offset: int) -> None:
+    """pycocotools would round them, and lose their images."""
+    truth = dataset(annotation(person(0)))
+    found = result(person(0))
+    for entry in truth["images"]:
+        entry["id"] += offset
+    for row in [*truth["annotations"], found]:
+        row["image_id"] += offset
+    assert evaluate_keypoints(truth, [found])["AP"] == pytest.approx(1)
 
 
 def test_refuses_other_files(tmp_path: Path) -> None:
