@@ -72,7 +72,8 @@ def add_flag(group: Any, name: str, hint: Any, *, default: Any, text: str) -> No
 def build_predict(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
     text = (
-        "image, folder, quoted pattern such as 'photos/*.jpg', or URL; or video file, stream, or number of a camera. "
+        "image, folder, quoted pattern such as 'photos/*.jpg', or URL; or video file, "
+        "folder or pattern of videos, stream, or number of a camera. "
         # A flag with several values takes every word behind it.
         "Write the sources before --scales, --tag-scales and --formats"
     )
