@@ -46,7 +46,7 @@ def test_the_command_prints_and_writes_the_official_numbers(
     assert names.split()[:10] == list(KEYPOINT_METRICS)
     assert len(values.split()) == len(names.split()) == 12
     document = json.loads(numbers.read_text())
-    assert document.keys() == {"metrics", "model", "settings"}
+    assert document.keys() == {"written_by", "metrics", "model", "settings"}
     assert document["model"] == model
     settings = document["settings"]
     assert (settings["scales"], settings["flip"], settings["images"]) == ([1.0, 0.5], True, 4)
@@ -167,7 +167,7 @@ def test_the_table_is_printed_even_if_nothing_can_be_written(
     def full(path: Any, document: Any) -> None:
         raise OSError(f"cannot write {path}: No space left on device")
 
-    monkeypatch.setattr(run_evaluate, "write_json", full)
+    monkeypatch.setattr(run_evaluate, "write_metrics", full)
     assert evaluate_command(model, source, "--json", tmp_path / "out.json") == 1
     assert "AP50" in capsys.readouterr().out
 
