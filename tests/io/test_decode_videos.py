@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from associative_embedding.io.videos import Clip, open_video, read_frames
-from support.video_files import STEADY, VARYING, encode, remux
+from support.video_files import STEADY, VARYING, copy_stream, encode, remux
 
 pytestmark = pytest.mark.extra
 
@@ -112,7 +112,7 @@ def test_a_raw_stream_with_a_start_is_said(tmp_path: Path, capsys: pytest.Captur
 def copy_packets(source: str, path: Path, *, turn: int = 0) -> Path:
     """Copies a film with its index at the front, so it can be cut, turned by degrees."""
     with av.open(source) as old, av.open(str(path), "w", options={"movflags": "faststart"}) as new:
-        stream = new.add_stream_from_template(old.streams.video[0])
+        stream = copy_stream(new, old)
         if turn:
             if not hasattr(stream, "set_display_rotation"):
                 pytest.skip("this PyAV writes no rotation")

@@ -58,6 +58,14 @@ def encode(
     return str(path)
 
 
+def copy_stream(new: Any, old: Any) -> Any:
+    """Adds a stream to an open PyAV container, for packets of another container."""
+    template = old.streams.video[0]
+    if hasattr(new, "add_stream_from_template"):
+        return new.add_stream_from_template(template)
+    return new.add_stream(template=template)  # PyAV 13
+
+
 def remux(source: str, path: Path, shift: float = 0.0, *, first: int = 0, pause: tuple[int, float] = (0, 0.0)) -> str:
     """Copies the packets of a film into another container.
 
@@ -71,7 +79,7 @@ def remux(source: str, path: Path, shift: float = 0.0, *, first: int = 0, pause:
     import av
 
     with av.open(source) as old, av.open(str(path), "w") as new:
-        stream = new.add_stream_from_template(old.streams.video[0])
+        stream = copy_stream(new, old)
         for i, packet in enumerate(old.demux(video=0)):
             if packet.dts is None or i < first:
                 continue

@@ -20,6 +20,7 @@ COUNTABLE_CODECS = {"h264", "hevc", "vp9", "av1", "mjpeg", "prores", "dnxhd"}
 MAX_HELD = 2000  # packets in memory; a film with fewer key frames is decoded from an earlier one on
 STATE_LENGTH = {"matroska", "flv"}  # containers whose header has the length of the file, also after it was cut
 MICROSECONDS = 1e6  # in a second, the unit of a container's duration
+ATTACHED_PICTURE = 0x400  # the bit of a cover in FFmpeg's disposition of a stream
 TIMEOUT = 10  # seconds that a stream may be silent
 JUMP = 1.0  # seconds backwards from which the clock of a file has started anew
 
@@ -61,7 +62,8 @@ def load_av() -> ModuleType:
 
 def picture_stream(container: Any) -> Any:
     """Returns the first stream of pictures that is not the cover of a sound file, or None."""
-    return next((s for s in container.streams.video if not int(s.disposition) & 0x400), None)  # 0x400: attached picture
+    # PyAV 13 has no disposition: there a cover counts as pictures.
+    return next((s for s in container.streams.video if not int(getattr(s, "disposition", 0)) & ATTACHED_PICTURE), None)
 
 
 def decoded_frames(container: Any, source: str, fps: float, start: float) -> Iterator[tuple[int, float, Any]]:
