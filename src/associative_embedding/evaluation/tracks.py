@@ -10,6 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
+from associative_embedding.data.readers.frame_pairs import check_tracks
+from associative_embedding.data.readers.video_frames import in_order
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
 from associative_embedding.evaluation.metrics.oks import oks
 from associative_embedding.evaluation.metrics.table import format_table
@@ -27,7 +29,7 @@ from associative_embedding.inference.load import load
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
-from associative_embedding.io.console import errors_name, say
+from associative_embedding.io.console import errors_name, remark, say
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.sample import Sample
 from associative_embedding.tasks.tracking.settings import LinkConfig
@@ -43,12 +45,12 @@ class TrackSettings:
     """Options of ``ae evaluate --track``.
 
     Attributes:
-        annotations: a COCO json whose annotations have a ``track_id``. Frames follow each other in the order of the
-            file; ``video_id`` of its images separates videos.
+        annotations: a COCO json whose annotations have a ``track_id``; for videos and the order of their frames see
+            `video_frames`.
         images: folder of the frames.
         link: settings that replace the model's `LinkConfig`, other than ``by``, which the table varies; None = none.
-        limit: use only the first N frames; 0 = all.
-        every: use every N-th frame, as a slower camera would record; motion between frames grows with it.
+        limit: use only the first N frames of all videos; 0 = all.
+        every: use every N-th frame by its number, as a slower camera would record; motion between frames grows with it.
         json: file for metrics, model and settings.
     """
 
@@ -89,6 +91,8 @@ def evaluate_tracks(model: str, options: Options, settings: TrackSettings) -> Me
     data = CocoKeypoints(annotations, images, pose_task(predictor).skeleton, people_only=False, cache=False)
     if not any(record.track_id is not None and len(record.track_id) for record in data.records):
         raise ValueError(f"{annotations}: no annotation has a 'track_id', so there are no tracks to compare with")
+    check_tracks(data)
+    remark(f"{annotations}: {data.videos}")
     # The network runs once; the three linkers share its results, so that only linking differs.
     frames = find_in_frames(predictor, data, settings, config.start_score)
     rows = {by: track_numbers(frames, replace(config, by=by)) for by in LINKERS}
@@ -110,17 +114,28 @@ def find_in_frames(
     predictor: Predictor, data: CocoKeypoints, settings: TrackSettings, min_score: float
 ) -> list[FrameResult]:
     """Returns the instances with at least `min_score` in the frames that the settings choose."""
-    count = min(settings.limit or len(data), len(data))
     results = []
-    for i in tqdm(range(0, count, settings.every), desc="evaluate", unit="frame", disable=None):
+    for i, video, number in tqdm(chosen_frames(data, settings), desc="evaluate", unit="frame", disable=None):
         sample = data[i]
         with errors_name(sample.file_name):
             found = predictor.find(sample.image)
         truth = replace(sample, image=sample.image[:0], ignore=None)
-        # Numbers count the frames in use: gaps in the link settings are in frames of this rate.
-        number, video = i // settings.every, data.records[i].video_id
         results.append(FrameResult(number, video, truth, found[found.score >= min_score]))
     return results
+
+
+def chosen_frames(data: CocoKeypoints, settings: TrackSettings) -> list[tuple[int, int, int]]:
+    """Returns the index in the data, the video and the number of the frames in use, video by video in order.
+
+    Numbers count the frames in use: gaps in the link settings are in frames of this rate.
+    """
+    videos, frames = [record.video_id for record in data.records], [record.frame for record in data.records]
+    order = in_order(videos, frames).tolist()
+    first: dict[int, int] = {}
+    for i in order:
+        first.setdefault(videos[i], frames[i])
+    since = [(i, videos[i], frames[i] - first[videos[i]]) for i in order[: settings.limit or len(order)]]
+    return [(i, video, number // settings.every) for i, video, number in since if number % settings.every == 0]
 
 
 def track_numbers(frames: Sequence[FrameResult], config: LinkConfig) -> Metrics:
@@ -167,13 +182,9 @@ def keypoint_frame(frame: FrameResult, found: Instances) -> tuple[Array, Array, 
 
 
 def true_ids(frame: FrameResult) -> Array:
-    """The true tracks, numbered so that no two videos share an id.
-
-    Raises:
-        ValueError: when an annotation of the frame has none.
-    """
-    if frame.truth.track_id is None:
-        raise ValueError(f"{frame.truth.file_name}: an annotation has no 'track_id'")
+    """The true tracks, numbered so that no two videos share an id."""
+    if frame.truth.track_id is None:  # nobody is in the frame, see `check_tracks`
+        return np.zeros(0, np.int64)
     return frame.truth.track_id + (frame.video << 32)
 
 

@@ -23,3 +23,12 @@ def test_the_end_of_a_video_is_split_off(videos_json: str, tmp_path: Path, capsy
     for wrong in ("0", "1", "2", "0.001"):
         assert main(["data", "split", videos_json, "--output", str(tmp_path), "--last", wrong]) == 1
     assert "leaves a part without any" in capsys.readouterr().err
+
+
+def test_frames_are_split_in_time_whatever_their_order(videos_json: str) -> None:
+    document = json.loads(Path(videos_json).read_text())
+    mixed = {**document, "images": document["images"][::2] + document["images"][::-2]}
+    assert [image["id"] for image in split_coco(mixed, 0.25)[1]["images"]] == [10, 11, 12]
+    for image in mixed["images"]:  # no frame number: the order of the file counts
+        del image["frame"]
+    assert split_coco(mixed, 0.25)[1]["images"] == mixed["images"][-3:]

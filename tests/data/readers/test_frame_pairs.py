@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
 from associative_embedding.data.augmentation.augment import augment
+from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.data.readers.frame_pairs import FramePairs
 from associative_embedding.data.settings import Augment
 from support.frame_pairs import frames_of
@@ -40,3 +45,65 @@ def test_both_frames_are_seen_in_one_view(videos_json: str) -> None:
     coloured = augment(still, np.random.default_rng(0), Augment(colour=0.4), (64, 64), FIGURE.flip_index)
     assert coloured.later is not None
     assert (coloured.image != coloured.later.image).any()
+
+
+def posetrack(videos_json: str, folder: Path, order: list[int] | None = None, **changes: Any) -> CocoKeypoints:
+    """The drawn videos with the keys of PoseTrack18, their images in another order; `changes` of all images."""
+    document = json.loads(Path(videos_json).read_text())
+    for image in document["images"]:
+        video, frame = image.pop("video_id"), image.pop("frame")
+        image |= {"vid_id": f"00034{video}", "frame_id": 1000342000 + 10000 * video + frame, **changes}
+    document["images"] = [document["images"][i] for i in order or range(12)]
+    ids = {image["id"] for image in document["images"]}
+    document["annotations"] = [row for row in document["annotations"] if row["image_id"] in ids]
+    (folder / "posetrack.json").write_text(json.dumps(document))
+    return CocoKeypoints(str(folder / "posetrack.json"), str(Path(videos_json).parent / "images"), FIGURE)
+
+
+def names(pairs: FramePairs) -> set[tuple[str, str]]:
+    return {(pairs.images.records[a].file_name, pairs.images.records[b].file_name) for a, b in pairs.pairs.tolist()}
+
+
+def test_pairs_do_not_depend_on_keys_or_order(videos_json: str, tmp_path: Path) -> None:
+    expected = names(FramePairs(frames_of(videos_json), reach=2))
+    assert names(FramePairs(posetrack(videos_json, tmp_path), 2)) == expected
+    assert names(FramePairs(posetrack(videos_json, tmp_path, [7, 0, 3, 11, 5, 2, 8, 1, 9, 4, 10, 6]), 2)) == expected
+
+
+def test_reach_counts_frames_and_not_rows(videos_json: str, tmp_path: Path) -> None:
+    """Frames 0, 3, 4 of each video: 3 and 4 are neighbours, 0 and 3 are three frames apart."""
+    few = [0, 3, 4, 6, 9, 10]
+    data = posetrack(videos_json, tmp_path, few)
+    assert FramePairs(data, 1).pairs.tolist() == [[1, 2], [4, 5]]
+    assert len(FramePairs(data, 3)) == 4
+    with pytest.raises(
+        ValueError, match=r"no two frames of one video lie within 2 frames; there are 2 videos by 'vid_id'"
+    ):
+        FramePairs(posetrack(videos_json, tmp_path, [0, 3, 6, 9]), 2)
+
+
+def test_frames_that_are_not_labelled_are_not_empty(
+    videos_json: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """PoseTrack18 has them between labelled ones: people are in them, and no label."""
+    document = json.loads(Path(videos_json).read_text())
+    for image in document["images"]:
+        image["is_labeled"] = image["frame"] % 2 == 0
+    labelled = {image["id"] for image in document["images"] if image["is_labeled"]}
+    document["annotations"] = [row for row in document["annotations"] if row["image_id"] in labelled]
+    (tmp_path / "some.json").write_text(json.dumps(document))
+    images = str(Path(videos_json).parent / "images")
+    data = CocoKeypoints(str(tmp_path / "some.json"), images, FIGURE, people_only=False)
+    assert set(data.image_ids) == labelled
+    assert "6 images (" in capsys.readouterr().err
+    assert len(FramePairs(data, 2)) == 4
+
+
+def test_tracks_that_nobody_has_twice(videos_json: str, tmp_path: Path) -> None:
+    document = json.loads(Path(videos_json).read_text())
+    for number, row in enumerate(document["annotations"]):
+        row["track_id"] = number
+    (tmp_path / "once.json").write_text(json.dumps(document))
+    data = CocoKeypoints(str(tmp_path / "once.json"), str(Path(videos_json).parent / "images"), FIGURE)
+    with pytest.raises(ValueError, match="no 'track_id' is in two frames within 3 frames"):
+        FramePairs(data, 3)

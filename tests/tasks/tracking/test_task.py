@@ -101,9 +101,9 @@ def test_annotations_without_tracks(videos_json: str, tmp_path: Path, capsys: py
             ["--track", "--annotations", str(tmp_path / "none.json"), "--images", images],
             "no annotation has a 'track_id'",
         ),
-        (["--link", "{}", "--annotations", videos_json, "--images", images], "add --track"),
+        (["--link", "{}", "--annotations", videos_json, "--images", images], "need --track"),
         (["--track", "--annotations", videos_json], "needs --images"),
-        (["--track", "--annotations", videos_json, "--images", images, "--ablation"], "no meaning with --track"),
+        (["--track", "--annotations", videos_json, "--images", images, "--ablation"], "has no effect with --track"),
     ):
         assert main(["evaluate", *options]) in (1, 2)
         assert message in capsys.readouterr().err

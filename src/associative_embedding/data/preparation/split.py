@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from associative_embedding.data.readers.video_frames import NO_VIDEO, in_order, video_frames
 from associative_embedding.io.coco_json import read_coco
 from associative_embedding.io.files import write_json
 from associative_embedding.io.outputs import check_output, marked, own_json
@@ -17,7 +18,7 @@ COMMAND = "ae data split"
 
 
 def split_coco(document: dict[str, Any], last: float) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Splits a COCO document by the order of its images.
+    """Splits a COCO document by the order of its images, or of its frames (`in_time`).
 
     Args:
         document: the document.
@@ -29,11 +30,19 @@ def split_coco(document: dict[str, Any], last: float) -> tuple[dict[str, Any], d
     Raises:
         ValueError: when a part would have no image.
     """
-    images = document["images"]
+    images = in_time(document["images"])
     count = round(last * len(images)) if 0 < last < 1 else 0
     if not 0 < count < len(images):  # also because images[-0:] would be all of them
         raise ValueError(f"--last {last:g} of {len(images)} images leaves a part without any; it is a share, like 0.2")
     return with_images(document, images[:-count]), with_images(document, images[-count:])
+
+
+def in_time(images: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns images in the order of their videos and frame numbers, if they all state these; else as they are."""
+    frames = video_frames(images)
+    if not frames.stated or NO_VIDEO in frames.video:
+        return images
+    return [images[i] for i in in_order(frames.video, frames.frame)]
 
 
 def with_images(document: dict[str, Any], images: list[dict[str, Any]]) -> dict[str, Any]:

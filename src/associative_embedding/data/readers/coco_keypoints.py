@@ -43,6 +43,7 @@ class CocoKeypoints(ImageFolder[KeypointRecord]):
 
     Attributes:
         categories: of the people in the images.
+        videos: where videos and frame numbers come from, for messages; empty without tracks.
 
     Raises:
         ValueError: for a missing or broken file or entry, with file, id and key.
@@ -67,10 +68,10 @@ class CocoKeypoints(ImageFolder[KeypointRecord]):
                 raise ValueError(f"{images}: a folder without annotations teaches nothing unless it is complete")
             # nobody is in these images, so every type is known to be absent
             self.labelled = np.ones(len(skeleton.keypoints), bool)
-            self.categories = KeypointCategories({}, {}, {})
+            self.categories, self.videos = KeypointCategories({}, {}, {}), ""
             records = list(folder_records(Path(images), len(skeleton.keypoints)))
         else:
-            records, self.categories = read_records(annotations, skeleton, rename or {})
+            records, self.categories, self.videos = read_records(annotations, skeleton, rename or {})
             self.labelled = np.isin(np.arange(len(skeleton)), self.categories.labelled)
             records = [r for r in records if len(r.keypoints) or not people_only]
         chosen = [r for r in records if image_ids is None or r.image_id in image_ids]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,6 @@ from associative_embedding.data.readers.coco_entries import (
     area_of,
     box_of,
     check_flags,
-    int_id,
     name_and_size,
     source_keypoints,
     track_of,
@@ -21,6 +20,7 @@ from associative_embedding.data.readers.coco_entries import (
 )
 from associative_embedding.data.readers.image_folder import ImageRecord
 from associative_embedding.data.readers.keypoint_categories import KeypointCategories, read_categories
+from associative_embedding.data.readers.video_frames import video_frames
 from associative_embedding.io.coco_json import read_coco
 from associative_embedding.io.console import remark
 from associative_embedding.structures.arrays import Array
@@ -38,7 +38,8 @@ class KeypointRecord(ImageRecord):
         unlabelled: regions of crowds and of people without labels, each a box xywh (an array), a list of polygons or
             a run-length encoding.
         track_id: ``(N,)`` int64, or None unless all N people have one.
-        video_id: the video that the image is a frame of, 0 if the file does not state it.
+        video_id: number of the video that the image is a frame of, see `VideoFrames`; 0 without tracks.
+        frame: its number in the video.
     """
 
     keypoints: Array
@@ -47,6 +48,7 @@ class KeypointRecord(ImageRecord):
     unlabelled: tuple[Any, ...] = ()
     track_id: Array | None = None
     video_id: int = 0
+    frame: int = 0
 
     @property
     def annotated(self) -> bool:
@@ -64,7 +66,7 @@ class Person(NamedTuple):
 
 def read_records(
     path: str, skeleton: Skeleton, rename: Mapping[str, str]
-) -> tuple[list[KeypointRecord], KeypointCategories]:
+) -> tuple[list[KeypointRecord], KeypointCategories, str]:
     """Reads all images of a COCO json.
 
     Args:
@@ -73,7 +75,8 @@ def read_records(
         rename: name in the file -> name in the skeleton.
 
     Returns:
-        the records in the order of the file, and the categories of the people in them.
+        the records in the order of the file, the categories of the people in them, and `VideoFrames.note`, which is
+        empty without tracks.
 
     Raises:
         ValueError: for a broken file or entry, with file, id and key.
@@ -85,7 +88,11 @@ def read_records(
     of_image = annotations_of_images(path, document, categories.types)
     k = len(skeleton.keypoints)
     records = [read_record(path, image, of_image[image["id"]], categories.types, k) for image in document["images"]]
-    return records, categories
+    if all(row.get("track_id") is None for row in document["annotations"]):
+        return records, categories, ""
+    videos = video_frames(document["images"])
+    numbered = zip(records, videos.video, videos.frame, strict=True)
+    return [replace(r, video_id=video, frame=frame) for r, video, frame in numbered], categories, videos.note
 
 
 def read_record(
@@ -118,7 +125,6 @@ def read_record(
         boxes_xywh=np.array([p.box_xywh for p in people]).reshape(-1, 4),
         unlabelled=tuple(unlabelled),
         track_id=track_ids(people, where),
-        video_id=0 if image.get("video_id") is None else int_id(image, where, "video_id"),
     )
 
 

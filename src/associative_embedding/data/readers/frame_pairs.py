@@ -7,36 +7,43 @@ from dataclasses import replace
 import numpy as np
 
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
+from associative_embedding.data.readers.video_frames import in_order
+from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.sample import Sample
 
 
 class FramePairs:
     """All pairs of frames of one video that lie at most `reach` frames apart, a map-style data set of `Sample`.
 
-    A sample is the first frame; its `Sample.later` is the second. Frames are in the order of the annotation file.
-    Frames of different videos (``video_id`` of the file's images) are never paired.
+    A sample is the earlier frame; its `Sample.later` is the later one. Frames are in the order of their numbers, and
+    their distance is the difference of the numbers (`video_frames`). Frames of different videos are never paired.
 
     Args:
         images: frames whose instances have track ids.
         reach: largest distance of the two frames, in frames.
 
     Raises:
-        ValueError: when an annotation has no track id, or no two frames are near enough.
+        ValueError: when an annotation has no track id, no two frames are near enough, or no track is in two of them.
     """
 
     def __init__(self, images: CocoKeypoints, reach: int) -> None:
-        if not all(record.track_id is not None for record in images.records):
-            raise ValueError(f"{images.source}: the task tracking needs a 'track_id' in every annotation")
+        check_tracks(images)
         self.images = images
-        videos = np.array([record.video_id for record in images.records])
-        # each frame with the 1, 2 ... `reach` frames after it; then only pairs inside of one video stay
-        first = np.repeat(np.arange(len(videos)), reach)
-        second = first + np.tile(np.arange(1, reach + 1), len(videos))
-        inside = second < len(videos)
-        first, second = first[inside], second[inside]
-        self.pairs = np.stack([first, second], axis=1)[videos[first] == videos[second]]
-        if not len(self.pairs):
-            raise ValueError(f"{images.source}: no two frames of one video lie within {reach} frames")
+        videos = np.array([record.video_id for record in images.records], np.int64)
+        frames = np.array([record.frame for record in images.records], np.int64)
+        order = in_order(videos, frames)
+        pairs = near_pairs(videos[order], frames[order], reach)
+        if not len(pairs):
+            raise ValueError(f"{images.source}: no two frames of one video lie within {reach} frames; {self.advice}")
+        self.pairs = order[pairs]
+        tracks = [set(np.asarray(record.track_id).tolist()) for record in images.records]
+        if not any(tracks[a] & tracks[b] for a, b in self.pairs.tolist()):
+            raise ValueError(f"{images.source}: no 'track_id' is in two frames within {reach} frames; {self.advice}")
+
+    @property
+    def advice(self) -> str:
+        """What to do where no pair of frames is found."""
+        return f"there are {self.images.videos}; raise data.reach, or correct these keys of the images"
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -44,3 +51,33 @@ class FramePairs:
     def __getitem__(self, index: int) -> Sample:
         first, second = self.pairs[index]
         return replace(self.images[int(first)], later=self.images[int(second)])
+
+
+def check_tracks(images: CocoKeypoints) -> None:
+    """Checks that all people of all images have a track id.
+
+    Raises:
+        ValueError: naming the first image where one has none.
+    """
+    for record in images.records:
+        if len(record.keypoints) and record.track_id is None:
+            name = f"{images.source}: image {record.image_id} ({record.file_name})"
+            raise ValueError(f"{name}: needs a 'track_id' in every annotation")
+
+
+def near_pairs(videos: Array, frames: Array, reach: int) -> Array:
+    """Returns ``(P, 2)`` int64, the places of all pairs of frames of one video that are at most `reach` apart.
+
+    Args:
+        videos, frames: ``(N,)`` video and frame number of each, in order (`in_order`).
+        reach: largest difference of the frame numbers.
+    """
+    pairs = [np.zeros((0, 2), np.int64)]
+    starts = np.flatnonzero(np.diff(videos, prepend=-1))
+    for start, at in zip(starts, np.split(frames, starts[1:]), strict=True):
+        places = np.arange(len(at))
+        count = np.searchsorted(at, at + reach, side="right") - places - 1  # later frames within reach
+        first = np.repeat(places, count)
+        nth = np.arange(len(first)) - np.repeat(np.cumsum(count) - count, count)
+        pairs.append(start + np.stack([first, first + 1 + nth], axis=1))
+    return np.concatenate(pairs)
