@@ -6,21 +6,30 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from pathlib import Path
 
 import yaml
 
-from associative_embedding.io.console import say
+from associative_embedding.io.console import list_briefly, say
 from associative_embedding.io.files import atomic_write
+from associative_embedding.io.lock_files import locked
+from associative_embedding.io.outputs import check_output, own_form
 from associative_embedding.model_files.checkpoint import MODEL_FILE, ModelInfo, save_model
 from associative_embedding.networks.network import Network, evaluating
 from associative_embedding.tasks.task import Task
+from associative_embedding.training.identity import identity_of
 from associative_embedding.training.log import Log, Meter, Numbers
 from associative_embedding.training.optimizer import learning_rate
 from associative_embedding.training.processes import Processes
 from associative_embedding.training.recipe import Recipe
-from associative_embedding.training.state import STATE_FILE, TrainingState, save_state
+from associative_embedding.training.state import STATE_FILE, TrainingState, load_state, save_state
+
+RECIPE_FILE = "recipe.yaml"
+LOCK_FILE = "run.lock"  # while a run is at work
+WRITTEN = "# Written by ae train: all settings of the run in this folder.\n"  # how the next run knows the file
 
 Validation = Callable[[Network, ModelInfo], Numbers]
 
@@ -37,9 +46,6 @@ class Run:
         task: the meaning of the maps, for the model file.
         validation: network, info -> numbers for the log; None = no validation.
         processes: the place of this process.
-
-    Raises:
-        ValueError: when TensorBoard is asked for and not installed.
     """
 
     def __init__(
@@ -47,7 +53,7 @@ class Run:
     ) -> None:
         self.recipe, self.state, self.validation, self.processes = recipe, state, validation, processes
         self.info = model_info(recipe, task)
-        self.log = Log(self.output, silent=processes.rank > 0, tensorboard=recipe.train.tensorboard)
+        self.identity = identity_of(self.info) | {"seed": recipe.train.seed}
         # Saving and validating can be due at the last step and again at the end of the run: each is done once a step.
         self.saved_step = self.validated_step = -1
 
@@ -61,14 +67,55 @@ class Run:
         """The file of the trained model."""
         return self.output / MODEL_FILE
 
-    def start(self) -> None:
-        """Writes the recipe, with all defaults, and the first line of the log."""
+    @cached_property
+    def log(self) -> Log:
+        """The log of the run.
+
+        Raises:
+            ValueError: when TensorBoard is asked for and not installed.
+        """
+        # Not made in __init__: TensorBoard writes at once, also into the folder of another run.
+        return Log(self.output, silent=self.processes.rank > 0, tensorboard=self.recipe.train.tensorboard)
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Keeps other runs out of the folder inside the block; the first process does so for all.
+
+        Raises:
+            ValueError: when another run is at work in it.
+        """
+        return locked(self.output / LOCK_FILE) if self.processes.rank == 0 else nullcontext()
+
+    def resume(self) -> None:
+        """Loads the state in the folder, if there is one.
+
+        Raises:
+            ValueError: for a folder that is not of this run, see `load_state`.
+        """
+        load_state(self.output, self.state, self.identity, self.recipe.train.steps)
+
+    def start(self, lines: Sequence[str] = ()) -> None:
+        """Prints the lines, and writes the recipe, with all defaults, and the first line of the log.
+
+        Raises:
+            ValueError: when another file would be overwritten, or TensorBoard is missing.
+        """
+        state, path = self.state, self.output / RECIPE_FILE
         if self.processes.rank == 0:
-            text = yaml.safe_dump(plain(self.recipe), sort_keys=False)
-            atomic_write(self.output / "recipe.yaml", text.encode())
-        state = self.state
+            if not state.step:  # a folder with a state is that of a run
+                check_output(path, own_form(WRITTEN))
+                check_output(self.log.path, own_form(r'\{"event": "start"'))
+            for line in [*lines, *self.fresh_line()]:
+                say(f"ae: {line}", file=sys.stderr)
+            atomic_write(path, (WRITTEN + yaml.safe_dump(plain(self.recipe), sort_keys=False)).encode())
         start = {"fresh": len(state.fresh), "device": str(state.network.device), "world": self.processes.world}
         self.log.write("start", state.step, start)
+
+    def fresh_line(self) -> Iterator[str]:
+        """Yields how many tensors of a new run ``network.start`` does not have, if it names a file."""
+        state, start = self.state, self.recipe.network.start
+        if start and not state.step:
+            count = f"{len(state.fresh)} of {len(state.network.state_dict())} tensors"
+            yield f"network.start: {count} start fresh{f' ({list_briefly(state.fresh)})' if state.fresh else ''}"
 
     def due(self, every: int) -> bool:
         """Returns whether an event that happens every `every` steps (0 = never) happens after this step."""
@@ -96,7 +143,7 @@ class Run:
             return
         if not all(bool(value.isfinite().all()) for value in self.state.network.state_dict().values()):
             raise ValueError(f"weights are not finite at step {self.state.step}; {self.advice()}")
-        save_state(self.output, self.state, self.recipe)
+        save_state(self.output, self.state, self.identity, self.recipe.train.keep)
         # The state has all that a run needs; the model is written too, so that it can be used while training goes on.
         info = dataclasses.replace(self.info, notes={"steps": self.state.step})
         save_model(self.model_file, self.state.best, info)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from associative_embedding.io.files import atomic_write
-from associative_embedding.model_files.checkpoint import read_torch, start_from
+from associative_embedding.model_files.checkpoint import MODEL_FILE, read_torch, start_from
 from associative_embedding.model_files.find import model_path
 from associative_embedding.networks.network import Network
 from associative_embedding.networks.zoo import build_network
+from associative_embedding.training.identity import ADVICE, Identity, check_model, check_state
 from associative_embedding.training.optimizer import build_optimizer, set_training
 from associative_embedding.training.recipe import Recipe
 
@@ -84,10 +85,16 @@ def start_file(name: str) -> Path:
         raise ValueError(f"network.start: {error}") from None
 
 
-def save_state(output: Path, state: TrainingState, recipe: Recipe) -> None:
-    """Writes ``state.pt``, and with ``train.keep`` also ``state-<step>.pt``, of which the last ones are kept.
+def save_state(output: Path, state: TrainingState, identity: Identity, keep: int) -> None:
+    """Writes ``state.pt``, and also ``state-<step>.pt``, of which the last ones are kept.
 
     A kill at any moment leaves the previous or the new file, never a part of it.
+
+    Args:
+        output: folder of the run.
+        state: what to write.
+        identity: of the run, see `identity_of`.
+        keep: number of numbered files; 0 = none is written.
     """
     buffer = io.BytesIO()
     torch.save(
@@ -97,42 +104,50 @@ def save_state(output: Path, state: TrainingState, recipe: Recipe) -> None:
             "optimizer": state.optimizer.state_dict(),
             "average": state.average.state_dict() if state.average else None,
             "scaler": state.scaler.state_dict(),
-            "identity": identity(recipe),
+            "identity": identity,
         },
         buffer,
     )
     data = buffer.getvalue()
-    if recipe.train.keep:
+    if keep:
         atomic_write(output / f"state-{state.step:08d}.pt", data)
         # Step numbers are padded with zeros, so that names sort by step.
-        for old in sorted(output.glob("state-*.pt"))[: -recipe.train.keep]:
+        for old in sorted(output.glob(f"state-{'[0-9]' * 8}.pt"))[:-keep]:
             old.unlink()
     atomic_write(output / STATE_FILE, data)
 
 
-def load_state(output: Path, state: TrainingState, recipe: Recipe) -> None:
+def load_state(output: Path, state: TrainingState, identity: Identity, steps: int) -> None:
     """Loads ``state.pt`` from the folder of a run, if it is there.
 
+    Args:
+        output: folder of the run.
+        state: of the run before its first step; is changed.
+        identity: of the run, see `identity_of`.
+        steps: number of steps of the run.
+
     Raises:
-        ValueError: when the file cannot be read, or is of another network or seed, or has more steps than the recipe.
+        ValueError: when the file cannot be read, or is of another run, or has more steps.
     """
-    path = output / STATE_FILE
+    path, model = output / STATE_FILE, output / MODEL_FILE
     if not path.is_file():
+        if model.is_file():
+            raise ValueError(
+                f"{model}: there is no {STATE_FILE} beside it to continue from; choose another output folder"
+            )
         return
     saved = read_state(path, state.network.device)
-    if saved.get("identity") != identity(recipe):
-        raise ValueError(f"{path}: is of another network or seed; choose another output folder, or remove it")
-    if saved["step"] > recipe.train.steps:
-        raise ValueError(f"{path}: has {saved['step']} steps, more than train.steps = {recipe.train.steps}")
+    check_state(path, saved["identity"], identity)
+    check_model(model, identity)
+    if saved["step"] > steps:
+        raise ValueError(f"{path}: has {saved['step']} steps, more than train.steps = {steps}")
     try:
         state.network.load_state_dict(saved["network"])
         load_optimizer(state.optimizer, saved["optimizer"])
         if state.average is not None:  # a run that turns on `ema` starts its average from the weights
             state.average.load_state_dict(saved["average"] or saved["network"])
-    except (RuntimeError, ValueError):  # another skeleton, or other parameters are frozen
-        raise ValueError(
-            f"{path}: does not fit the recipe's skeleton, frozen or lr_factors; choose another output folder"
-        ) from None
+    except (RuntimeError, ValueError):  # other parameters are frozen
+        raise ValueError(f"{path}: does not fit the recipe's frozen or lr_factors; {ADVICE}") from None
     if saved.get("scaler"):  # empty if mixed precision was off, as on a CPU
         state.scaler.load_state_dict(saved["scaler"])
     state.step = saved["step"]
@@ -164,10 +179,3 @@ def load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> N
     optimizer.load_state_dict(saved)
     for group, setting in zip(optimizer.param_groups, settings, strict=True):
         group.update(setting)
-
-
-def identity(recipe: Recipe) -> str:
-    """Returns a text of the settings that must not change between a run and its continuation."""
-    # Not `start`, which has no effect after step 0, nor `frozen`: a change of it makes `load_optimizer` fail.
-    network = asdict(recipe.network)
-    return repr((network["backbone"], network["tag_size"], sorted(network["options"].items()), recipe.train.seed))

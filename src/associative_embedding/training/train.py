@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from associative_embedding.data.stream import TrainingStream
 from associative_embedding.io.console import say
 from associative_embedding.networks.device import choose_device
 from associative_embedding.structures.maps import Maps, Target
@@ -29,7 +30,8 @@ from associative_embedding.training.optimizer import learning_rate, set_learning
 from associative_embedding.training.processes import Processes, check_same_step, process_group
 from associative_embedding.training.recipe import LossConfig, Recipe, TrainConfig
 from associative_embedding.training.run_folder import Run, Validation
-from associative_embedding.training.state import TrainingState, build_state, load_state
+from associative_embedding.training.start_lines import start_lines
+from associative_embedding.training.state import TrainingState, build_state
 
 Batch = tuple[Tensor, list[Target]]  # images (B, 3, H, W), and a target for each stride of the network
 
@@ -53,34 +55,46 @@ def train(recipe: Recipe, *, validate: Validation | None = None) -> Path:
         KeyboardInterrupt: after saving, when interrupted.
     """
     with process_group() as processes:
-        run, batches = prepare(recipe, validate, processes)
-        state, meter, interrupt = run.state, Meter(), Interrupt()
-        model = nn.parallel.DistributedDataParallel(state.network) if processes.world > 1 else state.network
-        with progress_bar(run) as bar, interrupt.listening():
-            for parts in steps_of(batches, run):
-                set_learning_rate(state.optimizer, learning_rate(recipe.train, state.step))
-                add_gradients(model, state, parts, recipe.loss, meter)
-                update(state, recipe.train)
-                bar.update()
-                finish_step(run, meter, interrupt, bar)
-        if meter.batches:  # steps since the last line of the log
-            run.log_losses(meter)
-        run.save()
-        run.validate()
+        run, stream = prepare(recipe, validate, processes)
+        lines = start_lines(recipe, run.info.task, stream)
+        with run.locked():
+            run.resume()
+            check_same_step(run.state.step, processes)
+            run.start(lines)
+            run_steps(run, batches_of(run, stream))
+            run.save()
+            run.validate()
         return run.model_file
 
 
-def prepare(recipe: Recipe, validate: Validation | None, processes: Processes) -> tuple[Run, Iterator[Batch]]:
-    """Builds the run, with a saved state if its folder has one, and the batches of its remaining steps."""
+def prepare(recipe: Recipe, validate: Validation | None, processes: Processes) -> tuple[Run, TrainingStream]:
+    """Builds a run before its first step, and its samples; writes nothing."""
     device = choose_device(recipe.train.device)
     task = build_task(recipe)
     state = build_state(recipe, task.channels, device)
     stream = build_stream(recipe.data, task, seed=recipe.train.seed)
-    load_state(Path(recipe.output), state, recipe)
-    check_same_step(state.step, processes)
-    run = Run(recipe, state, task, validate, processes)
-    run.start()
-    return run, build_batches(stream, task, recipe, state.network.strides, start_step=state.step, processes=processes)
+    return Run(recipe, state, task, validate, processes), stream
+
+
+def batches_of(run: Run, stream: TrainingStream) -> Iterator[Batch]:
+    """Returns the batches of the remaining steps."""
+    strides, step = run.state.network.strides, run.state.step
+    return build_batches(stream, run.info.task, run.recipe, strides, start_step=step, processes=run.processes)
+
+
+def run_steps(run: Run, batches: Iterator[Batch]) -> None:
+    """Takes the remaining steps of a run; logs, saves and validates when it is due."""
+    recipe, state, meter, interrupt = run.recipe, run.state, Meter(), Interrupt()
+    model = nn.parallel.DistributedDataParallel(state.network) if run.processes.world > 1 else state.network
+    with progress_bar(run) as bar, interrupt.listening():
+        for parts in steps_of(batches, run):
+            set_learning_rate(state.optimizer, learning_rate(recipe.train, state.step))
+            add_gradients(model, state, parts, recipe.loss, meter)
+            update(state, recipe.train)
+            bar.update()
+            finish_step(run, meter, interrupt, bar)
+    if meter.batches:  # steps since the last line of the log
+        run.log_losses(meter)
 
 
 def progress_bar(run: Run) -> tqdm[Any]:
