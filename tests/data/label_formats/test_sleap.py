@@ -79,6 +79,17 @@ def test_frames_within_the_file_are_written(tmp_path: Path) -> None:
     assert (cv2.imread(str(tmp_path / "images" / found["images"][0]["file_name"])) == picture).all()
 
 
+def test_an_image_with_the_name_of_a_frame_is_kept(tmp_path: Path) -> None:
+    build_package(tmp_path / "a.pkg.slp")
+    read_sleap(tmp_path / "a.pkg.slp", tmp_path / "images")
+    read_sleap(tmp_path / "a.pkg.slp", tmp_path / "images")  # the same frame is no other image
+    frame = tmp_path / "images" / "two flies" / "000005.png"
+    frame.write_bytes(b"somebody else's")
+    with pytest.raises(ValueError, match="exists and was not written by ae"):
+        read_sleap(tmp_path / "a.pkg.slp", tmp_path / "images")
+    assert frame.read_bytes() == b"somebody else's"
+
+
 @pytest.mark.parametrize("source", ["..", "C:\\films\\..", "/films/..", ".", "/", "C:\\"])
 def test_frames_are_written_inside_of_the_folder(source: str, tmp_path: Path) -> None:
     build_package(tmp_path / "a.pkg.slp", source)
