@@ -77,6 +77,8 @@ def fault_of(line: str, shape: tuple[int, int]) -> str:
     values = line.split()
     if len(values) == BOX:
         return "a box without keypoints; an object that nobody has labelled further"
+    if len(values) == BOX + shape[0] * shape[1] + 1:
+        return "one number more, the confidence of a prediction, which is left out"
     if shape[1] == 3 and any(float(value) not in (0, 1, 2) for value in values[BOX + 2 :: 3]):
         return "its visibilities are no 0, 1 and 2, as in predictions; a keypoint above 0 counts as visible"
     return ""
@@ -99,7 +101,8 @@ def read_line(
     """
     values = [finite(value, where, "a value") for value in line.split()]
     count, dims = shape
-    if len(values) not in (BOX, BOX + count * dims):
+    # one number more is the confidence of a prediction
+    if len(values) not in (BOX, BOX + count * dims, BOX + count * dims + 1):
         raise ValueError(f"{where}: has {len(values)} values, not the {BOX + count * dims} that 'kpt_shape' needs")
     if values[0] not in range(len(skeletons)):
         raise ValueError(f"{where}: class {values[0]:g} is none of the {len(skeletons)} in 'names'")
