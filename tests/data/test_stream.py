@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -134,6 +137,30 @@ def test_composition_puts_more_people_into_the_image(chance: str, people: tuple[
     assert max(len(plain.raw_at(i, np.random.default_rng(i)).keypoints) for i in range(30)) == 1
     assert max(counts) == people[1]
     assert np.mean(counts) > 1.4
+
+
+@pytest.fixture
+def spawning() -> Iterator[None]:
+    """Processes start as on Windows and macOS: nothing is inherited, everything is pickled."""
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    yield
+    multiprocessing.set_start_method(before, force=True)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("spawning")
+def test_spawned_workers_do_not_change_the_data(mixed: TrainingStream) -> None:
+    assert_same(read(mixed), read(mixed, workers=2))
+
+
+def test_workers_start_where_there_are_no_process_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows. The worker is forked, so that it lacks the function, too."""
+    for name in ("setpgrp", "getpgrp", "killpg", "register_at_fork"):
+        monkeypatch.delattr(os, name)
+    stream = stream_of(Mixture(drawn(1)))
+    found = next(batches(stream, lambda sample, rng: signal.getsignal(signal.SIGINT), list, Steps(2, 0, 1), workers=1))
+    assert found == [signal.SIG_IGN] * 2  # Ctrl-C goes to all processes of a console
 
 
 def test_bad_settings() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
 import random
 import re
@@ -83,6 +84,19 @@ def test_killed_at_any_moment_and_while_saving(tmp_path: Path, source: SourceCon
 def test_loader_processes_change_nothing(tmp_path: Path, source: SourceConfig, whole: Path) -> None:
     recipe = tiny_recipe(tmp_path, source)
     train(replace(recipe, data=replace(recipe.data, workers=1)))
+    assert_same(tmp_path / "run", whole)
+
+
+@pytest.mark.slow
+def test_spawned_loader_processes_change_nothing(tmp_path: Path, source: SourceConfig, whole: Path) -> None:
+    """The start method of Windows and macOS: data, task and augmentation are pickled."""
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        recipe = tiny_recipe(tmp_path, source)
+        train(replace(recipe, data=replace(recipe.data, workers=1)))
+    finally:
+        multiprocessing.set_start_method(before, force=True)
     assert_same(tmp_path / "run", whole)
 
 

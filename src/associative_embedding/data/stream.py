@@ -6,6 +6,7 @@ A run that resumes at step s therefore reads exactly the samples that it would h
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -177,10 +178,11 @@ class Steps:
 def start_worker(worker: int) -> None:
     """Prepares a loader process: one core, since OpenCV's own threads do not survive a fork.
 
-    The process leaves its parent's process group. A signal to the group (Ctrl-C) is for the trainer, which then saves
-    and needs its workers until then.
+    Ctrl-C and signals to the process group are for the trainer, which then saves and needs its workers until then.
     """
-    os.setpgrp()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "setpgrp"):  # Windows has no process groups; its Ctrl-C is the only signal to all processes
+        os.setpgrp()
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -34,7 +35,9 @@ def say(text: str, file: TextIO | None = None) -> None:
     try:
         tqdm.write(escaped(text).encode(encoding, "backslashreplace").decode(encoding), file=stream)
         stream.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError) and error.errno != errno.EINVAL:  # which Windows gives instead
+            raise
         # Python flushes the stream again at its exit, which would fail with a second error. So the rest goes nowhere.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())

@@ -33,8 +33,8 @@ def process_group() -> Iterator[Processes]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
-    # gloo also with GPUs: the flag of an interrupt is a tensor on the CPU, which NCCL cannot reduce.
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    # gloo also with GPUs: the flag of an interrupt is on the CPU, where NCCL cannot reduce it. Windows has no NCCL.
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     # Only process 0 validates, and the others wait for it: a long validation must not run into the timeout.
