@@ -40,6 +40,8 @@ def test_a_rate_that_varies(ending: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", [".avi", ".flv", ".m2ts", ".3gp"])
 def test_b_frames_of_a_steady_film(ending: str, tmp_path: Path) -> None:
+    if ending == ".flv" and av.__version__.startswith("13."):
+        pytest.skip("PyAV 13 crashes when it opens an FLV")
     film = encode(tmp_path / f"a{ending}", STEADY)
     full = [(i, time, i) for i, time in enumerate(STEADY)]
     assert rows(film) == full
