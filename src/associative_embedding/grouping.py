@@ -19,26 +19,10 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.detections import Detections, Groups
+from associative_embedding.structures.detections import Detections, Groups, Norm, tag_distance
 
-Norm = Literal["rms", "l2"]
 Matching = Literal["product", "nearest", "rounded", "strength"]
 Assignment = Literal["optimal", "greedy"]
-
-
-def tag_distance(a: Array, b: Array, norm: Norm = "rms") -> Array:
-    """Returns the distance over the tag dimension, ``(..., D)`` and ``(..., D)`` -> ``(...)``.
-
-    Args:
-        norm: "rms", the root mean square difference: a threshold keeps its meaning when a mirror image or more scales
-            add dimensions (the official code's). "l2", the Euclidean distance (HigherHRNet's and mmpose's), is sqrt(D)
-            times as large.
-    """
-    difference = a - b
-    if difference.shape[-1] == 1:
-        return np.asarray(np.abs(difference[..., 0]))
-    squares = np.einsum("...d,...d->...", difference, difference)  # many times faster than a mean over a short axis
-    return np.asarray(np.sqrt(squares / difference.shape[-1] if norm == "rms" else squares))
 
 
 def check_finite(detections: Detections) -> None:

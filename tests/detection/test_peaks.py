@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from associative_embedding.detection.peaks import detect, highest
+from associative_embedding.detection import peaks_in_graph, peaks_on_cpu, peaks_on_gpu
+from associative_embedding.detection.peak_table import SCORE
+from associative_embedding.detection.peaks import detect, highest, to_detections
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.detections import Detections
 from support.peak_oracle import between_pixels, peak_rows, random_maps
@@ -68,7 +72,6 @@ PLATEAUS = {
     "column": [(4, 4), (5, 4), (6, 4)],
     "diagonal": [(4, 4), (5, 5)],
     "square": [(4, 4), (4, 5), (5, 4), (5, 5)],
-    "gap within the window": [(4, 4), (4, 6)],
     "anti-diagonal chain": [(8 - i, 3 + i) for i in range(6)],
     "long row": [(4, x) for x in range(1, 15)],
     "u": [(y, x) for y, x in np.ndindex(9, 13) if x in (2, 10) or y == 8],
@@ -89,6 +92,77 @@ def test_a_plateau_is_one_detection_at_its_middle(pixels: list[tuple[int, int]],
     middle = np.mean(pixels, axis=0)[::-1]
     np.testing.assert_allclose(detections.xy[1], middle, atol=0.51)
     np.testing.assert_allclose(detections.score, 0.9, rtol=1e-3)
+
+
+def row_of_tags(tags: list[float], *, gaps: tuple[int, ...] = ()) -> tuple[Tensor, Tensor]:
+    """Maps with a row of equal values from pixel (2, 4) on, without those at `gaps`, and the tags of this row."""
+    heatmap, tag = torch.zeros(1, 9, 24), torch.zeros(1, 1, 9, 24)
+    for i, value in enumerate(tags):
+        heatmap[0, 4, 2 + i], tag[0, 0, 4, 2 + i] = 0.0 if i in gaps else 1.0, value
+    return heatmap, tag
+
+
+ROWS: dict[str, tuple[list[float], tuple[int, ...], list[tuple[float, float]]]] = {
+    # tags of a row of equal values, gaps in it, and x and tag of the detections
+    "two pixels of two people": ([0, 9], (), [(2, 0), (3, 9)]),
+    "one pixel between two people": ([0, 0, 9], (1,), [(2, 0), (4, 9)]),
+    "one pixel between equal tags": ([3, 3, 3], (1,), [(2, 3), (4, 3)]),
+    "a clamped heatmap of two people": ([0, 0, 0, 0, 9, 9, 9, 9], (), [(3.5, 0), (7.5, 9)]),
+    "tags that differ by less than the threshold": ([0, 0.4, 0.2, 0.6], (), [(3.5, 0.3)]),
+    "tags that drift from one person to the other": ([0, 0.5, 2.5, 3], (), [(2.5, 0.25), (4.5, 2.75)]),
+    "a person behind another": ([0, 0, 9, 9, 0, 0], (), [(2.5, 0), (4.5, 9), (6.5, 0)]),
+}
+
+
+def on_a_cpu(heatmap: Tensor, tag: Tensor) -> Array | None:
+    return peaks_on_cpu.find_peaks(heatmap.numpy(), tag.numpy(), heatmap.numpy() >= 0.1, 5)
+
+
+def on_a_gpu(heatmap: Tensor, tag: Tensor) -> Array | None:
+    """The operations for a GPU, on tensors of a CPU."""
+    return peaks_on_gpu.find_peaks(heatmap, tag, heatmap >= 0.1, 5)
+
+
+def in_a_graph(heatmap: Tensor, tag: Tensor) -> Array | None:
+    rows = peaks_in_graph.find_peaks(heatmap[None], tag[None], nms=5, top_k=30)[0].double().numpy()
+    return np.asarray(rows[rows[:, SCORE] >= 0.1])
+
+
+@pytest.mark.parametrize("search", [on_a_cpu, on_a_gpu, in_a_graph])
+@pytest.mark.parametrize(("tags", "gaps", "expected"), ROWS.values(), ids=ROWS)
+def test_equal_peaks_of_different_people_stay_apart(
+    tags: list[float],
+    gaps: tuple[int, ...],
+    expected: list[tuple[float, float]],
+    search: Callable[[Tensor, Tensor], Array | None],
+) -> None:
+    table = search(*row_of_tags(tags, gaps=gaps))
+    assert table is not None
+    found, _ = to_detections(table, (1, 9, 24), nms=5, top_k=30, step=np.zeros(1, np.int64))
+    in_order = np.argsort(found.xy[:, 0])
+    np.testing.assert_allclose(found.xy[in_order], [(x, 4) for x, _ in expected], atol=0.51)
+    np.testing.assert_allclose(found.tag[in_order, 0], [tag for _, tag in expected], atol=1e-6)
+
+
+def test_the_threshold_of_the_tags_is_that_of_grouping() -> None:
+    """With two dimensions, the Euclidean distance is larger than the root mean square by the square root of 2."""
+    heatmap, tag = row_of_tags([0, 1.2])
+    tag = tag.expand(1, 2, 9, 24)
+    assert len(find(heatmap, tag, tag_threshold=1.3)[0]) == 1
+    assert len(find(heatmap, tag, tag_threshold=1.1)[0]) == 2
+    assert len(find(heatmap, tag, tag_threshold=1.3, norm="l2")[0]) == 2
+
+
+def test_a_large_plateau_of_many_tags_ends() -> None:
+    """Every pixel has another tag: as many detections as are kept, and not a loop over all pairs."""
+    tag = torch.randn(2, 6, 128, 128, generator=torch.Generator().manual_seed(0)) * 10
+    _, channel = find(torch.ones(2, 128, 128), tag, top_k=30)
+    assert channel.tolist() == [0] * 30 + [1] * 30
+
+
+def test_maps_without_tags_have_one_detection_a_plateau() -> None:
+    heatmap, _ = row_of_tags([0, 0, 0])
+    assert len(find(heatmap, torch.zeros(1, 0, 9, 24))[0]) == 1
 
 
 def test_separate_peaks_of_equal_height_stay_separate() -> None:

@@ -5,27 +5,35 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from associative_embedding.detection import peaks_on_cpu, peaks_on_gpu
-from associative_embedding.detection.peak_table import CHANNEL, SCORE, SUBPIXEL, TAG, X, Y
+from associative_embedding.detection.peak_table import CHANNEL, SCORE, SUBPIXEL, TAG
+from associative_embedding.detection.plateaus import merge_plateaus
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.detections import Detections
+from associative_embedding.structures.detections import Detections, Norm
 
 NOT_FINITE = "the network's output contains NaN or infinity; check the weights of the model"
 
 
 @torch.no_grad()
 def detect(
-    heatmap: Tensor, tag: Tensor, *, threshold: float, nms: int, top_k: int, step: Array
+    heatmap: Tensor,
+    tag: Tensor,
+    *,
+    threshold: float,
+    nms: int,
+    top_k: int,
+    step: Array,
+    tag_threshold: float = 1.0,
+    norm: Norm = "rms",
 ) -> tuple[Detections, Array]:
     """Finds the peaks in one image's maps.
 
-    A peak is a pixel that no other pixel of the window around it exceeds. Equally high peaks within one window of each
-    other (half precision, a keypoint halfway between two pixels) are one detection, at their mean.
+    A peak is a pixel that no other pixel of the window around it exceeds. Equally high peaks that touch (half
+    precision, a keypoint halfway between two pixels) are one detection, at their mean, if their tags belong together.
 
     Args:
         heatmap: ``(C, h, w)``.
@@ -34,6 +42,8 @@ def detect(
         nms: side of the maximum filter's window, map pixels, odd.
         top_k: most detections of one channel.
         step: ``(C,)`` int64, the step of each channel's detections.
+        tag_threshold: tag distance from which touching peaks are of different people, as in grouping.
+        norm: of the tag distance, see `tag_distance`.
 
     Returns:
         the detections, channel by channel and the best first, and the ``(M,)`` int64 channel of each.
@@ -50,7 +60,7 @@ def detect(
         table = peaks_on_gpu.find_peaks(heatmap, tag, heatmap >= threshold, nms)
     if table is None:
         raise ValueError(NOT_FINITE)
-    return to_detections(table, heatmap.shape, nms=nms, top_k=top_k, step=step)
+    return to_detections(table, heatmap.shape, nms=nms, top_k=top_k, step=step, tag_threshold=tag_threshold, norm=norm)
 
 
 @torch.no_grad()
@@ -75,7 +85,14 @@ def highest(heatmap: Tensor) -> Array:
 
 
 def to_detections(
-    table: Array, size: tuple[int, ...], *, nms: int, top_k: int, step: Array
+    table: Array,
+    size: tuple[int, ...],
+    *,
+    nms: int,
+    top_k: int,
+    step: Array,
+    tag_threshold: float = 1.0,
+    norm: Norm = "rms",
 ) -> tuple[Detections, Array]:
     """Turns a table of peaks into detections; arguments and results as in `detect`.
 
@@ -83,8 +100,11 @@ def to_detections(
         table: ``(P, 6 + D)``, see `peak_table`.
         size: (C, h, w) of the maps.
     """
-    # Merged before the cut at top_k, so that a plateau of many equal pixels counts once.
-    peaks = best_first(merge_plateaus(best_first(table), size, reach=nms // 2))
+    peaks = best_first(table)
+    # Merged before the cut at top_k, so that a plateau of many equal pixels counts once. In a window of one pixel every
+    # pixel is a peak, whatever its neighbours are.
+    if nms > 1 and has_ties(peaks):
+        peaks = best_first(merge_plateaus(peaks, size, tag_threshold=tag_threshold, norm=norm))
     peaks = peaks[rank_in_channel(peaks) < top_k]
     channel = peaks[:, CHANNEL].astype(np.int64)
     return Detections(score=peaks[:, SCORE], tag=peaks[:, TAG], xy=peaks[:, SUBPIXEL], step=step[channel]), channel
@@ -101,25 +121,6 @@ def rank_in_channel(peaks: Array) -> Array:
     return np.arange(len(peaks)) - np.searchsorted(channel, channel)
 
 
-def merge_plateaus(peaks: Array, size: tuple[int, ...], *, reach: int) -> Array:
-    """Replaces peaks within `reach` pixels of each other, which can only be equally high, by one row: their mean.
-
-    Args:
-        peaks: sorted by `best_first`.
-        size: (C, h, w).
-        reach: half of the maximum filter's window.
-    """
-    tied = (np.diff(peaks[:, CHANNEL]) == 0) & (np.diff(peaks[:, SCORE]) == 0)
-    if not tied.any() or not reach:
-        return peaks
-    # All channels go into one mask, one below the other with a gap of `reach` rows. Each peak becomes a square of
-    # `reach` pixels; squares that touch belong to peaks at most `reach` apart.
-    channels, height, width = size
-    row = (peaks[:, Y] + peaks[:, CHANNEL] * (height + reach)).astype(np.int64)
-    column = peaks[:, X].astype(np.int64)
-    mask = np.zeros((channels * (height + reach), width), np.uint8)
-    mask[row, column] = 1
-    squares = cv2.dilate(mask, np.ones((reach, reach), np.uint8), anchor=(0, 0))
-    _, plateau = np.unique(cv2.connectedComponents(squares, connectivity=8)[1][row, column], return_inverse=True)
-    total = np.stack([np.bincount(plateau, values) for values in peaks.T], axis=1)
-    return np.asarray(total / np.bincount(plateau)[:, None])
+def has_ties(peaks: Array) -> bool:
+    """Whether two peaks of one channel are equally high; only these can touch. `peaks` are sorted by `best_first`."""
+    return bool(((np.diff(peaks[:, CHANNEL]) == 0) & (np.diff(peaks[:, SCORE]) == 0)).any())

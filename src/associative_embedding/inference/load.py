@@ -49,7 +49,7 @@ def load(model: str | Path = "person", options: Options | None = None, **changes
 
 
 def remark_one_person(predictor: Predictor) -> None:
-    """Prints what a single-person model does with a whole image; nothing for another model. For commands that predict."""
+    """Prints what a single-person model does with a whole image; nothing for other models."""
     if isinstance(predictor.task, SinglePersonTask):
         remark("this model takes each image for a crop of one person; a model of the task pose finds all people")
 

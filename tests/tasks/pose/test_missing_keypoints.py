@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from associative_embedding.detection import peaks_on_cpu, peaks_on_gpu
-from associative_embedding.grouping import Norm
 from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.detections import Norm
 from associative_embedding.structures.geometry import letterbox
 from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.structures.maps import Maps

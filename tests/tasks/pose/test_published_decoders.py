@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from associative_embedding.grouping import MATCHING, tag_distance
+from associative_embedding.grouping import MATCHING
 from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.detections import tag_distance
 from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.tasks.pose.missing_keypoints import fill_missing
 from associative_embedding.tasks.pose.settings import DecodeConfig

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
+from associative_embedding.detection.peaks_in_graph import find_peaks
 from associative_embedding.instances import Instances
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.detections import Detections, Groups
 from associative_embedding.structures.geometry import ImageGeometry, letterbox
 from associative_embedding.structures.known_skeletons import COCO_17
-from associative_embedding.structures.maps import Maps
+from associative_embedding.structures.maps import Maps, Peaks
 from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.pose.task import PoseTask, assemble, person_score
@@ -93,6 +94,21 @@ def test_an_empty_image(skeleton: Skeleton, heat: float) -> None:
     assert found.tag.shape == (0, 3)
     assert found.xywh.shape == (0, 4)
     assert found.keypoints.dtype == found.score.dtype == found.tag.dtype == np.float32
+
+
+def test_two_people_whose_keypoints_touch_at_equal_heat() -> None:
+    """Clamped heatmaps: one peak of two pixels, whose tags are 0 and 5. The peaks of an exported network agree."""
+    heatmap, tag = torch.zeros(1, 3, 24, 48), torch.zeros(1, 3, 1, 24, 48)
+    for k, x in enumerate((5, 15, 25)):
+        heatmap[0, k, 10, x : x + 2] = 1.0
+        tag[0, k, 0, 10, x + 1] = 5.0
+    peaks = Peaks(find_peaks(heatmap, tag, nms=5, top_k=9), heatmap.sum(dim=(1, 2, 3)), (3, 24, 48))
+    for threshold, count in ((1.0, 2), (6.0, 1)):
+        task = PoseTask(THREE, DecodeConfig(tag_threshold=threshold, duplicate_oks=1.0, nms=5))
+        people = task.decode(Maps(heatmap, tag), PLAIN)
+        assert len(people) == count
+        np.testing.assert_array_equal(task.decode_peaks(peaks, PLAIN).instances.keypoints, people.keypoints)
+        assert sorted(people.tag[:, 0].tolist()) == ([0, 5] if count == 2 else [2.5])
 
 
 def test_heat_above_one_is_clipped() -> None:

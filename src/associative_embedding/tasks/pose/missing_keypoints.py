@@ -11,8 +11,8 @@ from torch import Tensor
 
 from associative_embedding.detection import peaks_on_cpu, peaks_on_gpu
 from associative_embedding.detection.peak_table import unflatten
-from associative_embedding.grouping import Norm, tag_distance
 from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.detections import Norm, tag_distance
 from associative_embedding.structures.maps import Maps
 
 FillRule = Literal["near", "rounded"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -83,7 +83,7 @@ class PoseTask(KeypointTask):
         if not (np.isfinite(table).all() and bool(peaks.total.isfinite().all())):
             raise ValueError(NOT_FINITE)
         table = table[table[:, SCORE] >= c.threshold]
-        detections, channel = to_detections(table, peaks.size, nms=c.nms, top_k=c.top_k, step=self.step)
+        detections, channel = to_detections(table, peaks.size, **self._detection)
         return self.people(detections, channel, None, geometry)
 
     def detect(self, maps: Maps) -> tuple[Detections, Array]:
@@ -96,8 +96,19 @@ class PoseTask(KeypointTask):
             ValueError: for maps of several images, of another number of keypoint types, or with NaN or infinity.
         """
         check_maps(maps, self.channels)
+        return detect(maps.heatmap[0], maps.tag[0], threshold=self.decode_config.threshold, **self._detection)
+
+    @property
+    def _detection(self) -> dict[str, Any]:
+        """The decode settings that turn peaks into detections, wherever the peaks were found."""
         c = self.decode_config
-        return detect(maps.heatmap[0], maps.tag[0], threshold=c.threshold, nms=c.nms, top_k=c.top_k, step=self.step)
+        return {
+            "nms": c.nms,
+            "top_k": c.top_k,
+            "step": self.step,
+            "tag_threshold": c.tag_threshold,
+            "norm": c.tag_distance,
+        }
 
     def group(self, detections: Detections) -> Groups:
         """Groups detections into people, by `group_sequentially` with the decode settings."""
