@@ -47,7 +47,7 @@ def parameter_groups(body: nn.Module, config: TrainConfig, frozen: tuple[str, ..
         frozen: beginnings of the names of frozen parameters.
 
     Raises:
-        ValueError: when a prefix matches no parameter, or all parameters are frozen.
+        ValueError: when a prefix matches no parameter, or no parameter is trained.
     """
     names = [name for name, _ in body.named_parameters()]
     for prefix in (*frozen, *config.lr_factors):
@@ -64,6 +64,8 @@ def parameter_groups(body: nn.Module, config: TrainConfig, frozen: tuple[str, ..
             groups.setdefault(key, []).append(parameter)
     if not groups:
         raise ValueError("network.frozen freezes every parameter")
+    if not any(factor for factor, _ in groups):
+        raise ValueError("train.lr_factors are 0 for every parameter: nothing would be learned")
     # torch's Adam adds the decay to the gradient, which its own scaling distorts; only AdamW decays the weights.
     decay = config.weight_decay if config.optimizer == "adamw" else 0.0
     return [

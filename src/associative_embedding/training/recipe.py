@@ -85,7 +85,7 @@ class DataConfig:
         skeleton: keypoint types to learn: name of a known skeleton, e.g. coco-17 or mpii-16, or path of a COCO json
             whose first category with keypoints defines them.
         input_size: side of the square training input, pixels, a multiple of 32.
-        sigma: standard deviation of the Gaussians in the target heatmap, map pixels, above 0.
+        sigma: standard deviation of the Gaussians in the target heatmap of keypoints, map pixels, above 0.
         sigma_growth: gives large people wider Gaussians, at least 0: this share of the square root of the person's area
             where that is more than `sigma`. 0 = one sigma for all, as in the paper.
         workers: number of processes that read and augment images; 0 = the training process does it.
@@ -140,8 +140,7 @@ class LossConfig:
         heatmap: heatmap loss: "mse" (the paper's, section 3.3), "focal" (penalty-reduced, for keypoints, see
             `losses.focal_loss`) or "cross_entropy" (for masks).
         heatmap_weight: factor of the heatmap loss, at least 0.
-        foreground: weight of the pixels of a keypoint or object in "mse" and "cross_entropy", at least 0 (1 in the
-            paper).
+        foreground: weight of the pixels of a keypoint or object in "mse" and "cross_entropy", above 0 (1 in the paper).
         tags: tag loss: "groups" compares the mean tags of groups (the paper's for poses, section 3.3), "pixels" all
             pairs of sampled pixels (the paper's for masks, section 3.4).
         pull: factor of the pull loss, at least 0 (1e-3 in the paper).
@@ -174,13 +173,20 @@ class LossConfig:
     push_kernel: Literal["exp", "max"] = "exp"
 
     def __post_init__(self) -> None:
+        factors = ("heatmap_weight", "pull", "push", "pull_warmup", "near")
+        positive = dict.fromkeys(("foreground", "push_sigma"), POSITIVE)
+        check("loss.", self, dict.fromkeys(factors, NOT_NEGATIVE) | positive)
         # A setting without an effect is refused: its run would be mistaken for one that had it.
-        if (self.tags == "groups" and self.near) or (self.tags == "pixels" and self.official_push):
-            raise ValueError(
-                f"loss.{'near' if self.near else 'official_push'} has no meaning with loss.tags: {self.tags}"
-            )
-        factors = ("heatmap_weight", "foreground", "pull", "push", "pull_warmup", "near")
-        check("loss.", self, dict.fromkeys(factors, NOT_NEGATIVE) | {"push_sigma": POSITIVE})
+        for name, default, other in (
+            ("near", 0.0, "tags: groups"),
+            ("official_push", False, "tags: pixels"),
+            ("push_kernel", "exp", "tags: pixels"),
+            ("push_sigma", 1.0, "push_kernel: max"),
+            ("foreground", 1.0, "heatmap: focal"),
+        ):
+            key, value = other.split(": ")
+            if getattr(self, name) != default and getattr(self, key) == value:
+                raise ValueError(f"loss.{name} has no meaning with loss.{other}; leave one of them out")
 
 
 @dataclass(frozen=True)
@@ -288,3 +294,12 @@ class Recipe:
         if (self.network.tag_size == 0) != (self.task == "single-person"):
             needed = "must be 0" if self.task == "single-person" else "must be at least 1"
             raise ValueError(f"network.tag_size {needed} for the task {self.task}, not {self.network.tag_size}")
+        if not (self.loss.heatmap_weight or (self.network.tag_size and (self.loss.pull or self.loss.push))):
+            raise ValueError("loss.heatmap_weight, loss.pull and loss.push are 0: nothing would be learned")
+        masks = self.task == "segmentation"
+        idle, kind = (("sigma", "sigma_growth"), "keypoints") if masks else (("zoom",), "masks")
+        for name in idle:
+            if getattr(self.data, name) != getattr(DataConfig, name):
+                raise ValueError(
+                    f"data.{name} is for {kind}, so it has no effect with the task {self.task}; leave it out"
+                )

@@ -15,6 +15,7 @@ from associative_embedding.structures.keypoint_sides import unpaired_sides
 from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.keypoint_task import KeypointTask
 from associative_embedding.tasks.task import Task
+from associative_embedding.training.idle_settings import idle_settings
 from associative_embedding.training.recipe import Recipe
 
 
@@ -37,7 +38,7 @@ def start_lines(recipe: Recipe, task: Task, stream: TrainingStream) -> list[str]
     lines += untaught_types(counts, names_of_types(task))
     if isinstance(task, KeypointTask) and recipe.data.augment.mirror:
         lines.append(mirror_line(task.skeleton))
-    return [*lines, *weights_of_0(recipe)]
+    return [*lines, *weights_of_0(recipe), *idle_settings(recipe)]
 
 
 def name_of(source: SourceConfig) -> str:
@@ -52,11 +53,13 @@ def names_of_types(task: Task) -> list[str]:
 
 def in_words(count: LabelCounts, task: Task) -> str:
     """Returns the counts of a source."""
+    images = f"{count.images} image{'s' * (count.images != 1)}"
     types = f"{int((count.of_type > 0).sum())} of {len(count.of_type)}"
     if isinstance(task, KeypointTask):
-        return f"{count.images} images, {count.objects} people, {types} keypoint types labelled"
-    objects = "" if count.objects is None else f"{count.objects} objects, "
-    return f"{count.images} images, {objects}{types} classes"
+        people = "person" if count.objects == 1 else "people"
+        return f"{images}, {count.objects} {people}, {types} keypoint types labelled"
+    objects = "" if count.objects is None else f"{count.objects} object{'s' * (count.objects != 1)}, "
+    return f"{images}, {objects}{types} classes"
 
 
 def why_nothing(count: LabelCounts) -> str:

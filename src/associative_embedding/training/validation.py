@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tqdm import tqdm
 
+from associative_embedding.data.label_counts import count_labels
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.data.sources import open_keypoints, open_masks, open_person_crops, select_test_images
@@ -56,6 +57,7 @@ def build_pose_validation(recipe: Recipe) -> Validation:
         sources.append(images)
         # All annotations of the file, because the reader's samples lack crowds and unlabelled people.
         annotations += [rows[image_id] for image_id in images.image_ids]
+    check_labelled(sources)
 
     def validate(network: Network, info: ModelInfo) -> Numbers:
         samples = zip(samples_of(sources), annotations, strict=True)
@@ -80,6 +82,7 @@ def build_mask_validation(recipe: Recipe) -> Validation:
     for source in recipe.data.validation:
         images = open_masks(source, task.classes, part="validation")
         sources.append(select_test_images(images, 0, limit, images.source))
+    check_labelled(sources)
 
     def validate(network: Network, info: ModelInfo) -> Numbers:
         predictor, scores = Predictor(network, info), CellScores()
@@ -110,6 +113,16 @@ def build_crop_validation(recipe: Recipe) -> Validation:
         return dict(crop_accuracy(Refiner(network, info, skeleton), people))
 
     return validate
+
+
+def check_labelled(sources: Sequence[Samples]) -> None:
+    """Checks that there is something to find: all numbers of a validation would be empty.
+
+    Raises:
+        ValueError: when no source has a labelled object.
+    """
+    if all(count_labels(source).objects == 0 for source in sources):
+        raise ValueError("data.validation: no image has a labelled object to validate on")
 
 
 def samples_of(sources: Sequence[Samples]) -> Iterator[Sample]:
