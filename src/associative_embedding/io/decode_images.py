@@ -215,7 +215,7 @@ def _decode_tiff(data: bytes, name: str, max_pixels: int) -> tuple[Array, int]:
         remark_file(name, "has several pages; the first one is read")
     if page.photometric == RGB and page.other_channels:
         remark_file(name, "has channels beside red, green and blue, which are left out")
-    if not page.misread_by_pillow:
+    if not page.misread_by_pillow and not (page.bits > 8 and page.holds_plain_values):
         try:
             with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
                 upright = _from_pillow(image, name, max_pixels)  # Pillow turns TIFFs, and no others

@@ -7,11 +7,10 @@ OpenCV accepts damaged files and ignores transparency. So only files whose heade
 from __future__ import annotations
 
 import zlib
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from associative_embedding.structures.arrays import Array
 
@@ -21,7 +20,7 @@ JPEG_APP1, JPEG_SCAN, JPEG_END = 0xE1, 0xDA, b"\xff\xd9"
 # PNG chunks that change no pixel here; chunks of transparency, orientation and animation are missing.
 PNG_CHUNKS = frozenset(b"IDAT PLTE pHYs tIME gAMA cHRM sRGB iCCP sBIT bKGD hIST tEXt".split())
 PNG_GREY, PNG_RGB, PNG_PALETTE = 0, 2, 3
-EXIF_ORIENTATION = 0x0112
+EXIF_ORIENTATION, EXIF_SHORT = 0x0112, 3  # a tag, and the type of its value
 
 
 class PlainHeader(NamedTuple):
@@ -110,11 +109,17 @@ def read_png(data: bytes) -> PlainHeader | None:
 
 
 def read_orientation(exif: bytes) -> int:
-    """Returns the orientation that EXIF data state, 1 to 8; 1 for broken data: viewers show the pixels as stored."""
-    try:
-        tags = Image.Exif()
-        tags.load(exif)
-        orientation = int(tags.get(EXIF_ORIENTATION, 1))
-    except Exception:  # Pillow raises many kinds
-        return 1
-    return orientation if 1 <= orientation <= 8 else 1
+    """Returns the orientation that EXIF data state, 1 to 8; 1 for broken data: viewers show the pixels as stored.
+
+    Pillow's reader prints warnings, which only one thread at a time can hide.
+    """
+    tiff = exif.removeprefix(b"Exif\0\0")
+    order: Literal["little", "big"] = "little" if tiff.startswith(b"II") else "big"
+    start = int.from_bytes(tiff[4:8], order)
+    count = int.from_bytes(tiff[start : start + 2], order)
+    for place in range(start + 2, min(start + 2 + 12 * count, len(tiff) - 11), 12):
+        tag, kind = (int.from_bytes(tiff[place + i : place + i + 2], order) for i in (0, 2))
+        if tag == EXIF_ORIENTATION:
+            value = int.from_bytes(tiff[place + 8 : place + (10 if kind == EXIF_SHORT else 12)], order)
+            return value if 1 <= value <= 8 else 1
+    return 1

@@ -94,6 +94,9 @@ class TiffPage:
         reduced = self.photometric == YCBCR and self.values(REDUCTION) != (1, 1)  # JPEG's decoder enlarges colours
         if self.photometric not in COLOURS or (reduced and compression not in JPEG_COMPRESSIONS):
             return f"is a TIFF of the colour space {self.photometric}, which cannot be read; {ADVICE}"
+        if self.kind == "i" or (self.kind == "u" and self.bits == 32):
+            sign = "signed " if self.kind == "i" else ""
+            return f"has {sign}{self.bits}-bit integers, whose white is not known; convert it to 8 or 16 bits"
         if self.photometric in (WHITE_IS_ZERO, GREY) and self.other_channels:
             return f"has {self.channels} channels that are no colours; save the one to read as a file of its own"
         return ""
@@ -102,8 +105,9 @@ class TiffPage:
     def misread_by_pillow(self) -> bool:
         """Whether Pillow opens the page, but with wrong pixels."""
         if self.bits <= 8:
-            return self.kind == "i" or (self.planar and self.photometric != RGB)
-        return self.planar or self.photometric == WHITE_IS_ZERO or self.bits == 12
+            return self.planar and self.photometric != RGB
+        swapped = self.order == ">" and self.bits == 32 and self.number(COMPRESSION, 1) != 1
+        return self.planar or self.photometric == WHITE_IS_ZERO or self.bits == 12 or swapped
 
     @property
     def holds_plain_values(self) -> bool:
@@ -112,8 +116,7 @@ class TiffPage:
             self.number(COMPRESSION, 1) in BYTE_COMPRESSIONS
             and self.number(PREDICTOR, 1) == self.number(FILL_ORDER, 1) == 1
             and self.photometric in (WHITE_IS_ZERO, GREY, RGB)
-            and (self.kind, self.bits)
-            in {("f", 16), ("f", 32), ("f", 64), *((k, b) for k in "ui" for b in (8, 16, 32))}
+            and (self.kind, self.bits) in {("u", 8), ("u", 16), ("f", 16), ("f", 32), ("f", 64)}
             and set(self.values(BITS)) == {self.bits}
         )
 

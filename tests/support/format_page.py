@@ -1,0 +1,71 @@
+"""Writes docs/formats.md from trials: ``PYTHONPATH=tests python -m support.format_page``.
+
+A section has a title and a function that makes its trials. `tests/project/test_formats.py` compares the page with what
+the trials give. To add a section, add it to `SECTIONS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from support.image_trials import image_trials
+from support.paths import ROOT
+from support.trials import Trial
+
+PAGE = ROOT / "docs" / "formats.md"
+HEAD = """\
+# What can be read
+
+A file is read, read with a remark (a line says what is left out or guessed), or refused (a line says why and what to
+do). The tables are written by the trials that try each kind: `PYTHONPATH=tests python -m support.format_page`.
+"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page.
+
+    Attributes:
+        title: its heading.
+        text: what stands before the table.
+        trials: makes the trials, in the order of the rows.
+        marks: pytest marks of the section's test, such as ``(pytest.mark.extra,)``.
+    """
+
+    title: str
+    text: str
+    trials: Callable[[], Sequence[Trial]]
+    marks: tuple[Any, ...] = ()
+
+
+SECTIONS = (
+    Section(
+        "Images",
+        "All commands read images by one function (`io/decode_images.py`), as 8 bits: 16 bits are divided by 257,\n"
+        "float values lie in [0, 1]. Transparency lies over white. The EXIF orientation is applied, but for\n"
+        "annotations whose stated size is the stored one. The content of a file decides, not its ending.",
+        image_trials,
+    ),
+)
+
+
+def render(section: Section) -> str:
+    """Returns the text of a section."""
+    table = ["| kind | file | result | line |", "|---|---|---|---|", *rows(section.trials())]
+    return "\n".join([f"## {section.title}", "", section.text, "", *table, ""])
+
+
+def rows(trials: Sequence[Trial]) -> list[str]:
+    """Returns the rows of a table."""
+    return [f"| {trial.kind} | {trial.what} | {trial.result} | {trial.line} |" for trial in trials]
+
+
+def main() -> None:
+    """Writes the page."""
+    PAGE.write_text("\n".join([HEAD, *map(render, SECTIONS)]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
