@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from associative_embedding.io import files as output
-from associative_embedding.io.files import atomic_write, check_writable, write_json
+from associative_embedding.io.files import atomic_write, check_writable, utf8_name, write_json
 
 
 def test_json_refuses_what_json_cannot_hold(tmp_path: Path) -> None:
@@ -80,3 +80,10 @@ def test_check_writable_changes_nothing(tmp_path: Path) -> None:
     for bad in (path.parent, path / "r.json", "/dev/null"):
         with pytest.raises(OSError, match=rf"^cannot write {bad}: "):
             check_writable(bad)
+
+
+def test_names_that_are_not_utf8_can_be_stored() -> None:
+    name = os.fsdecode(b"fl\xfcgel \xff\xc3\xbc.png")
+    assert utf8_name(name) == "fl%FCgel %FFü.png"
+    assert utf8_name("plain ü 鳥 😀.png") == "plain ü 鳥 😀.png"
+    assert utf8_name("\ud800.png").encode()  # which Windows allows

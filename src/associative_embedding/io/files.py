@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -88,7 +89,10 @@ def json_text(path: str | Path, document: Any) -> bytes:
 
 def utf8_name(path: str) -> str:
     """Returns a file name that every program can store: bytes that are not UTF-8 become ``%FC``, as in URLs."""
-    # Python keeps such a byte as U+DC00 + byte, which is no text: jq, pyarrow and many others refuse it.
+    # Python keeps such a byte as U+DC00 + byte, which is no text: jq, pyarrow and many others refuse it. In the locale
+    # C it keeps all bytes above 127 like that, so they are decoded once more.
+    with contextlib.suppress(UnicodeError):
+        path = os.fsencode(path).decode("utf-8", "surrogateescape")
     return re.sub("[\ud800-\udfff]", lambda byte: f"%{ord(byte[0]) & 0xFF:02X}", path)
 
 

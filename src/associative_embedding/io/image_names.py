@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from associative_embedding.io.console import Notes, remark
+from associative_embedding.io.files import utf8_name
 
 Parts = tuple[str, ...]
 
@@ -86,8 +87,8 @@ class Spellings:
 
 
 def alike(name: str) -> str:
-    """Returns a text that is equal for names that differ in case, or in how accents are written."""
-    return unicodedata.normalize("NFC", name).casefold()
+    """Returns a text that is equal for names that differ in case, or in how accents or bytes are written."""
+    return unicodedata.normalize("NFC", utf8_name(name)).casefold()
 
 
 def same_case(name: str, real: str) -> bool:

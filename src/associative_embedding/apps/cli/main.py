@@ -154,6 +154,9 @@ def usage_message(message: str, arguments: Sequence[str]) -> str:
 
     text = " ".join(message.split())
     if unknown := re.search(r"[Uu]nrecognized arguments?: (?:--([\w.-]+)|(\S+))", text):
+        name = unknown[2] or f"--{unknown[1]}"
+        if name.startswith("-") and os.path.exists(name):
+            return f"a name that begins with '-' is taken for an option; write ./{name}"
         if unknown[2]:
             return f"unexpected argument {unknown[2]!r}"
         names = setting_names() if arguments[0] == "train" else option_names(arguments)

@@ -16,13 +16,13 @@ from associative_embedding.data.readers.coco_records import KeypointRecord, read
 from associative_embedding.data.readers.image_folder import ImageFolder, check_folder
 from associative_embedding.data.readers.keypoint_categories import KeypointCategories
 from associative_embedding.data.readers.segmentations import fill_box, mark_regions
+from associative_embedding.io.find_images import find_images
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.keypoints import hide_outside
 from associative_embedding.structures.sample import Sample
 from associative_embedding.structures.skeleton import Skeleton
 
 ENLARGE = 0.25  # share of its sides by which the box of a labelled person grows; outside of the boxes nothing is taught
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 class CocoKeypoints(ImageFolder[KeypointRecord]):
@@ -106,9 +106,7 @@ def held_out(image_id: int, fraction: float = 0.1) -> bool:
 def folder_records(folder: Path, k: int) -> Iterator[KeypointRecord]:
     """Yields a record without people for every image in a folder and its subfolders, sorted by name, ids from 1."""
     # sorted: the ids, and so the held-out images, must be the same on every file system
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
-        raise ValueError(f"{folder}: no images ({', '.join(IMAGE_SUFFIXES)})")
+    paths = sorted(map(Path, find_images([str(folder)], recursive=True)))
     nobody = (np.zeros((0, k, 3), np.float32), np.zeros(0, np.float32), np.zeros((0, 4)))
     for number, path in enumerate(paths, start=1):
         yield KeypointRecord(number, path.relative_to(folder).as_posix(), None, *nobody)
