@@ -103,6 +103,7 @@ def test_public_names(name: str) -> None:
         assert not documentation.startswith(f"{name}("), "the signature that dataclass writes is no docstring"
 
 
+@pytest.mark.extra
 def test_public_names_stay_themselves_when_modules_are_imported() -> None:
     """A submodule, once imported, is an attribute of the package: no public name may be called like one."""
     before = {name: getattr(package, name) for name in PUBLIC}

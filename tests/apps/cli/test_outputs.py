@@ -21,6 +21,8 @@ from associative_embedding.training.run_folder import plain
 from support.tiny import photo, tiny_data, tiny_model, tiny_recipe
 from support.video_files import write
 
+pytestmark = pytest.mark.extra
+
 MODEL = ("--model", "model.safetensors", "--device", "cpu", "--refine", "none")
 DATA = ("--annotations", "data/annotations.json", "--images", "data/images")
 CONVERT = ("data", "convert", "data/annotations.json", "--from", "coco", "--to")
@@ -100,6 +102,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_own_files_are_replaced_and_foreign_files_are_kept(
     name: str, place: Path, capsys: pytest.CaptureFixture[str]

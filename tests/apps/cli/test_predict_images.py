@@ -119,6 +119,7 @@ def test_images_that_all_fail_leave_earlier_results_alone(model: str, folder: Pa
     assert document_of(tmp_path / "out") == before
 
 
+@pytest.mark.slow
 def test_a_closed_output_does_not_stop_the_work(model: str, folder: Path, tmp_path: Path) -> None:
     """As in ``ae predict in/ | head -1``: the reader is gone before the first line."""
     reader, writer = os.pipe()

@@ -132,6 +132,7 @@ BAD: list[tuple[str, Any, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "make", "says"), BAD, ids=[f"{kind}-{n}" for n, (kind, _, _) in enumerate(BAD)])
 def test_bad_input_is_one_line(
     kind: str, make: Any, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
