@@ -23,7 +23,7 @@ Document = dict[str, Any]
 
 def lines_of(recipe: Recipe) -> list[str]:
     task = build_task(recipe)
-    return start_lines(recipe, task, build_stream(recipe.data, task, seed=0))
+    return start_lines(recipe, task, build_stream(recipe.data, task, seed=0), stride=4)
 
 
 def changed(folder: Path, source: SourceConfig, change: Callable[[Document], Any]) -> Recipe:
@@ -160,6 +160,15 @@ def test_objects_and_classes_are_counted(tmp_path: Path) -> None:
 def test_masks_that_teach_nothing_are_refused(tmp_path: Path, content: Document, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         lines_of(masks(tmp_path, content))
+
+
+def test_settings_that_leave_nothing_of_the_labels_are_named(tmp_path: Path, source: SourceConfig) -> None:
+    recipe = masks(tmp_path, document())
+    tiny = replace(recipe, masks=replace(recipe.masks, object_size=(0.0, 0.5)))
+    far = tiny_recipe(tmp_path, source)
+    far = replace(far, data=replace(far.data, augment=Augment(shift=1000.0)))
+    for poor in (tiny, far):
+        assert "the first 64 samples have no label after augmentation" in lines_of(poor)[-1]
 
 
 def test_the_objects_of_a_voc_tree_are_not_counted(tmp_path: Path) -> None:

@@ -18,9 +18,17 @@ from associative_embedding.tasks.task import Task
 from associative_embedding.training.idle_settings import idle_settings
 from associative_embedding.training.recipe import Recipe
 
+SAMPLES = 64  # that are searched for one with something to learn; nearly always the first one has
 
-def start_lines(recipe: Recipe, task: Task, stream: TrainingStream) -> list[str]:
+
+def start_lines(recipe: Recipe, task: Task, stream: TrainingStream, stride: int) -> list[str]:
     """Returns the lines of a run, after a check that there is anything to learn.
+
+    Args:
+        recipe: of the run.
+        task: of the recipe.
+        stream: its samples.
+        stride: of the network.
 
     Raises:
         ValueError: when nothing is labelled.
@@ -38,7 +46,7 @@ def start_lines(recipe: Recipe, task: Task, stream: TrainingStream) -> list[str]
     lines += untaught_types(counts, names_of_types(task))
     if isinstance(task, KeypointTask) and recipe.data.augment.mirror:
         lines.append(mirror_line(task.skeleton))
-    return [*lines, *weights_of_0(recipe), *idle_settings(recipe)]
+    return [*lines, *empty_targets(task, stream, stride), *weights_of_0(recipe), *idle_settings(recipe)]
 
 
 def name_of(source: SourceConfig) -> str:
@@ -74,6 +82,15 @@ def untaught_types(counts: Sequence[LabelCounts], names: Sequence[str]) -> Itera
     total = np.sum([count.of_type for count in counts], axis=0)
     if missing := [name for name, number in zip(names, total, strict=True) if not number]:
         yield f"no source labels {list_briefly(missing)}: the model will not find what has no label"
+
+
+def empty_targets(task: Task, stream: TrainingStream, stride: int) -> Iterator[str]:
+    """Yields a line if settings such as ``masks.object_size`` or ``augment.scale`` leave nothing of the labels."""
+    for i in range(SAMPLES):
+        target = task.encode(stream.sample_at(i), stride=stride, rng=np.random.default_rng(i))
+        if (target.valid & (target.heatmap > 0.5)).any():
+            return
+    yield f"the first {SAMPLES} samples have no label after augmentation: nothing in them is learned"
 
 
 def mirror_line(skeleton: Skeleton) -> str:

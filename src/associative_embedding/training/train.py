@@ -56,7 +56,7 @@ def train(recipe: Recipe, *, validate: Validation | None = None) -> Path:
     """
     with process_group() as processes:
         run, stream = prepare(recipe, validate, processes)
-        lines = start_lines(recipe, run.info.task, stream)
+        lines = start_lines(recipe, run.info.task, stream, run.state.network.stride)
         with run.locked():
             run.resume()
             check_same_step(run.state.step, processes)
