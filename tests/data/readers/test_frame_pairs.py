@@ -107,3 +107,15 @@ def test_tracks_that_nobody_has_twice(videos_json: str, tmp_path: Path) -> None:
     data = CocoKeypoints(str(tmp_path / "once.json"), str(Path(videos_json).parent / "images"), FIGURE)
     with pytest.raises(ValueError, match="no 'track_id' is in two frames within 3 frames"):
         FramePairs(data, 3)
+
+
+def test_regions_without_labels_are_ignored(videos_json: str, tmp_path: Path) -> None:
+    """PoseTrack18 lists the corners' x and y of regions with people that nobody labelled."""
+    square = {"ignore_regions_x": [[5, 15, 15, 5]], "ignore_regions_y": [[10, 10, 20, 20]]}
+    flat = {"ignore_regions_x": [5, 15, 15, 5], "ignore_regions_y": [10, 10, 20, 20]}
+    for regions in (square, flat):
+        ignore = posetrack(videos_json, tmp_path, **regions)[0].ignore
+        assert ignore is not None
+        assert ignore[10:20, 5:15].all()
+        assert ignore.sum() == 100
+    assert posetrack(videos_json, tmp_path, ignore_regions_x=[], ignore_regions_y=[])[0].ignore is None

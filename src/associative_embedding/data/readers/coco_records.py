@@ -14,6 +14,7 @@ from associative_embedding.data.readers.coco_entries import (
     box_of,
     check_flags,
     name_and_size,
+    numbers,
     source_keypoints,
     track_of,
     with_small_ids,
@@ -101,7 +102,7 @@ def read_record(
     """Reads one image entry and its annotations; for `maps` see `KeypointCategories.types`, `k` is K."""
     file_name, size = name_and_size(path, image)
     people: list[Person] = []
-    unlabelled: list[Any] = []
+    unlabelled = ignored_polygons(image, f"{path}: image {image['id']}")
     for annotation in annotations:
         where = f"{path}: annotation {annotation.get('id')!r}"
         check_flags(annotation, where)
@@ -126,6 +127,23 @@ def read_record(
         unlabelled=tuple(unlabelled),
         track_id=track_ids(people, where),
     )
+
+
+def ignored_polygons(image: Mapping[str, Any], where: str) -> list[Any]:
+    """Returns the regions of a PoseTrack image in which people are not labelled, each a list of one polygon.
+
+    Raises:
+        ValueError: for coordinates that are no numbers.
+    """
+    stated = [image.get(f"ignore_regions_{axis}") for axis in "xy"]
+    columns = [column if isinstance(column, list) else [] for column in stated]
+    # a list of polygons, or one polygon
+    xs, ys = (column if all(isinstance(row, list) for row in column) else [column] for column in columns)
+    polygons = []
+    for x, y in zip(xs, ys, strict=False):
+        corners = [numbers(row, len(x), where, "ignore_regions") for row in (x, y)]
+        polygons += [[np.stack(corners, axis=1).ravel().tolist()]] if len(x) >= 3 else []
+    return polygons
 
 
 def crowd_region(annotation: dict[str, Any], k: int, where: str) -> Any:
