@@ -106,7 +106,7 @@ def plain_keypoints(row: Entry, keypoints: Any, notes: Notes) -> Entry:
     if None in plain and len(plain) % 3 == 0:
         triples = [plain[i : i + 3] for i in range(0, len(plain), 3)]
         if any(None in triple and triple[2] != 0 for triple in triples):
-            notes.add("'keypoints' has NaN or null; such a keypoint counts as unlabelled", *named(row))
+            notes.add("'keypoints' has NaN, infinity or null; such a keypoint counts as unlabelled", *named(row))
         plain = [value for triple in triples for value in ([0, 0, 0] if None in triple else triple)]
     return {"keypoints": plain}
 
@@ -143,8 +143,8 @@ def with_count(row: Entry, notes: Notes) -> Entry:
     if row.get("num_keypoints") == 0 and not row.get("iscrowd"):
         notes.add("'num_keypoints' is 0, but keypoints are labelled; the labels count", *named(row))
         row = {**row, "num_keypoints": sum(v != 0 for v in row["keypoints"][2::3])}
-    # an OKS of area 0 is 0
-    if row.get("area") == 0 and (box := row.get("bbox")) and len(box) == 4 and 0 not in box[2:]:
+    # an OKS of area 0 is 0; without a box, the box around the labelled keypoints has an area
+    if row.get("area") == 0 and ((box := row.get("bbox")) is None or (len(box) == 4 and 0 not in box[2:])):
         notes.add("'area' is 0, but keypoints are labelled; the area of the box takes its place", *named(row))
         return {**row, "area": None}
     return row

@@ -14,6 +14,7 @@ import yaml
 from PIL import Image
 
 from associative_embedding.apps.cli.main import main
+from associative_embedding.data.readers.image_folder import ImageFolder
 from associative_embedding.training.run_folder import plain
 from support.tiny import tiny_data, tiny_model, tiny_recipe
 
@@ -135,7 +136,7 @@ DATA: dict[str, tuple[Callable[[Place], Any], str]] = {
     "missing json": (lambda p: p.truth.unlink(), "annotations.json"),
     "empty json": (lambda p: p.truth.write_text(""), "not a json file"),
     "truncated json": (lambda p: cut(p.truth, 400), "not a json file"),
-    "image as json": (lambda p: p.truth.write_bytes(p.photo.read_bytes()), "not a json file"),
+    "image as json": (lambda p: p.truth.write_bytes(p.photo.read_bytes()), "annotations.json: not a text file"),
     "list as json": (lambda p: p.truth.write_text("[1, 2]"), "annotations.json"),
     "no annotations key": (lambda p: p.truth.write_text('{"images": [], "categories": []}'), "annotations.json"),
     "no categories": (lambda p: p.change(categories=[]), "keypoints"),
@@ -143,7 +144,6 @@ DATA: dict[str, tuple[Callable[[Place], Any], str]] = {
     "other keypoints": (lambda p: p.change(category={"keypoints": list("abcde"), "flip_pairs": []}), ""),
     "too few numbers": (lambda p: p.change(annotation={"keypoints": [1, 2, 2]}), "annotation 1"),
     "text as keypoints": (lambda p: p.change(annotation={"keypoints": "none"}), "annotation 1"),
-    "infinite keypoints": (lambda p: p.change(annotation={"keypoints": [1e999] * 15}), "annotation 1"),
     "visibility 3": (lambda p: p.change(annotation={"keypoints": [1, 1, 3] * 5}), "annotation 1"),
     "unknown image": (lambda p: p.change(annotation={"image_id": 99}), "annotation 1"),
     "unknown category": (lambda p: p.change(annotation={"category_id": 5}), "annotation 1"),
@@ -232,11 +232,29 @@ def test_values_out_of_range_are_one_line(
     assert_one_line([*place.command(command), *options], message, capfd)
 
 
-def test_training_keeps_what_it_learned_before_the_bad_image(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
-    """The third image is another than the annotations say, which shows when it is its turn."""
+def test_training_keeps_what_it_learned_before_the_bad_image(
+    place: Place, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image that is damaged while a training runs ends it, but what was learned is saved."""
+    original, reads = ImageFolder.pixels, []
+
+    def damaged_later(self: ImageFolder[Any], record: Any) -> Any:
+        reads.append(record)
+        if len(reads) > 60:
+            raise ValueError("000003.jpg: damaged")
+        return original(self, record)
+
+    monkeypatch.setattr(ImageFolder, "pixels", damaged_later)
+    assert_one_line([*place.command("train"), "--train.batch=1", "--train.steps=100"], "000003.jpg", capfd)
+    assert (place.root / "run" / "state.pt").is_file()
+
+
+def test_a_bad_image_of_the_first_samples_stops_training_before_it_starts(
+    place: Place, capfd: pytest.CaptureFixture[str]
+) -> None:
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(place.images / "000003.jpg")
     assert_one_line([*place.command("train"), "--train.batch=1", "--train.steps=30"], "000003.jpg", capfd)
-    assert (place.root / "run" / "state.pt").is_file()
+    assert not (place.root / "run").exists()
 
 
 @pytest.mark.parametrize("options", [["--images", "0"], ["--seed", "-1"], ["--size", "3"], ["--size", "99999"]])
