@@ -37,7 +37,7 @@ class FramePairs:
             raise ValueError(f"{images.source}: no two frames of one video lie within {reach} frames; {self.advice}")
         self.pairs = order[pairs]
         tracks = [set(np.asarray(record.track_id).tolist()) for record in images.records]
-        if not any(tracks[a] & tracks[b] for a, b in self.pairs.tolist()):
+        if not any(tracks[a] & tracks[b] for a, b in self.pairs):  # nearly always the first pair has one
             raise ValueError(f"{images.source}: no 'track_id' is in two frames within {reach} frames; {self.advice}")
 
     @property
