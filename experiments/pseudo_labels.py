@@ -102,7 +102,7 @@ def complete(annotations: str, predictions: str, *, sure: float, seen: float) ->
     skeleton = Skeleton.from_category(category)
     people = found_people(document, skeleton)
     images = {image["id"]: image for image in read_coco(annotations)["images"]}
-    records, categories = read_records(annotations, skeleton, {})
+    records, categories, _ = read_records(annotations, skeleton, {})
     labelled = np.isin(np.arange(len(skeleton)), categories.labelled)
     rows: list[dict[str, Any]] = []
     for record in records:
