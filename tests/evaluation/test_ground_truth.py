@@ -114,3 +114,101 @@ def test_keypoints_that_only_a_later_category_has_are_added(source: SourceConfig
         Perfect([samples[i] for i in range(5)]), open_pose_test_set(str(several.annotations), several.images, FIGURE)
     )
     assert metrics["AP"] == pytest.approx(1)
+
+
+# ---- annotations that lack something
+
+
+def each(change: Callable[[Document], object]) -> Callable[[Document], None]:
+    def change_all(document: Document) -> None:
+        for row in document["annotations"]:
+            change(row)
+
+    return change_all
+
+
+def with_ids(kind: Callable[[int], Any]) -> Callable[[Document], None]:
+    def change(document: Document) -> None:
+        for row in document["annotations"]:
+            row["image_id"] = kind(row["image_id"])
+        for image in document["images"]:
+            image["id"] = kind(image["id"])
+
+    return change
+
+
+SCORED: dict[str, Callable[[Document], None]] = {
+    "no area": each(lambda row: row.pop("area")),
+    "no box": each(lambda row: row.pop("bbox")),
+    "neither": each(lambda row: (row.pop("area"), row.pop("bbox"))),
+    "area of null": each(lambda row: row.update(area=None)),
+    "area of 0": each(lambda row: row.update(area=0)),
+    "area and box of 0": each(lambda row: row.update(area=0, bbox=[3, 3, 0, 0])),
+    "area of 0, no box": each(lambda row: (row.update(area=0), row.pop("bbox"))),
+    "no number of keypoints": each(lambda row: row.pop("num_keypoints", None)),
+    "0 keypoints": each(lambda row: row.update(num_keypoints=0)),
+    "one annotation id": each(lambda row: row.update(id=0)),
+    "no annotation id": each(lambda row: row.pop("id")),
+    "image ids of digits": with_ids(str),
+    "image ids as floats": with_ids(float),
+    "long image ids": with_ids(lambda number: number * 10**20),
+}
+
+
+@pytest.mark.parametrize("change", SCORED.values(), ids=SCORED)
+def test_annotations_that_lack_something_are_scored(
+    source: SourceConfig, tmp_path: Path, change: Callable[[Document], None]
+) -> None:
+    """The truth itself has AP 1, in all of these files."""
+    file = changed(source, tmp_path, change)
+    data = CocoKeypoints(source.annotations, source.images, FIGURE)
+    test_set = open_pose_test_set(str(file.annotations), file.images, FIGURE, limit=99)
+    metrics, _ = evaluate_pose_model(Perfect([data[i] for i in range(len(data))]), test_set)
+    assert metrics["AP"] == pytest.approx(1)
+
+
+REMARKED: dict[str, tuple[Callable[[Document], None], str]] = {
+    "nobody": (
+        lambda document: document.update(annotations=[]),
+        "no person to find has a labelled keypoint (images: 5)",
+    ),
+    "crowds": (each(lambda row: row.update(iscrowd=1)), "no person to find has a labelled keypoint (images: 5)"),
+    "one keypoint without an area": (
+        each(lambda row: (row.update(keypoints=[5, 5, 2] + [0] * 12), row.pop("bbox"), row.pop("area"))),
+        "people have an area of 0 and count as missed",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "line"), REMARKED.values(), ids=REMARKED)
+def test_what_cannot_be_found_is_said(
+    source: SourceConfig,
+    tmp_path: Path,
+    change: Callable[[Document], None],
+    line: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = changed(source, tmp_path, change)
+    open_pose_test_set(str(file.annotations), file.images, FIGURE)
+    assert capsys.readouterr().err.count(line) == 1
+
+
+def test_refused_in_one_line(source: SourceConfig, tmp_path: Path) -> None:
+    """Numbers on a part of the images would be other numbers."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "000001.jpg").write_bytes(b"")
+    path = str(source.annotations)
+    for images, options, message in (
+        (tmp_path / "images", {}, r"is missing in .*images; 4 of 5 images have no file"),
+        (
+            source.images,
+            {"held_out_share": 1e-7},
+            "no image to evaluate on, held_out: 1e-07 keeps none of the 5 images",
+        ),
+        (source.images, {"limit": -1}, "the limit 0 or more, not 0.0, -1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            open_pose_test_set(path, str(images), FIGURE, **options)  # type: ignore[arg-type]
+    text = changed(source, tmp_path, with_ids("img{}".format))
+    with pytest.raises(ValueError, match="image: 'id' must be an integer, not 'img1'"):
+        open_pose_test_set(str(text.annotations), text.images, FIGURE)

@@ -107,6 +107,20 @@ def test_a_coco_json_may_be_scored_by_the_rules_of_voc(coco: tuple[str, str]) ->
     assert (metrics["mAP50"], metrics["AP70 tree"]) == (1, 1)
 
 
+def test_a_file_without_objects_to_find_is_said(
+    coco: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing annotated, or crowds alone: every metric is undefined."""
+    document = json.loads(Path(coco[0]).read_text())
+    crowds = [{**row, "iscrowd": 1} for row in document["annotations"]]
+    for name, rows in (("none", []), ("crowds", crowds)):
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps({**document, "annotations": rows}))
+        open_mask_test_set(str(path), coco[1], ("tree", "cat"))
+        line = f"{name}.json: no object of the model's classes has a mask (images: 2): metrics are undefined"
+        assert line in capsys.readouterr().err
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A network whose every pixel is a tree."""

@@ -184,10 +184,12 @@ def select_test_images(images: Images, held_out_share: float, limit: int, name: 
     """
     if not 0 <= held_out_share <= 1 or limit < 0:
         raise ValueError(f"the held-out share must be in [0, 1] and the limit 0 or more, not {held_out_share}, {limit}")
+    count = len(images)
     if held_out_share:
         images = images.select(lambda image_id: held_out(image_id, held_out_share))
     # the first ones in the order of the file: a limit gives the same images each time
     selected = set(images.image_ids[: limit or len(images)])
     if not selected:
-        raise ValueError(f"{name}: no image to evaluate on")
+        why = f", held_out: {held_out_share} keeps none of the {count} images" if count else ": there is none"
+        raise ValueError(f"{name}: no image to evaluate on{why}")
     return images.select(selected.__contains__)

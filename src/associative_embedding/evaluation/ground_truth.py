@@ -12,6 +12,7 @@ from associative_embedding.data.readers.keypoint_categories import read_categori
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.evaluation.protocols import PROTOCOLS, Protocol
 from associative_embedding.io.coco_json import read_coco
+from associative_embedding.io.console import remark
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.skeleton import Skeleton
 
@@ -96,7 +97,15 @@ def truth_for(
     if dataset["images"]:
         # scored once without results: a faulty dataset is an error now, not after hours of prediction
         protocol.score(dataset, [], name=annotations)
+        if not any(is_labelled(row) for row in dataset["annotations"]):
+            count = len(dataset["images"])
+            remark(f"{annotations}: no person to find has a labelled keypoint (images: {count}): metrics are undefined")
     return GroundTruth(dataset, order)
+
+
+def is_labelled(annotation: Mapping[str, Any]) -> bool:
+    """Whether an annotation is a person to find: no crowd, and with a labelled keypoint."""
+    return not annotation.get("iscrowd") and any((annotation.get("keypoints") or ())[2::3])
 
 
 # ---- several categories as one

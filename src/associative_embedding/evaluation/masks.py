@@ -22,7 +22,7 @@ from associative_embedding.evaluation.results_file import keeping
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
 from associative_embedding.io.coco_json import read_coco
-from associative_embedding.io.console import errors_name
+from associative_embedding.io.console import errors_name, remark
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import require_masks
 from associative_embedding.structures.sample import Sample
@@ -142,6 +142,9 @@ def mask_truth(annotations: str, categories: set[int], image_ids: set[int]) -> d
         ],
     }
     evaluate_masks(truth, [], name=annotations)  # an error before the network runs, not after hours of it
+    if all(row.get("iscrowd") for row in truth["annotations"]):
+        count = len(truth["images"])
+        remark(f"{annotations}: no object of the model's classes has a mask (images: {count}): metrics are undefined")
     return truth
 
 
@@ -198,7 +201,7 @@ def coco_rows(image: VocImage, image_id: int) -> list[dict[str, Any]]:
 
 
 def mask_tables(test_set: MaskTestSet, metrics: Metrics) -> str:
-    """Returns three tables as text: the metrics of the protocol, those of each class, and those usual for cells."""
+    """Returns three tables as text: the metrics of the protocol, of each class, and the usual ones for cells."""
     unknown = f"the model has no {', '.join(test_set.unknown)}: they do not count\n" if test_set.unknown else ""
     cells = CellScores().numbers()
     of_class = [key for key in metrics if " " in key]

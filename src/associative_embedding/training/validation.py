@@ -48,7 +48,7 @@ def build_validation(recipe: Recipe) -> Validation | None:
 
 
 def build_pose_validation(recipe: Recipe) -> Validation:
-    """Returns a function that computes the numbers of ``ae evaluate``, without a second look at people."""
+    """Returns a function that computes the numbers of ``ae evaluate``, without refinement."""
     skeleton = load_skeleton(recipe.data.skeleton)
     sources, annotations = [], []
     for source in recipe.data.validation:

@@ -124,6 +124,9 @@ def test_sizes_are_those_of_the_masks() -> None:
     stated = dataset(annotation(SMALL, area=1e5))
     assert evaluate_masks(stated, [])["APL"] == 0
     assert evaluate_masks(dataset(annotation(SMALL)), [])["APS"] == 0
+    large = box(0, 0, 80, 60)
+    assert evaluate_masks(dataset(annotation(large, area=0)), []) == evaluate_masks(dataset(annotation(large)), [])
+    assert evaluate_masks(dataset(annotation(large, area=0)), [])["APS"] is None
     wrong = box(50, 70, 60, 80)
     boxed = [result(SMALL, bbox=[0, 0, 20, 20]), result(wrong, 0.9, bbox=[0.0, 0.0, 80.0, 60.0])]
     plain = [result(SMALL), result(wrong, 0.9)]
@@ -174,6 +177,7 @@ def test_polygons() -> None:
     ("change", "message"),
     [
         ({"image_id": 3}, "result 1 of image 3: the truth does not have this image"),
+        ({"image_id": "1"}, "result 1 of image '1': the truth does not have this image"),
         ({"category_id": 2}, "result 1 of image 1: the truth has no category 2"),
         ({"segmentation": None}, "result 1 of image 1 has no segmentation"),
         ({"score": None}, "has no score"),

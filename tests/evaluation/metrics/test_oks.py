@@ -247,6 +247,7 @@ def test_a_truth_without_area_has_that_of_its_box() -> None:
     ("change", "message"),
     [
         ({"image_id": 3}, "result 1 of image 3: the truth does not have this image"),
+        ({"image_id": "1"}, "result 1 of image '1': the truth does not have this image"),
         ({"category_id": 2}, "the truth has no category 2 with keypoints"),
         ({"keypoints": [1.0] * 50}, r"result 1 of image 1 has 50 keypoint numbers, not 3 x 17"),
         ({"keypoints": None}, "has no keypoints"),

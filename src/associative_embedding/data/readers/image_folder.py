@@ -164,7 +164,7 @@ def with_files(folder: Path, records: list[Record], source: str, shards: Shards 
     """Returns the records of images whose files exist, with the names that these have in the folder (`find_named`).
 
     Raises:
-        ValueError: for the first image without a file; arguments: see `check_image_path`.
+        ValueError: for images without a file, the first by its name; arguments: see `check_image_path`.
     """
     faults: dict[str, ValueError] = {}
     for record in records:
@@ -173,9 +173,8 @@ def with_files(folder: Path, records: list[Record], source: str, shards: Shards 
         except ValueError as error:
             faults[record.file_name] = error
     found = find_named(folder, faults, source) if faults and shards is None else {}
-    for name, fault in faults.items():
-        if name not in found:
-            raise fault
+    if left := [fault for name, fault in faults.items() if name not in found]:
+        raise ValueError(f"{left[0]}; {len(left)} of {len(records)} images have no file" if left[1:] else left[0])
     return [replace(r, file_name=found[r.file_name]) if r.file_name in found else r for r in records]
 
 

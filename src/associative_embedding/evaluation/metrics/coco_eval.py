@@ -59,7 +59,7 @@ def check_result(result: Mapping[str, Any], number: int, keys: Iterable[str], im
     Raises:
         ValueError: if a key is missing, or the image is not in the dataset.
     """
-    where = f"result {number} of image {result.get('image_id')}"
+    where = f"result {number} of image {result.get('image_id')!r}"  # a text of digits is another id than the number
     # None and an empty list would pass a test of the keys alone, and crash pycocotools
     if missing := sorted(key for key in keys if result.get(key) in (None, [])):
         raise ValueError(f"{where} has no {', '.join(missing)}")

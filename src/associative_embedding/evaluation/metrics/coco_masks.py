@@ -41,7 +41,7 @@ def evaluate_masks(
 
     Args:
         truth: a COCO dataset, or the path of its json, with the ``width`` and ``height`` of its images. Crowds are
-            ignored regions. A missing ``area`` is replaced by the number of pixels. Annotation ids are not read
+            ignored regions. A missing ``area``, or 0, is replaced by the number of pixels. Annotation ids are not read
             (pycocotools miscounts an id of 0).
         results: COCO results: ``image_id``, ``category_id``, ``segmentation``, ``score``. The 100 results with the
             highest scores count in each image and category. A ``bbox`` is not read: with it, pycocotools would sort
@@ -124,7 +124,7 @@ def checked_truth(
         "image_id": annotation["image_id"],
         "category_id": annotation["category_id"],
         "segmentation": runs,
-        "area": float(coco.area(runs)) if area is None else area,
+        "area": area or float(coco.area(runs)),  # some tools write 0, which would make every object a small one
         "iscrowd": annotation.get("iscrowd") or 0,
     }
 

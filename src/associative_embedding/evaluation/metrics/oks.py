@@ -25,6 +25,7 @@ from associative_embedding.evaluation.metrics.coco_eval import (
     wanted_images,
 )
 from associative_embedding.io.coco_json import AREA_PER_BOX
+from associative_embedding.io.console import list_briefly, remark
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.skeleton import Skeleton
 
@@ -107,6 +108,8 @@ def evaluate_keypoints(
         for i, a in enumerate(dataset["annotations"], start=1)
         if a.get("category_id") in counts
     ]
+    if image_ids is None:
+        remark_areas(annotations, where)
     found = checked_results(results, {image["id"] for image in dataset["images"]}, counts)
     return official_numbers(
         KEYPOINT_METRICS,
@@ -151,6 +154,14 @@ def evaluate_crowdpose(
             evaluate_keypoints(dataset, results, image_ids=ids, use_area=False, name=where)["AP"] if ids else None
         )
     return metrics
+
+
+def remark_areas(annotations: Sequence[Mapping[str, Any]], where: str) -> None:
+    """Prints how many labelled people have an area of 0, if any: their OKS with every result is 0."""
+    lost = [str(a["image_id"]) for a in annotations if not a["area"] and a["num_keypoints"] and not a["iscrowd"]]
+    if lost:
+        images = list_briefly(list(dict.fromkeys(lost)))
+        remark(f"{where}: {len(lost)} people have an area of 0 and count as missed (images {images}); state 'area'")
 
 
 def category_sigmas(
