@@ -50,9 +50,7 @@ def sources_are_videos(options: Namespace) -> bool:
     from associative_embedding.io.find_videos import is_video
 
     if options.track and sum(source.lower().endswith(EXTENSIONS) for source in options.sources if isfile(source)) > 1:
-        raise UsageError(
-            "--track needs frames as one source: give their folder, or a pattern in quotes"
-        )
+        raise UsageError("--track needs frames as one source: give their folder, or a pattern in quotes")
     videos = [options.track or is_video(source) for source in options.sources]
     if any(videos) != all(videos):
         raise UsageError("the sources are images and videos: run ae predict once for each kind")
