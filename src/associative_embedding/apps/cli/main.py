@@ -123,7 +123,7 @@ def parse(arguments: list[str]) -> Namespace:
     if arguments[:1] == ["train"]:
         arguments = ["train", *recipe_arguments(arguments[1:])]
     try:
-        return build_parser().parse_args(arguments)
+        return build_parser(arguments[0]).parse_args(arguments)
     except ArgumentError as error:
         raise UsageError(usage_message(str(error), arguments)) from None
 
@@ -186,8 +186,8 @@ def option_names(arguments: Sequence[str]) -> list[str]:
     return [option.lstrip("-") for action in actions for option in action.option_strings]
 
 
-def build_parser() -> ArgumentParser:
-    """Returns the parser of all commands."""
+def build_parser(chosen: str) -> ArgumentParser:
+    """Returns the parser of all commands; only the chosen one has its options."""
     from jsonargparse import ArgumentParser
 
     from associative_embedding.apps.cli.help_text import HelpFormatter
@@ -204,7 +204,9 @@ def build_parser() -> ArgumentParser:
     for name, build in BUILDERS.items():
         command = new_parser()
         commands.add_subcommand(name, command, help=SUMMARIES[name])
-        build(command)  # after `add_subcommand`: jsonargparse requires that the outer level is added first
+        # The options of all commands would delay each start of `ae` by about 40 ms.
+        if name == chosen:
+            build(command)  # after `add_subcommand`: jsonargparse requires that the outer level is added first
     return parser
 
 
