@@ -125,6 +125,7 @@ except OSError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_grow_keeps_the_old_one(tmp_path: Path) -> None:
     """The kernel refuses the write in the middle of it, as a full disk does."""
     path = tmp_path / "state.pt"

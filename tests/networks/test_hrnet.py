@@ -81,6 +81,7 @@ def test_of_outputs_with_tags_the_last_counts() -> None:
     assert final_maps(outputs) is outputs[1]
 
 
+@pytest.mark.slow
 def test_both_resolutions_are_trained_and_predict(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path, tiny_data(tmp_path), steps=4, log_every=2, lr=1e-3)
     network = NetworkConfig(backbone="higherhrnet_w32", tag_size=1, options={"width": 4})

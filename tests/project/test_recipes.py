@@ -78,6 +78,7 @@ def test_the_printed_widths_can_be_said() -> None:
     assert network.body.hourglasses[3].inner.inner.down.conv.weight.shape == (768, 512, 3, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAPER)
 def test_a_paper_recipe_trains(name: str, tmp_path: Path) -> None:
     """It starts, logs, validates, saves, and goes on where it stopped; only sizes, paths and steps are others."""

@@ -59,6 +59,7 @@ def test_frozen_norms_do_not_know_of_parts(tmp_path: Path, source: SourceConfig)
     assert_close(*map(state_after, states), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_interrupted_in_a_step_it_resumes_to_the_same_weights(
     tmp_path: Path, source: SourceConfig, monkeypatch: pytest.MonkeyPatch, workers: int

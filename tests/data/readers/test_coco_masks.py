@@ -278,6 +278,7 @@ def test_exif_orientation_follows_the_annotations(
 # ---- real data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "images", "objects"), [("dsb2018", 554, 24238), ("coco128_inst", 100, 745)])
 def test_real_sources(shared: Path, name: str, images: int, objects: int) -> None:
     """Every tenth image against pycocotools: regions, areas, classes, crowds."""

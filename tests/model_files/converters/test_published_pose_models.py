@@ -222,6 +222,7 @@ def test_mmpose_hourglass_computes_as_published(tmp_path: Path) -> None:
 # --- using them, and refusing what they are not
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("project", ["higherhrnet", "mmpose"])
 def test_a_converted_model_predicts(tmp_path: Path, project: str) -> None:
     torch.manual_seed(0)
