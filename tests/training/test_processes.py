@@ -6,6 +6,7 @@ import pickle
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,14 @@ pytestmark = pytest.mark.slow
 # Process 1 alone is interrupted at its fourth step; then the same again, to the end; each process tells its weights.
 # Then a run whose steps have two parts. A torchrun start takes seconds, so all runs share one process group.
 DRIVER = """
-import os, pickle, signal, sys
+import faulthandler, os, pickle, signal, sys
+faulthandler.dump_traceback_later(100, exit=True)  # a process that waits for ever says where
 import torch
 import torch.distributed as dist
 from associative_embedding.training import train as training
 recipe, parts, folder = pickle.load(open("job", "rb"))
 rank = os.environ["RANK"]
-start = dist.init_process_group
+start, end = dist.init_process_group, dist.destroy_process_group
 dist.init_process_group = lambda *a, **k: dist.is_initialized() or start(*a, **k)
 dist.destroy_process_group = lambda: None
 build, update, states = training.build_state, training.update, []
@@ -48,6 +50,8 @@ training.train(recipe)
 torch.save(states[-1].network.state_dict(), f"{folder}/rank-{rank}.pt")
 training.train(parts)
 torch.save(states[-1].network.state_dict(), f"{folder}/parts-{rank}.pt")
+dist.barrier()
+end()
 """
 
 
@@ -76,12 +80,14 @@ def torchrun(folder: Path) -> None:
         command = [sys.executable, "-m", "torch.distributed.run", *options, "--node-rank", node, "driver.py"]
         with open(folder / f"output-{node}", "wb") as output:
             agents.append(subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT))
-    try:
-        codes = [agent.wait(timeout=150) for agent in agents]
-    finally:
-        for agent in agents:
-            agent.terminate()  # it ends the processes that it started; one that has ended stays as it is
-            agent.wait()
+    end = time.monotonic() + 150  # a worker that hangs ends itself before, by faulthandler
+    while any(agent.poll() is None for agent in agents) and time.monotonic() < end:
+        if any(agent.poll() for agent in agents):  # one failed: the other would wait minutes for it
+            end = min(end, time.monotonic() + 5)
+        time.sleep(0.1)
+    for agent in agents:
+        agent.kill()  # an agent that waits for the other one does not hear SIGTERM
+    codes = [agent.wait() for agent in agents]
     assert codes == [0, 0], [(folder / f"output-{node}").read_text()[-3000:] for node in (0, 1)]
 
 
