@@ -72,7 +72,7 @@ CHANGED: list[tuple[str, Any, dict[str, Any], str]] = [
         "row.keypoints",
         [10, 12, 2, None, 32, 2],
         {"keypoints": [10, 12, 2, 0, 0, 0]},
-        "annotation (1): 'keypoints' has NaN, infinity or null; such",
+        "annotation (1): 'keypoints' has NaN or null; such",
     ),
     ("row.keypoints", [10, 12, 2, "nan", "nan", "nan"], {"keypoints": [10, 12, 2, 0, 0, 0]}, "counts as unlabelled"),
     ("row.keypoints", [0, 0, 0, 0, 0, 0], {"num_keypoints": 0}, ""),

@@ -25,7 +25,9 @@ def read_coco(path: str | Path) -> dict[str, Any]:
 
 
 def read_json(path: str | Path) -> Any:
-    """Returns the content of a json file, with None for NaN and Infinity, which Python writes and json does not have.
+    """Returns the content of a json file, with None for NaN, which Python writes and json does not have.
+
+    Infinity stays: a missing value is written as NaN, but an infinite one is a fault of the file.
 
     Raises:
         ValueError: when the file cannot be read, or is no json file.
@@ -36,7 +38,7 @@ def read_json(path: str | Path) -> Any:
         raise ValueError(f"{path}: cannot read the annotations ({error.strerror})") from None
     text = decode_text(data, path)
     try:
-        return json.loads(text, parse_constant=lambda name: None)
+        return json.loads(text, parse_constant=lambda name: None if name == "NaN" else float(name))
     except (ValueError, RecursionError) as error:  # the last one: nested too deeply
         raise ValueError(f"{path}: not a json file ({error})") from None
 

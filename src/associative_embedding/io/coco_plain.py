@@ -106,7 +106,7 @@ def plain_keypoints(row: Entry, keypoints: Any, notes: Notes) -> Entry:
     if None in plain and len(plain) % 3 == 0:
         triples = [plain[i : i + 3] for i in range(0, len(plain), 3)]
         if any(None in triple and triple[2] != 0 for triple in triples):
-            notes.add("'keypoints' has NaN, infinity or null; such a keypoint counts as unlabelled", *named(row))
+            notes.add("'keypoints' has NaN or null; such a keypoint counts as unlabelled", *named(row))
         plain = [value for triple in triples for value in ([0, 0, 0] if None in triple else triple)]
     return {"keypoints": plain}
 

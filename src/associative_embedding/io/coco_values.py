@@ -41,7 +41,7 @@ def plain_number(value: Any) -> Any:
         number = float(value)
     except ValueError:
         return value
-    return number if math.isfinite(number) else None
+    return None if math.isnan(number) else number
 
 
 def plain_segmentation(value: Any) -> Any:
