@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pickle
+import re
 import warnings
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from associative_embedding.io.console import one_line
 from associative_embedding.io.files import atomic_write
+from associative_embedding.model_files.stand_ins import STAND_INS
 from associative_embedding.networks.network import Network
 from associative_embedding.networks.zoo import build_network
 from associative_embedding.tasks.all_tasks import TASKS
@@ -209,19 +211,28 @@ def parse_description(path: str | Path, text: str | None) -> ModelInfo | None:
 
 
 def read_torch(path: str | Path, device: str | torch.device = "cpu") -> Any:
-    """Reads a torch file of tensors and plain values, without running code from it.
+    """Reads a torch file of tensors, plain values and what `stand_ins` lists, without running code from it.
 
     Raises:
         ValueError: for any other file.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(STAND_INS):
             warnings.simplefilter("ignore")  # torch warns about pickle protocols, also for files that it then refuses
             return torch.load(path, map_location=device, weights_only=True)
-    except pickle.UnpicklingError:  # torch's own text recommends to load it with weights_only=False
-        raise ValueError(f"{path}: not a torch file of tensors and plain values; others could run code") from None
+    except pickle.UnpicklingError as error:  # torch's own text recommends to load it with weights_only=False
+        raise ValueError(
+            f"{path}: not a torch file of tensors and plain values{foreign_name(error)}; others could run code. If you "
+            "trust it, save its weights alone where it was made: torch.save(checkpoint['state_dict'], path)"
+        ) from None
     except Exception as error:  # a damaged file raises errors of nearly any type
         raise ValueError(f"{path}: not a readable torch file ({one_line(error)[:200]})") from None
+
+
+def foreign_name(error: Exception) -> str:
+    """Returns " (it has NAME)" for an error of torch that tells which function or class a file asks for, else ""."""
+    found = re.search(r"(?:GLOBAL|import of module) ([\w.]{1,100})", str(error))
+    return f" (it has {found[1]})" if found else ""
 
 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[Network, ModelInfo]:
