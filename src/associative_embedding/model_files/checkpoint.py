@@ -222,7 +222,7 @@ def read_torch(path: str | Path, device: str | torch.device = "cpu") -> Any:
             return torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:  # torch's own text recommends to load it with weights_only=False
         raise ValueError(
-            f"{path}: not a torch file of tensors and plain values{foreign_name(error)}; others could run code. If you "
+            f"{path}: not a torch file of tensors and plain values; others could run code{foreign_name(error)}. If you "
             "trust it, save its weights alone where it was made: torch.save(checkpoint['state_dict'], path)"
         ) from None
     except Exception as error:  # a damaged file raises errors of nearly any type
@@ -230,9 +230,9 @@ def read_torch(path: str | Path, device: str | torch.device = "cpu") -> Any:
 
 
 def foreign_name(error: Exception) -> str:
-    """Returns " (it has NAME)" for an error of torch that tells which function or class a file asks for, else ""."""
+    """Returns " (NAME)" for an error of torch that tells which function or class a file asks for, else ""."""
     found = re.search(r"(?:GLOBAL|import of module) ([\w.]{1,100})", str(error))
-    return f" (it has {found[1]})" if found else ""
+    return f" ({found[1]})" if found else ""
 
 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[Network, ModelInfo]:
