@@ -103,6 +103,24 @@ def test_an_image_in_every_way_gives_what_the_predictor_finds(url: str, predicto
     assert len(few["annotations"]) < len(rows)
 
 
+def test_a_digest_stands_for_the_image_that_was_sent(url: str) -> None:
+    first = post(f"{url}/predict?min_score=0", content=png(photo(7)))
+    digest = first.headers["x-image"]
+    again = post(f"{url}/predict?min_score=0&image={digest}")
+    assert again.json()["annotations"] == first.json()["annotations"]
+    assert again.headers["x-image"] == digest
+    other = post(f"{url}/predict?min_score=0&threshold=0.9&image={digest}")
+    assert len(other.json()["annotations"]) < len(first.json()["annotations"])
+    picture = post(f"{url}/predict?format=picture&image={digest}")
+    assert cv2.imdecode(np.frombuffer(picture.content, np.uint8), 1).shape == (64, 96, 3)
+    assert post(f"{url}/predict?image={'0' * 64}").status_code == 404
+    assert "send the image" in post(f"{url}/predict?image={'0' * 64}").json()["detail"]
+    assert post(f"{url}/predict?image=x").status_code == 422
+    both = post(f"{url}/predict?image={digest}", content=png(photo()))
+    assert both.status_code == 422
+    assert "not both" in both.json()["detail"]
+
+
 def test_a_picture_comes_back(url: str) -> None:
     answer = post(f"{url}/predict?format=picture&min_score=0", content=png(photo()))
     assert answer.headers["content-type"] == "image/jpeg"

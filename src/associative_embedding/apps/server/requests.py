@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -32,11 +33,17 @@ class Query:
         settings: decode settings that replace the settings of the model.
         min_score: lowest score of the instances in the answer, in [0, 1].
         picture: answer with the annotated picture instead of json.
+        image: digest of a file that the server has kept, in place of a body; "" = the request has the image.
     """
 
     settings: dict[str, Any]
     min_score: float
     picture: bool
+    image: str = ""
+
+
+class NotKept(Exception):
+    """The server does not have the file that a digest stands for, or has it no longer."""
 
 
 class TooLarge(Exception):
@@ -68,18 +75,22 @@ def read_query(request: Request, predictor: Predictor) -> Query:
     """
     known = request_settings(predictor)
     settings: dict[str, Any] = {}
-    min_score, form = predictor.task.shown_score, "json"
+    min_score, form, image = predictor.task.shown_score, "json", ""
     for name, text in request.query_params.items():
         if name == "format" and text in ("json", "picture"):
             form = text
+        elif name == "image" and re.fullmatch("[0-9a-f]{64}", text):
+            image = text
         elif name == "min_score":
             min_score = parse_number(name, text)
         elif name in known:
             settings[name] = type(known[name])(parse_number(name, text))
         else:
             # An error, not ignored: a misspelt threshold would otherwise return results of the default unnoticed.
-            raise ValueError(f"unknown setting {name}={text!r:.40}; known are format, min_score, {', '.join(known)}")
-    return Query(settings, min_score, form == "picture")
+            raise ValueError(
+                f"unknown setting {name}={text!r:.40}; known are format, image, min_score, {', '.join(known)}"
+            )
+    return Query(settings, min_score, form == "picture", image)
 
 
 def parse_number(name: str, text: str) -> float:
@@ -115,7 +126,7 @@ async def read_image_file(request: Request, limits: Limits) -> bytes:
         return await read_form_file(request, bytes(body))
     if kind == "application/json":
         return await download_image(bytes(body), limits)
-    if not body:
+    if not body and "image" not in request.query_params:
         raise ValueError("the request contains no image")
     return bytes(body)
 

@@ -6,7 +6,6 @@ It stores no image, and a request cannot make it read a file of the machine.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,7 +21,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from associative_embedding import __version__
 from associative_embedding.apps.server.limits import Limits
 from associative_embedding.apps.server.model_thread import ModelThread, QueueFull
+from associative_embedding.apps.server.request_memory import RequestMemory, digest_of
 from associative_embedding.apps.server.requests import (
+    NotKept,
     Query,
     TooLarge,
     model_description,
@@ -85,14 +86,18 @@ def add_routes(
         observe: is called with the seconds that each successful answer took.
     """
     limits, predictor = model.limits, model.predictor
+    memory = RequestMemory(limits.memory)
 
     async def answer(request: Request) -> Response:
         start = time.monotonic()
         try:
             query = read_query(request, predictor)
             data = await asyncio.wait_for(read_image_file(request, limits), limits.timeout)
+            if query.image:
+                data = kept_file(query.image, data, memory)
             image = await asyncio.to_thread(decode, data, "the image", max_pixels=limits.max_pixels)
-            found = await model.submit(hashlib.sha256(data).hexdigest(), image, query.settings)
+            digest = digest_of(data)
+            found = await model.submit(digest, image, query.settings)
         except REQUEST_ERRORS as error:
             status, text = refusal(error, limits)
             count(status)
@@ -101,6 +106,8 @@ def add_routes(
             return JSONResponse({"detail": text}, status, headers)
         found = found[found.score >= query.min_score]
         response = await asyncio.to_thread(render, found, image, query, predictor.task)
+        memory.keep(digest, data)
+        response.headers[DIGEST] = digest  # a later request may send it in place of the image
         count(200)
         observe(time.monotonic() - start)
         return response
@@ -128,12 +135,14 @@ def add_routes(
 
 
 # ImageError is a ValueError; MemoryError and RuntimeError come from the network.
-REQUEST_ERRORS = (TooLarge, QueueFull, ValueError, OSError, MemoryError, RuntimeError)
+REQUEST_ERRORS = (NotKept, TooLarge, QueueFull, ValueError, OSError, MemoryError, RuntimeError)
 
 
 def refusal(error: Exception, limits: Limits) -> tuple[int, str]:
     """Returns the status and the text of the answer to a request that failed."""
     match error:
+        case NotKept():
+            return 404, "the server does not have this image, or has it no longer: send the image itself"
         case TooLarge():
             return 413, str(error)
         case QueueFull():
@@ -144,6 +153,21 @@ def refusal(error: Exception, limits: Limits) -> tuple[int, str]:
             return 422, one_line(error)
         case _:  # the next image may be fine, so the service goes on
             return 500, f"the model failed ({type(error).__name__})"
+
+
+def kept_file(digest: str, body: bytes, memory: RequestMemory) -> bytes:
+    """Returns the file that a digest stands for.
+
+    Raises:
+        ValueError: when the request has an image beside the digest.
+        NotKept: when the file is not there.
+    """
+    if body:
+        raise ValueError("send an image or the digest of one, not both")
+    data = memory.find(digest)
+    if data is None:
+        raise NotKept
+    return data
 
 
 def render(found: Instances, image: Array, query: Query, task: Task) -> Response:
@@ -162,12 +186,16 @@ PREDICT_TEXT = (
     "Send the image file as the body, as the field `file` of a form, or, if the server accepts URLs, as json: "
     '`{"url": "https://..."}`. The answer is a COCO dataset with one image; each annotation also has a `score` in '
     "[0, 1] and a `tag`. Query parameters: `format` (`json`, or `picture` for the annotated image as JPEG), "
-    "`min_score` (lowest score in the answer), and numbers that replace decode settings of the model"
+    "`min_score` (lowest score in the answer), `image` (the header `X-Image` of an earlier answer, in place of the "
+    "body: the same image with other settings; 404 if the server no longer has it), and numbers that replace decode "
+    "settings of the model"
 )
 # The page loads nothing from other servers, and a browser must not let it do so.
 POLICY = "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self' blob: data:"
+DIGEST = "X-Image"
 STATUS = {
     200: "The instances, as a COCO dataset or as a picture",
+    404: "The server does not have the image of this digest",
     413: "The image file is too large",
     422: "The image or a setting cannot be used",
     429: "Too many requests are waiting",
