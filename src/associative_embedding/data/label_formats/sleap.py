@@ -15,16 +15,23 @@ from typing import Any
 
 import numpy as np
 
-from associative_embedding.data.label_formats.hdf5 import own_node, read_table
+from associative_embedding.data.label_formats.hdf5 import (
+    CACHE,
+    as_bytes,
+    own_node,
+    read_attribute,
+    read_json_rows,
+    read_table,
+)
 from associative_embedding.data.label_formats.labels import LabelledImage, LabelledObject, Point, to_coco
-from associative_embedding.data.label_formats.sleap_video import read_video, save_frame
+from associative_embedding.data.label_formats.sleap_video import read_video, save_frames
 from associative_embedding.io.optional_packages import need
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.skeleton import Skeleton
 
 USER, PREDICTED = 0, 1  # instance_type: labelled by a person, or predicted
 EDGE, MIRROR = 1, 2  # types of a skeleton's links
-TABLES = ("frames", "instances", "points", "pred_points", "videos_json", "tracks_json")
+TABLES = ("frames", "instances", "points", "pred_points")
 
 
 def read_sleap(path: str | Path, images: str | Path | None = None) -> dict[str, Any]:
@@ -50,15 +57,14 @@ def read_sleap(path: str | Path, images: str | Path | None = None) -> dict[str, 
         version, description = read_head(file)
         tables = {name: rows for name in TABLES if (rows := read_table(file, name)) is not None}
         skeletons = skeletons_of(description)
-        videos = [read_video(file, json.loads(row), n) for n, row in enumerate(tables["videos_json"].tolist())]
+        videos = [read_video(file, row, n) for n, row in enumerate(read_json_rows(file, "videos_json"))]
         shift = 0.5 if version >= 1.1 else 0.0
         found = [
             (videos[int(frame["video"])], int(frame["frame_idx"]), objects)
             for frame, objects in labelled_frames(tables, skeletons, shift)
         ]
         if images is not None:
-            for video, index, _ in found:
-                save_frame(file, video, index, Path(images))
+            save_frames(file, [(video, index) for video, index, _ in found], Path(images))
     labelled = [
         LabelledImage(video.name_of(index), video.size, objects, {"video_id": video.number + 1})
         for video, index, objects in found
@@ -75,7 +81,7 @@ def opened(path: str | Path) -> Iterator[Any]:
     """
     h5py = need("h5py", "sleap")
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", rdcc_nbytes=CACHE)
     except OSError as error:
         reason = "no such file" if not Path(path).is_file() else "not an HDF5 file"
         raise ValueError(f"{path}: cannot read the labels ({reason})") from error
@@ -105,14 +111,12 @@ def read_head(file: Any) -> tuple[float, dict[str, Any]]:
     """
     if (metadata := own_node(file, "metadata")) is None:
         raise KeyError("no metadata")
-    attributes = metadata.attrs
-    version = float(attributes.get("format_id", 1.0))
+    version = float(read_attribute(file, metadata, "format_id", 1.0))
     if not version < 3:  # also true for NaN
         raise ValueError(f"{file.filename}: is of the format {version:g}; those before 3 are read")
-    text = attributes["json"]
-    # h5py returns a text, bytes or an array of bytes, depending on who wrote the file
-    description = json.loads(text.tobytes() if isinstance(text, np.ndarray) else text)
-    return version, description
+    if (text := read_attribute(file, metadata, "json")) is None:
+        raise KeyError("no json")
+    return version, json.loads(as_bytes(text))
 
 
 def skeletons_of(description: Mapping[str, Any]) -> list[Skeleton]:
@@ -163,6 +167,7 @@ def labelled_frames(
         shift: added to coordinates, in pixels.
     """
     rows = tables["instances"]
+    check_shares(tables)
     kind = USER if bool((rows["instance_type"] == USER).any()) else PREDICTED
     for frame in tables["frames"]:
         first, last = int(frame["instance_id_start"]), int(frame["instance_id_end"])
@@ -174,6 +179,23 @@ def labelled_frames(
             objects = [LabelledObject(found.category, found.points, score=found.score) for found in objects]
         if objects:
             yield frame, [found for found in objects if found.points]
+
+
+def check_shares(tables: Mapping[str, Array]) -> None:
+    """Checks that no two frames share an instance, and no two instances a point, as SLEAP numbers them.
+
+    A small file could otherwise state millions of frames with a million instances each.
+
+    Raises:
+        IndexError: if the frames or the instances state more than there are.
+    """
+    instances = tables["instances"]
+    points = sum(len(table) for table in (tables.get("points"), tables.get("pred_points")) if table is not None)
+    for owner, kind, count in (("frames", "instance", len(instances)), ("instances", "point", points)):
+        rows = tables[owner]
+        first, last = (rows[f"{kind}_id_{end}"].astype(np.float64) for end in ("start", "end"))
+        if (last - first).clip(0).sum() > count:
+            raise IndexError(f"its {owner} state more {kind}s than the {count} of the file")
 
 
 def read_instance(row: Any, tables: Mapping[str, Array], skeletons: Sequence[Skeleton], shift: float) -> LabelledObject:

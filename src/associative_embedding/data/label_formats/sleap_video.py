@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
 
-from associative_embedding.data.label_formats.hdf5 import own_node, read_table
+from associative_embedding.data.label_formats.hdf5 import (
+    TABLE_FLOOR,
+    allowed,
+    checked_dataset,
+    own_node,
+    read_attribute,
+    read_table,
+)
 from associative_embedding.io.files import atomic_write
+from associative_embedding.io.optional_packages import need
 from associative_embedding.io.outputs import check_output
 
 SUFFIXES = {"png": ".png", "jpg": ".jpg", "jpeg": ".jpg"}  # format of embedded frames -> suffix of their files
 MAX_FRAME = 256 * 2**20  # bytes of an embedded frame
+MAX_IMAGES = 2**50  # bytes of all embedded frames: the size of the file is the limit
+IMAGES_RATIO = 4  # times the bytes of the file that its frames may have; images hardly pack
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ def read_video(file: Any, description: Mapping[str, Any], number: int) -> SleapV
     good = len(shape) >= 3 and all(isinstance(side, int) and side > 0 for side in shape[1:3])
     suffix = ".png"
     if dataset and (frames := own_node(file, dataset)) is not None:
-        suffix = SUFFIXES.get(str(frames.attrs.get("format", "png")), ".png")
+        suffix = SUFFIXES.get(str(read_attribute(file, frames, "format", "png")), ".png")
     return SleapVideo(
         number=number,
         stem=f"{stem}-{number}" if number else stem,  # two videos may have the same name in different folders
@@ -74,29 +85,69 @@ def read_video(file: Any, description: Mapping[str, Any], number: int) -> SleapV
     )
 
 
-def save_frame(file: Any, video: SleapVideo, frame: int, folder: Path) -> None:
-    """Writes a frame that the file contains as an encoded image; does nothing for any other frame.
+def save_frames(file: Any, frames: Sequence[tuple[SleapVideo, int]], folder: Path) -> None:
+    """Writes the frames that the file contains as encoded images; does nothing for any other frame.
 
     Args:
         file: the open ``h5py.File``.
-        video: the video of the frame.
-        frame: number of the frame in the video, from 0.
+        frames: videos, each with the number of a frame, from 0.
         folder: folder of the images.
 
     Raises:
-        ValueError: if another image has this name.
-        OSError: if it cannot be written.
+        ValueError: if another image has the name of a frame, or the frames are larger together than the file explains.
+        OSError: if one cannot be written.
     """
-    frames = own_node(file, video.dataset) if video.dataset else None
-    if frames is None or str(frames.attrs.get("format")) not in SUFFIXES:
-        return
-    # only some frames are embedded; this table has their numbers in the video
-    stated = read_table(file, f"{video.dataset.rpartition('/')[0]}/frame_numbers")
-    numbers = [] if stated is None else stated.tolist()
-    row = numbers.index(frame) if frame in numbers else frame
-    if row < len(frames):
-        data = np.asarray(frames[row]).astype(np.int8).tobytes()  # the encoded image, as signed bytes
+    opened: dict[int, EmbeddedFrames | None] = {}
+    left = allowed(file, MAX_IMAGES, TABLE_FLOOR, IMAGES_RATIO)
+    for video, number in dict.fromkeys(frames):
+        if video.number not in opened:
+            opened[video.number] = EmbeddedFrames.of(file, video)
+        data = b"" if (embedded := opened[video.number]) is None else embedded.read(number)
+        if (left := left - len(data)) < 0:
+            raise ValueError(f"{file.filename}: its frames are larger together than the file explains; save it anew")
         if 0 < len(data) <= MAX_FRAME:
-            path = folder / video.name_of(frame)
-            check_output(path, lambda path: path.read_bytes() == data)
+            path = folder / video.name_of(number)
+            check_output(path, partial(has_bytes, data))
             atomic_write(path, data)
+
+
+def has_bytes(data: bytes, path: Path) -> bool:
+    """Whether a file has these bytes; zeros may follow."""
+    return path.read_bytes().rstrip(b"\0") == data
+
+
+@dataclass(frozen=True)
+class EmbeddedFrames:
+    """The encoded frames of a video that are in the file itself.
+
+    Attributes:
+        dataset: an image of bytes in each row, or a list of bytes of any length.
+        row_of: number of a frame -> row; empty if the rows are the frames from 0 on.
+    """
+
+    dataset: Any
+    row_of: Mapping[int, int]
+
+    @classmethod
+    def of(cls, file: Any, video: SleapVideo) -> EmbeddedFrames | None:
+        """Returns the frames of a video, or None if it has none in a format that is read.
+
+        Raises:
+            ValueError: see `checked_dataset`.
+        """
+        dataset = checked_dataset(file, video.dataset) if video.dataset else None
+        if dataset is None or str(read_attribute(file, dataset, "format")) not in SUFFIXES:
+            return None
+        kind = need("h5py", "sleap").check_vlen_dtype(dataset.dtype) or dataset.dtype
+        if kind.kind not in "iu" or kind.itemsize != 1:
+            raise ValueError(f"{file.filename}: {video.dataset} must contain bytes, not {kind}")
+        # only some frames are embedded; this table has their numbers in the video
+        stated = read_table(file, f"{video.dataset.rpartition('/')[0]}/frame_numbers")
+        numbers = [] if stated is None else stated.tolist()
+        return cls(dataset, {number: row for row, number in reversed([*enumerate(numbers)])})
+
+    def read(self, frame: int) -> bytes:
+        """Returns the encoded image of a frame, empty if it is not there."""
+        row = self.row_of.get(frame, frame)
+        # rows of one length end with zeros, which are no part of an image
+        return bytes(np.asarray(self.dataset[row]).tobytes().rstrip(b"\0")) if row < len(self.dataset) else b""
