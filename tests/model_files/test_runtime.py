@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,8 @@ import torch
 
 from associative_embedding import load
 from associative_embedding.apps.cli.main import main
-from associative_embedding.model_files import runtime
 from associative_embedding.model_files.exported_network import ExportedNetwork
-from associative_embedding.model_files.runtime import cached_graph, chosen_runtime, load_network
+from associative_embedding.model_files.runtime import chosen_runtime, load_network
 from associative_embedding.networks.network import Network
 from support.tiny import tiny_model
 
@@ -66,32 +64,6 @@ def test_the_second_look_is_the_same_too(cache: Path) -> None:
     np.testing.assert_allclose(found.keypoints, expected.keypoints, atol=0.1)  # of hidden keypoints the peaks are flat
     sure = expected.keypoints[:, :, 2] > 0.2
     np.testing.assert_allclose(found.keypoints[sure], expected.keypoints[sure], atol=1e-2)
-
-
-def test_a_graph_is_made_once_and_anew_for_other_weights(cache: Path, model: Path) -> None:
-    first = cached_graph(model, "onnx")
-    made = first.stat().st_ino
-    assert cached_graph(model, "onnx") == first
-    assert first.stat().st_ino == made
-    tiny_model(model, tag_size=3)
-    assert cached_graph(model, "onnx") != first
-    assert len(list(cache.glob("*.onnx"))) == 2
-
-
-def test_only_the_graphs_used_last_are_kept(cache: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = cached_graph(model, "onnx")
-    size = first.stat().st_size + first.with_suffix(".json").stat().st_size
-    monkeypatch.setattr(runtime, "KEPT_BYTES", size + 15_000)
-    tiny_model(model, tag_size=3)
-    os.utime(first, (0, 0))
-    for number in range(1, 4):
-        for suffix in ("onnx", "json"):
-            (cache / f"{number}.{suffix}").write_bytes(bytes(5_000))
-            os.utime(cache / f"{number}.{suffix}", (number, number))
-    kept = cached_graph(model, "onnx")
-    assert sorted(p.name for p in cache.iterdir()) == sorted(
-        ["3.json", "3.onnx", kept.name, kept.with_suffix(".json").name]
-    )
 
 
 def test_auto_is_the_first_that_is_installed(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:

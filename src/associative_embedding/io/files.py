@@ -9,37 +9,37 @@ import re
 import stat
 import tempfile
 import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from associative_embedding.io.temporary_files import PUBLIC, partial_file
+
 PAUSE_PER_WRITE = 20  # a pause lasts at least 20 times as long as the write before it: writing takes 5 % of the time
 
 
-def atomic_write(path: str | Path, data: bytes) -> None:
+def atomic_write(path: str | Path, data: bytes, *, permissions: int = PUBLIC) -> None:
     """Writes a file so that other programs find the old file or the whole new one, never a part.
 
     The data go to a temporary file in the same folder and to the disk; then the temporary file is renamed. After a
     failure the old file is still there and the temporary one is removed. Missing parent folders are made. A symbolic
     link is followed.
 
+    Args:
+        path: the file.
+        data: its content.
+        permissions: of the file, before the umask.
+
     Raises:
         OSError: one line with the path and the reason.
     """
     target = Path(os.path.realpath(path))
-    partial = target.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         _prepare(target)
-        try:
-            with open(partial, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())  # before renaming: a crash could otherwise leave an empty file under the name
-            os.replace(partial, target)
-        except BaseException:  # also Ctrl-C
-            partial.unlink(missing_ok=True)
-            raise
+        with partial_file(target, permissions) as partial, partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # before renaming: a crash could otherwise leave an empty file under the name
     except OSError as error:
         raise OSError(f"cannot write {path}: {error.strerror or error}") from None
 

@@ -6,8 +6,9 @@ import errno
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -29,6 +30,7 @@ else:
 
 
 HELD = (errno.EACCES, errno.EAGAIN)  # by another process
+PAUSE = 0.05  # seconds between two attempts to get a lock
 _own: set[str] = set()  # locked by this process: the system lets a process lock a file twice
 
 
@@ -60,6 +62,26 @@ def locked(path: str | Path) -> Iterator[None]:
         file.close()
 
 
+@contextmanager
+def locked_in_turn(path: str | Path, patience: float) -> Iterator[None]:
+    """Holds a lock file inside the block, as `locked` does, but waits until its owner ends.
+
+    For work that is only done twice without the lock: the block runs without it after `patience` seconds, and where no
+    lock file can be written.
+    """
+    deadline = time.monotonic() + patience
+    with ExitStack() as stack:
+        while time.monotonic() < deadline:
+            try:
+                stack.enter_context(locked(path))
+                break
+            except ValueError:
+                time.sleep(PAUSE)
+            except OSError:
+                break
+        yield
+
+
 def _acquire(path: str | Path, target: str) -> IO[str]:
     """Returns the locked file.
 
@@ -79,9 +101,9 @@ def _acquire(path: str | Path, target: str) -> IO[str]:
         if _names(target, file):
             break
         file.close()  # its last owner removed it after it was opened here
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-    file.flush()
+    with suppress(OSError):  # a full disk: the lock holds without its text
+        os.truncate(file.fileno(), 0)
+        os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
     return file
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import warnings
 from pathlib import Path
-from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +13,7 @@ from associative_embedding.detection.peaks_in_graph import find_peaks
 from associative_embedding.io.files import atomic_write, write_json
 from associative_embedding.io.optional_packages import need
 from associative_embedding.io.outputs import check_output, own_form, own_mark
+from associative_embedding.io.temporary_files import scratch_folder
 from associative_embedding.model_files.checkpoint import KEY, ModelInfo, load_model
 from associative_embedding.model_files.exported_network import SHAPE, SUFFIX, Format
 from associative_embedding.networks.network import Network, final_maps
@@ -88,9 +87,7 @@ def export_model(model: Path, target: str | None, form: Format, *, with_peaks: b
         OSError: when a file cannot be written.
     """
     # Before the model is read: a missing package is an error at once.
-    openvino = need("openvino", "openvino", "exporting") if form == "openvino" else None
-    if openvino is None:
-        need("onnx", "onnx", "exporting")
+    need(form, form, "exporting")
     path = Path(target or model.with_suffix(SUFFIX[form]).name)
     if path.suffix.lower() != SUFFIX[form]:
         raise ValueError(f"{path}: the format {form} is written to a file that ends in {SUFFIX[form]}")
@@ -98,17 +95,27 @@ def export_model(model: Path, target: str | None, form: Format, *, with_peaks: b
     network, info = load_model(model)
     if with_peaks and (not isinstance(info.task, PoseTask) or info.enlarge > 1 or not info.tag_size):
         raise ValueError(f"{model}: peaks are of poses at the maps' own size; leave --with-peaks out")
-    metadata = graph_metadata(network, info, with_peaks)
-    with tempfile.TemporaryDirectory() as folder:
-        onnx_file = Path(folder) / "model.onnx"
-        to_onnx(graph_of(network, info, with_peaks), network, onnx_file, with_peaks)
-        if openvino is None:
-            files = write_onnx(onnx_file, path, metadata)
-        else:
-            files = write_openvino(openvino, onnx_file, path, metadata)
+    files = exported_files(network, info, form, with_peaks=with_peaks)
+    written = {path.with_suffix(suffix) if suffix != SUFFIX[form] else path: data for suffix, data in files.items()}
+    # The file that is opened comes last, so there is no moment without its weights.
+    for file in reversed(written):
+        atomic_write(file, written[file])
     sidecar = path.with_suffix(".json")
+    metadata = graph_metadata(network, info, with_peaks)
     write_json(sidecar, {key: json.loads(text) for key, text in metadata.items()})
-    return [*files, sidecar]
+    return [*written, sidecar]
+
+
+def exported_files(network: Network, info: ModelInfo, form: Format, *, with_peaks: bool = False) -> dict[str, bytes]:
+    """Returns the files of an exported network by their suffix; the file that is opened is the first.
+
+    Raises:
+        ValueError: for a missing extra.
+        OSError: when a temporary file cannot be written.
+    """
+    metadata = graph_metadata(network, info, with_peaks)
+    graph = to_onnx(graph_of(network, info, with_peaks), network, with_peaks)
+    return {"onnx": onnx_files, "openvino": openvino_files}[form](graph, metadata)
 
 
 def check_files(path: Path, form: Format, model: Path) -> None:
@@ -153,8 +160,8 @@ def graph_metadata(network: Network, info: ModelInfo, with_peaks: bool) -> dict[
     return {KEY: info.to_json(), SHAPE: json.dumps(shape)}
 
 
-def to_onnx(graph: MapsGraph, network: Network, path: Path, with_peaks: bool) -> None:
-    """Writes the graph as an ONNX file, for any batch and size.
+def to_onnx(graph: MapsGraph, network: Network, with_peaks: bool) -> bytes:
+    """Returns the graph as an ONNX file, for any batch and size.
 
     Uses torch's tracing exporter: all versions of torch from 2.4 have it, and it takes seconds. The newer exporter, by
     `torch.export`, takes minutes for the same graph (docs/performance.md).
@@ -168,7 +175,8 @@ def to_onnx(graph: MapsGraph, network: Network, path: Path, with_peaks: bool) ->
         axes["heatmap"] |= {2: "map_rows", 3: "map_columns"}
     if "tag" in names:
         axes["tag"] |= {3: "map_rows", 4: "map_columns"}
-    with warnings.catch_warnings():
+    with scratch_folder() as folder, warnings.catch_warnings():
+        path = folder / "graph.onnx"
         warnings.simplefilter("ignore")  # the tracer warns about every check of a shape, and that it is deprecated
         torch.onnx.export(
             graph.eval(),
@@ -180,28 +188,28 @@ def to_onnx(graph: MapsGraph, network: Network, path: Path, with_peaks: bool) ->
             dynamic_axes=axes,
             opset_version=OPSET,
         )
+        return path.read_bytes()
 
 
-def write_onnx(source: Path, path: Path, metadata: dict[str, str]) -> list[Path]:
-    """Adds the metadata to an ONNX file and writes it to `path`; returns the files written."""
+def onnx_files(graph: bytes, metadata: dict[str, str]) -> dict[str, bytes]:
+    """Returns an ONNX file with the metadata."""
     onnx = need("onnx", "onnx", "exporting")
-    document = onnx.load(str(source))
+    document = onnx.load_model_from_string(graph)
     for key, text in metadata.items():
         entry = document.metadata_props.add()
         entry.key, entry.value = key, text
-    atomic_write(path, document.SerializeToString())
-    return [path]
+    return {".onnx": document.SerializeToString()}
 
 
-def write_openvino(openvino: ModuleType, source: Path, path: Path, metadata: dict[str, str]) -> list[Path]:
-    """Converts an ONNX file for OpenVINO, adds the metadata and writes it to `path`; returns the files written."""
-    model = openvino.convert_model(str(source))
-    for key, text in metadata.items():
-        model.set_rt_info(text, key)
-    converted = source.with_name("openvino.xml")
-    openvino.save_model(model, str(converted), compress_to_fp16=False)  # half precision would change the results
-    weights = path.with_suffix(".bin")
-    # The .xml last: it is the file that is opened, so there is no moment without its weights.
-    atomic_write(weights, converted.with_suffix(".bin").read_bytes())
-    atomic_write(path, converted.read_bytes())
-    return [path, weights]
+def openvino_files(graph: bytes, metadata: dict[str, str]) -> dict[str, bytes]:
+    """Returns an ONNX file converted for OpenVINO, with the metadata."""
+    openvino = need("openvino", "openvino", "exporting")
+    with scratch_folder() as folder:
+        source = folder / "graph.onnx"
+        source.write_bytes(graph)
+        model = openvino.convert_model(str(source))
+        for key, text in metadata.items():
+            model.set_rt_info(text, key)
+        converted = folder / "openvino.xml"
+        openvino.save_model(model, str(converted), compress_to_fp16=False)  # half precision would change the results
+        return {suffix: converted.with_suffix(suffix).read_bytes() for suffix in (".xml", ".bin")}

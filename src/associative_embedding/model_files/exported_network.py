@@ -6,7 +6,7 @@ Only the network is replaced: geometry, decoding and drawing are the same as for
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from associative_embedding.io.memory_errors import lacks_memory
 from associative_embedding.io.optional_packages import need
 from associative_embedding.model_files.checkpoint import KEY, ModelInfo
 from associative_embedding.structures.arrays import Array
@@ -23,7 +24,7 @@ Format = Literal["onnx", "openvino"]
 FORMATS: dict[str, Format] = {".onnx": "onnx", ".xml": "openvino"}  # by suffix
 SUFFIX = {form: suffix for suffix, form in FORMATS.items()}
 SHAPE = "network"  # key of the metadata about the network, beside the description of the model
-ERRORS_ONLY = 3  # level of ONNX Runtime's log
+FATAL_ONLY = 4  # level of ONNX Runtime's log: an error is raised, and need not be printed too
 
 Run = Callable[[Array], list[Array]]
 
@@ -69,20 +70,23 @@ def is_exported(path: Path) -> bool:
     return path.suffix.lower() in FORMATS
 
 
-def load_exported(path: Path, device: torch.device) -> tuple[ExportedNetwork, ModelInfo]:
+def load_exported(
+    path: Path, device: torch.device, files: Mapping[str, bytes] | None = None
+) -> tuple[ExportedNetwork, ModelInfo]:
     """Returns the network of an exported file, and the description of its model.
 
     Args:
         path: an ``.onnx`` file, or an OpenVINO ``.xml`` file with its ``.bin`` beside it.
         device: of the results. ONNX Runtime uses a GPU if its build has CUDA.
+        files: what these files contain, by suffix; None = it is read from them.
 
     Raises:
         ValueError: one line, for a file that ``ae export`` did not write, or a missing extra.
     """
-    if not path.is_file():
+    if files is None and not path.is_file():
         raise ValueError(f"{path}: no such model file")
     open_graph = {"onnx": open_onnx, "openvino": open_openvino}[FORMATS[path.suffix.lower()]]
-    run, metadata = open_graph(path, device)
+    run, metadata = open_graph(path, device, files)
     try:
         info, shape = ModelInfo.from_json(metadata[KEY]), json.loads(metadata[SHAPE])
         network = ExportedNetwork(
@@ -100,36 +104,61 @@ def load_exported(path: Path, device: torch.device) -> tuple[ExportedNetwork, Mo
     return network, info
 
 
-def open_onnx(path: Path, device: torch.device) -> tuple[Run, dict[str, str]]:
-    """Returns a function that runs an ONNX graph, and the metadata of its file."""
+def open_onnx(path: Path, device: torch.device, files: Mapping[str, bytes] | None) -> tuple[Run, dict[str, str]]:
+    """Returns a function that runs an ONNX graph, and the metadata of its file; see `load_exported`."""
     onnxruntime = need("onnxruntime", "onnx", f"{path}:")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()  # so that one setting holds for every runtime
-    options.log_severity_level = ERRORS_ONLY
+    options.log_severity_level = FATAL_ONLY
     wanted = ["CUDAExecutionProvider", "CPUExecutionProvider"] if device.type == "cuda" else ["CPUExecutionProvider"]
     providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        content = str(path) if files is None else files[path.suffix]
+        session = onnxruntime.InferenceSession(content, options, providers=providers)
     except Exception as error:  # onnxruntime's errors have no common base class
         raise ValueError(f"{path}: not a readable ONNX file ({first_line(error)})") from None
     name = session.get_inputs()[0].name
-    return lambda image: session.run(None, {name: image}), dict(session.get_modelmeta().custom_metadata_map)
+    metadata = dict(session.get_modelmeta().custom_metadata_map)
+    return with_plain_errors(lambda image: session.run(None, {name: image}), path), metadata
 
 
-def open_openvino(path: Path, device: torch.device) -> tuple[Run, dict[str, str]]:
-    """Returns a function that runs an OpenVINO model, and the metadata of its file. It always runs on the CPU."""
+def open_openvino(path: Path, device: torch.device, files: Mapping[str, bytes] | None) -> tuple[Run, dict[str, str]]:
+    """Returns a function that runs an OpenVINO model on the CPU, and the metadata of its file; see `load_exported`."""
     openvino = need("openvino", "openvino", f"{path}:")
     try:
         core = openvino.Core()
-        model = core.read_model(str(path))
+        model = core.read_model(str(path)) if files is None else core.read_model(files[".xml"], files[".bin"])
         # f32: on some CPUs OpenVINO would otherwise compute in bfloat16, which changes the results.
         threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}
         request = core.compile_model(model, "CPU", threads).create_infer_request()
     except Exception as error:  # RuntimeErrors and errors of its own
         raise ValueError(f"{path}: not a readable OpenVINO model ({first_line(error)})") from None
     metadata = {key: metadata_text(model, key) for key in (KEY, SHAPE) if model.has_rt_info(key)}
-    # Copies: the next image may overwrite the arrays of the request.
-    return lambda image: [np.array(value) for value in request.infer({0: image}).values()], metadata
+
+    def run(image: Array) -> list[Array]:
+        # Copies: the next image may overwrite the arrays of the request.
+        return [np.array(value) for value in request.infer({0: image}).values()]
+
+    return with_plain_errors(run, path), metadata
+
+
+def with_plain_errors(run: Run, path: Path) -> Run:
+    """Returns a function that runs a network, and raises errors of Python in place of the runtime's own.
+
+    They are MemoryError, and RuntimeError with the path for all others.
+    """
+
+    def run_plainly(image: Array) -> list[Array]:
+        try:
+            return run(image)
+        except Exception as error:  # onnxruntime's errors have no common base class
+            reason = first_line(error)
+            if lacks_memory(error):
+                raise MemoryError(reason) from None
+            size = "x".join(map(str, image.shape[:1:-1]))
+            raise RuntimeError(f"{path}: does not run on an input of {size} pixels ({reason})") from None
+
+    return run_plainly
 
 
 def metadata_text(model: Any, key: str) -> str:

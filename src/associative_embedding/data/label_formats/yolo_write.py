@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import filecmp
 import shutil
-import uuid
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -22,6 +21,7 @@ from associative_embedding.data.label_formats.yolo_yaml import SPLITS
 from associative_embedding.io.console import Notes
 from associative_embedding.io.files import atomic_write
 from associative_embedding.io.outputs import check_output
+from associative_embedding.io.temporary_files import partial_file
 from associative_embedding.structures.skeleton import Skeleton
 
 HEADER = "# Written by ae data convert\n"  # of data.yaml
@@ -190,9 +190,5 @@ def copy_image(source: Path, target: Path) -> None:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     # a copy and a rename, not `atomic_write`: images need not pass through memory
-    partial = target.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
+    with partial_file(target) as partial:
         shutil.copyfile(source, partial)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)

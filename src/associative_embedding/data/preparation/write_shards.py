@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
-import uuid
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ from associative_embedding.io.decode_images import check_whole
 from associative_embedding.io.files import write_json
 from associative_embedding.io.images import read_file
 from associative_embedding.io.outputs import check_output, marked, own_form, own_json
+from associative_embedding.io.temporary_files import partial_file
 
 Places = dict[str, list[int]]  # file name -> number of the tar, first byte, length in bytes, CRC-32
 
@@ -143,12 +142,9 @@ def whole_file(target: Path) -> Iterator[Path]:
     Raises:
         OSError: one line with the path.
     """
-    partial = target.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        os.replace(partial, target)
+        with partial_file(target) as partial:
+            yield partial
     except OSError as error:
         raise OSError(f"cannot write {target}: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
