@@ -114,13 +114,13 @@ def _draw_skeleton(canvas: Array, xy: Array, shown: Array, skeleton: Skeleton, r
         draw_line(canvas, a, b, radius + rim, RIM)
     for a, b in limbs:
         draw_line(canvas, a, b, radius, colour)
-    sides = _sides(skeleton)
+    sides = keypoint_sides(skeleton)
     for k in np.flatnonzero(shown):
         draw_dot(canvas, xy[k], radius * 1.45, SIDE_COLOURS[sides[k]], rim=rim)
 
 
 @cache
-def _sides(skeleton: Skeleton) -> tuple[str, ...]:
+def keypoint_sides(skeleton: Skeleton) -> tuple[str, ...]:
     """Returns "l", "r" or "" for each keypoint type: by its name, else by its flip pair, of which the first is left."""
     pairs = {name: side for pair in skeleton.flip_pairs for name, side in zip(pair, "lr", strict=True)}
     splits = [(name, split_side(name)) for name in skeleton.keypoints]

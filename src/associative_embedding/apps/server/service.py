@@ -9,18 +9,18 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from importlib import resources
 from typing import Any
 
 import cv2
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from associative_embedding import __version__
 from associative_embedding.apps.server.limits import Limits
 from associative_embedding.apps.server.model_thread import ModelThread, QueueFull
+from associative_embedding.apps.server.page import page_router
 from associative_embedding.apps.server.request_memory import RequestMemory, digest_of
 from associative_embedding.apps.server.requests import (
     NotKept,
@@ -128,10 +128,7 @@ def add_routes(
     async def metrics() -> Response:
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
 
-    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
-    async def page() -> HTMLResponse:
-        text = resources.files("associative_embedding.apps.server").joinpath("page.html").read_text(encoding="utf-8")
-        return HTMLResponse(text, headers={"Content-Security-Policy": POLICY})
+    app.include_router(page_router(predictor, limits, {"Content-Security-Policy": POLICY}))
 
 
 # ImageError is a ValueError; MemoryError and RuntimeError come from the network.
@@ -191,7 +188,7 @@ PREDICT_TEXT = (
     "settings of the model"
 )
 # The page loads nothing from other servers, and a browser must not let it do so.
-POLICY = "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self' blob: data:"
+POLICY = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:"
 DIGEST = "X-Image"
 STATUS = {
     200: "The instances, as a COCO dataset or as a picture",

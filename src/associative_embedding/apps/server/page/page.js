@@ -1,0 +1,292 @@
+// The page: the photo, the request in progress and its result. Drawing, sliders and requests are in the other files.
+import { draw, instanceAt, instanceColours } from "./drawing.js";
+import { describeModel, plain, predict, ServiceError } from "./service.js";
+import { buildSliders, element, movedSettings } from "./sliders.js";
+import { camera } from "./camera.js";
+
+const LONGEST_SIDE = 2048, SHORTEST_SIDE = 1024; // of the canvas: phones draw no larger ones, small photos look coarse
+const PAUSE = 150; // milliseconds without a move of a slider before the next request
+const PLURALS = { person: "people", nucleus: "nuclei" };
+const $ = id => document.getElementById(id);
+
+// photo: {name, bytes, digest}; view: what is drawn, see drawing.js; dataset: the answer, of this photo and
+// these settings only; pinned and pointed: indices of instances, or -1; request: of the newest request.
+let model = null, sliders = [], photo = null, view = null, dataset = null, pinned = -1, pointed = -1, request = null, timer = 0, opened = 0;
+
+function say(text) { $("status").textContent = text; }
+
+function complain(text, again = false) {
+  say("");
+  $("problem").textContent = text;
+  $("again").hidden = !again;
+}
+
+async function start() {
+  let description;
+  try { description = await describeModel(); } catch (error) {
+    complain(error instanceof ServiceError ? error.message : "The page failed.", true);
+    return;
+  }
+  model = { ...description, byId: new Map(description.categories.map(category => [category.id, category])) };
+  complain("");
+  describe();
+  sliders = buildSliders(model, settingsMoved);
+  $("more").hidden = !$("fine").firstChild;
+  await find(); // of a photo that was chosen before
+}
+
+function describe() {
+  const names = model.categories.map(category => plain(category.name));
+  const each = names.length > 3 ? "objects of " + names.length + " kinds" : `every ${names.join(", ").replace(/, ([^,]*)$/, " and $1")}`;
+  $("what").textContent = `Find ${each} in a photo`;
+  const one = names.length === 1 ? names[0] : "object";
+  $("promise").textContent = model.masks
+    ? `Choose a photo, and the outline of each ${one} appears over it, also where several touch.`
+    : `Choose a photo, and the skeleton of each ${one} appears over it, also where several stand close together.`;
+  document.title = `${$("what").textContent} | associative embedding`;
+  $("limits").textContent = `JPEG, PNG or WebP, up to ${megabytes(model.limits.bytes)}`;
+  $("measure").textContent = model.masks ? "Area" : "Points";
+  if (model.example) { $("example-picture").src = `page/${model.example}`; $("example").hidden = false; }
+  showLegend();
+}
+
+function showLegend() {
+  const sides = new Set(model.categories.flatMap(category => category.sides ?? []));
+  const words = { l: "left side of the body", r: "right side", "": "middle" };
+  $("legend").replaceChildren(...Object.entries(words).filter(([side]) => sides.has("l") && sides.has(side)).map(([side, text]) => {
+    const dot = element("span", { className: "dot" });
+    dot.style.setProperty("--own", model.side_colours[side]);
+    return element("li", {}, dot, text);
+  }));
+}
+
+// Leaves nothing of the former photo: neither its camera, nor its request, nor its result.
+function clear() {
+  camera.stop();
+  drop();
+  photo = view = null;
+  complain("");
+  $("canvas").hidden = $("legend").hidden = true;
+  $("empty").hidden = false;
+  $("stage").classList.remove("full");
+  return ++opened;
+}
+
+// Ends the request in progress and forgets the result.
+function drop() {
+  clearTimeout(timer);
+  request?.abort();
+  request = null;
+  busy(false);
+  showResult(null);
+}
+
+async function openPhoto(file, name) {
+  const mine = clear();
+  if (!file) { complain("This is no file with a photo."); return; }
+  say("Reading the photo …");
+  const refused = model && file.size > model.limits.bytes;
+  if (refused) { complain(`The photo has ${megabytes(file.size)}; the service takes up to ${megabytes(model.limits.bytes)}.`); return; }
+  let bytes, picture;
+  try {
+    bytes = await file.arrayBuffer(); // now: a file that changes on the disk later cannot be sent any more
+    picture = await createImageBitmap(new Blob([bytes], { type: file.type }));
+  } catch {
+    if (mine === opened) complain("The browser cannot show this file. Choose a JPEG, PNG or WebP file.");
+    return;
+  }
+  if (mine !== opened) { picture.close(); return; } // another photo was chosen meanwhile
+  showPhoto(picture);
+  photo = { name: plain(name || file.name || "photo"), bytes, digest: null };
+  await find();
+}
+
+function showPhoto(picture) {
+  const { width, height } = picture, long = Math.max(width, height);
+  const scale = Math.min(LONGEST_SIDE / long, Math.max(1, SHORTEST_SIDE / long));
+  const canvas = $("canvas"), small = document.createElement("canvas");
+  canvas.width = small.width = Math.max(1, Math.round(width * scale));
+  canvas.height = small.height = Math.max(1, Math.round(height * scale));
+  canvas.style.setProperty("--ratio", width / height);
+  // Once, at the size of the canvas: pointing at a result draws the photo again.
+  const pen = small.getContext("2d");
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(picture, 0, 0, small.width, small.height);
+  picture.close();
+  view = { picture: small, width, height, found: [], colours: [], chosen: -1 };
+  canvas.hidden = false;
+  $("empty").hidden = true;
+  $("stage").classList.add("full");
+  redraw();
+}
+
+function settingsMoved() {
+  $("reset").hidden = false;
+  clearTimeout(timer);
+  timer = setTimeout(find, PAUSE);
+}
+
+// Asks for the result of the photo with these settings. Only the newest request may show anything.
+async function find() {
+  clearTimeout(timer);
+  if (!photo) return;
+  if (!model) return; // `start` says why, and comes back
+  request?.abort();
+  const mine = request = new AbortController();
+  const limit = setTimeout(() => mine.abort(new DOMException("", "TimeoutError")), 1000 * (30 + 2 * model.limits.seconds));
+  complain(""); say("Looking …"); busy(true);
+  try {
+    const answer = await predict(photo, movedSettings(sliders), mine.signal);
+    if (mine === request) showResult(answer);
+  } catch (error) {
+    if (mine === request) showFailure(error);
+  } finally {
+    clearTimeout(limit);
+    if (mine === request) { request = null; busy(false); }
+  }
+}
+
+function busy(is) {
+  $("stage").setAttribute("aria-busy", is);
+  $("save").disabled = is || !dataset; // the result on the screen is of former settings until the answer comes
+}
+
+function showFailure(error) {
+  showResult(null); // a result of other settings would look like the answer
+  if (!(error instanceof ServiceError)) console.error(error);
+  complain(error instanceof ServiceError ? error.message : "The page cannot show the answer.", error.again ?? false);
+}
+
+function showResult(answer) {
+  dataset = answer;
+  pinned = pointed = -1;
+  const found = answer?.annotations ?? [];
+  if (view) {
+    const image = answer?.images?.[0];
+    view.found = found;
+    if (image && (image.width !== view.width || image.height !== view.height)) throw new ServiceError(`The service reads this photo as ${image.width} x ${image.height} pixels, the browser as ${view.width} x ${view.height}.`);
+    recolour();
+  }
+  showTable();
+  $("save").disabled = !answer;
+  $("results").hidden = !answer;
+  $("some").hidden = !found.length;
+  $("none").hidden = found.length > 0;
+  $("legend").hidden = !found.length || !$("legend").firstChild;
+  $("by-tag").hidden = $("tags-help").hidden = found.length > 0 && !found[0].tag?.length; // models of one person have none
+  if (answer) say(`${count(found.length)} found.`);
+}
+
+function count(number) {
+  const name = model.categories.length === 1 ? plain(model.categories[0].name) : "";
+  if (number === 1) return `1 ${name}`.trim();
+  return PLURALS[name] ? `${number} ${PLURALS[name]}` : String(number);
+}
+
+function recolour() {
+  view.colours = instanceColours(view.found, model?.palette ?? [], $("tags").checked);
+  redraw();
+}
+
+function redraw() {
+  draw($("canvas"), view, model);
+  const number = view.found.length;
+  $("canvas").setAttribute("aria-label", number ? `The photo with ${count(number)}` : "The photo");
+}
+
+function showTable() {
+  const colours = view?.colours ?? [];
+  $("list").replaceChildren(...(view?.found ?? []).map((a, i) => {
+    const category = model.byId.get(a.category_id), swatch = element("span", { className: "swatch" });
+    swatch.style.setProperty("--own", colours[i]);
+    const button = element("button", { type: "button" }, swatch, `${plain(category?.name ?? a.category_id)} ${i + 1}`);
+    button.setAttribute("aria-pressed", false);
+    button.addEventListener("click", () => pin(i));
+    button.addEventListener("focus", () => point(i));
+    button.addEventListener("blur", () => point(-1));
+    const name = element("th", { scope: "row" }, button);
+    const row = element("tr", {}, name, element("td", {}, a.score.toFixed(2)), element("td", {}, measure(a)));
+    row.addEventListener("mouseenter", () => point(i));
+    row.addEventListener("mouseleave", () => point(-1));
+    return row;
+  }));
+}
+
+function measure(a) {
+  if (a.segmentation) return `${a.area.toLocaleString("en")} px`;
+  const seen = a.keypoints.filter((value, j) => j % 3 === 2 && value > 0 && value >= model.keypoint_score).length;
+  return `${seen} of ${a.keypoints.length / 3}`;
+}
+
+function point(i) { pointed = i; highlight(); }
+
+function pin(i) { pinned = pinned === i ? -1 : i; highlight(); }
+
+function highlight() {
+  const chosen = pointed >= 0 ? pointed : pinned;
+  [...$("list").rows].forEach((row, j) => {
+    row.classList.toggle("on", j === chosen);
+    row.querySelector("button").setAttribute("aria-pressed", j === pinned);
+  });
+  if (!view || view.chosen === chosen) return;
+  view.chosen = chosen;
+  redraw();
+}
+
+function instanceUnder(event) {
+  const box = $("canvas").getBoundingClientRect();
+  return instanceAt((event.clientX - box.left) * view.width / box.width, (event.clientY - box.top) * view.height / box.height, view, model);
+}
+
+function download() {
+  if (!dataset) return;
+  const named = { ...dataset, images: dataset.images?.map(image => ({ ...image, file_name: image.file_name || photo.name })) };
+  const url = URL.createObjectURL(new Blob([JSON.stringify(named, null, 1)], { type: "application/json" }));
+  element("a", { href: url, download: `${photo.name.replace(/\.[^.]*$/, "") || "found"}.json` }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10000); // later: some browsers read it after the click
+}
+
+async function openExample() {
+  $("file").focus(); // the button disappears
+  const mine = clear();
+  try {
+    const answer = await fetch(`page/${model.example}`);
+    if (!answer.ok) throw new Error(answer.status);
+    const file = await answer.blob();
+    if (mine === opened) await openPhoto(file, model.example);
+  } catch {
+    if (mine === opened) complain("The example cannot be loaded.");
+  }
+}
+
+function openFirst(files) {
+  const images = [...files].filter(file => file.type.startsWith("image/"));
+  return openPhoto(images[0] ?? files[0]);
+}
+
+function megabytes(bytes) { return bytes < 2 ** 19 ? `${Math.ceil(bytes / 1024)} kB` : `${Math.round(bytes / 2 ** 19) / 2} MB`; }
+
+camera.connect({ $, clear, say, complain, openPhoto });
+$("canvas").addEventListener("mousemove", event => point(instanceUnder(event)));
+$("canvas").addEventListener("mouseleave", () => point(-1));
+$("canvas").addEventListener("click", event => { const i = instanceUnder(event); if (i >= 0) pin(i); else { pinned = -1; highlight(); } });
+$("file").addEventListener("change", event => {
+  const [file] = event.target.files;
+  event.target.value = ""; // otherwise the same file, chosen again, would be no change
+  if (file) openPhoto(file);
+});
+$("example").addEventListener("click", openExample);
+$("again").addEventListener("click", () => { $("file").focus(); return model ? find() : start(); }); // the button disappears
+$("tags").addEventListener("change", () => { if (view) { recolour(); showTable(); highlight(); } });
+$("save").addEventListener("click", download);
+$("reset").addEventListener("click", () => {
+  sliders.forEach(slider => slider.reset());
+  $("more").querySelector("summary").focus(); // the button disappears
+  $("reset").hidden = true;
+  find();
+});
+for (const kind of ["dragenter", "dragover"]) addEventListener(kind, event => { event.preventDefault(); $("stage").classList.add("over"); });
+addEventListener("dragleave", event => { if (!event.relatedTarget) $("stage").classList.remove("over"); });
+addEventListener("drop", event => { event.preventDefault(); $("stage").classList.remove("over"); openFirst(event.dataTransfer.files); });
+addEventListener("paste", event => { if (event.clipboardData.files.length) openFirst(event.clipboardData.files); });
+start();
