@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -87,6 +88,22 @@ def test_what_is_no_video(tmp_path: Path) -> None:
             list(read_frames(open_video(str(tmp_path / name))))
     with pytest.raises(ValueError, match="holds no image"):
         open_video(str(tmp_path), 5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile film.mp4\n",
+        "#EXTM3U\n#EXTINF:2,\nfilm.mp4\n#EXT-X-ENDLIST\n",
+        "v=0\nm=video 5004 RTP/AVP 26",
+    ],
+    ids=["ffconcat", "m3u8", "sdp"],
+)
+def test_a_list_of_other_files_is_no_video(text: str, tmp_path: Path, video: str) -> None:
+    shutil.copy(video, tmp_path / "film.mp4")
+    (tmp_path / "list.mp4").write_text(text)
+    with pytest.raises(ValueError, match=r"list\.mp4: not a video"):
+        open_video(str(tmp_path / "list.mp4"))
 
 
 def test_a_truncated_video_gives_what_it_has(tmp_path: Path, video: str) -> None:

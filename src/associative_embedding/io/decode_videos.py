@@ -17,6 +17,12 @@ from associative_embedding.io.optional_packages import need
 # MPEG-4 has packets of two, and in a transport stream the clock may start anew.
 COUNTABLE_CONTAINERS = {"mov", "matroska"}
 COUNTABLE_CODECS = {"h264", "hevc", "vp9", "av1", "mjpeg", "prores", "dnxhd"}
+# FFmpeg's readers of films. The others are left out: lists (concat, hls, dash, vobsub) name further files, which it
+# would open, and some take a text for a film.
+FORMATS = (
+    "mov,matroska,avi,flv,asf,ogg,mpegts,mpeg,mpegvideo,m4v,h264,hevc,vvc,obu,av1,ivf,mjpeg,mxf,dv,wtv,yuv4mpegpipe,"
+    "nut,rm,nsv,gxf,h261,h263,vc1,cavsvideo,dirac,avs2,avs3,swf,smk,bink,live_flv"
+)
 MAX_HELD = 2000  # packets in memory; a film with fewer key frames is decoded from an earlier one on
 STATE_LENGTH = {"matroska", "flv"}  # containers whose header has the length of the file, also after it was cut
 MICROSECONDS = 1e6  # in a second, the unit of a container's duration
@@ -37,7 +43,7 @@ def container_of(source: str) -> Any:
     if "://" in source:
         name, options, timeout = source, {"rtsp_transport": "tcp"}, TIMEOUT
     else:
-        name, options, timeout = f"file:{source}", {"protocol_whitelist": "file"}, None
+        name, options, timeout = f"file:{source}", {"protocol_whitelist": "file", "format_whitelist": FORMATS}, None
     try:
         container = av.open(name, options=options, timeout=timeout)
     except av.FFmpegError as error:
