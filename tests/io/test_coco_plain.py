@@ -100,6 +100,17 @@ def test_values_that_change(
     assert (says in line and f"ae: {name}: " in line) if says else not line
 
 
+def test_image_ids_that_are_texts_are_numbered(capsys: pytest.CaptureFixture[str]) -> None:
+    content = document()
+    content["images"] = [{**content["images"][0], "id": name, "file_name": f"{name}.png"} for name in ("b", "a", 7)]
+    row = content["annotations"][0]
+    content["annotations"] = [{**row, "image_id": name} for name in ("a", 7, "c", "b")]
+    plain = check_coco(content, "texts.json")
+    assert [image["id"] for image in plain["images"]] == [1, 2, 3]
+    assert [row["image_id"] for row in plain["annotations"]] == [2, 3, "c", 1]
+    assert "texts.json: image ids are texts, such as 'b'; they are numbered from 1 on" in capsys.readouterr().err
+
+
 def test_objects_without_labels(capsys: pytest.CaptureFixture[str]) -> None:
     """Keypoints may be missing; a box may come from a mask; without all three there is nothing to place."""
     empty = {"keypoints": ..., "bbox": ..., "num_keypoints": ..., "segmentation": ...}

@@ -33,6 +33,7 @@ def plain_document(document: Mapping[str, Any], where: str) -> Entry:
     images = labelled_images([plain_image(entry) for entry in document["images"]], kept, notes)
     note_repeated_files(images, notes)
     notes.say()
+    images, kept = with_numbered_images(images, kept, where)
     categories = plain_categories(document["categories"], where)
     return {**document, "images": images, "annotations": kept, "categories": categories}
 
@@ -47,6 +48,26 @@ def plain_image(entry: Entry) -> Entry:
     if sides != [None, None] and any(side is None or side == 0 for side in sides):
         changes |= {"width": None, "height": None}
     return {**entry, **changes} if changes else entry
+
+
+def with_numbered_images(images: list[Entry], rows: list[Entry], where: str) -> tuple[list[Entry], list[Entry]]:
+    """Returns images and annotations with image ids from 1 on, in the order of the images, if an id is a text.
+
+    Metrics and results need integers. A line says it, as results for such a file must have the numbers, too.
+    """
+    ids = [entry["id"] for entry in images if type(entry.get("id")) in (int, str)]
+    if all(isinstance(value, int) for value in ids):
+        return images, rows
+    number = {value: i for i, value in enumerate(dict.fromkeys(ids), start=1)}
+    text = next(value for value in ids if isinstance(value, str))
+    remark(f"{where}: image ids are texts, such as {text!r}; they are numbered from 1 on, in the order of the images")
+    return [renumbered(entry, "id", number) for entry in images], [renumbered(r, "image_id", number) for r in rows]
+
+
+def renumbered(entry: Entry, key: str, number: Mapping[Any, int]) -> Entry:
+    """Returns an entry with the number of its id; one that has none stays, and the readers have the message."""
+    value = entry.get(key)
+    return {**entry, key: number[value]} if type(value) in (int, str) and value in number else entry
 
 
 def labelled_images(images: list[Entry], rows: Sequence[Entry], notes: Notes) -> list[Entry]:
