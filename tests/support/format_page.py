@@ -10,9 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from support.image_trials import image_trials
+from support.label_trials import label_trials
 from support.paths import ROOT
 from support.trials import Trial
+from support.video_trials import video_trials
 
 PAGE = ROOT / "docs" / "formats.md"
 HEAD = """\
@@ -47,6 +51,20 @@ SECTIONS = (
         "float values lie in [0, 1]. Transparency lies over white. The EXIF orientation is applied, but for\n"
         "annotations whose stated size is the stored one. The content of a file decides, not its ending.",
         image_trials,
+    ),
+    Section(
+        "Videos",
+        "`ae predict` reads films by PyAV (the extra `[video]`), cameras, streams, and folders of frames. A film is\n"
+        "read if every frame has its picture, its number and its time, also from a `--start` on.",
+        video_trials,
+        (pytest.mark.extra, pytest.mark.slow),
+    ),
+    Section(
+        "Labels",
+        "`ae data convert` reads the formats of other tools; training and evaluation read COCO. Labels are read if\n"
+        "every keypoint has its name, place and visibility.",
+        label_trials,
+        (pytest.mark.extra,),
     ),
 )
 

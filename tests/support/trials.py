@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from associative_embedding.io.console import count_remarks
 
@@ -47,3 +49,25 @@ def attempt(kind: str, what: str, read: Callable[[str], bool]) -> Trial:
         count_remarks()  # so that the next file is named again
     line = lines.getvalue().strip().removeprefix(f"ae: {name}: ")
     return Trial(kind, what, (REMARK if line else READ) if right else WRONG, line)
+
+
+def attempt_in_folder(kind: str, what: str, read: Callable[[Path], bool]) -> Trial:
+    """Tries to read files that it writes first.
+
+    Args:
+        kind, what: see `Trial`.
+        read: writes the files into a folder, reads them, and returns whether what came is right.
+    """
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()) as lines:
+        try:
+            result = READ if read(Path(folder)) else WRONG
+        except ValueError as error:
+            result, reason = REFUSED, str(error)
+        said = [line.removeprefix("ae: ") for line in lines.getvalue().splitlines()]
+    count_remarks()  # so that the next file is named again
+    if result == REFUSED:
+        said = [reason]
+    # A message begins with the file, which the row names.
+    texts = [re.sub(rf"^{re.escape(folder)}\S*: ", "", line).replace(f"{folder}/", "") for line in said]
+    texts = [text.replace(folder, "the folder") for text in texts]
+    return Trial(kind, what, REMARK if result == READ and said else result, "; ".join(texts).replace("|", "\\|"))

@@ -29,7 +29,13 @@ def write(path: Path, frames: int = 20, fps: float = 10, times: list[float] | No
 
 
 def encode(
-    path: Path, times: list[float], *, codec: str = "libx264", container: str | None = None, **options: str
+    path: Path,
+    times: list[float],
+    *,
+    codec: str = "libx264",
+    rate: int = 10,
+    container: str | None = None,
+    **options: str,
 ) -> str:
     """Writes a film of another container or codec, with a key frame every 6 frames and B-frames between.
 
@@ -37,16 +43,17 @@ def encode(
         path: the file.
         times: seconds of its frames.
         codec: the name of an encoder of FFmpeg.
+        rate: frames per second, by which a film is steady.
         container: the name of a container of FFmpeg; default: by the ending.
         options: of the encoder.
     """
     import av
 
     with av.open(str(path), "w", format=container) as film:
-        stream: Any = film.add_stream(codec, rate=10)
+        stream: Any = film.add_stream(codec, rate=rate)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        varies = times != [i / 10 for i in range(len(times))]
-        stream.codec_context.time_base = Fraction(1, 1000) if varies else Fraction(1, 10)
+        varies = times != [i / rate for i in range(len(times))]
+        stream.codec_context.time_base = Fraction(1, 1000) if varies else Fraction(1, rate)
         stream.codec_context.gop_size = 6
         stream.options = options
         for i, time in enumerate(times):
