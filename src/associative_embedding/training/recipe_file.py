@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
-from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-import yaml
-
+from associative_embedding.io.yaml_files import read_yaml
 from associative_embedding.training.recipe import Recipe
+
+NUMBERS = {int, float, bool}
+LONGEST_NUMBER = 100  # characters; 1e-3 is a text for YAML 1.1
 
 
 def check_recipe(path: str) -> None:
@@ -20,12 +21,7 @@ def check_recipe(path: str) -> None:
         ValueError: for a file that is missing, empty, not YAML or not a mapping, and for an unknown setting, with the
             nearest known one.
     """
-    try:
-        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path}: cannot read the recipe ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:  # RecursionError: nested thousands of levels
-        raise ValueError(f"{path}: not a YAML file ({error})") from None
+    document = read_yaml(path, "the recipe")
     if document is None:
         raise ValueError(f"{path}: the recipe is empty")
     check_section(document, Recipe, "", path)
@@ -57,6 +53,21 @@ def check_section(values: Any, kind: type[Any], prefix: str, path: str) -> None:
         elif parts and is_dataclass(parts[0]) and isinstance(value, list):
             for entry in value:
                 check_section(entry, parts[0], f"{name}.", path)  # type: ignore[arg-type]  # a class, not an instance
+        elif NUMBERS & {hint, *parts} or (parts and is_dataclass(parts[0])):
+            check_texts(value, name, path)
+
+
+def check_texts(value: Any, name: str, path: str) -> None:
+    """Checks that no long text stands in place of numbers: jsonargparse would read it as YAML, without limits.
+
+    Raises:
+        ValueError: for a text of more than `LONGEST_NUMBER` characters.
+    """
+    if isinstance(value, str) and len(value) > LONGEST_NUMBER:
+        raise ValueError(f"{path}: {name} must be a number, not a text of {len(value)} characters")
+    if isinstance(value, (list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            check_texts(item, name, path)
 
 
 def setting_names() -> list[str]:

@@ -20,7 +20,8 @@ from associative_embedding.apps.cli import main as cli
 from associative_embedding.apps.cli.commands import build_recipe
 from associative_embedding.apps.cli.data_commands import DATA_BUILDERS
 from associative_embedding.apps.cli.main import main
-from associative_embedding.apps.cli.options import BUILDERS, new_parser
+from associative_embedding.apps.cli.options import BUILDERS
+from associative_embedding.apps.cli.plain_values import new_parser
 from associative_embedding.training.run_folder import plain
 from support.tiny import FIGURE, tiny_data, tiny_recipe
 
@@ -219,7 +220,7 @@ def test_the_installed_command_starts_anew_with_its_allocator(monkeypatch: pytes
     for _ in range(2):  # the second time the settings are there
         with pytest.raises(SystemExit):
             cli.script()
-    assert started == [(sys.executable, [sys.executable, "-m", "associative_embedding", "predict", "a.jpg"])]
+    assert started == [(sys.executable, [sys.executable, "-P", "-m", "associative_embedding", "predict", "a.jpg"])]
     assert all(os.environ[name] == value for name, value in cli.ALLOCATOR.items())
 
 

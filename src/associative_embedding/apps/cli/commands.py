@@ -9,7 +9,8 @@ from os.path import isfile
 from typing import TYPE_CHECKING, Any
 
 from associative_embedding.apps.cli.data_commands import run_data
-from associative_embedding.apps.cli.options import build_predict, build_train, model_options, new_parser, value_of
+from associative_embedding.apps.cli.options import build_predict, build_train, model_options, value_of
+from associative_embedding.apps.cli.plain_values import new_parser
 from associative_embedding.apps.errors import UsageError
 
 # Everything else is imported inside functions: until Python has read its modules, Ctrl-C prints a traceback.
@@ -120,7 +121,7 @@ def build_recipe(options: Namespace) -> Recipe:
     Raises:
         UsageError: for a value out of its range.
     """
-    from jsonargparse import ArgumentParser, Namespace
+    from jsonargparse import Namespace
 
     from associative_embedding.training.recipe import Recipe
 
@@ -128,7 +129,7 @@ def build_recipe(options: Namespace) -> Recipe:
         {key: value for key, value in options.items() if key != "config"}
     )
     try:
-        built = build_train(ArgumentParser()).instantiate(values)
+        built = build_train(new_parser()).instantiate(values)
         return Recipe(**{field.name: built[field.name] for field in fields(Recipe)})
     except ValueError as error:
         raise UsageError(error) from None

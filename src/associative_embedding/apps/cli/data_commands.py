@@ -6,17 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from associative_embedding.apps.cli.plain_values import new_parser
+
 # Everything else is imported inside functions: until Python has read its modules, Ctrl-C prints a traceback.
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace  # type: ignore[attr-defined]
 
 
 def build_data(parser: ArgumentParser) -> ArgumentParser:
-    from jsonargparse import ArgumentParser
-
     kinds = parser.add_subcommands(dest="kind")
     for name, (build, text) in DATA_BUILDERS.items():
-        kinds.add_subcommand(name, build(ArgumentParser(exit_on_error=False)), help=text)
+        kinds.add_subcommand(name, build(new_parser()), help=text)
     return parser
 
 

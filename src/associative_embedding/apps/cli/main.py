@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from associative_embedding import __version__
 from associative_embedding.apps.cli.commands import COMMANDS
 from associative_embedding.apps.cli.data_commands import DATA_BUILDERS
-from associative_embedding.apps.cli.options import BUILDERS, new_parser
+from associative_embedding.apps.cli.options import BUILDERS
+from associative_embedding.apps.cli.plain_values import check_argument, new_parser, plain_values
 from associative_embedding.apps.errors import UsageError
 
 # Everything else is imported inside functions: until Python has read its modules, Ctrl-C prints a traceback.
@@ -120,6 +121,8 @@ def parse(arguments: list[str]) -> Namespace:
     if not arguments:
         raise UsageError(f"which command? one of {','.join(BUILDERS)}")
     arguments = [HYPHENATED.sub(lambda name: name[0].replace("-", "_"), argument) for argument in arguments]
+    for argument in arguments:
+        check_argument(argument)
     if arguments[:1] == ["train"]:
         arguments = ["train", *recipe_arguments(arguments[1:])]
     try:
@@ -141,11 +144,15 @@ def recipe_arguments(arguments: list[str]) -> list[str]:
     # The parser applies arguments in their order: settings before the recipe would be overwritten by it.
     if not arguments or arguments[0].startswith("-"):
         raise UsageError("the recipe comes first: ae train RECIPE.yaml [--setting value ...]")
+    arguments = ["--config", *arguments]
     try:
-        check_recipe(arguments[0])
+        # Settings may name further recipes, which the parser would read without these checks.
+        for flag, value in zip(arguments, [*arguments[1:], ""], strict=True):
+            if flag.partition("=")[0] == "--config":
+                check_recipe(flag.removeprefix("--config=") if "=" in flag else value)
     except ValueError as error:
         raise UsageError(error) from None
-    return ["--config", *arguments]
+    return arguments
 
 
 def usage_message(message: str, arguments: Sequence[str]) -> str:
@@ -171,6 +178,7 @@ REWORDINGS = (
     (r"<class '(\w+)'>", r"\1"),
     (r"typing\.Literal\[(.*?)\]", r"one of \1"),
     (r"Problem with given class_path '[\w.]+': ", ""),
+    (r"Importing '(.*?)' is not allowed.*", r"must be a mapping of settings, not '\1'"),
     (r'Parser key "([\w.]+)"', r"\1"),
     (r"Expected an? (.*?)\. Got value: (.*)", r"must be \1, not '\2'"),
     (r"(required: |, )(?:\w+\.)+(?=\w)", r"\1"),
@@ -195,6 +203,7 @@ def build_parser(chosen: str) -> ArgumentParser:
     parser = ArgumentParser(
         prog="ae",
         exit_on_error=False,
+        parser_mode=plain_values(),
         formatter_class=HelpFormatter,  # the parsers of the commands inherit it
         description="Associative embedding: a network detects keypoints or pixels and predicts a tag for each. Equal "
         "tags mean the same person or object.",
@@ -218,5 +227,6 @@ def script() -> None:
     missing = {name: value for name, value in ALLOCATOR.items() if name not in os.environ}
     if missing and sys.platform == "linux" and len(sys.argv) > 1 and sys.argv[1] in COMMANDS:
         os.environ.update(missing)
-        os.execv(sys.executable, [sys.executable, "-m", "associative_embedding", *sys.argv[1:]])
+        # -P: without it, a file torch.py in the current folder would be imported in place of PyTorch.
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "associative_embedding", *sys.argv[1:]])
     sys.exit(main())

@@ -8,6 +8,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from associative_embedding.apps.cli.data_commands import build_data
+from associative_embedding.apps.cli.plain_values import plain_values
 
 # Everything else is imported inside functions: until Python has read its modules, Ctrl-C prints a traceback.
 if TYPE_CHECKING:
@@ -28,13 +29,6 @@ def model_options(options: Namespace) -> Options:
     from associative_embedding.inference.options import Options
 
     return value_of(Options, options)
-
-
-def new_parser() -> ArgumentParser:
-    """Returns an empty parser for one command. It raises errors, so that `main` can print them on one line."""
-    from jsonargparse import ArgumentParser
-
-    return ArgumentParser(exit_on_error=False)
 
 
 def add_model_options(parser: ArgumentParser) -> None:
@@ -144,8 +138,10 @@ def add_engine_options(parser: ArgumentParser) -> None:
 def build_train(parser: ArgumentParser) -> ArgumentParser:
     from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
+    from associative_embedding.data.settings import SourceConfig
     from associative_embedding.training.recipe import Recipe
 
+    plain_values(SourceConfig)
     # `main.recipe_arguments` writes the flag; users give the recipe without it, as the first argument.
     text = "the recipe: ae train RECIPE.yaml [--setting value ...]; settings after it replace values in it"
     parser.add_argument("--config", action=ActionConfigFile, metavar="RECIPE", help=text)

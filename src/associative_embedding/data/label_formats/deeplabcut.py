@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from associative_embedding.data.label_formats.labels import LabelledImage, LabelledObject, Point, to_coco
 from associative_embedding.data.label_formats.reading import finite, read_text
 from associative_embedding.io.images import read_size
+from associative_embedding.io.yaml_files import MAX_BYTES, load_yaml
 from associative_embedding.structures.skeleton import Skeleton
 
 HALF_PIXEL = 0.5
 CATEGORY = "animal"
 UNIQUE = "single"  # DeepLabCut's individual for body parts that occur once, for example the corners of a cage
-MAX_CONFIG = 2**20  # bytes
 HEADS = ("scorer", "individuals", "bodyparts", "coords")  # first cells of the head rows; individuals may be missing
 
 
@@ -178,10 +176,7 @@ def edges_of(file: Path, parts: Sequence[str]) -> list[tuple[str, str]]:
     config = project_of(file) / "config.yaml"
     if not config.is_file():
         return []
-    try:
-        data = yaml.safe_load(read_text(config, MAX_CONFIG))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"{config}: not a YAML file ({' '.join(str(error).split())[:120]})") from None
+    data = load_yaml(read_text(config, MAX_BYTES), config)
     edges = data.get("skeleton") if isinstance(data, dict) else None
     pairs = [edge for edge in edges if isinstance(edge, list) and len(edge) == 2] if isinstance(edges, list) else []
     return [(a, b) for a, b in pairs if a in parts and b in parts and a != b]

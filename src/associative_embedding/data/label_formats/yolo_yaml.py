@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from associative_embedding.data.label_formats.reading import read_text
 from associative_embedding.io.coco_plain import plain_edges
+from associative_embedding.io.yaml_files import MAX_BYTES, load_yaml
 from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.structures.skeleton import Skeleton
 
 SPLITS = ("train", "val", "test")
-MAX_YAML = 2**20  # bytes: PyYAML needs seconds for a megabyte
 MAX_KEYPOINTS = 1000  # a wrong count would make as many names
 
 
@@ -39,10 +37,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
     Raises:
         ValueError: if it cannot be read, is not YAML, or not of a pose dataset.
     """
-    try:
-        data = yaml.safe_load(read_text(file, MAX_YAML))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"{file}: not a YAML file ({' '.join(str(error).split())[:120]})") from None
+    data = load_yaml(read_text(file, MAX_BYTES), file)
     if not isinstance(data, dict) or "kpt_shape" not in data:
         raise ValueError(f"{file}: has no 'kpt_shape', so it is no YOLO-pose dataset (data.yaml)")
     return data
