@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import ipaddress
-import socket
+import re
+import ssl
 import string
-import threading
-import time
-import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from associative_embedding import __version__
+from associative_embedding.io.addresses import DownloadError
 
-CHUNK = 2**16  # bytes that are read at once; the limits are checked after each
+# The HTTP client is imported when something is downloaded: it takes a tenth of a second.
+if TYPE_CHECKING:
+    import httpcore2
+
+    from associative_embedding.io.bounded_stream import Backend, Budget
+
+MAX_URL = 2**14  # characters
+MAX_REDIRECTS = 10
+MAX_OVERHEAD = 2**20  # bytes beside the file in one download: headers, redirects, lengths of chunks, TLS
+MAX_REASON = 300  # characters of an error; some of them contain what the server sent
+SCHEMES = ("http", "https")
+HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
+HEADERS = [
+    ("User-Agent", f"associative-embedding/{__version__}"),
+    ("Accept", "*/*"),
+    ("Accept-Encoding", "identity"),  # a compressed file could unpack to any size
+    ("Connection", "close"),
+]
+COMPRESSIONS = {"gzip", "x-gzip", "deflate", "compress", "br", "zstd"}
 
 
 def download(url: str, *, timeout: float, max_bytes: int, public_only: bool = False) -> bytes:
     """Returns the bytes behind an http or https URL. Redirects are followed to http and https only.
 
+    It works in the thread of the caller. When it returns or raises, its connections are closed.
+
     Args:
         url: the address.
         timeout: seconds for everything: name look-up, connection, redirects and the last byte.
-        max_bytes: a larger file is an error.
+        max_bytes: a larger file is an error. What arrives beside the file is limited by `MAX_OVERHEAD`.
         public_only: refuse addresses that only this machine or its network can reach. Each redirect is checked, too.
             The connection goes to the checked address itself, so a second name look-up cannot return another one.
             Proxies are not used.
@@ -33,121 +52,147 @@ def download(url: str, *, timeout: float, max_bytes: int, public_only: bool = Fa
     Raises:
         OSError: one line, the reason without the URL.
     """
-    if not url.lower().startswith(("http://", "https://")):
-        raise OSError("only http and https URLs are read")
-    outcome: list[bytes | Exception] = []
-    deadline = time.monotonic() + timeout
+    from associative_embedding.io.bounded_stream import Backend, Budget
 
-    def work() -> None:
-        try:
-            outcome.append(_fetch(url, deadline, max_bytes, public_only))
-        except Exception as error:
-            outcome.append(error)
-
-    # A socket's timeout starts again with each byte and leaves out the name look-up. Only a thread bounds the whole.
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(timeout)
-    result = outcome[0] if outcome else TimeoutError()
-    if isinstance(result, bytes):
-        return result
-    raise OSError(_reason(result, timeout))
+    budget = Budget(timeout, MAX_OVERHEAD)
+    backend = Backend(budget, public_only=public_only)
+    try:
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = _get(parse_url(url), backend, budget, max_bytes)
+            if isinstance(answer, bytes):
+                return answer
+            url = urllib.parse.urljoin(url, answer)
+        raise DownloadError(f"more than {MAX_REDIRECTS} redirects")
+    except DownloadError:
+        raise
+    except Exception as error:
+        raise OSError(_reason(error, timeout)) from None
 
 
-class PublicConnection(http.client.HTTPConnection):
-    """An http connection to a public address only."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._create_connection = connect_public
-
-
-class PublicTlsConnection(http.client.HTTPSConnection):
-    """An https connection to a public address only. The certificate is still checked against the name."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._create_connection = connect_public
-
-
-class PublicHandler(urllib.request.HTTPHandler):
-    """Opens http URLs by `PublicConnection`."""
-
-    def http_open(self, request: urllib.request.Request) -> Any:
-        return self.do_open(PublicConnection, request)  # type: ignore[arg-type]
-
-
-class PublicTlsHandler(urllib.request.HTTPSHandler):
-    """Opens https URLs by `PublicTlsConnection`."""
-
-    def https_open(self, request: urllib.request.Request) -> Any:
-        return self.do_open(PublicTlsConnection, request)  # type: ignore[arg-type]
-
-
-def connect_public(address: tuple[str, int], timeout: Any = None, source: Any = None) -> socket.socket:
-    """Connects to the first address of a host, if all its addresses are public.
-
-    Args:
-        address: name or number of the host, and the port.
-        timeout: seconds, None = no limit.
-        source: not used; ``http.client`` passes it.
+def parse_url(url: str) -> httpcore2.URL:
+    """Returns the parts of a URL. Spaces and letters that are not ASCII are encoded.
 
     Raises:
-        OSError: when an address is not public, or the host cannot be reached.
+        DownloadError: for another scheme than http and https.
+        ValueError: for what is no URL, or could be read in two ways.
     """
-    found = socket.getaddrinfo(address[0], address[1], type=socket.SOCK_STREAM)
-    for *_, place in found:
-        number = ipaddress.ip_address(str(place[0]).partition("%")[0])
-        # Versions of Python differ about IPv4 addresses in IPv6 form; here the IPv4 address decides.
-        number = getattr(number, "ipv4_mapped", None) or number
-        if not number.is_global or number.is_multicast:
-            raise OSError("is at an address that is not public")
-    place = found[0][4]
-    return socket.create_connection((str(place[0]), int(place[1])), timeout)
+    import httpcore2
+
+    if len(url) > MAX_URL:
+        raise ValueError(f"longer than {MAX_URL} characters")
+    if any(ord(character) < 32 or ord(character) == 127 for character in url):  # urlsplit() would drop some of them
+        raise ValueError("it has a control character")
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in SCHEMES:
+        raise DownloadError(f"only http and https URLs are read, not {parts.scheme[:20] or 'others'}")
+    if "@" in parts.netloc:
+        raise ValueError("it has a user name")
+    port = parts.port  # raises ValueError above 65535
+    if port == 0:
+        raise ValueError("it has port 0")
+    path = urllib.parse.quote(parts.path or "/", safe=string.punctuation)
+    query = urllib.parse.quote(parts.query, safe=string.punctuation)
+    return httpcore2.URL(
+        scheme=parts.scheme,
+        host=_host(parts.hostname or "", bracketed="[" in parts.netloc),
+        port=port,
+        target=f"{path}?{query}" if query else path,
+    )
 
 
-def _fetch(url: str, deadline: float, max_bytes: int, public_only: bool) -> bytes:
-    quoted = urllib.parse.quote(url, safe=string.punctuation)
-    request = urllib.request.Request(quoted, headers={"User-Agent": f"associative-embedding/{__version__}"})
-    with _opener(public_only).open(request, timeout=max(deadline - time.monotonic(), 0.001)) as response:
-        data = bytearray()
-        while chunk := response.read1(CHUNK):  # read() would return only after the last byte
+def _host(host: str, *, bracketed: bool) -> str:
+    """Returns a host as headers name it.
+
+    Args:
+        host: from a URL.
+        bracketed: it was in brackets, so it must be an IPv6 address.
+
+    Raises:
+        ValueError: for anything else than a name or an address.
+    """
+    if bracketed and "%" not in host:  # a zone belongs to addresses of the link, which are for this machine alone
+        return f"[{ipaddress.IPv6Address(host).compressed}]"
+    if not host.isascii() and len(host) <= 253:  # the codec's time is quadratic in the length
+        host = host.encode("idna").decode("ascii")
+    if not HOST.fullmatch(host):
+        raise ValueError("its host is neither a name nor an address")
+    return host
+
+
+def _get(url: httpcore2.URL, backend: Backend, budget: Budget, max_bytes: int) -> bytes | str:
+    """Returns the file at a URL, or where a redirect leads. The body of a redirect is not read.
+
+    Raises:
+        OSError, ValueError: see `download`.
+    """
+    import httpcore2
+
+    pool = httpcore2.ConnectionPool(_certificates(), _proxy(url, backend), network_backend=backend)
+    with pool, pool.stream("GET", url, headers=HEADERS) as response:
+        fields = {name.lower(): value for name, value in response.headers}
+        if response.status in (301, 302, 303, 307, 308) and b"location" in fields:
+            return urllib.parse.quote(fields[b"location"], safe=string.punctuation)
+        if not 200 <= response.status < 300:
+            raise DownloadError(f"HTTP {response.status} {http.client.responses.get(response.status, '')}".rstrip())
+        encodings = {part.strip().lower() for part in fields.get(b"content-encoding", b"").decode("latin-1").split(",")}
+        if packed := sorted(encodings & COMPRESSIONS):
+            raise DownloadError(f"is compressed ({packed[0]}), which was not asked for")
+        return _read_body(response, int(fields.get(b"content-length", -1)), budget, max_bytes)
+
+
+def _read_body(response: httpcore2.Response, length: int, budget: Budget, max_bytes: int) -> bytes:
+    """Returns the body of an answer; `length` is what its header announces, in bytes, or -1."""
+    import httpcore2
+
+    too_large = DownloadError(f"is larger than the limit of {max_bytes} bytes")
+    if length > max_bytes:
+        raise too_large
+    data = bytearray()
+    try:
+        for chunk in response.iter_stream():
             data += chunk
             if len(data) > max_bytes:
-                raise OSError(f"is larger than the limit of {max_bytes} bytes")
-            if time.monotonic() > deadline:
-                raise TimeoutError
-        if response.length:  # bytes that the server announced and did not send
-            raise OSError(f"the connection ended {response.length} bytes early")
+                raise too_large
+            budget.was_file(len(chunk))
+    except httpcore2.RemoteProtocolError:
+        if len(data) < length:
+            raise DownloadError(f"the connection ended {length - len(data)} bytes early") from None
+        raise
     return bytes(data)
 
 
-def _opener(public_only: bool) -> urllib.request.OpenerDirector:
-    opener = urllib.request.OpenerDirector()  # build_opener() would also follow a redirect to ftp
-    schemes: tuple[Callable[[], Any], ...] = (
-        (PublicHandler, PublicTlsHandler)
-        if public_only
-        else (urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler)
-    )
-    answers: tuple[Callable[[], Any], ...] = (
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.HTTPRedirectHandler,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.UnknownHandler,
-    )
-    for handler in (*schemes, *answers):
-        opener.add_handler(handler())
-    return opener
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """Returns the authorities that this system trusts; reading them takes 30 ms."""
+    return ssl.create_default_context()
+
+
+def _proxy(url: httpcore2.URL, backend: Backend) -> httpcore2.Proxy | None:
+    """Returns the proxy that the environment or the system states for a URL.
+
+    Raises:
+        OSError: for a kind of proxy that is not known.
+    """
+    import httpcore2
+
+    # A proxy looks names up itself, so nothing here could check the address.
+    address = None if backend.public_only else urllib.request.getproxies().get(url.scheme.decode())
+    host = url.host.decode()
+    if not address or urllib.request.proxy_bypass(f"{host}:{url.port}" if url.port else host):
+        return None
+    parts = urllib.parse.urlsplit(address if "://" in address else f"http://{address}")
+    if parts.scheme not in SCHEMES or not parts.hostname:
+        raise DownloadError(f"the proxy for {url.scheme.decode()} has no http or https URL")
+    user = tuple(urllib.parse.unquote(part or "") for part in (parts.username, parts.password))
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    place = httpcore2.URL(scheme=parts.scheme, host=host, port=parts.port, target="/")
+    return httpcore2.Proxy(place, auth=(user[0], user[1]) if parts.username else None)
 
 
 def _reason(error: Exception, timeout: float) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        error.close()
-        return f"HTTP {error.code} {error.reason}"
-    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, Exception):
-        error = error.reason
     if isinstance(error, TimeoutError):
         return f"no complete answer within {timeout:g} seconds"
-    if isinstance(error, (http.client.InvalidURL, ValueError)):
-        return f"is not a valid URL ({error})"
-    return f"cannot be downloaded ({getattr(error, 'strerror', None) or error or type(error).__name__})"
+    if isinstance(error, ValueError) and not isinstance(error, OSError):  # a wrong certificate is both
+        return f"is not a valid URL ({str(error)[:MAX_REASON]})"
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return f"cannot be downloaded ({text[:MAX_REASON]})"
