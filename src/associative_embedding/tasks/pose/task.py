@@ -18,6 +18,7 @@ from associative_embedding.structures.maps import Maps, Peaks
 from associative_embedding.tasks.pose.duplicates import distinct
 from associative_embedding.tasks.pose.keypoint_task import KeypointTask
 from associative_embedding.tasks.pose.missing_keypoints import fill_missing
+from associative_embedding.tasks.pose.published_rules import detect_as_published, fill_as_published
 from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.task import Decoded, check_maps
 
@@ -96,6 +97,8 @@ class PoseTask(KeypointTask):
             ValueError: for maps of several images, of another number of keypoint types, or with NaN or infinity.
         """
         check_maps(maps, self.channels)
+        if self.decode_config.position != "parabola":
+            return detect_as_published(maps, self.decode_config, self.step)
         return detect(maps.heatmap[0], maps.tag[0], threshold=self.decode_config.threshold, **self._detection)
 
     @property
@@ -119,6 +122,17 @@ class PoseTask(KeypointTask):
             norm=c.tag_distance,
             matching=c.matching,
             assignment=c.assignment,
+            open_groups=0 if c.crowd == "keep" else c.max_people,
+            stop=c.crowd == "stop",
+        )
+
+    def fill(self, keypoints: Array, tag: Array, maps: Maps) -> Array:
+        """Fills in missing keypoints by the decode settings; arguments as of `fill_missing`."""
+        c = self.decode_config
+        if c.fill_rule == "published":
+            return fill_as_published(keypoints, maps, c)
+        return fill_missing(
+            keypoints, tag, maps, c.fill_threshold, c.tag_threshold, norm=c.tag_distance, rule=c.fill_rule
         )
 
     def people(self, detections: Detections, channel: Array, maps: Maps | None, geometry: ImageGeometry) -> Decoded:
@@ -134,13 +148,13 @@ class PoseTask(KeypointTask):
         groups = self.group(detections)
         keypoints = assemble(detections, groups, channel, self.channels)  # (G, K, 3) x, y on the map, score
         group = np.flatnonzero((keypoints[:, :, 2] > 0).sum(axis=1) >= c.min_keypoints)
+        if c.max_people and c.crowd == "keep":
+            group = group[: c.max_people]
         keypoints, tag = keypoints[group], groups.tag[group]
         # Before filling: a keypoint that was filled in is no evidence of a person.
         score = person_score(keypoints, c.score)
         if c.fill and maps is not None and len(keypoints):
-            keypoints = fill_missing(
-                keypoints, tag, maps, c.fill_threshold, c.tag_threshold, norm=c.tag_distance, rule=c.fill_rule
-            )
+            keypoints = self.fill(keypoints, tag, maps)
         found = keypoints[:, :, 2] > 0
         keypoints[:, :, :2] = np.where(found[..., None], geometry.to_image(keypoints[:, :, :2]), 0)
         keep = distinct(keypoints, score, self.skeleton.sigmas, c.duplicate_oks)

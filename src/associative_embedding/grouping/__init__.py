@@ -18,11 +18,12 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
+from associative_embedding.grouping.munkres import published_assignment
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.detections import Detections, Groups, Norm, tag_distance
 
 Matching = Literal["product", "nearest", "rounded", "strength"]
-Assignment = Literal["optimal", "greedy"]
+Assignment = Literal["optimal", "greedy", "published"]
 
 
 def check_finite(detections: Detections) -> None:
@@ -45,6 +46,8 @@ def group_sequentially(
     norm: Norm = "rms",
     matching: Matching = "strength",
     assignment: Assignment = "optimal",
+    open_groups: int = 0,
+    stop: bool = False,
 ) -> Groups:
     """Visits the steps in ascending order; each group takes at most one detection of a step (paper, section 3.3).
 
@@ -58,6 +61,8 @@ def group_sequentially(
         norm: of the tag distance, see `tag_distance`.
         matching: how distance, score and the group's strength weigh, a key of `MATCHING`.
         assignment: how pairs are chosen, a key of `ASSIGNMENT`.
+        open_groups: only so many groups, the first ones, can be joined; 0 = all (published code: 30).
+        stop: as soon as there are `open_groups` groups, drop the detections of all further steps (the paper's code).
 
     Raises:
         ValueError: for a tag or score that is NaN or infinite.
@@ -66,13 +71,18 @@ def group_sequentially(
     count, dimension = len(detections), detections.tag.shape[1]
     # Groups are numbered by integers: published code, keyed by the value of a tag, merges people with equal tags.
     group = np.full(count, -1, dtype=np.int64)
-    tag_sum = np.zeros((count, dimension))
+    # Published code averages in single precision, and some distances are half a unit but for the last bit.
+    tag_sum = np.zeros((count, dimension), np.float32 if assignment == "published" else np.float64)
     score_sum, size = np.zeros(count), np.zeros(count, dtype=np.int64)
     groups = 0
     for rows in _rows_by_step(detections):
         tags, scores = detections.tag[rows], detections.score[rows]
-        distance = tag_distance(tags[:, None], tag_sum[:groups] / size[:groups, None], norm)
-        weight = MATCHING[matching](distance, scores, tag_threshold, score_sum[:groups])
+        others = min(groups, open_groups) if open_groups else groups
+        if stop and groups and others == open_groups:
+            continue
+        mean = tag_sum[:others] / size[:others, None].astype(tag_sum.dtype)
+        distance = tag_distance(tags[:, None], mean, norm)
+        weight = MATCHING[matching](distance, scores, tag_threshold, score_sum[:others])
         joined = assign(distance, weight, tag_threshold, assignment)
         new = joined < 0
         joined[new] = groups + np.arange(int(new.sum()))
@@ -81,7 +91,8 @@ def group_sequentially(
         tag_sum[joined] += tags  # a step's detections join different groups: no index repeats
         score_sum[joined] += scores
         size[joined] += 1
-    return Groups(group=group, tag=tag_sum[:groups] / size[:groups, None], score=score_sum[:groups] / size[:groups])
+    mean = np.asarray(tag_sum[:groups] / size[:groups, None])
+    return Groups(group=group, tag=mean, score=score_sum[:groups] / size[:groups])
 
 
 def _rows_by_step(detections: Detections) -> list[Array]:
@@ -164,6 +175,7 @@ def greedy_assignment(weight: Array) -> tuple[Array, Array]:
 ASSIGNMENT: dict[Assignment, Callable[[Array], tuple[Array, Array]]] = {
     "optimal": partial(linear_sum_assignment, maximize=True),
     "greedy": greedy_assignment,
+    "published": published_assignment,
 }
 
 
