@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,6 +10,8 @@ from functools import cache
 from typing import TextIO
 
 from tqdm import tqdm
+
+from associative_embedding.io.standard_streams import give_up
 
 MAX_LINE = 1000  # characters of an error: some libraries put a whole traceback into theirs
 MOST_FILES = 5  # that are named for one kind of remark
@@ -23,25 +23,22 @@ CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud8
 def say(text: str, file: TextIO | None = None) -> None:
     """Prints a line without breaking a progress bar.
 
-    Characters that a terminal would obey or cannot show are written as ``\\x1b``. A closed pipe (``ae info | head -1``)
-    is no error: the work goes on, and later lines are dropped.
+    Characters that a terminal would obey or cannot show are written as ``\\x1b``. The work goes on, and later lines are
+    dropped, if the stream is closed or cannot be written; see `standard_streams`.
 
     Args:
         text: the line.
         file: default: standard output.
     """
     stream = sys.stdout if file is None else file
+    if stream is None or getattr(stream, "closed", False):
+        return
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
         tqdm.write(escaped(text).encode(encoding, "backslashreplace").decode(encoding), file=stream)
         stream.flush()
     except OSError as error:
-        if not isinstance(error, BrokenPipeError) and error.errno != errno.EINVAL:  # which Windows gives instead
-            raise
-        # Python flushes the stream again at its exit, which would fail with a second error. So the rest goes nowhere.
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, stream.fileno())
-        os.close(null)
+        give_up(stream, error)
 
 
 def say_error(error: BaseException) -> None:
