@@ -21,7 +21,7 @@ COUNTABLE_CODECS = {"h264", "hevc", "vp9", "av1", "mjpeg", "prores", "dnxhd"}
 # would open, and some take a text for a film.
 FORMATS = (
     "mov,matroska,avi,flv,asf,ogg,mpegts,mpeg,mpegvideo,m4v,h264,hevc,vvc,obu,av1,ivf,mjpeg,mxf,dv,wtv,yuv4mpegpipe,"
-    "nut,rm,nsv,gxf,h261,h263,vc1,cavsvideo,dirac,avs2,avs3,swf,smk,bink,live_flv"
+    "nut,rm,nsv,gxf,h261,h263,vc1,cavsvideo,dirac,avs2,avs3,swf,smk,bink,live_flv,gif,apng"
 )
 MAX_HELD = 2000  # packets in memory; a film with fewer key frames is decoded from an earlier one on
 STATE_LENGTH = {"matroska", "flv"}  # containers whose header has the length of the file, also after it was cut

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from associative_embedding.apps.cli import predict_videos as run_video
 from associative_embedding.apps.cli.main import main
@@ -172,6 +173,21 @@ def test_frames_expanded_by_the_shell_are_no_videos_of_one_frame(
     folder = Path(frames(tmp_path / "frames"))
     assert main(["predict", *map(str, sorted(folder.glob("*.png"))), "--track", "--model", model]) == 2
     assert "a pattern in quotes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "stack.tif"])
+def test_one_image_has_no_tracks(name: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pages = [Image.new("RGB", (64, 48), (shade, 0, 0)) for shade in (20, 90)]
+    pages[0].save(tmp_path / name, **({"save_all": True, "append_images": pages[1:]} if name.endswith("tif") else {}))
+    assert main(["predict", str(tmp_path / name), "--track", "--model", model]) == 2
+    assert f"{name} is one image" in capsys.readouterr().err
+
+
+def test_an_animation_is_a_film_with_track(model: str, tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (64, 48), (shade, 0, 0)) for shade in (20, 90, 160)]
+    pages[0].save(tmp_path / "a.gif", save_all=True, append_images=pages[1:], duration=100)
+    assert run(str(tmp_path / "a.gif"), model, tmp_path / "out", "--track") == 0
+    assert len(lines(tmp_path / "out")) == 4
 
 
 def test_every_film_of_a_folder_has_its_own_tracks(

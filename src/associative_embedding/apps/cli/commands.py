@@ -38,6 +38,7 @@ def run_predict(options: Namespace) -> int:
 VIDEO_OPTIONS = ("link", "smooth", "every", "start", "end", "fps", "formats", "window")
 IMAGE_OPTIONS = ("json", "labels", "recursive", "resume")
 RAY_OPTIONS = ("workers", "shard_size", "batch", "gpus")
+ANIMATIONS = (".gif", ".apng")  # images that PyAV also reads as films
 LOCAL_OPTIONS = ("json", "show", "scores", "labels", "track", *VIDEO_OPTIONS)
 
 
@@ -50,8 +51,12 @@ def sources_are_videos(options: Namespace) -> bool:
     from associative_embedding.io.find_images import EXTENSIONS
     from associative_embedding.io.find_videos import is_video
 
-    if options.track and sum(source.lower().endswith(EXTENSIONS) for source in options.sources if isfile(source)) > 1:
-        raise UsageError("--track needs frames as one source: give their folder, or a pattern in quotes")
+    single = [source for source in options.sources if isfile(source) and source.lower().endswith(EXTENSIONS)]
+    still = [source for source in single if not source.lower().endswith(ANIMATIONS)]
+    if options.track and (still or len(single) > 1):
+        raise UsageError(
+            f"--track needs frames as one source: their folder, or a pattern in quotes; {single[0]} is one image"
+        )
     videos = [options.track or is_video(source) for source in options.sources]
     if any(videos) != all(videos):
         raise UsageError("the sources are images and videos: run ae predict once for each kind")
