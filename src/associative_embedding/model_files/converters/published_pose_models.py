@@ -14,33 +14,24 @@ coordinates (mmpose's "udp"); if it was, keypoints are up to half a map pixel of
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
 from associative_embedding.io.coco_json import load_skeleton
-from associative_embedding.io.console import one_line
+from associative_embedding.io.console import one_line, remark
 from associative_embedding.model_files.checkpoint import ModelInfo, read_torch
 from associative_embedding.model_files.converters.check_weights import check_weights
-from associative_embedding.model_files.converters.hourglass_names import (
-    MMPOSE,
-    POSE_AE,
-    fold_batch_norms,
-    hourglass_options,
-    our_name,
-)
-from associative_embedding.networks.hourglass import StackedHourglass
-from associative_embedding.networks.hrnet import IMAGENET_MEAN, IMAGENET_STD, HigherHRNet, HRNet
+from associative_embedding.model_files.converters.clues import DATASETS, Clues, read_clues
+from associative_embedding.model_files.converters.layouts import LAYOUTS, Layout, State, recognise_project
 from associative_embedding.networks.network import Network
-from associative_embedding.structures.known_skeletons import COCO_17, CROWDPOSE_14
+from associative_embedding.structures.known_skeletons import COCO_17, SKELETONS
 from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.pose.task import PoseTask
-
-State = dict[str, Tensor]
 
 HRNET_DECODE = DecodeConfig(
     threshold=0.1,
@@ -53,75 +44,46 @@ HRNET_DECODE = DecodeConfig(
     duplicate_oks=1.0,
 )
 POSE_AE_DECODE = replace(HRNET_DECODE, nms=3, tag_distance="rms")
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a project publishes.
+
+    Attributes:
+        decode: its rules of decoding.
+        skeletons: keys of `SKELETONS`, one for each data set that it trained on.
+        sizes: backbone -> input size of the published models, where it is not `INPUT_SIZE`.
+        resize: the side of an image that becomes the input size.
+        enlarges: whether it enlarges maps to the size of the input before it decodes them.
+        listed_order: whether other keypoints than COCO's are grouped in the order of the annotations; if not, they are
+            grouped in COCO's order, cut off.
+    """
+
+    decode: DecodeConfig = HRNET_DECODE
+    skeletons: tuple[str, ...] = ("coco-17", "crowdpose-14")
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    resize: Literal["long", "short"] = "short"
+    enlarges: bool = True
+    listed_order: bool = False
+
+
 INPUT_SIZE = 512
-SKELETONS = {len(skeleton): skeleton for skeleton in (COCO_17, CROWDPOSE_14)}
-
-
-def pose_ae(state: State, skeleton: Skeleton | None) -> tuple[State, ModelInfo]:
-    """pose-ae-train, the paper's code: the long side is 512 pixels, maps have stride 4.
-
-    A stack has 68 output channels, of which only the first 34 were trained.
-    """
-    state = {our_name(name, POSE_AE): value for name, value in state.items()}
-    options = hourglass_options(state)
-    task = PoseTask(skeleton or COCO_17, POSE_AE_DECODE)
-    options["extra_outputs"] = len(state["outputs.0.weight"]) - 2 * task.channels
-    return state, ModelInfo("hourglass", task, INPUT_SIZE, options=options)
-
-
-def higherhrnet(state: State, skeleton: Skeleton | None) -> tuple[State, ModelInfo]:
-    """HigherHRNet, or HRNet, which lacks the second output: short side 512 pixels, maps have the input's size."""
-    higher = "final_layers.1.weight" in state
-    width = state["final_layers.0.weight"].shape[1]
-    # The first output has a heatmap and a tag of each keypoint type, the second one only the heatmap.
-    keypoints = len(state["final_layers.1.weight"]) if higher else len(state["final_layers.0.weight"]) / 2
-    task = PoseTask(skeleton or skeleton_of(keypoints), HRNET_DECODE)
-    backbone = f"{'higher' if higher else ''}hrnet_w{48 if width == 48 else 32}"
-    stride = HigherHRNet.stride if higher else HRNet.stride
-    options = {} if width in (32, 48) else {"width": width}
-    return state, ModelInfo(backbone, task, INPUT_SIZE, options=options, resize="short", enlarge=stride)
-
-
-def mmpose(state: State, skeleton: Skeleton | None) -> tuple[State, ModelInfo]:
-    """mmpose 0.x: HourglassAENet, or HRNet with a simple or a higher resolution head. Settings as of HigherHRNet.
-
-    The names come from its source (0.x, the exact version is not certain), not from a checkpoint.
-    """
-    parts = r"^(backbone|keypoint_head|head)\."
-    state = {re.sub(parts, "", name).replace("final_layer.", "final_layers.0."): value for name, value in state.items()}
-    if "out_convs.0.conv.weight" not in state:
-        return higherhrnet(state, skeleton)
-    state = {our_name(name, MMPOSE): value for name, value in fold_batch_norms(state).items()}
-    task = PoseTask(skeleton or skeleton_of(len(state["outputs.0.weight"]) / 2), HRNET_DECODE)
-    options = hourglass_options(state) | {"mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)}
-    stride = StackedHourglass.stride
-    return state, ModelInfo("hourglass", task, INPUT_SIZE, options=options, resize="short", enlarge=stride)
-
-
-# Weights of the project -> weights under our names, and the description of the model.
-PROJECTS: dict[str, Callable[[State, Skeleton | None], tuple[State, ModelInfo]]] = {
-    "pose-ae": pose_ae,
-    "higherhrnet": higherhrnet,
-    "mmpose": mmpose,
+LITEPOSE_SIZES = {"litepose_xs": 256, "litepose_s": 448, "litepose_m": 448, "litepose_l": 512}
+PROJECTS = {
+    "pose-ae": Project(POSE_AE_DECODE, ("coco-17",), resize="long", enlarges=False),
+    "higherhrnet": Project(sizes={"higherhrnet_w48": 640}),
+    "mmpose": Project(skeletons=(*DATASETS.values(),), sizes=LITEPOSE_SIZES, listed_order=True),
+    "litepose": Project(sizes=LITEPOSE_SIZES),
+    "swahr": Project(sizes={"higherhrnet_w48": 640}),
 }
 
 
-def skeleton_of(keypoints: float) -> Skeleton:
-    """Returns COCO's or CrowdPose's skeleton by its number of keypoint types.
-
-    Raises:
-        ValueError: for another number, also one that is not whole (an odd number of channels).
-    """
-    if keypoints not in SKELETONS:
-        raise ValueError(f"{keypoints:g} keypoint types are neither COCO's nor CrowdPose's: name the skeleton")
-    return SKELETONS[int(keypoints)]
-
-
-def read_checkpoint(path: str | Path) -> State:
-    """Reads the tensors of a checkpoint: the file is a state dict, or contains one as ``state_dict``.
+def read_checkpoint(path: str | Path) -> tuple[State, Any]:
+    """Reads a checkpoint: the file is a state dict, or contains one as ``state_dict``.
 
     Returns:
-        the tensors by name, without the prefixes that wrappers add.
+        the tensors by name, without the prefixes that wrappers add; and the content of the file.
 
     Raises:
         ValueError: when the file cannot be read safely or contains something else.
@@ -131,27 +93,36 @@ def read_checkpoint(path: str | Path) -> State:
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path}: neither a state_dict of tensors nor a checkpoint that holds one")
     # Prefixes of DataParallel, of pose-ae-train's trainer, and of HigherHRNet's half-precision wrapper.
-    return {re.sub(r"^((module|model|1)\.)+", "", str(name)): value for name, value in state.items()}
+    return {re.sub(r"^((module|model|1)\.)+", "", str(name)): value for name, value in state.items()}, content
 
 
-def load_published(path: str | Path, project: str, skeleton: str | None = None) -> tuple[Network, ModelInfo]:
+def load_published(
+    path: str | Path, project: str | None = None, *, skeleton: str | None = None, input_size: int | None = None
+) -> tuple[Network, ModelInfo]:
     """Returns a network of ours with the weights of a project's checkpoint, and the description of the model.
+
+    Prints what was recognised, and one line for each value that is in neither the file nor its name.
 
     Args:
         path: the checkpoint.
-        project: a key of `PROJECTS`.
-        skeleton: of the keypoints, see `coco_json.load_skeleton`; default: COCO's for 17 keypoint types,
-            CrowdPose's for 14. AI Challenger also has 14: name its skeleton.
+        project: a key of `PROJECTS`; default: recognised by the names of the tensors.
+        skeleton: of the keypoints, see `coco_json.load_skeleton`; default: the one of the data set that the file or its
+            name tells, or the only one of the project with this number of keypoint types.
+        input_size: pixels; default: what the file or its name tells, or the size of the published model.
 
     Raises:
-        ValueError: when the file cannot be read safely, or is not a checkpoint of the project.
+        ValueError: when the file cannot be read safely, or is not a checkpoint of the project, or two skeletons fit.
     """
     given = load_skeleton(skeleton) if skeleton else None
-    state = read_checkpoint(path)
+    state, content = read_checkpoint(path)
     try:
-        state, info = PROJECTS[project](state, given)
+        project = choose_project(state, project)
+        layout = LAYOUTS[project](state, len(given) if given else None)
+        clues = read_clues(path, content)
+        name = skeleton or choose_skeleton(project, layout.keypoints, clues)
+        info = describe(project, layout, published_skeleton(project, name), input_size or clues.input_size)
         network = info.build()
-        load_body(network, state, f"the weights of a network of {project}")
+        load_body(network, layout.state, f"the weights of a network of {project}")
     except KeyError as error:
         raise ValueError(f"{path}: not a checkpoint of {project}: it has no {error}") from None
     except ValueError as error:
@@ -160,7 +131,107 @@ def load_published(path: str | Path, project: str, skeleton: str | None = None) 
         raise ValueError(
             f"{path}: not a checkpoint of {project}: a tensor is of a shape that it never has ({one_line(error)[:200]})"
         ) from None
-    return network, replace(info, notes={"converted_from": project})
+    known = replace(clues, input_size=input_size or clues.input_size)
+    if skeleton or clues.skeleton == name:
+        known = replace(known, skeleton=name)
+    report(path, project, name, info, known)
+    enlarge = network.stride if PROJECTS[project].enlarges else 1
+    return network, replace(info, enlarge=enlarge, notes={"converted_from": project})
+
+
+def choose_project(state: State, given: str | None) -> str:
+    """Returns the project whose names the tensors have.
+
+    Raises:
+        ValueError: for names of another project than the given one, or of none and none is given.
+    """
+    found = recognise_project(state)
+    if not found and not given:
+        raise ValueError(f"its tensors have the names of none of {', '.join(PROJECTS)}: name its project with --from")
+    if found and given and found != given:
+        raise ValueError(f"not a checkpoint of {given}: its tensors have the names of {found}; leave --from out")
+    return given or str(found)
+
+
+def choose_skeleton(project: str, keypoints: int, clues: Clues) -> str:
+    """Returns the name of the skeleton of a data set that the project trained on.
+
+    Raises:
+        ValueError: when none or several have this number of keypoint types and the clues decide for none.
+    """
+    fitting = [name for name in PROJECTS[project].skeletons if len(SKELETONS[name]) == keypoints]
+    if clues.skeleton in fitting:
+        return clues.skeleton
+    if len(fitting) > 1:
+        raise ValueError(
+            f"its {keypoints} keypoint types are those of {' or '.join(fitting)}, and neither the file nor its name "
+            "tells which: name one with --skeleton"
+        )
+    if not fitting:
+        raise ValueError(f"{keypoints} keypoint types are neither COCO's nor CrowdPose's: name the skeleton")
+    return fitting[0]
+
+
+def published_skeleton(project: str, name: str) -> Skeleton:
+    """Returns a skeleton with the order in which a project groups its keypoints.
+
+    Args:
+        project: a key of `PROJECTS`.
+        name: see `coco_json.load_skeleton`; only the skeletons of the project get its order.
+
+    Raises:
+        ValueError: for a skeleton that cannot be read.
+    """
+    skeleton, rules = load_skeleton(name), PROJECTS[project]
+    if name not in rules.skeletons or skeleton == COCO_17:
+        return skeleton
+    count = len(skeleton)
+    order = range(count) if rules.listed_order else [i for i in COCO_17.group_index if i < count]
+    return replace(skeleton, group_order=tuple(skeleton.keypoints[i] for i in order))
+
+
+def describe(project: str, layout: Layout, skeleton: Skeleton, input_size: int) -> ModelInfo:
+    """Returns the description of a published model.
+
+    Args:
+        project: a key of `PROJECTS`.
+        layout: the recognised network.
+        skeleton: of its keypoints.
+        input_size: pixels; 0 = the size of the published model.
+
+    Raises:
+        ValueError: for a skeleton of another number of keypoints than the network has.
+    """
+    if len(skeleton) != layout.keypoints:
+        raise ValueError(f"a skeleton of {len(skeleton)} keypoints does not fit its {layout.keypoints} keypoint types")
+    rules = PROJECTS[project]
+    return ModelInfo(
+        layout.backbone,
+        PoseTask(skeleton, rules.decode),
+        input_size or rules.sizes.get(layout.backbone, INPUT_SIZE),
+        options=layout.options,
+        resize=rules.resize,
+    )
+
+
+def report(path: str | Path, project: str, skeleton: str, info: ModelInfo, known: Clues) -> None:
+    """Prints what was recognised, and one line for each value that is not known from the file or from the user.
+
+    Args:
+        path: the checkpoint.
+        project: a key of `PROJECTS`.
+        skeleton: name of the skeleton that the model has now.
+        info: the description of the model.
+        known: what was known.
+    """
+    remark(f"{path}: {info.backbone} of {project}, skeleton {skeleton}, input size {info.input_size} px")
+    if not known.skeleton:
+        keypoints = len(SKELETONS[skeleton])
+        remark(f"{path}: its data set is not known; took {skeleton} for its {keypoints} keypoint types (--skeleton)")
+    if not known.input_size:
+        remark(f"{path}: its input size is not known; took the published one, {info.input_size} px (--input_size)")
+    if project == "mmpose" and known.udp is None:
+        remark(f"{path}: whether it was trained with unbiased coordinates (udp) is not known; took that it was not")
 
 
 def load_body(network: Network, state: State, what: str) -> None:
