@@ -242,7 +242,8 @@ def run_info(options: Namespace) -> int:
 def run_convert(options: Namespace) -> int:
     from associative_embedding.model_files.converters.convert import convert
 
-    print(convert(options.file, options["from"], options.output, skeleton=options.skeleton))
+    sizes = {"skeleton": options.skeleton, "input_size": options.input_size}
+    print(convert(options.file, options["from"], options.output, **sizes))
     return 0
 
 

@@ -186,16 +186,21 @@ def add_experiment_options(parser: ArgumentParser) -> None:
 def build_convert(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
     add("file", type=str, help="a checkpoint (.pth, .pth.tar), or the model.json of a MoveNet for TensorFlow.js")
-    sources = Literal["pose-ae", "higherhrnet", "mmpose", "movenet", "efficientnet-lite0"]
-    text = "project of the weights; movenet and efficientnet-lite0 are encoders, to start training from"
-    add("--from", type=sources, required=True, help=text)
+    sources = Literal["pose-ae", "higherhrnet", "mmpose", "litepose", "swahr", "movenet", "efficientnet-lite0"]
+    text = (
+        "project of the weights (default: a pose model, recognised by its tensors); movenet and efficientnet-lite0 are "
+        "encoders, to start training from"
+    )
+    add("--from", type=sources, default=None, help=text)
     text = "file to write (default: the name of FILE with .safetensors, in the current folder)"
     add("--output", type=str, default=None, help=text)
     text = (
-        "keypoints of a pose model: a known name or a COCO json (default: coco-17 for a model with 17 keypoints, "
-        "crowdpose-14 for 14)"
+        "keypoints of a pose model: a known name or a COCO json (default: of the data set that the file or its name "
+        "tells, else of the only one with this number of keypoints)"
     )
     add("--skeleton", type=str, default=None, help=text)
+    text = "input size of a pose model, in pixels (default: what the file or its name tells, else the published one)"
+    add("--input_size", type=int, default=None, help=text)
     return parser
 
 
