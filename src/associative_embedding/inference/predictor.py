@@ -250,11 +250,19 @@ class Predictor:
             image: ``(H, W, 3)`` uint8 RGB.
             outputs: of each of its `tiles`, in order; computed one by one if this is a generator.
         """
-        parts = (self.decode(of_tile).instances for of_tile in outputs)
+        return self.join(image, (self.decode(of_tile).instances for of_tile in outputs))
+
+    def join(self, image: Array, parts: Iterable[Instances]) -> Instances:
+        """Step 4, or for several tiles their union: what `decode` found -> the instances of the image.
+
+        Args:
+            image: ``(H, W, 3)`` uint8 RGB.
+            parts: the instances in each of its `tiles`, in order; computed one by one if this is a generator.
+        """
         tiles = self.tiles(image)
         if len(tiles) == 1:
             # Models that find people do not use tiles, and only people are refined.
-            return self.refine(next(parts), image).people
+            return self.refine(next(iter(parts)), image).people
         size = (image.shape[0], image.shape[1])
         return stitch(zip(tiles, parts, strict=True), size, round(MARGIN * self.tile_side))
 

@@ -17,6 +17,8 @@ from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.run_lengths import compress_runs, runs_of
 from associative_embedding.structures.windows import Window, intersect, relative
 
+ROWS = 256  # masks whose boxes are compared with all others at once; more need more memory and are not faster
+
 
 @dataclass(frozen=True, eq=False)
 class Masks:
@@ -149,15 +151,16 @@ class Masks:
             return pixels
         low, high = self._bounds()
         other_low, other_high = other._bounds()
-        first = np.maximum(low[:, None], other_low)
-        last = np.minimum(high[:, None], other_high)
-        # Few pairs of boxes meet: all boxes are compared at once, and pixels only where they do.
-        for i, j in np.argwhere((first < last).all(axis=2)).tolist():
-            window, other_window = self.window(i), other.window(j)
-            shared = intersect(window, other_window)
-            assert shared is not None
-            a, b = self.crops[i][relative(shared, window)], other.crops[j][relative(shared, other_window)]
-            pixels[i, j] = np.count_nonzero(a & b)
+        # Few pairs of boxes meet: boxes are compared many at once, and pixels only where they do.
+        for start in range(0, len(self), ROWS):
+            rows = slice(start, start + ROWS)
+            met = np.maximum(low[rows, None], other_low) < np.minimum(high[rows, None], other_high)
+            for i, j in (np.argwhere(met.all(axis=2)) + (start, 0)).tolist():
+                window, other_window = self.window(i), other.window(j)
+                shared = intersect(window, other_window)
+                assert shared is not None
+                a, b = self.crops[i][relative(shared, window)], other.crops[j][relative(shared, other_window)]
+                pixels[i, j] = np.count_nonzero(a & b)
         return pixels
 
     def iou(self, other: Masks) -> Array:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,71 +19,32 @@ import pytest
 from associative_embedding.apps.cli.main import main
 from associative_embedding.inference.load import load
 from associative_embedding.inference.predictor import Predictor
-from associative_embedding.instances import Instances
 from associative_embedding.io.download import download
-from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks
-from support.tiny import tiny_info, tiny_network
 
 pytest.importorskip("fastapi", reason="needs the extra [serve]")
 pytest.importorskip("httpx", reason="needs httpx")
 
 import httpx
-import uvicorn
 
 from associative_embedding.apps.server.limits import Limits
-from associative_embedding.apps.server.model_thread import ModelThread
-from associative_embedding.apps.server.service import create_app
+from support.serving import Running, fragile_pose, photo, png, post, slow_pose, tiny_pose, until
 
 pytestmark = pytest.mark.extra
 
 
-def photo(seed: int = 0, size: tuple[int, int] = (64, 96)) -> Array:
-    return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
-
-
-def png(image: Array) -> bytes:
-    return cv2.imencode(".png", image[:, :, ::-1])[1].tobytes()
-
-
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
-    info = tiny_info()
-    return Predictor(tiny_network(info), info)
-
-
-class Running:
-    """A server on a free port of loopback, in a thread."""
-
-    def __init__(self, predictor: Predictor, limits: Limits) -> None:
-        listening = socket.socket()
-        listening.bind(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        self.server = uvicorn.Server(uvicorn.Config(create_app(predictor, limits), log_level="error"))
-        self.thread = threading.Thread(target=self.server.run, args=([listening],), daemon=True)
-
-    def __enter__(self) -> Running:
-        self.thread.start()
-        while not self.server.started:
-            time.sleep(0.01)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.server.should_exit = True
-        self.thread.join(10)
+    """The model of the service, in this process."""
+    return tiny_pose()
 
 
 LIMITS = Limits(queue=64, max_bytes=200_000, max_pixels=40_000, timeout=20)
 
 
-def post(url: str, **values: Any) -> httpx.Response:
-    """With more time than httpx gives by itself: all of the tests may run at once."""
-    return httpx.post(url, timeout=30, **values)
-
-
 @pytest.fixture(scope="module")
-def url(predictor: Predictor) -> Iterator[str]:
-    with Running(predictor, LIMITS) as running:
+def url() -> Iterator[str]:
+    with Running(tiny_pose, LIMITS) as running:
         yield running.url
 
 
@@ -180,25 +140,8 @@ def test_many_at_once_get_their_own_answers(url: str, predictor: Predictor) -> N
         np.testing.assert_allclose(scores, predictor(image).score, atol=1e-4)
 
 
-class Slow(Predictor):
-    """Takes half a second for each batch; `began` is set at the start of the first."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.began = threading.Event()
-
-    def run_network(self, batch: Any) -> Any:
-        self.began.set()
-        time.sleep(0.5)
-        return super().run_network(batch)
-
-
-def slow(predictor: Predictor) -> Slow:
-    return Slow(predictor.network, predictor.info)
-
-
-def test_who_comes_when_the_queue_is_full_is_told_so(predictor: Predictor) -> None:
-    with Running(slow(predictor), Limits(queue=1, batch=1, timeout=10)) as running, ThreadPoolExecutor(8) as pool:
+def test_who_comes_when_the_queue_is_full_is_told_so() -> None:
+    with Running(slow_pose, Limits(queue=1, batch=1, timeout=10)) as running, ThreadPoolExecutor(8) as pool:
         post = lambda seed: httpx.post(f"{running.url}/predict", content=png(photo(seed)), timeout=20)  # noqa: E731
         answers = list(pool.map(post, range(8)))
     statuses = sorted(answer.status_code for answer in answers)
@@ -208,17 +151,17 @@ def test_who_comes_when_the_queue_is_full_is_told_so(predictor: Predictor) -> No
     assert next(a for a in answers if a.status_code == 429).headers["retry-after"] == "1"
 
 
-def test_what_takes_too_long_is_given_up(predictor: Predictor) -> None:
-    with Running(slow(predictor), Limits(timeout=0.2)) as running:
+def test_what_takes_too_long_is_given_up() -> None:
+    with Running(slow_pose, Limits(timeout=0.2)) as running:
         assert httpx.post(f"{running.url}/predict", content=png(photo()), timeout=20).status_code == 503
 
 
-def test_who_was_taken_is_answered_before_the_end(predictor: Predictor) -> None:
-    busy = slow(predictor)
-    running = Running(busy, Limits(timeout=10))
+def test_who_was_taken_is_answered_before_the_end(tmp_path: Path) -> None:
+    began = tmp_path / "began"
+    running = Running(partial(slow_pose, began), Limits(timeout=20))
     with running, ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(lambda: httpx.post(f"{running.url}/predict", content=png(photo()), timeout=20))
-        assert busy.began.wait(20)
+        waiting = pool.submit(running.predict, photo())
+        until(began.exists)
         running.server.should_exit = True
         assert waiting.result().status_code == 200
 
@@ -233,38 +176,12 @@ def test_a_batch_is_each_image_alone(predictor: Predictor) -> None:
         np.testing.assert_allclose(found.tag, alone.tag, atol=1e-3)
 
 
-def test_a_fault_is_one_images_own(predictor: Predictor) -> None:
-    import asyncio
-
-    async def both() -> list[Any]:
-        worker = ModelThread(predictor, Limits())
-        task = asyncio.create_task(worker.run())
-        jobs = [worker.submit("a", photo(), {"threshold": -1.0}), worker.submit("b", photo(1), {})]
-        answers = await asyncio.gather(*jobs, return_exceptions=True)
-        task.cancel()
-        return answers
-
-    wrong, right = asyncio.run(both())
-    assert isinstance(wrong, ValueError)
-    assert isinstance(right, Instances)
-
-
-class Fragile(Predictor):
-    """Fails at dark images."""
-
-    def run_network(self, batch: Any) -> Any:
-        if any(x.max() == 0 for inputs in batch for x, _ in inputs):
-            raise RuntimeError("out of memory")
-        return super().run_network(batch)
-
-
-def test_the_service_outlives_a_fault_of_the_network(predictor: Predictor) -> None:
-    dark, bright = png(np.zeros((64, 96, 3), np.uint8)), png(photo())
-    with Running(Fragile(predictor.network, predictor.info), Limits()) as running, ThreadPoolExecutor(4) as pool:
-        post = lambda image: httpx.post(f"{running.url}/predict", content=image, timeout=20)  # noqa: E731
-        statuses = [answer.status_code for answer in pool.map(post, [dark, bright, dark, bright])]
+def test_the_service_outlives_a_fault_of_the_network() -> None:
+    dark, bright = np.zeros((64, 96, 3), np.uint8), photo()
+    with Running(fragile_pose) as running, ThreadPoolExecutor(4) as pool:
+        statuses = [answer.status_code for answer in pool.map(running.predict, [dark, bright, dark, bright])]
         assert statuses == [500, 200, 500, 200]
-        assert post(bright).status_code == 200
+        assert running.predict(bright).status_code == 200
 
 
 class Redirect(BaseHTTPRequestHandler):
@@ -295,12 +212,12 @@ def site() -> Iterator[str]:
     server.server_close()
 
 
-def test_urls_of_this_machine_are_refused_unless_allowed(site: str, predictor: Predictor) -> None:
-    with Running(predictor, Limits(urls=True)) as running:
+def test_urls_of_this_machine_are_refused_unless_allowed(site: str) -> None:
+    with Running(tiny_pose, Limits(urls=True)) as running:
         for where in (f"{site}/image", f"{site}/away", site.replace("127.0.0.1", "localhost"), "file:///etc/passwd"):
             answer = post(f"{running.url}/predict", json={"url": where})
             assert answer.status_code == 422
-    with Running(predictor, Limits(urls=True, private_urls=True)) as running:
+    with Running(tiny_pose, Limits(urls=True, private_urls=True)) as running:
         assert post(f"{running.url}/predict", json={"url": f"{site}/away"}).status_code == 200
         assert post(f"{running.url}/predict", json={"url": 5}).status_code == 422
     assert len(download(f"{site}/image", timeout=5, max_bytes=10**6)) > 1000
@@ -338,7 +255,7 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
     start, path = browser()
     image = skimage.data.astronaut()
     (tmp_path / "a.png").write_bytes(png(image))
-    with Running(load(), Limits()) as running, start() as tool:
+    with Running(partial(load, "person"), Limits()) as running, start() as tool:
         chromium = tool.chromium.launch(executable_path=path, args=["--no-sandbox"])
         page = chromium.new_page(viewport={"width": 1000, "height": 700})
         faults: list[str] = []

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from os.path import isfile
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from associative_embedding.apps.errors import UsageError
 if TYPE_CHECKING:
     from jsonargparse import Namespace  # type: ignore[attr-defined]
 
+    from associative_embedding.inference.options import Options
+    from associative_embedding.inference.predictor import Predictor
     from associative_embedding.training.recipe import Recipe
 
 
@@ -193,7 +196,7 @@ def run_export(options: Namespace) -> int:
 
 
 def run_serve(options: Namespace) -> int:
-    from associative_embedding.inference.load import load, remark_one_person
+    from associative_embedding.apps.cli.allocator import ALLOCATOR
 
     try:
         from associative_embedding.apps.server.limits import Limits
@@ -201,20 +204,24 @@ def run_serve(options: Namespace) -> int:
     except ImportError as error:
         raise ValueError(f"ae serve needs {error.name}: pip install 'associative-embedding[serve]'") from None
 
-    names = ("queue", "max_bytes", "max_pixels", "timeout", "urls", "private_urls")
-    limits = {name: options[name] for name in names}
     try:
-        # Checked here, because loading the model takes seconds. The batch depends on the model's device, see below.
-        Limits(**limits, batch=1 if options.batch is None else options.batch)
+        limits = value_of(Limits, options)
     except ValueError as error:
         raise UsageError(error) from None
-    predictor = load(options.model, model_options(options))
-    remark_one_person(predictor)
-    # On a CPU a batch is at most a quarter faster, and batches of many sizes take 300 MB more (docs/performance.md).
-    batch = options.batch or (8 if predictor.device.type == "cuda" else 1)
-    print(f"ae: http://{options.host}:{options.port} (stop it with Ctrl-C)", file=sys.stderr)
-    serve(predictor, Limits(**limits, batch=batch), options.host, options.port)
+    # For the process of the model, which `serve` starts: glibc reads them at its start.
+    os.environ.update({name: value for name, value in ALLOCATOR.items() if name not in os.environ})
+    load = partial(load_and_remark, options.model, model_options(options))
+    serve(load, limits, options.host, options.port, options.allow_host)
     return 0
+
+
+def load_and_remark(model: str, options: Options) -> Predictor:
+    """Returns a model; prints what a single-person model does with a whole image."""
+    from associative_embedding.inference.load import load, remark_one_person
+
+    predictor = load(model, options)
+    remark_one_person(predictor)
+    return predictor
 
 
 def run_info(options: Namespace) -> int:

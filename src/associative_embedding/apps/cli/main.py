@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from associative_embedding import __version__
+from associative_embedding.apps.cli.allocator import ALLOCATOR
 from associative_embedding.apps.cli.commands import COMMANDS
 from associative_embedding.apps.cli.data_commands import DATA_BUILDERS
 from associative_embedding.apps.cli.options import BUILDERS
@@ -26,10 +27,6 @@ from associative_embedding.apps.errors import UsageError
 # Everything else is imported inside functions: until Python has read its modules, Ctrl-C prints a traceback.
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace  # type: ignore[attr-defined]
-
-# Otherwise glibc returns the large buffers of a forward pass to the system after every image, and the next image pays
-# for them again: the tag loss takes 22 instead of 7 ms (docs/performance.md).
-ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
 
 HYPHENATED = re.compile(r"(?<=^--)[a-z]+(-[a-z]+)+(?=$|=)")  # --input-size is accepted for --input_size
 
@@ -225,7 +222,8 @@ def script() -> None:
     The process starts itself a second time, with the settings of `ALLOCATOR`: glibc reads them only at its start.
     """
     missing = {name: value for name, value in ALLOCATOR.items() if name not in os.environ}
-    if missing and sys.platform == "linux" and len(sys.argv) > 1 and sys.argv[1] in COMMANDS:
+    # `ae serve` runs the model in a process of its own, and its first process should return the memory of requests.
+    if missing and sys.platform == "linux" and len(sys.argv) > 1 and sys.argv[1] in COMMANDS.keys() - {"serve"}:
         os.environ.update(missing)
         # -P: without it, a file torch.py in the current folder would be imported in place of PyTorch.
         os.execv(sys.executable, [sys.executable, "-P", "-m", "associative_embedding", *sys.argv[1:]])

@@ -218,13 +218,23 @@ def build_export(parser: ArgumentParser) -> ArgumentParser:
 def build_serve(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
     add("--host", type=str, default="127.0.0.1", help="address to listen on; 0.0.0.0 = all addresses of this machine")
-    add("--port", type=int, default=8000, help="port to listen on")
+    add("--port", type=int, default=8000, help="port to listen on; 0 = a free one")
+    text = (
+        "further names by which browsers may call the service, without http:// and port: needed behind a proxy "
+        "(default: localhost, HOST, and if others can reach it, the name and numbers of this machine)"
+    )
+    add("--allow_host", type=str, nargs="+", default=[], metavar="NAME", help=text)
     add("--queue", type=int, default=64, help="highest number of waiting requests; further requests get status 429")
     text = "highest number of images in one batch (default: 8 on a GPU, 1 on a CPU)"
     add("--batch", type=int, default=None, help=text)
     add("--max_bytes", type=int, default=20 * 2**20, help="size limit of an image file, in bytes")
     add("--max_pixels", type=int, default=40_000_000, help="size limit of an image, in pixels")
     add("--timeout", type=float, default=30.0, help="longest time for a request, waiting included, in seconds")
+    text = "longest time that one image may keep the model, in seconds (default: half of --timeout)"
+    add("--max_seconds", type=float, default=None, help=text)
+    text = "bytes of all requests together, in arrival and in the queue, and of the images kept for the page"
+    add("--memory", type=int, default=512 * 2**20, help=text)
+    add("--connections", type=int, default=512, help="highest number of open connections")
     text = "accept the URL of an image instead of the image; only public addresses are read"
     add("--urls", action="store_true", help=text)
     text = "with --urls: also read addresses of this machine and its network"

@@ -9,11 +9,12 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import JSONResponse
 
+from associative_embedding.apps.server.browsers import PAGE_HEADERS
+from associative_embedding.apps.server.jobs import ServedModel
 from associative_embedding.apps.server.limits import Limits
 from associative_embedding.apps.server.requests import model_description
 from associative_embedding.drawing.palette import COLOURS, palette
 from associative_embedding.drawing.skeletons import MIN_KEYPOINT_SCORE, SIDE_COLOURS, keypoint_sides
-from associative_embedding.inference.predictor import Predictor
 from associative_embedding.structures.skeleton import Skeleton
 
 # The types are stated here: some systems guess others, and a browser runs no script of another type.
@@ -28,24 +29,23 @@ MEDIA_TYPES = {
 EXAMPLES = {"person": "person.jpg", "nucleus": "nucleus.jpg"}
 
 
-def page_router(predictor: Predictor, limits: Limits, headers: Mapping[str, str]) -> APIRouter:
+def page_router(model: ServedModel, limits: Limits) -> APIRouter:
     """Returns the routes ``/`` and ``/page/...``.
 
     Args:
-        predictor: the model.
+        model: the model.
         limits: limits of the service; the page checks a photo before it sends it.
-        headers: of the answer with the page itself.
     """
     router = APIRouter(include_in_schema=False)
     files = {entry.name: entry.read_bytes() for entry in page_folder().iterdir() if suffix(entry.name) in MEDIA_TYPES}
-    description = page_description(predictor, limits)
+    description = page_description(model, limits)
 
     @router.get("/")
     async def page() -> Response:
-        return Response(files["page.html"], headers=dict(headers), media_type=MEDIA_TYPES[".html"])
+        return Response(files["page.html"], headers=PAGE_HEADERS, media_type=MEDIA_TYPES[".html"])
 
     @router.get("/page/model.json")
-    async def model() -> JSONResponse:
+    async def model_json() -> JSONResponse:
         return JSONResponse(description, headers=NOT_KEPT)
 
     @router.get("/page/{name}")
@@ -70,12 +70,12 @@ def suffix(name: str) -> str:
     return name[name.rfind(".") :]
 
 
-def page_description(predictor: Predictor, limits: Limits) -> dict[str, Any]:
+def page_description(model: ServedModel, limits: Limits) -> dict[str, Any]:
     """Returns what the page needs to know: the model, the colours of pictures, and the limits of a request."""
-    task = predictor.task
+    task = model.task
     names = [category["name"] for category in task.categories]
     return {
-        **model_description(predictor),
+        **model_description(model),
         "categories": [describe_category(category) for category in task.categories],
         "masks": task.finds_masks,
         "palette": [hex_colour(*colour) for colour in palette(COLOURS).tolist()],

@@ -6,137 +6,185 @@ It stores no image, and a request cannot make it read a file of the machine.
 from __future__ import annotations
 
 import asyncio
+import logging
+import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
 
-import cv2
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.requests import ClientDisconnect
 
 from associative_embedding import __version__
+from associative_embedding.apps.server.browsers import HEADERS, AllowedHosts, BrowserGuard, allowed_hosts
+from associative_embedding.apps.server.connections import BACKLOG, MOST_HEADER_BYTES, bounded_protocol
+from associative_embedding.apps.server.interface_page import add_interface_page
 from associative_embedding.apps.server.limits import Limits
-from associative_embedding.apps.server.model_thread import ModelThread, QueueFull
+from associative_embedding.apps.server.listen import listening, url_of
+from associative_embedding.apps.server.metrics import CountAnswers, Metrics
+from associative_embedding.apps.server.model_process import ModelProcess
+from associative_embedding.apps.server.model_queue import ModelQueue, QueueFull, Stopping
 from associative_embedding.apps.server.page import page_router
-from associative_embedding.apps.server.request_memory import RequestMemory, digest_of
+from associative_embedding.apps.server.request_memory import MemoryFull, RequestMemory
 from associative_embedding.apps.server.requests import (
     NotKept,
-    Query,
+    RequestReader,
     TooLarge,
     model_description,
-    read_image_file,
-    read_query,
     request_settings,
 )
 from associative_embedding.inference.predictor import Predictor
-from associative_embedding.instances import Instances, coco_dataset
-from associative_embedding.io.console import one_line
-from associative_embedding.io.decode_images import decode
-from associative_embedding.structures.arrays import Array
-from associative_embedding.tasks.task import Task
+from associative_embedding.io.console import one_line, say, say_error
+
+T = TypeVar("T")
+
+log = logging.getLogger("associative_embedding.server")
 
 
-def create_app(predictor: Predictor, limits: Limits | None = None) -> FastAPI:
+def create_app(
+    load: Callable[[], Predictor], limits: Limits | None = None, hosts: AllowedHosts | None = None
+) -> FastAPI:
     """Returns the service as an ASGI application, which any ASGI server can run.
 
+    The model runs in a process of its own, which is started here and ends with the application or with this process.
+
     Args:
-        predictor: the model.
+        load: returns the model; picklable, for example ``functools.partial(associative_embedding.load, "person")``.
         limits: default: the defaults of `Limits`.
+        hosts: names by which browsers may call the service; default: localhost and 127.0.0.1.
+
+    Raises:
+        ValueError: when the model cannot be loaded.
     """
     limits = limits or Limits()
-    model = ModelThread(predictor, limits)
+    process = ModelProcess(load, limits)
+    model = process.start()
+    queue, memory = ModelQueue(process, model, limits), RequestMemory(limits.memory)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(model.run())
+        task = asyncio.create_task(queue.run())
         yield
-        await model.drain()  # after Ctrl-C: requests that were accepted get their answers
-        task.cancel()
+        queue.stop()  # the server has waited for the answers of all requests, as long as it waits at all
+        await task
 
     app = FastAPI(
         title="associative-embedding",
         description="Finds people or objects in images with one model, by associative embedding.",
         version=__version__,
         lifespan=lifespan,
+        docs_url=None,  # FastAPI's pages load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # its answer would repeat the header Host
     )
-    # Not the global registry of Prometheus: two services in one process would register the same names twice.
-    registry = CollectorRegistry()
-    counted = Counter("ae_requests", "Answers to prediction requests, by status", ["status"], registry=registry)
-    seconds = Histogram("ae_request_seconds", "Seconds of an answered prediction request", registry=registry)
-    Gauge("ae_waiting", "Requests in the queue", registry=registry).set_function(model.queue.qsize)
-    Gauge("ae_batches", "Batches that the model has run", registry=registry).set_function(lambda: model.batches)
-    add_routes(app, model, registry, lambda status: counted.labels(str(status)).inc(), seconds.observe)
+    app.state.queue, app.state.metrics = queue, Metrics(queue, memory)
+    add_routes(app, RequestReader(model, memory, limits), queue, app.state.metrics)
+    app.include_router(page_router(model, limits))
+    add_interface_page(app)
+    app.exception_handler(Exception)(answer_bug)
+    app.add_middleware(BrowserGuard, hosts=hosts or allowed_hosts())
+    app.add_middleware(CountAnswers, metrics=app.state.metrics)
     return app
 
 
-def add_routes(
-    app: FastAPI, model: ModelThread, registry: Any, count: Callable[[int], None], observe: Callable[[float], None]
-) -> None:
-    """Adds ``/predict``, ``/health``, ``/metrics`` and the page.
+async def answer_bug(request: Request, error: Exception) -> Response:
+    """Returns the answer to a request at which the service itself fails."""
+    # Starlette sends it outside of the middleware, which adds the headers to other answers.
+    return JSONResponse({"detail": f"the service failed ({type(error).__name__})"}, 500, HEADERS)
+
+
+def add_routes(app: FastAPI, reader: RequestReader, queue: ModelQueue, metrics: Metrics) -> None:
+    """Adds ``/predict``, ``/health`` and ``/metrics``.
 
     Args:
         app: the application.
-        model: the model and the limits.
-        registry: registry of the Prometheus metrics.
-        count: is called with the status of each answer to ``/predict``.
-        observe: is called with the seconds that each successful answer took.
+        reader: reads the requests.
+        queue: answers them.
+        metrics: of the service.
     """
-    limits, predictor = model.limits, model.predictor
-    memory = RequestMemory(limits.memory)
+    limits, memory, model = reader.limits, reader.memory, reader.model
 
-    async def answer(request: Request) -> Response:
+    async def predict(request: Request) -> Response:
         start = time.monotonic()
         try:
-            query = read_query(request, predictor)
-            data = await asyncio.wait_for(read_image_file(request, limits), limits.timeout)
-            if query.image:
-                data = kept_file(query.image, data, memory)
-            image = await asyncio.to_thread(decode, data, "the image", max_pixels=limits.max_pixels)
-            digest = digest_of(data)
-            found = await model.submit(digest, image, query.settings)
-        except REQUEST_ERRORS as error:
-            status, text = refusal(error, limits)
-            count(status)
-            # 429 and 503 are states of the server that pass: a client may send the same request again.
-            headers = {"Retry-After": "1"} if status in (429, 503) else None
-            return JSONResponse({"detail": text}, status, headers)
-        found = found[found.score >= query.min_score]
-        response = await asyncio.to_thread(render, found, image, query, predictor.task)
-        memory.keep(digest, data)
-        response.headers[DIGEST] = digest  # a later request may send it in place of the image
-        count(200)
-        observe(time.monotonic() - start)
-        return response
+            async with asyncio.timeout(limits.timeout):
+                with memory.lease() as lease:
+                    job = await reader.read(request, lease)
+                    answer = await while_connected(request, queue.submit(job))
+        except ClientDisconnect:
+            log.debug("a client left before its answer")
+            return Response(status_code=499)  # nobody gets it; it is counted
+        except Exception as error:
+            return refuse(*refusal(error, limits))
+        if answer.status != 200:
+            return refuse(answer.status, answer.body.decode())
+        memory.keep(job.digest, job.data)
+        metrics.seconds.observe(time.monotonic() - start)
+        # A later request may send the digest in place of the image.
+        return Response(answer.body, media_type=answer.media_type, headers={DIGEST: job.digest})
 
     app.post(
         "/predict",
         summary="Find people or objects in an image",
-        description=f"{PREDICT_TEXT}: {', '.join(f'`{name}`' for name in request_settings(predictor))}.",
+        description=f"{PREDICT_TEXT}: {', '.join(f'`{name}`' for name in request_settings(model))}.",
         responses={n: {"description": d} for n, d in STATUS.items()},
         openapi_extra={"requestBody": {"content": BODY}},
-    )(answer)
+    )(predict)
 
     @app.get("/health", summary="State of the service, and its model")
-    async def health() -> dict[str, Any]:
-        return {"status": "ok", "version": __version__, "waiting": model.queue.qsize(), **model_description(predictor)}
+    async def health() -> JSONResponse:
+        state = {"version": __version__, "waiting": len(queue.waiting), **model_description(model)}
+        if queue.alive:
+            return JSONResponse({"status": "ok", **state})
+        return JSONResponse({"status": "the model is being started", **state}, 503, {"Retry-After": "5"})
 
     @app.get("/metrics", summary="Metrics for Prometheus")
-    async def metrics() -> Response:
-        return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
-
-    app.include_router(page_router(predictor, limits, {"Content-Security-Policy": POLICY}))
+    async def show_metrics() -> Response:
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
 
-# ImageError is a ValueError; MemoryError and RuntimeError come from the network.
-REQUEST_ERRORS = (NotKept, TooLarge, QueueFull, ValueError, OSError, MemoryError, RuntimeError)
+async def while_connected(request: Request, answer: Awaitable[T]) -> T:
+    """Waits for an answer as long as the client does.
+
+    Args:
+        request: its body has been read.
+        answer: is cancelled when the client leaves.
+
+    Raises:
+        ClientDisconnect: when the client leaves before the answer.
+    """
+
+    async def leave() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    tasks: tuple[asyncio.Future[T], asyncio.Future[None]] = (
+        asyncio.ensure_future(answer),
+        asyncio.ensure_future(leave()),
+    )
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if tasks[0].done():
+            return tasks[0].result()
+        raise ClientDisconnect
+    finally:
+        for task in tasks:
+            task.cancel()
+        with suppress(asyncio.CancelledError, Exception):  # its job leaves the queue before the bytes are given back
+            await tasks[0]
+
+
+def refuse(status: int, text: str) -> Response:
+    """Returns the answer to a request that failed."""
+    # 429 and 503 are states of the server that pass: a client may send the same request again.
+    return JSONResponse({"detail": text}, status, {"Retry-After": "1"} if status in (429, 503) else None)
 
 
 def refusal(error: Exception, limits: Limits) -> tuple[int, str]:
-    """Returns the status and the text of the answer to a request that failed."""
+    """Returns the status and the text of the answer to a request that failed before the model."""
     match error:
         case NotKept():
             return 404, "the server does not have this image, or has it no longer: send the image itself"
@@ -144,39 +192,17 @@ def refusal(error: Exception, limits: Limits) -> tuple[int, str]:
             return 413, str(error)
         case QueueFull():
             return 429, f"{limits.queue} requests are waiting already: try again later"
+        case MemoryFull():
+            return 503, f"the requests of all clients have {limits.memory} bytes already: try again later"
+        case Stopping():
+            return 503, "the service ends"
         case TimeoutError():  # before OSError, which it is a kind of
             return 503, f"no answer within {limits.timeout:g} seconds"
         case ValueError() | OSError():
             return 422, one_line(error)
-        case _:  # the next image may be fine, so the service goes on
-            return 500, f"the model failed ({type(error).__name__})"
-
-
-def kept_file(digest: str, body: bytes, memory: RequestMemory) -> bytes:
-    """Returns the file that a digest stands for.
-
-    Raises:
-        ValueError: when the request has an image beside the digest.
-        NotKept: when the file is not there.
-    """
-    if body:
-        raise ValueError("send an image or the digest of one, not both")
-    data = memory.find(digest)
-    if data is None:
-        raise NotKept
-    return data
-
-
-def render(found: Instances, image: Array, query: Query, task: Task) -> Response:
-    """Returns the annotated image as JPEG, or a COCO dataset whose annotations also have their tags."""
-    if query.picture:
-        good, jpeg = cv2.imencode(".jpg", found.draw(image)[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
-        assert good
-        return Response(jpeg.tobytes(), media_type="image/jpeg")
-    document = coco_dataset([found], task.categories)
-    for row, tag in zip(document["annotations"], found.tag, strict=True):
-        row["tag"] = [round(float(value), 4) for value in tag]
-    return JSONResponse(document)
+        case _:
+            say_error(error)
+            return 500, f"the service failed ({type(error).__name__})"
 
 
 PREDICT_TEXT = (
@@ -187,17 +213,16 @@ PREDICT_TEXT = (
     "body: the same image with other settings; 404 if the server no longer has it), and numbers that replace decode "
     "settings of the model"
 )
-# The page loads nothing from other servers, and a browser must not let it do so.
-POLICY = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:"
 DIGEST = "X-Image"
 STATUS = {
     200: "The instances, as a COCO dataset or as a picture",
     404: "The server does not have the image of this digest",
-    413: "The image file is too large",
+    413: "The image file is too large, or the model would need too long for the image",
     422: "The image or a setting cannot be used",
     429: "Too many requests are waiting",
+    499: "The client left before the answer",
     500: "The model failed",
-    503: "The request took too long",
+    503: "The request took too long, or the service has no memory for it",
 }
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 BODY = {
@@ -207,14 +232,64 @@ BODY = {
 }
 
 
-def serve(predictor: Predictor, limits: Limits, host: str, port: int) -> None:
-    """Runs the service until Ctrl-C or SIGTERM; requests in the queue are answered before it ends.
+STOP_SECONDS = 8.0  # from SIGTERM on, for the answers to waiting requests; Docker kills after 10
+
+
+class Server(uvicorn.Server):
+    """Ends within `STOP_SECONDS` of SIGTERM, whatever the model does: uvicorn waits for every answer."""
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        asyncio.get_running_loop().call_later(STOP_SECONDS, self.config.app.state.queue.stop)  # type: ignore[union-attr]
+        await super().shutdown(sockets)
+
+
+def serve(load: Callable[[], Predictor], limits: Limits, host: str, port: int, allow_host: Sequence[str] = ()) -> None:
+    """Runs the service until Ctrl-C or SIGTERM; waiting requests then have `STOP_SECONDS` to be answered.
 
     Args:
-        predictor: the model.
+        load: returns the model, see `create_app`.
         limits: limits of the service.
         host: address to listen on.
-        port: port to listen on.
+        port: port to listen on; 0 = a free one.
+        allow_host: further names by which browsers may call the service, see `allowed_hosts`.
+
+    Raises:
+        OSError: when it cannot listen there.
+        ValueError: for a name or port that is none, when the model cannot be loaded, or the system does not allow so
+            many connections.
     """
-    app = create_app(predictor, limits)
-    uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=int(limits.timeout) + 1)
+    allow_open_files(limits.connections)
+    hosts = allowed_hosts(host, allow_host)
+    with listening(host, port) as sockets:
+        app = create_app(load, limits, hosts)
+        config = uvicorn.Config(
+            app,
+            http=bounded_protocol(limits, app.state.metrics.malformed),
+            ws="none",
+            # Warnings are lines that strangers can cause without end; what they report is counted in /metrics.
+            log_level="error",
+            access_log=False,
+            backlog=BACKLOG,
+            h11_max_incomplete_event_size=MOST_HEADER_BYTES,
+            timeout_graceful_shutdown=int(STOP_SECONDS) + 1,
+        )
+        say(f"ae: {url_of(host, sockets)} (stop it with Ctrl-C)", file=sys.stderr)
+        Server(config).run(sockets)
+
+
+def allow_open_files(connections: int) -> None:
+    """Raises the limit of open files, if it has no room for so many connections.
+
+    Raises:
+        ValueError: when the system does not allow it. Without room Python would try to accept the next connection again
+            and again, and print a traceback each time.
+    """
+    if sys.platform != "win32":
+        import resource
+
+        needed = connections + 2 * BACKLOG + 128
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft != resource.RLIM_INFINITY and soft < needed:
+            if hard != resource.RLIM_INFINITY and hard < needed:
+                raise ValueError(f"{connections} connections need {needed} open files, and the system allows {hard}")
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

@@ -1,0 +1,60 @@
+"""Downloads images for requests, in threads of their own: a slow server must not delay other requests."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from functools import partial
+
+from associative_embedding.apps.server.limits import Limits
+from associative_embedding.io.download import download
+
+MOST = 8  # downloads at the same time; others wait. Their bytes are beyond the budget for requests
+
+
+class Downloads:
+    """The downloads of one service.
+
+    Args:
+        limits: of bytes, time and addresses.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.free = asyncio.Semaphore(MOST)
+
+    async def fetch(self, url: str) -> bytes:
+        """Returns the file at a URL.
+
+        Raises:
+            OSError: when it cannot or must not be read.
+        """
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[bytes] = loop.create_future()
+        # Public addresses only, unless allowed: otherwise a stranger could read pages of the network behind the server.
+        get = partial(
+            download,
+            url,
+            timeout=self.limits.timeout,
+            max_bytes=self.limits.max_bytes,
+            public_only=not self.limits.private_urls,
+        )
+
+        def finish(data: bytes | None, error: Exception | None) -> None:
+            self.free.release()  # not before: a client that leaves does not end the download
+            if not result.done():
+                result.set_exception(error) if error else result.set_result(data or b"")
+
+        def work() -> None:
+            data = error = None
+            try:
+                data = get()
+            except Exception as problem:
+                error = problem
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(finish, data, error)
+
+        await self.free.acquire()
+        # Not by an executor, whose threads Python waits for at its end.
+        threading.Thread(target=work, daemon=True, name="download").start()
+        return await result
