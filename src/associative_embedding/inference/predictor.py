@@ -31,12 +31,16 @@ from associative_embedding.structures.maps import Maps, Peaks
 from associative_embedding.structures.windows import Window
 from associative_embedding.tasks.multi_scale import View, merge_mirror, merge_views
 from associative_embedding.tasks.pose.task import PoseTask
+from associative_embedding.tasks.published import views as published
+from associative_embedding.tasks.published.geometry import check_scales, input_geometry, sample
 from associative_embedding.tasks.single_person.task import SinglePersonTask
 from associative_embedding.tasks.task import Decoded, Task
 
-# An entry per scale, largest first. Outputs of a network that was exported with peaks hold `Peaks` in place of `Maps`.
+# An entry per scale, largest first. Outputs of a network that was exported with peaks hold `Peaks` in place of `Maps`,
+# those of a model with the conventions of published code all outputs that count, not merged yet.
 Inputs = list[tuple[Tensor, ImageGeometry]]
-Outputs = list[tuple[Maps | Peaks, ImageGeometry]]
+Output = Maps | Peaks | published.Outputs
+Outputs = list[tuple[Output, ImageGeometry]]
 
 MAX_INPUT_SIDE = 4096
 MAX_ZOOM = 16.0
@@ -74,11 +78,14 @@ class Predictor:
         if wrong := {"refine", "device", "runtime"} & changes.keys():
             raise ValueError(f"{', '.join(sorted(wrong))}: belongs to load, which makes the network and the refiner")
         options = replace(options or Options(), **changes)
-        self.network, self.refiner, self.flip = network, refiner, options.flip
+        self.network, self.refiner = network, refiner
+        mirror = info.conventions is not None and info.conventions.mirror and info.task.flip_index is not None
+        self.flip = mirror if options.flip is None else options.flip
         self.info = replace(info, task=with_decode_settings(info.task, options.decode))
         self.input_size = info.input_size if options.input_size is None else options.input_size
         self.scales = tuple(sorted(info.scales if options.scales is None else options.scales, reverse=True))
-        self.tag_scales = self.scales if options.tag_scales is None else tuple(options.tag_scales)
+        usual = published.tag_scales(self.scales) if info.conventions else self.scales
+        self.tag_scales = usual if options.tag_scales is None else tuple(options.tag_scales)
         self.zoom = info.zoom if options.zoom is None else options.zoom
         self._check()
 
@@ -94,6 +101,8 @@ class Predictor:
             raise ValueError(
                 f"input size {self.input_size} with scales {self.scales} is not within 32..{MAX_INPUT_SIDE} pixels"
             )
+        if self.info.conventions:
+            check_scales(self.scales, self.network.multiple, self.info.conventions)
         if self.network.stride % self.info.enlarge:
             raise ValueError(f"maps of stride {self.network.stride} cannot be enlarged {self.info.enlarge} times")
         if self.flip and self.task.flip_index is None:
@@ -101,6 +110,8 @@ class Predictor:
         # Peaks of several maps cannot be averaged, and the graph has returned no maps.
         if self.network.gives_peaks and (len(self.scales) > 1 or self.flip or self.info.enlarge > 1 or self.zoom):
             raise ValueError("a model exported with peaks runs at one size (--scales 1) without a mirror image")
+        if self.network.gives_peaks and self.info.conventions:
+            raise ValueError("a model of published code is decoded from its maps: export it without --with-peaks")
         if not self.tag_scales or not set(self.tag_scales) <= set(self.scales):
             raise ValueError(f"tag_scales must be some of the scales {self.scales}, not {self.tag_scales}")
 
@@ -296,6 +307,8 @@ class Predictor:
 
     def _views(self, outputs: Outputs) -> list[View]:
         """The maps as the task decodes them: at each scale, or merged and enlarged where the model asks for that."""
+        if self.info.conventions:
+            return [self._published_view(outputs)]
         views = [(maps, geometry) for maps, geometry in outputs if isinstance(maps, Maps)]
         if len(views) < len(outputs):
             raise ValueError("a model exported with peaks has no maps")
@@ -305,13 +318,26 @@ class Predictor:
         maps, geometry = merge_views(views)
         return [(enlarge(maps, factor), replace(geometry, stride=geometry.stride // factor))]
 
+    def _published_view(self, outputs: Outputs) -> View:
+        """The maps as published code decodes them."""
+        assert self.info.conventions is not None
+        with_tags = [scale in self.tag_scales for scale in self.scales]
+        all_outputs = [output for output, _ in outputs if isinstance(output, published.Outputs)]
+        # The size of the maps is the input's at scale 1, also if no scale is 1.
+        base = self._geometry(outputs[0][1].image_size, 1.0)
+        return published.merge(all_outputs, with_tags, base, self.info.conventions)
+
     def _input(self, image: Array, scale: float) -> tuple[Tensor, ImageGeometry]:
         geometry = self._geometry((image.shape[0], image.shape[1]), scale)
-        return torch.from_numpy(warp(image, geometry)).permute(2, 0, 1)[None].to(self.device), geometry
+        pixels = sample(image, geometry) if self.info.conventions else warp(image, geometry)
+        return torch.from_numpy(pixels).permute(2, 0, 1)[None].to(self.device), geometry
 
     def _geometry(self, size: tuple[int, int], scale: float) -> ImageGeometry:
         """The geometry of an image or tile of `size` (H, W) at one scale."""
         multiple, stride = self.network.multiple, self.network.stride
+        if self.info.conventions:
+            smallest = min(self.scales)
+            return input_geometry(size, self.input_size, self.info.conventions, scale=scale, smallest=smallest)
         side = max(multiple, round(self.input_size * scale))
         if isinstance(self.task, SinglePersonTask):
             # Trained on squares with one person in the middle: the whole image is taken for such a square.
@@ -325,11 +351,15 @@ class Predictor:
         longest = min(MAX_INPUT_SIDE, long_side(size, side, self.info.resize))
         return letterbox(size, longest, multiple=multiple, stride=stride)
 
-    def _predict(self, x: Tensor, scale: float) -> Maps | Peaks:
+    def _predict(self, x: Tensor, scale: float) -> Output:
         """The network's answer for a batch ``(B, 3, h, w)`` of one scale, merged with that for its mirror image."""
         outputs = self.network(x)
         if isinstance(outputs, Peaks):
             return outputs
+        if self.info.conventions:
+            mirrored = self.network(x.flip(-1)) if self.flip else ()
+            assert not isinstance(mirrored, Peaks)  # see _check
+            return published.collect(outputs, mirrored, self.task.flip_index)
         maps = final_maps(outputs)
         if self.flip:
             mirrored = self.network(x.flip(-1))

@@ -28,6 +28,7 @@ from associative_embedding.model_files.stand_ins import STAND_INS
 from associative_embedding.networks.network import Network
 from associative_embedding.networks.zoo import build_network
 from associative_embedding.tasks.all_tasks import TASKS
+from associative_embedding.tasks.published.conventions import Conventions
 from associative_embedding.tasks.task import Task
 
 KEY = "associative_embedding"  # of the description in the metadata
@@ -52,6 +53,8 @@ class ModelInfo:
         enlarge: factor by which maps are enlarged (bilinear) before decoding, as HigherHRNet does; divides the stride
             of the network.
         refine: name of the shipped single-person model that refines every person; "" = none.
+        conventions: how the published code of the weights runs the network; None = as this project does. With them
+            `resize` and `enlarge` count for nothing.
     """
 
     backbone: str
@@ -65,6 +68,7 @@ class ModelInfo:
     resize: Literal["long", "short"] = "long"
     enlarge: int = 1
     refine: str = ""
+    conventions: Conventions | None = None
 
     def build(self) -> Network:
         """Returns the network with fresh weights.
@@ -78,6 +82,9 @@ class ModelInfo:
         """Returns the description as the json text of a model file."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         values |= {**self.task.to_description(), "task": self.task.name}
+        conventions = values.pop("conventions")
+        if conventions is not None:
+            values["conventions"] = dataclasses.asdict(conventions)
         return json.dumps({"format": FORMAT, **values}, sort_keys=True)
 
     @classmethod
@@ -97,6 +104,8 @@ class ModelInfo:
         # All other keys (skeleton, classes, decode ...) belong to the task, so a new task needs no change here.
         own = {f.name for f in dataclasses.fields(cls)}
         task = TASKS[name].from_description({key: values.pop(key) for key in list(values) if key not in own})
+        if values.get("conventions") is not None:
+            values["conventions"] = Conventions.from_values(values["conventions"])
         return cls(**{**values, "task": task, "scales": tuple(values.get("scales", (1.0,)))})
 
 

@@ -45,6 +45,15 @@ class HeatmapGraph(MapsGraph):
         return (self.network(image)[-1].heatmap,)
 
 
+class OutputsGraph(MapsGraph):
+    """Image -> heatmap and tag of the coarse output, and heatmap of the fine one, for published code's own merging."""
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Returns two heatmaps and a tag of an image ``(B, 3, H, W)`` uint8 RGB."""
+        coarse, fine = self.network(image)
+        return coarse.heatmap, coarse.tag, fine.heatmap
+
+
 class PeaksGraph(MapsGraph):
     """Image -> table of peaks ``(B, C top_k, 6 + D)`` and sum of the maps ``(B,)``; see `structures.maps.Peaks`.
 
@@ -93,7 +102,8 @@ def export_model(model: Path, target: str | None, form: Format, *, with_peaks: b
         raise ValueError(f"{path}: the format {form} is written to a file that ends in {SUFFIX[form]}")
     check_files(path, form, model)
     network, info = load_model(model)
-    if with_peaks and (not isinstance(info.task, PoseTask) or info.enlarge > 1 or not info.tag_size):
+    resized = info.enlarge > 1 or info.conventions is not None
+    if with_peaks and (not isinstance(info.task, PoseTask) or resized or not info.tag_size):
         raise ValueError(f"{model}: peaks are of poses at the maps' own size; leave --with-peaks out")
     files = exported_files(network, info, form, with_peaks=with_peaks)
     written = {path.with_suffix(suffix) if suffix != SUFFIX[form] else path: data for suffix, data in files.items()}
@@ -139,6 +149,8 @@ def check_files(path: Path, form: Format, model: Path) -> None:
 
 def graph_of(network: Network, info: ModelInfo, with_peaks: bool) -> MapsGraph:
     """Returns the module to export."""
+    if info.conventions and len(network.strides) > 1:
+        return OutputsGraph(network)
     if not with_peaks:
         return MapsGraph(network) if info.tag_size else HeatmapGraph(network)
     assert isinstance(info.task, PoseTask)
@@ -169,10 +181,13 @@ def to_onnx(graph: MapsGraph, network: Network, with_peaks: bool) -> bytes:
     side = EXAMPLE_SIDE * network.multiple
     # A batch of 2 and two different sides: the trace must not be specialised to one image or to squares.
     example = torch.zeros(2, 3, side, side + network.multiple, dtype=torch.uint8)
-    names = ["peaks", "total"] if with_peaks else ["heatmap", "tag"][: 1 if isinstance(graph, HeatmapGraph) else 2]
+    counts = {HeatmapGraph: 1, OutputsGraph: 3}
+    names = ["peaks", "total"] if with_peaks else ["heatmap", "tag", "fine"][: counts.get(type(graph), 2)]
     axes = {"image": {0: "batch", 2: "rows", 3: "columns"}, **{name: {0: "batch"} for name in names}}
     if not with_peaks:
         axes["heatmap"] |= {2: "map_rows", 3: "map_columns"}
+    if "fine" in names:
+        axes["fine"] |= {2: "fine_rows", 3: "fine_columns"}
     if "tag" in names:
         axes["tag"] |= {3: "map_rows", 4: "map_columns"}
     with scratch_folder() as folder, warnings.catch_warnings():

@@ -34,7 +34,8 @@ class ExportedNetwork:
 
     Args:
         run: ``(B, 3, H, W)`` uint8 RGB -> heatmap ``(B, C, h, w)`` and, if the network has tags, tag
-            ``(B, C, D, h, w)``; or the table of peaks and the sum of the maps, see `Peaks`.
+            ``(B, C, D, h, w)``, and for the conventions of published code a finer heatmap, if the network has one; or
+            the table of peaks and the sum of the maps, see `Peaks`.
         stride: input pixels per map pixel.
         multiple: both sides of the input are multiples of it.
         channels: C, heatmap channels.
@@ -55,12 +56,14 @@ class ExportedNetwork:
             image: ``(B, 3, H, W)`` uint8 RGB.
 
         Returns:
-            the maps to decode, one `Maps`; or the peaks.
+            the maps to decode, one `Maps`; or all outputs of the network; or the peaks.
         """
         first, *others = (torch.from_numpy(np.asarray(value)) for value in self.run(image.cpu().numpy()))
         second = others[0] if others else first.new_zeros((*first.shape[:2], 0, *first.shape[2:]))  # D = 0
         if not self.gives_peaks:
-            return [Maps(first.to(self.device), second.to(self.device))]
+            maps = [Maps(first.to(self.device), second.to(self.device))]
+            fine = [value.to(self.device) for value in others[1:]]
+            return maps + [Maps(value, value.new_zeros((*value.shape[:2], 0, *value.shape[2:]))) for value in fine]
         height, width = (side // self.stride for side in image.shape[-2:])
         return Peaks(first, second, (self.channels, height, width))
 

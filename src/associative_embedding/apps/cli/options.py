@@ -55,7 +55,9 @@ def add_flag(group: Any, name: str, hint: Any, *, default: Any, text: str) -> No
         text = f"{text} (default: the value in the model file)"
     kind = next((part for part in get_args(hint) if NoneType in get_args(hint) and part is not NoneType), hint)
     if kind is bool:
-        group.add_argument(f"--{name}", action="store_true", help=text)
+        from jsonargparse import ActionYesNo  # type: ignore[attr-defined]
+
+        group.add_argument(f"--{name}", action=ActionYesNo(no_prefix="no_"), default=default, help=text)
     elif get_origin(kind) is tuple:
         group.add_argument(f"--{name}", type=get_args(kind)[0], nargs="+", default=default, help=text)
     else:

@@ -8,7 +8,7 @@ keypoints here are the numbers that the authors' code gives.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -47,6 +47,25 @@ class CornerGeometry(ImageGeometry):
 
     def to_image(self, xy: Array) -> Array:
         return self.from_input(xy * self._step)
+
+
+def check_scales(scales: Sequence[float], multiple: int, conventions: Conventions) -> None:
+    """Checks that a network can run at all scales.
+
+    Args:
+        scales: factors of the input size.
+        multiple: sides of the network's input must be multiples of it.
+
+    Raises:
+        ValueError: for a scale whose sides are not.
+    """
+    smallest = min(scales)
+    for scale in scales:
+        if conventions.fit != "square" and (MULTIPLE * scale / smallest) % multiple:
+            raise ValueError(
+                f"at scale {scale:g} sides would be no multiples of {multiple} pixels, as the smallest scale is "
+                f"{smallest:g}: use multiples of {multiple / MULTIPLE * smallest:g}"
+            )
 
 
 def input_geometry(

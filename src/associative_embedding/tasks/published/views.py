@@ -34,6 +34,11 @@ class Outputs:
         return Outputs(tuple(m[index] for m in self.maps), tuple(m[index] for m in self.mirrored))
 
 
+def tag_scales(scales: tuple[float, ...]) -> tuple[float, ...]:
+    """Returns the scale whose tags published code uses: 1, or the nearest to it."""
+    return (min(scales, key=lambda scale: abs(scale - 1)),)
+
+
 def collect(outputs: Sequence[Maps], mirrored: Sequence[Maps] = (), flip_index: Array | None = None) -> Outputs:
     """Selects the outputs that count, and mirrors those of the mirror image back.
 
