@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ from associative_embedding.networks.hrnet import IMAGENET_MEAN, IMAGENET_STD, Hi
 from associative_embedding.networks.network import Network, final_maps
 from associative_embedding.structures.known_skeletons import COCO_17, CROWDPOSE_14, MPII_16
 from support.malicious import Malicious
-from support.published_weights import fill_by_name, official_shapes
+from support.published_layouts import mmpose_hourglass
+from support.published_weights import fill_by_name, official_shapes, random_weights
 from support.tiny import photo
 
 State = dict[str, Tensor]
@@ -146,34 +146,11 @@ def test_width_48_is_recognised(tmp_path: Path) -> None:
 
 
 def mmpose_hourglass_state(keypoints: int = 17) -> State:
-    """Random weights in the names and shapes of HourglassAENet, read from its source: two stacks, small."""
-    width, outputs = LEVELS[0], 2 * keypoints
-    layers = [("stem.0", 3, 4, 7, True), ("stem.1", 4, 5, 3, True), ("stem.3", 5, 5, 3, True)]
-    layers += [("stem.4", 5, width, 3, True)]
-    for stack in (0, 1):
-        name = f"hourglass_modules.{stack}"
-        layers += [(f"{name}.1", width, width, 3, True), (f"{name}.2", width, width, 3, True)]
-        layers += [(f"out_convs.{stack}", width, outputs, 1, False)]
-        for outer, inner in pairwise(LEVELS):
-            level = f"{name}.0" + ".low2" * LEVELS.index(outer)
-            layers += [(f"{level}.up1", outer, outer, 3, True), (f"{level}.low1", outer, inner, 3, True)]
-            layers += [(f"{level}.low3", inner, outer, 3, True)]
-        layers += [(f"{name}.0.low2.low2", LEVELS[-1], LEVELS[-1], 3, True)]
-    layers += [("remap_out_convs.0", outputs, width, 1, True), ("remap_feature_convs.0", width, width, 1, True)]
-    torch.manual_seed(0)
-    state: State = {}
-    for name, before, after, kernel, norm in layers:
-        state[f"backbone.{name}.conv.weight"] = torch.randn(after, before, kernel, kernel) / (before * kernel**2) ** 0.5
-        if norm:
-            for leaf in ("weight", "bias", "running_mean", "running_var"):
-                state[f"backbone.{name}.bn.{leaf}"] = torch.rand(after) + (leaf == "running_var") * 0.5
-            state[f"backbone.{name}.bn.num_batches_tracked"] = torch.tensor(7)
-        else:
-            state[f"backbone.{name}.conv.bias"] = torch.rand(after)
-    return state
+    """Random weights in the names and shapes of HourglassAENet: two stacks, small."""
+    return random_weights(mmpose_hourglass(LEVELS, (4, 5, 5), stacks=2, keypoints=keypoints))
 
 
-def mmpose_hourglass(state: State, image: Tensor) -> Tensor:
+def compute_mmpose_hourglass(state: State, image: Tensor) -> Tensor:
     """The last output, convolution by convolution: conv, batch norm, ReLU."""
 
     def layer(name: str, x: Tensor, *, stride: int = 1, relu: bool = True) -> Tensor:
@@ -208,12 +185,12 @@ def mmpose_hourglass(state: State, image: Tensor) -> Tensor:
 
 
 def test_mmpose_hourglass_computes_as_published(tmp_path: Path) -> None:
-    """With its batch norms folded into the convolutions before them."""
+    """With batch norm between convolution and ReLU."""
     state = mmpose_hourglass_state()
     network, info = converted(tmp_path, {"meta": {}, "state_dict": state}, "mmpose")
     image = torch.randint(0, 256, (1, 3, 64, 96)).float()
     mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (IMAGENET_MEAN, IMAGENET_STD))
-    expected = mmpose_hourglass(state, (image - mean) / std)
+    expected = compute_mmpose_hourglass(state, (image - mean) / std)
     torch.testing.assert_close(raw(network, image), expected, rtol=1e-3, atol=1e-5 * float(expected.abs().max()))
     assert info.options["widths"] == list(LEVELS)
     assert (info.resize, info.enlarge) == ("short", 4)

@@ -53,18 +53,27 @@ def read_clues(path: str | Path, content: Any) -> Clues:
     )
 
 
+# Only configs from 2021 on name the data set; before, its class is the only sign.
+DATASET_NAME = re.compile(r"""\bdataset_name\b['"]?\s*[=:]\s*['"](\w+)['"]""")
+DATASET_CLASS = re.compile(r"""\b(?:dataset_)?type\b['"]?\s*[=:]\s*['"](?:BottomUp)?(\w+?)Dataset['"]""")
+IMAGE_SIZE = re.compile(r"""\b(?:image_size|input_size)\b['"]?\s*[=:]\s*[\[(]?\s*(\d{2,4})\b""")
+UDP = re.compile(r"""\buse_udp\b['"]?\s*[=:]\s*True""")
+
+
 def clues_of_config(text: str) -> Clues:
     """Returns what the text of a config of mmpose 0.x or 1.x says."""
-    classes = re.findall(r"""\btype\b['"]?\s*[=:]\s*['"](?:BottomUp)?(\w+?)Dataset['"]""", text)
-    classes += re.findall(r"""\bdataset_type\s*=\s*['"](?:BottomUp)?(\w+?)Dataset['"]""", text)
-    names = [DATASETS[name.lower()] for name in classes if name.lower() in DATASETS]
-    size = re.search(r"""\b(?:image_size|input_size)\b['"]?\s*[=:]\s*[\[(]?\s*(\d{2,4})\b""", text)
-    return Clues(names[0] if names else "", int(size[1]) if size else 0, bool(re.search(r"\buse_udp\s*=\s*True", text)))
+    names = DATASET_NAME.findall(text) or DATASET_CLASS.findall(text)
+    # several: the base of a config may be of another data set than what it is changed to
+    skeletons = {DATASETS.get(name.lower().replace("_", ""), "") for name in names}
+    size = IMAGE_SIZE.search(text)
+    return Clues(
+        skeletons.pop() if len(skeletons) == 1 else "", int(size[1]) if size else 0, UDP.search(text) is not None
+    )
 
 
 def clues_of_name(name: str) -> Clues:
     """Returns what the name of a file says, for example ``higher_hrnet32_aic_512x512_udp-9a674c33_20210130.pth``."""
-    words = re.sub(r"coco[_-]?wholebody", "cocowholebody", name.lower().replace("crowd_pose", "crowdpose"))
+    words = re.sub(r"(coco|crowd)[_-](wholebody|pose)", r"\1\2", name.lower())
     parts = re.findall(r"[a-z0-9]+", words)
     skeleton = next((ours for word, ours in DATASETS.items() if word in parts), "")
     sizes = [int(match[1]) for part in parts if (match := re.fullmatch(r"(\d{3,4})(?:x\1)?", part))]
