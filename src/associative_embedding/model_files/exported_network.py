@@ -6,6 +6,7 @@ Only the network is replaced: geometry, decoding and drawing are the same as for
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -109,6 +110,8 @@ def load_exported(
 
 def open_onnx(path: Path, device: torch.device, files: Mapping[str, bytes] | None) -> tuple[Run, dict[str, str]]:
     """Returns a function that runs an ONNX graph, and the metadata of its file; see `load_exported`."""
+    # Otherwise newer versions send events about each use to Microsoft, and write an identifier of the machine.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     onnxruntime = need("onnxruntime", "onnx", f"{path}:")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()  # so that one setting holds for every runtime
