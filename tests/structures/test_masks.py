@@ -117,3 +117,13 @@ def test_masks_of_another_size_are_refused() -> None:
         Masks.from_dense([np.zeros((2, 2), bool)], (3, 3))
     with pytest.raises(ValueError, match="cannot be joined"):
         Masks.join([Masks.empty((2, 2))], (3, 3))
+
+
+def test_intersections_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The boxes of many masks are compared part by part: all at once took 34 GB for the objects of two noisy tiles."""
+    random = np.random.default_rng(3)
+    a, b = (Masks.from_dense(random.random((n, 9, 8)) < 0.2, (9, 8)) for n in (7, 5))
+    expected = (a.dense()[:, None] & b.dense()).sum(axis=(2, 3))
+    for rows in (1, 3, 7, 256):
+        monkeypatch.setattr("associative_embedding.structures.masks.ROWS", rows)
+        np.testing.assert_array_equal(a.intersection(b), expected)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:  # the process of the model imports this file before it ignores Ctrl-C, see model_process.py
-    from associative_embedding.tasks.task import Task
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -50,6 +47,20 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class ServedTask:
+    """What the service knows about the task of the model; see `Task` for the attributes.
+
+    Not the task itself, whose modules import PyTorch: 200 MB and seconds that the service does without.
+    """
+
+    name: str
+    categories: list[dict[str, Any]]
+    finds_masks: bool
+    shown_score: float
+    decode_config: Any
+
+
+@dataclass(frozen=True)
 class ServedModel:
     """What the service knows about the model, which another process runs.
 
@@ -59,6 +70,6 @@ class ServedModel:
         device: name of the device that runs it.
     """
 
-    task: Task
+    task: ServedTask
     input_size: int
     device: str

@@ -26,7 +26,8 @@ if TYPE_CHECKING:  # everything that is heavy is imported in the process of the 
     from associative_embedding.inference.predictor import Predictor
 
 STOP = "stop"  # asks the process to leave the present jobs
-GRACE = 2.0  # seconds between the request to stop and the end of the process
+GRACE = 2.0  # seconds from the end of the time to the end of the process
+RESTART = 5.0  # seconds that a new process needs, about: work that nobody waits for may go on for as long
 POLL = 0.05  # seconds between two looks whether anybody still waits
 
 
@@ -98,9 +99,9 @@ class ModelProcess:
         try:
             self.connection.send(list(jobs))
             while not self.connection.poll(POLL):
-                if abandoned() and end > time.monotonic() + GRACE:
+                if abandoned() and end > time.monotonic() + RESTART:
                     self.connection.send(STOP)
-                    end = time.monotonic() + GRACE
+                    end = time.monotonic() + RESTART
                 if time.monotonic() > end:
                     self.kill()
                     raise OutOfTime

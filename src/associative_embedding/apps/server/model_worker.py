@@ -9,13 +9,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
-from associative_embedding.apps.server.jobs import Answer, Job, ServedModel
+from associative_embedding.apps.server.jobs import Answer, Job, ServedModel, ServedTask
 from associative_embedding.apps.server.limits import Limits
 from associative_embedding.apps.server.watched_network import Stopped, WatchedNetwork
 from associative_embedding.inference.predictor import OVERLAP, Outputs, Predictor
@@ -73,7 +74,10 @@ class ModelWorker:
 
     @property
     def model(self) -> ServedModel:
-        return ServedModel(self.predictor.task, self.predictor.input_size, str(self.predictor.device))
+        """What the service knows about the model."""
+        task = self.predictor.task
+        values = (task.name, task.categories, task.finds_masks, task.shown_score, task.decode_config)
+        return ServedModel(ServedTask(*values), self.predictor.input_size, str(self.predictor.device))
 
     def answer(self, jobs: Sequence[Job]) -> list[Answer | None]:
         """Returns the answer to each job: one bad image does not fail the others.
@@ -248,6 +252,10 @@ def render(found: Instances, image: Array, job: Job, categories: list[dict[str, 
     return Answer(200, body)
 
 
-def output_bytes(outputs: Outputs) -> int:
-    """Returns the bytes of the tensors that a network has returned for one image."""
-    return sum(tensor.nbytes for maps, _ in outputs for tensor in vars(maps).values() if hasattr(tensor, "nbytes"))
+def output_bytes(outputs: Any) -> int:
+    """Returns the bytes of the tensors in what a network has returned for one image: lists, tuples and dataclasses."""
+    if isinstance(outputs, torch.Tensor):
+        return outputs.nbytes
+    if isinstance(outputs, (list, tuple)):
+        return sum(map(output_bytes, outputs))
+    return sum(map(output_bytes, vars(outputs).values())) if is_dataclass(outputs) else 0

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
@@ -36,8 +36,10 @@ from associative_embedding.apps.server.requests import (
     model_description,
     request_settings,
 )
-from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.console import one_line, say, say_error
+
+if TYPE_CHECKING:  # not PyTorch, which only the process of the model needs
+    from associative_embedding.inference.predictor import Predictor
 
 T = TypeVar("T")
 
@@ -266,6 +268,8 @@ def serve(load: Callable[[], Predictor], limits: Limits, host: str, port: int, a
             app,
             http=bounded_protocol(limits, app.state.metrics.malformed),
             ws="none",
+            proxy_headers=False,  # nothing here depends on the client's address
+            server_header=False,
             # Warnings are lines that strangers can cause without end; what they report is counted in /metrics.
             log_level="error",
             access_log=False,
