@@ -1,9 +1,7 @@
-"""The HTTP service on loopback, and its page in a real browser."""
+"""The HTTP service on loopback."""
 
 from __future__ import annotations
 
-import json
-import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +15,8 @@ import numpy as np
 import pytest
 
 from associative_embedding.apps.cli.main import main
-from associative_embedding.inference.load import load
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.download import download
-from associative_embedding.structures.masks import Masks
 
 pytest.importorskip("fastapi", reason="needs the extra [serve]")
 pytest.importorskip("httpx", reason="needs httpx")
@@ -234,59 +230,3 @@ def test_urls_of_this_machine_are_refused_unless_allowed(site: str) -> None:
 def test_mistakes_at_the_start(options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", *options]) in (1, 2)
     assert message in capsys.readouterr().err
-
-
-# ---- the page
-
-
-def browser() -> Any:
-    """A page of headless Chromium, or a skipped test."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("needs Chromium")
-    return playwright.sync_playwright, path
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_the_page_in_a_browser(tmp_path: Path) -> None:
-    import skimage.data
-
-    start, path = browser()
-    image = skimage.data.astronaut()
-    (tmp_path / "a.png").write_bytes(png(image))
-    with Running(partial(load, "person"), Limits()) as running, start() as tool:
-        chromium = tool.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = chromium.new_page(viewport={"width": 1000, "height": 700})
-        faults: list[str] = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.goto(running.url)
-        page.wait_for_selector("#set-min_score")
-        page.set_input_files("#file", str(tmp_path / "a.png"))
-        page.get_by_text("1 found.").wait_for()
-        assert page.locator("#list li").count() == 1
-        assert page.get_by_role("button", name="person 1, score").count() == 1
-        bare = page.evaluate("document.getElementById('canvas').toDataURL()")
-        page.keyboard.press("Tab")
-        page.focus("#list li button")
-        assert page.locator("#list li button.on").count() == 1
-        lit = page.evaluate("document.getElementById('canvas').toDataURL()")
-        assert lit != bare
-        page.screenshot(path=str(tmp_path / "page.png"))
-        page.check("#tags")
-        with page.expect_download() as download_:
-            page.click("#save")
-        assert json.loads(Path(download_.value.path()).read_text())["annotations"][0]["score"] > 0.2
-        page.evaluate(
-            "i => { i.value = 1; i.dispatchEvent(new Event('input')); }", page.query_selector("#set-min_score")
-        )
-        page.get_by_text("0 found.").wait_for()
-        page.set_viewport_size({"width": 390, "height": 800})
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        page.screenshot(path=str(tmp_path / "phone.png"))
-        masks = Masks.from_labels(np.random.default_rng(0).integers(0, 3, (37, 53)))
-        for run, area in zip(masks.to_rle(), masks.area, strict=True):  # the page's own decoder of COCO's masks
-            pixels = page.evaluate("([c, s]) => [...decodeRle(c, s)]", [run["counts"], run["size"]])
-            assert sum(pixels) == area
-        chromium.close()
-        assert not faults

@@ -28,7 +28,6 @@ async function start() {
     return;
   }
   model = { ...description, byId: new Map(description.categories.map(category => [category.id, category])) };
-  complain("");
   describe();
   sliders = buildSliders(model, settingsMoved);
   $("more").hidden = !$("fine").firstChild;
@@ -276,7 +275,7 @@ $("file").addEventListener("change", event => {
   if (file) openPhoto(file);
 });
 $("example").addEventListener("click", openExample);
-$("again").addEventListener("click", () => { $("file").focus(); return model ? find() : start(); }); // the button disappears
+$("again").addEventListener("click", () => { $("file").focus(); complain(""); return model ? find() : start(); }); // the button disappears
 $("tags").addEventListener("change", () => { if (view) { recolour(); showTable(); highlight(); } });
 $("save").addEventListener("click", download);
 $("reset").addEventListener("click", () => {
