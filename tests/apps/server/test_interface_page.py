@@ -54,7 +54,7 @@ def test_it_says_what_the_document_says() -> None:
     text = page()
     for part in (
         *("POST /find", "Find &lt;all&gt;", "<code>a</code>", "<code>&lt;b&gt;</code>", "<code>image/*</code>"),
-        *("GET /health", "<td>503</td><td>Busy</td>", "d &amp; e.", "&lt;b&gt;t"),
+        *("GET /health", "<li><code>503</code> Busy</li>", "d &amp; e.", "&lt;b&gt;t"),
     ):
         assert part in text
     assert marked("one ` alone") == "one ` alone"

@@ -31,10 +31,12 @@ PAGE = """<!doctype html>
     <a href="./">Page for people</a>
   </header>
   <main>
-    <h1>Interface for programs</h1>
-    <p>{description} Version {version}.</p>
+    <div class="hero">
+      <h1>Interface for programs</h1>
+      <p>{description} Version {version}.</p>
+    </div>
     <p><a href="openapi.json">This description as OpenAPI</a>, for generators of clients.</p>
-    <pre><code>curl --data-binary @photo.jpg ADDRESS/predict</code></pre>
+    <p><code>curl --data-binary @photo.jpg ADDRESS/predict</code></p>
     {operations}
   </main>
 </body>
@@ -69,10 +71,10 @@ def operation_lines(name: str, operation: Mapping[str, Any]) -> Iterator[str]:
         yield f"<p>{marked(operation['description'])}</p>"
     if kinds := operation.get("requestBody", {}).get("content"):
         yield f"<p>Body: {', '.join(f'<code>{escape(kind)}</code>' for kind in kinds)}</p>"
-    yield '<table><thead><tr><th scope="col">Status</th><th scope="col">Answer</th></tr></thead><tbody>'
+    yield "<p>Answers, by status:</p><ul>"
     for status, answer in operation.get("responses", {}).items():
-        yield f"<tr><td>{escape(str(status))}</td><td>{marked(answer['description'])}</td></tr>"
-    yield "</tbody></table></section>"
+        yield f"<li><code>{escape(str(status))}</code> {marked(answer['description'])}</li>"
+    yield "</ul></section>"
 
 
 def marked(text: str) -> str:
