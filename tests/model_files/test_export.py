@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ from associative_embedding import load
 from associative_embedding.apps.cli.main import main
 from associative_embedding.detection.peak_table import SCORE
 from associative_embedding.detection.peaks_in_graph import find_peaks
-from associative_embedding.model_files.checkpoint import load_model
+from associative_embedding.model_files.checkpoint import load_model, save_model
+from associative_embedding.model_files.export import export_model
 from associative_embedding.model_files.exported_network import ExportedNetwork, load_exported
 from associative_embedding.networks.network import final_maps
 from associative_embedding.structures.maps import Peaks
@@ -23,7 +26,8 @@ from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.pose.task import PoseTask
 from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
 from associative_embedding.tasks.segmentation.task import SegmentationTask
-from support.tiny import FIGURE, TINY_DECODE, tiny_model
+from support.published_weights import random_weights
+from support.tiny import FIGURE, HOURGLASS, TINY_DECODE, tiny_info, tiny_model
 
 pytestmark = pytest.mark.extra
 
@@ -64,6 +68,37 @@ def test_the_graph_gives_the_networks_maps(name: str, size: tuple[int, int, int]
     assert isinstance(found, list)
     np.testing.assert_allclose(found[0].heatmap, expected.heatmap, atol=1e-3)
     np.testing.assert_allclose(found[0].tag, expected.tag, atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backbone", "options"),
+    [
+        ("litepose_xs", {}),
+        ("mobilenet_v2_deconv", {"widths": [16, 16, 16]}),
+        ("resnet50", {"widths": [16, 16, 16]}),
+        ("hourglass", {**HOURGLASS, "norm_first": True}),
+    ],
+)
+def test_the_graph_of_a_published_network_gives_its_maps(
+    backbone: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime", reason="needs the extra [onnx]")
+    path, target = tmp_path / "model.safetensors", tmp_path / "model.onnx"
+    info = tiny_info(backbone, options=options)
+    network = info.build().eval()
+    shapes = [(name, list(value.shape)) for name, value in network.state_dict().items()]
+    network.load_state_dict(random_weights(shapes))
+    save_model(path, network, info)
+    assert main(["export", str(path), "--output", str(target)]) == 0
+    exported, _ = load_exported(target, torch.device("cpu"))
+    for size in SIZES:
+        with torch.inference_mode():
+            expected = final_maps(network(image_of(*size)))
+        found = exported(image_of(*size))
+        assert isinstance(found, list)
+        for ours, theirs in ((found[0].heatmap, expected.heatmap), (found[0].tag, expected.tag)):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5 * float(theirs.abs().max()))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -173,3 +208,37 @@ def test_what_cannot_be_exported_or_read(tmp_path: Path, folder: Path, capsys: p
     (tmp_path / "other.onnx").write_bytes(other.SerializeToString())
     with pytest.raises(ValueError, match="not a model that ae export wrote"):
         load(tmp_path / "other.onnx")
+
+
+LIMITED = """
+import resource, sys, torch
+from pathlib import Path
+from associative_embedding.model_files.exported_network import load_exported
+network, _ = load_exported(Path(sys.argv[1]), torch.device("cpu"))
+small, large = (torch.zeros(1, 3, side, side, dtype=torch.uint8) for side in (64, 4096))
+network(small)
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, used + 2**27))
+try:
+    network(large)
+except MemoryError as error:
+    print("MemoryError:", error)
+network(small)
+print("the next one")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+def test_too_little_memory_is_an_error_of_python_and_the_next_image_runs(tmp_path: Path, suffix: str) -> None:
+    if not Path("/proc/self/statm").is_file():
+        pytest.skip("needs Linux")
+    pytest.importorskip("openvino", reason="needs the extra [openvino]")
+    tiny_model(tmp_path / "m.safetensors")
+    export_model(tmp_path / "m.safetensors", str(tmp_path / f"m{suffix}"), "onnx" if suffix == ".onnx" else "openvino")
+    command = [sys.executable, "-c", LIMITED, str(tmp_path / f"m{suffix}")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    first, last = done.stdout.splitlines()
+    assert first.startswith("MemoryError: ")
+    assert last == "the next one"
+    assert done.stderr == ""

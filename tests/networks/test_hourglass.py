@@ -76,9 +76,19 @@ def test_multiple_follows_from_the_depth(widths: tuple[int, ...], multiple: int)
             model(torch.empty(1, 3, multiple + 4, multiple))
 
 
-@pytest.mark.parametrize("batch_norm", [False, True])
-def test_gradients_reach_every_parameter(batch_norm: bool) -> None:
-    model = small(batch_norm=batch_norm)
+def test_batch_norm_before_the_relu_replaces_every_bias_but_those_of_the_outputs() -> None:
+    with torch.device("meta"):
+        model = StackedHourglass(17, 17, HourglassOptions(norm_first=True))
+    assert sum(p.numel() for p in model.parameters()) == 138_863_560  # mmpose's
+    biases = [name for name, _ in model.named_parameters() if name.endswith("bias") and "norm" not in name]
+    assert biases == [f"outputs.{stack}.bias" for stack in range(4)]
+    with pytest.raises(ValueError, match="batch_norm and norm_first exclude each other"):
+        HourglassOptions(batch_norm=True, norm_first=True)
+
+
+@pytest.mark.parametrize("norm", [{}, {"batch_norm": True}, {"norm_first": True}])
+def test_gradients_reach_every_parameter(norm: dict[str, bool]) -> None:
+    model = small(**norm)
     sum(output.square().mean() for output in model(torch.rand(2, 3, 32, 32))).backward()
     # Of a whole tensor: single units may be inactive for these images.
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
