@@ -56,10 +56,12 @@ class NetworkConfig:
 
     Attributes:
         backbone: name of the network, a key of `networks.zoo.BACKBONES`: mobilenet_v2, mobilenet_v2_150,
-            mobilenet_v2_175, efficientnet_lite0, hourglass, hrnet_w32, hrnet_w48, higherhrnet_w32 or higherhrnet_w48.
+            mobilenet_v2_175, mobilenet_v2_deconv, efficientnet_lite0, hourglass, hrnet_w32, hrnet_w48,
+            higherhrnet_w32, higherhrnet_w48, litepose_xs, litepose_s, litepose_m, litepose_l, resnet50, resnet101 or
+            resnet152.
         tag_size: D, dimensions of a tag, at least 1; exactly 0 (no tags) for the task "single-person".
         options: options of the backbone that differ from the default, e.g. {stacks: 2}; see `PyramidOptions`,
-            `HourglassOptions` and `HRNetOptions`.
+            `HourglassOptions`, `HRNetOptions`, `LitePoseOptions` and `DeconvolutionOptions`.
         start: weights to start from: name of a shipped model, path of a model file or of a converted encoder, or
             hf://owner/name; null = fresh weights. Layers that the file lacks, or has in another shape, start fresh.
         frozen: beginnings of parameter names, e.g. [encoder.stem]. Matching parameters are not trained, and their batch
