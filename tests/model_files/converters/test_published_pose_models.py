@@ -216,8 +216,9 @@ def test_a_converted_model_predicts(tmp_path: Path, project: str) -> None:
     assert found
     keypoints = np.array([row["keypoints"] for row in found]).reshape(-1, 3)
     seen = keypoints[keypoints[:, 2] > 0]
-    assert (seen[:, :2] >= -1).all()
-    assert (seen[:, :2] <= [91, 61]).all()
+    # Published code finds keypoints in the black borders, too: 64 x 128 pixels, of which the image has 64 x 96.
+    assert (seen[:, :2] >= [-16, -1]).all()
+    assert (seen[:, :2] <= [106, 61]).all()
 
 
 def test_a_skeleton_can_be_named(tmp_path: Path) -> None:

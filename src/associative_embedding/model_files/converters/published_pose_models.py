@@ -1,14 +1,11 @@
-"""Converts checkpoints of other projects' pose models to models of this one, with their authors' decode settings.
+"""Converts checkpoints of other projects' pose models to models of this one, with their authors' rules at test time.
 
-Results differ from the original code in four points, which no setting changes:
+Results are those of the original code: input, mirror image, enlarging, grouping, filling and places of keypoints. Two
+faults of the paper's code, pose-ae-train, are left out: it gives filled-in keypoints the score 1, and places them by a
+wrong row of the map.
 
-- keypoints lie at the top of a parabola, not a quarter pixel towards the higher neighbour;
-- filled-in keypoints have their heatmap value as score (pose-ae-train writes 1);
-- images are padded to the right and below, to a multiple of `Network.multiple`, not on all sides to a multiple of 64;
-- more than 30 people can be found.
-
-Published figures include the mirror image, ``--flip``. A checkpoint does not state whether it was trained with unbiased
-coordinates (mmpose's "udp"); if it was, keypoints are up to half a map pixel off.
+A checkpoint need not state whether it was trained with unbiased coordinates (mmpose's "udp"); if it was and this is not
+known, keypoints are up to half a map pixel off.
 """
 
 from __future__ import annotations
@@ -32,18 +29,23 @@ from associative_embedding.structures.known_skeletons import COCO_17, SKELETONS
 from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.pose.task import PoseTask
+from associative_embedding.tasks.published.conventions import Conventions
 
-HRNET_DECODE = DecodeConfig(
+MMPOSE_DECODE = DecodeConfig(
     threshold=0.1,
     nms=5,
     tag_distance="l2",
     matching="rounded",
-    fill_rule="rounded",
-    fill_threshold=1e-3,  # theirs is 0; values below this are noise, and there are many pixels with them
+    assignment="published",
+    position="quarter",
+    fill_rule="published",
     score="all",
     duplicate_oks=1.0,
 )
-POSE_AE_DECODE = replace(HRNET_DECODE, nms=3, tag_distance="rms")
+HIGHERHRNET_DECODE = replace(MMPOSE_DECODE, max_people=30, crowd="join")
+POSE_AE_DECODE = replace(MMPOSE_DECODE, nms=3, tag_distance="rms", max_people=30, crowd="stop")
+HIGHERHRNET_RULES = Conventions(rounding="down", map_size="input-in-two-steps")
+UDP_RULES = Conventions(fit="corner", map_size="network", align_corners=True)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Project:
 
     Attributes:
         decode: its rules of decoding.
+        conventions: its rules between the image and the maps.
+        corner_aligned: the backbones whose maps it enlarges from corner to corner.
         skeletons: keys of `SKELETONS`, one for each data set that it trained on.
         sizes: backbone -> input size of the published models, where it is not `INPUT_SIZE`.
         resize: the side of an image that becomes the input size.
@@ -60,7 +64,9 @@ class Project:
             grouped in COCO's order, cut off.
     """
 
-    decode: DecodeConfig = HRNET_DECODE
+    decode: DecodeConfig = HIGHERHRNET_DECODE
+    conventions: Conventions = HIGHERHRNET_RULES
+    corner_aligned: tuple[str, ...] = ()
     skeletons: tuple[str, ...] = ("coco-17", "crowdpose-14")
     sizes: Mapping[str, int] = field(default_factory=dict)
     resize: Literal["long", "short"] = "short"
@@ -71,9 +77,22 @@ class Project:
 INPUT_SIZE = 512
 LITEPOSE_SIZES = {"litepose_xs": 256, "litepose_s": 448, "litepose_m": 448, "litepose_l": 512}
 PROJECTS = {
-    "pose-ae": Project(POSE_AE_DECODE, ("coco-17",), resize="long", enlarges=False),
+    "pose-ae": Project(
+        POSE_AE_DECODE,
+        Conventions(fit="square", map_size="network"),
+        skeletons=("coco-17",),
+        resize="long",
+        enlarges=False,
+    ),
     "higherhrnet": Project(sizes={"higherhrnet_w48": 640}),
-    "mmpose": Project(skeletons=(*DATASETS.values(),), sizes=LITEPOSE_SIZES, listed_order=True),
+    "mmpose": Project(
+        MMPOSE_DECODE,
+        Conventions(),
+        ("hourglass",),  # its config leaves align_corners out, which is then true
+        skeletons=(*DATASETS.values(),),
+        sizes=LITEPOSE_SIZES,
+        listed_order=True,
+    ),
     "litepose": Project(sizes=LITEPOSE_SIZES),
     "swahr": Project(sizes={"higherhrnet_w48": 640}),
 }
@@ -120,7 +139,8 @@ def load_published(
         layout = LAYOUTS[project](state, len(given) if given else None)
         clues = read_clues(path, content)
         name = skeleton or choose_skeleton(project, layout.keypoints, clues)
-        info = describe(project, layout, published_skeleton(project, name), input_size or clues.input_size)
+        size = input_size or clues.input_size
+        info = describe(project, layout, published_skeleton(project, name), replace(clues, input_size=size))
         network = info.build()
         load_body(network, layout.state, f"the weights of a network of {project}")
     except KeyError as error:
@@ -131,7 +151,7 @@ def load_published(
         raise ValueError(
             f"{path}: not a checkpoint of {project}: a tensor is of a shape that it never has ({one_line(error)[:200]})"
         ) from None
-    known = replace(clues, input_size=input_size or clues.input_size)
+    known = replace(clues, input_size=size)
     if skeleton or clues.skeleton == name:
         known = replace(known, skeleton=name)
     report(path, project, name, info, known)
@@ -190,14 +210,14 @@ def published_skeleton(project: str, name: str) -> Skeleton:
     return replace(skeleton, group_order=tuple(skeleton.keypoints[i] for i in order))
 
 
-def describe(project: str, layout: Layout, skeleton: Skeleton, input_size: int) -> ModelInfo:
+def describe(project: str, layout: Layout, skeleton: Skeleton, clues: Clues) -> ModelInfo:
     """Returns the description of a published model.
 
     Args:
         project: a key of `PROJECTS`.
         layout: the recognised network.
         skeleton: of its keypoints.
-        input_size: pixels; 0 = the size of the published model.
+        clues: `input_size` and `udp` count.
 
     Raises:
         ValueError: for a skeleton of another number of keypoints than the network has.
@@ -205,12 +225,17 @@ def describe(project: str, layout: Layout, skeleton: Skeleton, input_size: int) 
     if len(skeleton) != layout.keypoints:
         raise ValueError(f"a skeleton of {len(skeleton)} keypoints does not fit its {layout.keypoints} keypoint types")
     rules = PROJECTS[project]
+    conventions = replace(rules.conventions, align_corners=layout.backbone in rules.corner_aligned)
+    decode = rules.decode
+    if clues.udp:
+        conventions, decode = UDP_RULES, replace(decode, position="dark")
     return ModelInfo(
         layout.backbone,
-        PoseTask(skeleton, rules.decode),
-        input_size or rules.sizes.get(layout.backbone, INPUT_SIZE),
+        PoseTask(skeleton, decode),
+        clues.input_size or rules.sizes.get(layout.backbone, INPUT_SIZE),
         options=layout.options,
         resize=rules.resize,
+        conventions=conventions,
     )
 
 
