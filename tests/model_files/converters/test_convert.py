@@ -198,6 +198,21 @@ def test_one_line_for_each_thing_that_is_not_known(
             [],
             "left over: stage.3.9.inv.2.weight",
         ),
+        (
+            {f"{'module.' * i}{k}": v for i in (0, 1) for k, v in random_weights(litepose(*NARROW)).items()},
+            [],
+            "several of its tensors are first.0.0.weight of the network",
+        ),
+        (
+            random_weights(litepose(*NARROW)) | random_weights(litepose(*NARROW, style="module")),
+            [],
+            "several of its tensors are deconv_refined.0.weight of the network",
+        ),
+        (
+            {k: v.to(torch.int8) for k, v in random_weights(litepose(*NARROW)).items()},
+            [],
+            "no floats: stem.0.conv.weight torch.int8, ",
+        ),
         ({}, ["--from", "movenet", "--input_size", "256"], "movenet is an encoder and has no input_size"),
     ],
 )
@@ -208,3 +223,9 @@ def test_what_does_not_fit_is_refused_with_one_line(
     (line,) = capfd.readouterr().err.splitlines()
     assert message in line
     assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_a_json_is_a_movenet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model.json").write_text("{}")
+    assert main(["convert", str(tmp_path / "model.json"), "--output", str(tmp_path / "model.safetensors")]) == 1
+    assert "not a TensorFlow.js graph model" in capfd.readouterr().err

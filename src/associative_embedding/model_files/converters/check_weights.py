@@ -12,7 +12,7 @@ from associative_embedding.io.console import list_briefly
 def check_weights(
     found: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str, published: Mapping[str, str] | None = None
 ) -> None:
-    """Compares names and shapes of weights.
+    """Compares names, shapes and types of weights.
 
     Args:
         found: the published weights under the names of our network.
@@ -21,7 +21,7 @@ def check_weights(
         published: our name -> published name, for the error message; default: the names are the same.
 
     Raises:
-        ValueError: when weights are missing, left over or of another shape; the message names them.
+        ValueError: when weights are missing, left over, of another shape or no floats; the message names them.
     """
     theirs = published or {}
     faults = {
@@ -31,6 +31,11 @@ def check_weights(
             f"{theirs.get(name, name)} {tuple(value.shape)}, not {tuple(expected[name].shape)}"
             for name, value in found.items()
             if name in expected and value.shape != expected[name].shape
+        ],
+        "no floats": [
+            f"{theirs.get(name, name)} {value.dtype}"
+            for name, value in found.items()
+            if name in expected and expected[name].is_floating_point() and not value.is_floating_point()
         ],
     }
     if any(faults.values()):

@@ -40,7 +40,7 @@ def convert(
     Args:
         path: the file.
         source: where it comes from, a key of `ENCODERS` or of `published_pose_models.PROJECTS`; default: a pose model
-            whose project is recognised by the names of its tensors.
+            whose project is recognised by the names of its tensors, or a ``.json`` of MoveNet.
         output: the file to write; default: the name of `path` with ``.safetensors``, in the current folder.
         skeleton: of a pose model, see `published_pose_models.load_published`.
         input_size: of a pose model, in pixels, see there.
@@ -55,6 +55,8 @@ def convert(
     """
     if source not in [None, *ENCODERS, *PROJECTS]:
         raise ValueError(f"cannot convert from {source!r}; known are {', '.join([*ENCODERS, *PROJECTS])}")
+    if source is None and Path(path).suffix == ".json":
+        source = "movenet"
     for name, value in (("skeleton", skeleton), ("input_size", input_size)):
         if value is not None and source in ENCODERS:
             raise ValueError(f"{source} is an encoder and has no {name}; leave it out")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import count, takewhile
 
 from torch import Tensor
 
@@ -79,9 +80,9 @@ def deconvolution_widths(state: Mapping[str, Tensor]) -> tuple[int, ...]:
     Args:
         state: weights under our names.
     """
-    # four dimensions: batch norms stand between the deconvolutions
-    names = (name for name, value in state.items() if name.startswith("deconvolutions.") and value.dim() == 4)
-    return tuple(state[name].shape[1] for name in sorted(names, key=lambda name: int(name.split(".")[1])))
+    # A deconvolution, its batch norm and its ReLU have three numbers.
+    names = takewhile(lambda name: name in state, (f"deconvolutions.{3 * i}.weight" for i in count()))
+    return tuple(state[name].shape[1] for name in names)
 
 
 def litepose_options(state: Mapping[str, Tensor]) -> LitePoseOptions:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -86,7 +87,7 @@ def litepose(state: State, _: int | None = None) -> Layout:
 
 def mmpose(state: State, _: int | None = None) -> Layout:
     """mmpose: hourglass; ResNet or MobileNetV2 with a deconvolution head; LitePose; HRNet or HigherHRNet."""
-    state = {re.sub(r"^(backbone|keypoint_head|head)\.", "", name): value for name, value in state.items()}
+    state = rename(state, lambda name: re.sub(r"^(backbone|keypoint_head|head)\.", "", name))
     if "out_convs.0.conv.weight" in state:
         state = renamed(state, MMPOSE)
         options = hourglass_options(state) | {"norm_first": True, "mean": IMAGENET_MEAN, "std": IMAGENET_STD}
@@ -98,7 +99,7 @@ def mmpose(state: State, _: int | None = None) -> Layout:
         return deconvolution_layout(renamed(state, MOBILENET_V2), "mobilenet_v2_deconv")
     if "deconv_refined.0.weight" in state:
         return litepose(state)
-    return higherhrnet({name.replace("final_layer.", "final_layers.0."): value for name, value in state.items()})
+    return higherhrnet(rename(state, lambda name: name.replace("final_layer.", "final_layers.0.")))
 
 
 # Weights of a project and K, None if it is not known -> the network.
@@ -126,7 +127,20 @@ def recognise_project(state: State) -> str | None:
 
 def renamed(state: State, blocks: Blocks) -> State:
     """Returns the weights under our names."""
-    return {our_name(name, blocks): value for name, value in state.items()}
+    return rename(state, lambda name: our_name(name, blocks))
+
+
+def rename(state: Mapping[Any, Tensor], new_name: Callable[[str], str]) -> State:
+    """Returns the weights under new names.
+
+    Raises:
+        ValueError: when two tensors get the same name.
+    """
+    names = {name: new_name(str(name)) for name in state}
+    if len(set(names.values())) < len(names):
+        (twice, _), *_ = Counter(names.values()).most_common()
+        raise ValueError(f"several of its tensors are {twice} of the network")
+    return {names[name]: value for name, value in state.items()}
 
 
 def deconvolution_layout(state: State, backbone: str) -> Layout:

@@ -23,7 +23,7 @@ from associative_embedding.io.console import one_line, remark
 from associative_embedding.model_files.checkpoint import ModelInfo, read_torch
 from associative_embedding.model_files.converters.check_weights import check_weights
 from associative_embedding.model_files.converters.clues import DATASETS, Clues, read_clues
-from associative_embedding.model_files.converters.layouts import LAYOUTS, Layout, State, recognise_project
+from associative_embedding.model_files.converters.layouts import LAYOUTS, Layout, State, recognise_project, rename
 from associative_embedding.networks.network import Network
 from associative_embedding.structures.known_skeletons import COCO_17, SKELETONS
 from associative_embedding.structures.skeleton import Skeleton
@@ -112,7 +112,10 @@ def read_checkpoint(path: str | Path) -> tuple[State, Any]:
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path}: neither a state_dict of tensors nor a checkpoint that holds one")
     # Prefixes of DataParallel, of pose-ae-train's trainer, and of HigherHRNet's half-precision wrapper.
-    return {re.sub(r"^((module|model|1)\.)+", "", str(name)): value for name, value in state.items()}, content
+    try:
+        return rename(state, lambda name: re.sub(r"^((module|model|1)\.)+", "", name)), content
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def load_published(
@@ -167,7 +170,9 @@ def choose_project(state: State, given: str | None) -> str:
     """
     found = recognise_project(state)
     if not found and not given:
-        raise ValueError(f"its tensors have the names of none of {', '.join(PROJECTS)}: name its project with --from")
+        raise ValueError(
+            f"its tensors have the names of none of {', '.join(PROJECTS)}; if it is an encoder, name it with --from"
+        )
     if found and given and found != given:
         raise ValueError(f"not a checkpoint of {given}: its tensors have the names of {found}; leave --from out")
     return given or str(found)
