@@ -258,7 +258,7 @@ def test_service(model: str, photo: str) -> None:
 
     from associative_embedding.apps.server.service import create_app
 
-    with TestClient(create_app(partial(ae.load, model))) as client:
+    with TestClient(create_app(partial(ae.load, model)), base_url="http://localhost") as client:
         assert client.get("/health").json()["status"] == "ok"
         assert client.get("/").status_code == 200
         answer = client.post("/predict", content=Path(photo).read_bytes())

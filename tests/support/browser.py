@@ -24,14 +24,14 @@ WIDE, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 
 
 @contextmanager
-def chromium() -> Iterator[Any]:
-    """Yields Playwright's browser."""
+def chromium(*arguments: str) -> Iterator[Any]:
+    """Yields Playwright's browser; `arguments` are further ones of the program."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra [browser]")
     path = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if path is None:
         pytest.skip("needs Chromium")
     with playwright.sync_playwright() as tool:
-        browser = tool.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = tool.chromium.launch(executable_path=path, args=[*ARGUMENTS, *arguments])
         yield browser
         browser.close()
 

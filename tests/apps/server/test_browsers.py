@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,10 +11,13 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra [serve]")
 pytest.importorskip("httpx", reason="needs httpx")
 
+import httpx
 from fastapi import FastAPI, Response
 from fastapi.testclient import TestClient
 
 from associative_embedding.apps.server.browsers import HEADERS, AllowedHosts, BrowserGuard, allowed_hosts
+from associative_embedding.apps.server.limits import Limits
+from support.serving import Running, photo, png
 
 pytestmark = pytest.mark.extra
 
@@ -166,3 +171,74 @@ def test_an_answer_keeps_its_own_policy() -> None:
     with TestClient(app, base_url=OWN) as own:
         assert own.get("/own").headers.get_list("Content-Security-Policy") == ["default-src 'self'"]
         assert own.get("/nowhere").headers["Content-Security-Policy"] == HEADERS["Content-Security-Policy"]
+
+
+# ---- the service itself
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Running]:
+    with Running(limits=Limits(max_bytes=200_000)) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        *(("GET", "/", 200), ("GET", "/docs", 200), ("GET", "/page/page.js", 200), ("GET", "/health", 200)),
+        *(("GET", "/metrics", 200), ("GET", "/openapi.json", 200), ("GET", "/page/model.json", 200)),
+        *(("GET", "/nowhere", 404), ("GET", "/docs/", 404), ("GET", "/redoc", 404), ("DELETE", "/health", 405)),
+        *(("POST", "/predict", 422), ("POST", "/predict?image=" + "0" * 64, 404), ("PUT", "/predict", 405)),
+    ],
+)
+def test_every_answer_has_the_headers(service: Running, method: str, path: str, status: int) -> None:
+    answer = httpx.request(method, service.url + path, timeout=60)
+    assert answer.status_code == status
+    check_headers(answer.headers)
+    refused = httpx.request(method, service.url + path, timeout=60, headers={"Host": "evil.example"})
+    assert refused.status_code == 403
+    check_headers(refused.headers)
+
+
+def check_headers(headers: httpx.Headers) -> None:
+    for name, value in HEADERS.items():
+        assert len(headers.get_list(name)) == 1
+        assert headers[name] == value or name == "Content-Security-Policy"
+    policy = headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in policy
+    assert "default-src 'self'" in policy or "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert "Access-Control-Allow-Origin" not in headers
+    assert "Server" not in headers or headers["Server"] == "uvicorn"
+
+
+def test_answers_of_predict_and_of_no_http_have_them_too(service: Running) -> None:
+    for body, status in ((png(photo()), 200), (bytes(300_000), 413)):
+        answer = httpx.post(f"{service.url}/predict", content=body, headers={"Origin": service.url}, timeout=60)
+        assert answer.status_code == status
+        check_headers(answer.headers)
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as connection:
+        connection.sendall(b"NO HTTP\r\n\r\n")
+        head = b"".join(iter(lambda: connection.recv(4096), b""))
+    for name, value in HEADERS.items():
+        assert f"{name}: {value}\r\n".encode() in head
+
+
+def test_a_fault_of_the_service_has_them_too(service: Running) -> None:
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    service.app.get("/broken")(broken)
+    answer = httpx.get(f"{service.url}/broken", timeout=60)
+    assert answer.status_code == 500
+    check_headers(answer.headers)
+
+
+def test_refused_requests_are_counted_and_not_computed(service: Running) -> None:
+    before = service.app.state.queue.batches
+    for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        answer = httpx.post(f"{service.url}/predict", content=png(photo(3)), headers=headers, timeout=60)
+        assert answer.status_code == 403
+    assert service.app.state.queue.batches == before
+    assert 'ae_requests_total{status="403"}' in httpx.get(f"{service.url}/metrics", timeout=60).text
