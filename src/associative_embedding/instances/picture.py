@@ -1,0 +1,88 @@
+"""Instances over their image: a picture with skeletons or masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from associative_embedding.drawing.canvas import check_picture
+from associative_embedding.drawing.masks import draw_masks
+from associative_embedding.drawing.palette import to_colour
+from associative_embedding.drawing.skeletons import MIN_KEYPOINT_SCORE, draw_skeletons, draw_trail, track_colours
+from associative_embedding.structures.arrays import Array
+
+if TYPE_CHECKING:
+    from associative_embedding.instances.result import Instances
+
+
+def draw_instances(
+    image: Array,
+    instances: Instances,
+    *,
+    scores: bool = False,
+    threshold: float = MIN_KEYPOINT_SCORE,
+    boxes: bool = False,
+    trails: Mapping[int, Array] | None = None,
+) -> Array:
+    """Returns a copy of the image with skeletons or masks over it; the first instance lies on top.
+
+    A limb has the colour of its instance. Keypoints are cyan on the left, orange on the right and white in the middle.
+    Lines are wider for larger instances, within bounds that grow with the image. For masks, see
+    `drawing.masks.draw_masks`. Instances with a track have its colour and number, the same in every frame; those
+    without one are grey.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 RGB of ``instances.image_size``.
+        instances: what to draw.
+        scores: write each instance's score beside it. In a mask it is written where it fits, after the class if there
+            are several classes.
+        threshold: in [0, 1]; keypoints with a lower score are not drawn, nor their limbs. Has no effect on masks.
+        boxes: draw the box around the drawn keypoints or the mask.
+        trails: track id -> ``(n, 2)`` x, y in image pixels, the path of the track, oldest first; drawn below all else.
+
+    Returns:
+        ``(H, W, 3)`` uint8 RGB.
+
+    Raises:
+        ValueError: for an image of another shape, type or size, or a threshold outside of [0, 1].
+    """
+    check_picture(image)
+    if image.shape[:2] != tuple(instances.image_size):
+        raise ValueError(f"image is {image.shape[:2]}, but the instances were found in one of {instances.image_size}")
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold must be in [0, 1], not {threshold}")
+    canvas = image.copy()
+    # Trails first: people and masks must not be hidden by them.
+    for number, points in (trails or {}).items():
+        draw_trail(canvas, points, to_colour(track_colours(np.array([number]))[0]))
+    texts = _texts(instances, scores)
+    colours = None if instances.track_id is None else track_colours(instances.track_id)
+    if instances.masks is not None:
+        draw_masks(canvas, instances.masks, texts=texts, boxes=boxes, colours=colours)
+    elif instances.skeleton is not None:
+        draw_skeletons(
+            canvas,
+            instances.keypoints,
+            instances.skeleton,
+            texts=texts,
+            threshold=threshold,
+            boxes=boxes,
+            colours=colours,
+        )
+    return canvas
+
+
+def _texts(instances: Instances, scores: bool) -> list[str]:
+    """Returns the text of each instance: its track, its class if there are several, its score."""
+    texts = []
+    for i in range(len(instances)):
+        words: list[str] = []
+        if instances.track_id is not None and instances.track_id[i] >= 0:  # -1: no track yet
+            words.append(f"#{instances.track_id[i]}")
+        if scores and instances.masks is not None and len(instances.class_names) > 1:
+            class_id = int(instances.class_id[i])
+            words.append(str(instances.class_names.get(class_id, class_id)))
+        texts.append(" ".join([*words, f"{instances.score[i]:.2f}"] if scores else words))
+    return texts
