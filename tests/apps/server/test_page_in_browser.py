@@ -38,7 +38,7 @@ from associative_embedding.apps.server.service import create_app
 pytestmark = [pytest.mark.extra, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 expect.set_options(timeout=60_000)  # other tests share the cores
-LIMITS = Limits(max_bytes=500_000, timeout=5)
+LIMITS = Limits(max_bytes=500_000, max_pixels=400_000, timeout=5)
 SIZE = (120, 160)  # of the photos, pixels
 
 
@@ -144,6 +144,11 @@ def test_a_refused_photo_leaves_no_former_people(tab: Any, service: ScriptedAnsw
     found(tab, 2)
     choose(tab, bytes(LIMITS.max_bytes + 1))
     expect(tab.locator("#problem")).to_have_text("The photo has 489 kB; the service takes up to 489 kB.")
+    nothing_is_left(tab)
+    choose(tab, png(size=(801, 500)))
+    expect(tab.locator("#problem")).to_have_text(
+        "The photo has 201 x 250 pixels; the service takes up to 0.05 million."
+    )
     nothing_is_left(tab)
     assert len(service.asked) == 4
 
@@ -308,7 +313,7 @@ def test_settings_outside_of_a_slider_stay_as_they_are(browser: Any) -> None:
         for name, value in (("threshold", 0.0034), ("tag_threshold", 7.31), ("fill_threshold", 0.123)):
             shown = tab.evaluate(
                 """id => { const input = document.getElementById(id), box = input.closest(".slider");
-                return [+input.min, +input.max, +input.value, box.querySelector("output").textContent]; }""",
+                return [+input.min, +input.max, +input.value, box.querySelector("span").textContent]; }""",
                 f"set-{name}",
             )
             assert shown[0] <= value <= shown[1]
@@ -322,7 +327,7 @@ def test_settings_outside_of_a_slider_stay_as_they_are(browser: Any) -> None:
         tab.click("#reset")
         service.wait_for(3)
         assert service.asked[2][0] == {}
-        expect(tab.locator("#set-tag_threshold").locator("xpath=..").locator("output")).to_have_text("7.31")
+        expect(tab.locator("#set-tag_threshold")).to_have_attribute("aria-valuetext", "7.31")
 
 
 def test_an_older_answer_never_replaces_a_newer_one(tab: Any, service: ScriptedAnswers) -> None:
@@ -426,15 +431,34 @@ def test_a_service_that_is_not_there_yet(browser: Any, address: str) -> None:
         tab.goto(address)
         expect(tab.locator("#problem")).to_contain_text("does not reach it")
         choose(tab)
+        expect(tab.locator("#problem")).to_contain_text("does not reach it")
+        expect(tab.locator("#canvas")).to_be_visible()
         tab.unroute("**/page/model.json")
-        tab.reload()
+        tab.click("#again")  # goes on with the photo
         expect(tab.locator("#set-min_score")).to_be_visible()
-        choose(tab)
         found(tab, 1)
         assert len(service.asked) == 1
 
 
 # ---- what is shown
+
+
+def tiff(value: int) -> bytes:
+    return cv2.imencode(".tif", np.full((*SIZE, 3), value, np.uint8))[1].tobytes()
+
+
+def test_a_tiff_is_shown_as_the_service_reads_it(tab: Any, service: ScriptedAnswers) -> None:
+    read = png((50, 60, 70))
+    tab.route("**/predict?format=picture*", lambda route: route.fulfill(body=read, headers={"X-Image": "a" * 64}))
+    choose(tab, tiff(60), "a.tif", "image/tiff")
+    found(tab, 1)
+    assert [(sorted(query), len(body)) for query, body in service.asked] == [(["image"], 0)]  # sent once
+    assert pixel(tab, 5, 5) == [70, 60, 50, 255]
+    tab.unroute("**/predict?format=picture*")
+    service.reply(422, {"detail": "the image is damaged"})
+    choose(tab, tiff(60), "a.tif", "image/tiff")
+    expect(tab.locator("#problem")).to_have_text("The image is damaged.")
+    nothing_is_left(tab)
 
 
 def test_the_example_the_table_and_the_picture(tab: Any, service: ScriptedAnswers) -> None:
@@ -667,6 +691,12 @@ def test_the_real_service(browser: Any) -> None:
         saved = json.loads(Path(download.value.path()).read_text())
         assert saved["annotations"][0]["score"] > 0.2
         assert saved["images"][0] == {"id": 1, "file_name": "person.jpg", "width": 512, "height": 512}
+        choose(tab, tiff(200), "grey.tif", "image/tiff")
+        expect(tab.locator("#status")).to_have_text("0 people found.")
+        np.testing.assert_allclose(pixel(tab, 5, 5), [200, 200, 200, 255], atol=2)
+        photo = [size for query, size in asked if "format=picture" in query]
+        assert photo == [len(tiff(200))]
+        asked = [(query, size) for query, size in asked if "format=picture" not in query]
         assert asked[0][1] > 10_000
         assert len(asked) >= 3
         assert all("image=" in query and size == 0 for query, size in asked[1:])

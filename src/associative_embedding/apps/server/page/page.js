@@ -1,17 +1,17 @@
 // The page: the photo, the request in progress and its result. Drawing, sliders and requests are in the other files.
 import { draw, instanceAt, instanceColours } from "./drawing.js";
 import { describeModel, plain, predict, ServiceError } from "./service.js";
+import { megabytes, readPhoto } from "./photos.js";
 import { buildSliders, element, movedSettings } from "./sliders.js";
 import { camera } from "./camera.js";
 
-const LONGEST_SIDE = 2048, SHORTEST_SIDE = 1024; // of the canvas: phones draw no larger ones, small photos look coarse
 const PAUSE = 150; // milliseconds without a move of a slider before the next request
 const PLURALS = { person: "people", nucleus: "nuclei" };
 const $ = id => document.getElementById(id);
 
 // photo: {name, bytes, digest}; view: what is drawn, see drawing.js; dataset: the answer, of this photo and
-// these settings only; pinned and pointed: indices of instances, or -1; request: of the newest request.
-let model = null, sliders = [], photo = null, view = null, dataset = null, pinned = -1, pointed = -1, request = null, timer = 0, opened = 0;
+// these settings only; pinned and pointed: indices of instances, or -1; request: the newest one; failure: of `start`.
+let model = null, sliders = [], photo = null, view = null, dataset = null, pinned = -1, pointed = -1, request = null, timer = 0, opened = 0, failure = "";
 
 function say(text) { $("status").textContent = text; }
 
@@ -24,7 +24,8 @@ function complain(text, again = false) {
 async function start() {
   let description;
   try { description = await describeModel(); } catch (error) {
-    complain(error instanceof ServiceError ? error.message : "The page failed.", true);
+    failure = error instanceof ServiceError ? error.message : "The page failed.";
+    complain(failure, true);
     return;
   }
   model = { ...description, byId: new Map(description.categories.map(category => [category.id, category])) };
@@ -43,7 +44,7 @@ function describe() {
     ? `Choose a photo, and the outline of each ${one} appears over it, also where several touch.`
     : `Choose a photo, and the skeleton of each ${one} appears over it, also where several stand close together.`;
   document.title = `${$("what").textContent} | associative embedding`;
-  $("limits").textContent = `JPEG, PNG or WebP, up to ${megabytes(model.limits.bytes)}`;
+  $("limits").textContent = `JPEG, PNG, WebP or TIFF, up to ${megabytes(model.limits.bytes)}`;
   $("measure").textContent = model.masks ? "Area" : "Points";
   if (model.example) { $("example-picture").src = `page/${model.example}`; $("example").hidden = false; }
   showLegend();
@@ -84,35 +85,27 @@ async function openPhoto(file, name) {
   const mine = clear();
   if (!file) { complain("This is no file with a photo."); return; }
   say("Reading the photo …");
-  const refused = model && file.size > model.limits.bytes;
-  if (refused) { complain(`The photo has ${megabytes(file.size)}; the service takes up to ${megabytes(model.limits.bytes)}.`); return; }
-  let bytes, picture;
+  const reading = request = new AbortController();
   try {
-    bytes = await file.arrayBuffer(); // now: a file that changes on the disk later cannot be sent any more
-    picture = await createImageBitmap(new Blob([bytes], { type: file.type }));
-  } catch {
-    if (mine === opened) complain("The browser cannot show this file. Choose a JPEG, PNG or WebP file.");
+    // The bytes are read now: a file that changes on the disk later could not be sent any more.
+    const opening = { name: plain(name || file.name || "photo"), bytes: await file.arrayBuffer(), digest: null };
+    const read = await readPhoto(opening, file.type, model?.limits, reading.signal);
+    if (mine !== opened) return; // another photo was chosen meanwhile
+    photo = opening;
+    showPhoto(read);
+  } catch (error) {
+    if (mine === opened) complain(error instanceof ServiceError ? error.message : "The file cannot be read.");
     return;
   }
-  if (mine !== opened) { picture.close(); return; } // another photo was chosen meanwhile
-  showPhoto(picture);
-  photo = { name: plain(name || file.name || "photo"), bytes, digest: null };
   await find();
 }
 
-function showPhoto(picture) {
-  const { width, height } = picture, long = Math.max(width, height);
-  const scale = Math.min(LONGEST_SIDE / long, Math.max(1, SHORTEST_SIDE / long));
-  const canvas = $("canvas"), small = document.createElement("canvas");
-  canvas.width = small.width = Math.max(1, Math.round(width * scale));
-  canvas.height = small.height = Math.max(1, Math.round(height * scale));
+function showPhoto({ picture, width, height }) {
+  const canvas = $("canvas");
+  canvas.width = picture.width;
+  canvas.height = picture.height;
   canvas.style.setProperty("--ratio", width / height);
-  // Once, at the size of the canvas: pointing at a result draws the photo again.
-  const pen = small.getContext("2d");
-  pen.imageSmoothingQuality = "high";
-  pen.drawImage(picture, 0, 0, small.width, small.height);
-  picture.close();
-  view = { picture: small, width, height, found: [], colours: [], chosen: -1 };
+  view = { picture, width, height, found: [], colours: [], chosen: -1 };
   canvas.hidden = false;
   $("empty").hidden = true;
   $("stage").classList.add("full");
@@ -129,7 +122,10 @@ function settingsMoved() {
 async function find() {
   clearTimeout(timer);
   if (!photo) return;
-  if (!model) return; // `start` says why, and comes back
+  if (!model) { // `start` comes back to the photo
+    if (failure) complain(failure, true);
+    return;
+  }
   request?.abort();
   const mine = request = new AbortController();
   const limit = setTimeout(() => mine.abort(new DOMException("", "TimeoutError")), 1000 * (30 + 2 * model.limits.seconds));
@@ -201,12 +197,12 @@ function showTable() {
     const button = element("button", { type: "button" }, swatch, `${plain(category?.name ?? a.category_id)} ${i + 1}`);
     button.setAttribute("aria-pressed", false);
     button.addEventListener("click", () => pin(i));
-    button.addEventListener("focus", () => point(i));
+    button.addEventListener("focus", () => { if (button.matches(":focus-visible")) point(i); }); // by keys, not by a finger
     button.addEventListener("blur", () => point(-1));
     const name = element("th", { scope: "row" }, button);
     const row = element("tr", {}, name, element("td", {}, a.score.toFixed(2)), element("td", {}, measure(a)));
-    row.addEventListener("mouseenter", () => point(i));
-    row.addEventListener("mouseleave", () => point(-1));
+    row.addEventListener("pointerenter", event => { if (event.pointerType === "mouse") point(i); });
+    row.addEventListener("pointerleave", () => point(-1));
     return row;
   }));
 }
@@ -263,11 +259,9 @@ function openFirst(files) {
   return openPhoto(images[0] ?? files[0]);
 }
 
-function megabytes(bytes) { return bytes < 2 ** 19 ? `${Math.ceil(bytes / 1024)} kB` : `${Math.round(bytes / 2 ** 19) / 2} MB`; }
-
 camera.connect({ $, clear, say, complain, openPhoto });
-$("canvas").addEventListener("mousemove", event => point(instanceUnder(event)));
-$("canvas").addEventListener("mouseleave", () => point(-1));
+$("canvas").addEventListener("pointermove", event => { if (event.pointerType === "mouse") point(instanceUnder(event)); });
+$("canvas").addEventListener("pointerleave", () => point(-1));
 $("canvas").addEventListener("click", event => { const i = instanceUnder(event); if (i >= 0) pin(i); else { pinned = -1; highlight(); } });
 $("file").addEventListener("change", event => {
   const [file] = event.target.files;

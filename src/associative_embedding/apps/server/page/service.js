@@ -32,13 +32,24 @@ export async function predict(photo, settings, signal) {
     if (answer.status !== 404) return readDataset(answer);
     photo.digest = null; // the service has forgotten it
   }
-  // Not the type of the file: the service reads forms and json in another way.
-  const headers = { "Content-Type": "application/octet-stream" };
-  const query = new URLSearchParams(settings);
-  const answer = await send(`predict?${query}`, { method: "POST", body: photo.bytes, headers, signal });
+  const answer = await upload(photo, settings, signal);
   const dataset = await readDataset(answer);
   photo.digest = answer.headers.get("X-Image");
   return dataset;
+}
+
+// Returns the photo as the service reads it, without results: no score is above 1.
+export async function picture(photo, signal) {
+  const answer = await upload(photo, { format: "picture", min_score: 2 }, signal);
+  if (!answer.ok) await readJson(answer); // always throws
+  photo.digest = answer.headers.get("X-Image");
+  return answer.blob();
+}
+
+function upload(photo, settings, signal) {
+  // Not the type of the file: the service reads forms and json in another way.
+  const headers = { "Content-Type": "application/octet-stream" };
+  return send(`predict?${new URLSearchParams(settings)}`, { method: "POST", body: photo.bytes, headers, signal });
 }
 
 async function send(address, options) {

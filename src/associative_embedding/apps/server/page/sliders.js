@@ -36,11 +36,13 @@ function buildSlider(name, value, changed) {
   const { low, high, step } = rangeOf(name, value);
   const box = element("div", { className: "slider" }), label = element("label", { htmlFor: `set-${name}` });
   const input = element("input", { type: "range", id: `set-${name}`, min: low, max: high, step });
-  const output = element("output", { htmlFor: input.id }), text = element("p", { className: "help", id: `help-${name}`, textContent: help });
+  const output = element("span"), text = element("p", { className: "help", id: `help-${name}`, textContent: help });
   const slider = { name, box, moved: false, value: () => input.value };
-  slider.reset = () => { slider.moved = false; input.value = value; output.textContent = shortNumber(value); };
+  // In words, since the place of the slider is rounded to its step, and the model's own value is not.
+  const show = text => { output.textContent = text; input.setAttribute("aria-valuetext", text); };
+  slider.reset = () => { slider.moved = false; input.value = value; show(shortNumber(value)); };
   input.setAttribute("aria-describedby", text.id);
-  input.addEventListener("input", () => { slider.moved = true; output.textContent = input.value; changed(); });
+  input.addEventListener("input", () => { slider.moved = true; show(input.value); changed(); });
   label.textContent = words;
   box.append(element("div", { className: "head" }, label, output), input, text);
   slider.reset();

@@ -1,0 +1,42 @@
+// Reads the file of a photo into a picture to draw on.
+import { picture, ServiceError } from "./service.js";
+
+const LONGEST_SIDE = 2048, SHORTEST_SIDE = 1024; // of the canvas: phones draw no larger ones, small photos look coarse
+
+// Returns {picture, width, height}: a canvas, and the size of the photo in pixels.
+// photo: {name, bytes, digest}; limits: of the service, see page.py, or undefined.
+export async function readPhoto(photo, type, limits, signal) {
+  if (limits && photo.bytes.byteLength > limits.bytes) {
+    throw new ServiceError(`The photo has ${megabytes(photo.bytes.byteLength)}; the service takes up to ${megabytes(limits.bytes)}.`);
+  }
+  const bitmap = await decode(photo, type, signal), { width, height } = bitmap;
+  const read = { picture: scaled(bitmap), width, height };
+  bitmap.close();
+  if (limits && width * height > limits.pixels) {
+    throw new ServiceError(`The photo has ${width} x ${height} pixels; the service takes up to ${Math.round(limits.pixels / 1e4) / 100} million.`);
+  }
+  return read;
+}
+
+async function decode(photo, type, signal) {
+  try { return await createImageBitmap(new Blob([photo.bytes], { type })); } catch { /* below */ }
+  // Browsers show no TIFF, which microscopes write: the service sends what it reads.
+  if (isTiff(new Uint8Array(photo.bytes.slice(0, 4)))) return createImageBitmap(await picture(photo, signal));
+  throw new ServiceError("The browser cannot show this file. Choose a JPEG, PNG, WebP or TIFF file.");
+}
+
+function isTiff(start) { return ["73,73,42,0", "77,77,0,42", "73,73,43,0", "77,77,0,43"].includes(start.join()); }
+
+// Once, at the size of the canvas on the page: pointing at a result draws the photo again.
+function scaled(bitmap) {
+  const long = Math.max(bitmap.width, bitmap.height), scale = Math.min(LONGEST_SIDE / long, Math.max(1, SHORTEST_SIDE / long));
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.max(1, Math.round(bitmap.width * scale));
+  canvas.height = Math.max(1, Math.round(bitmap.height * scale));
+  const pen = canvas.getContext("2d");
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  return canvas;
+}
+
+export function megabytes(bytes) { return bytes < 2 ** 19 ? `${Math.ceil(bytes / 1024)} kB` : `${Math.round(bytes / 2 ** 19) / 2} MB`; }
