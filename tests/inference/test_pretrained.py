@@ -78,3 +78,9 @@ def test_a_folder_that_is_damaged(folder: Path) -> None:
     (folder / MODEL_FILE).unlink()
     with pytest.raises(ValueError, match=r"model.safetensors: no such model file"):
         hub.Pretrained.from_pretrained(folder)
+
+
+def test_the_json_of_a_folder_is_not_read(folder: Path) -> None:
+    """huggingface_hub would read it, however deep or large it is."""
+    (folder / "config.json").write_text("[" * 100_000)
+    assert hub.Pretrained.from_pretrained(folder).info.notes == {"steps": 5}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,9 +14,39 @@ from associative_embedding.model_files.checkpoint import MODEL_FILE, read_weight
 from associative_embedding.model_files.find import model_path
 from support.tiny import FIGURE, tiny_model
 
+pytest.importorskip("huggingface_hub", reason="needs the extra [hub]")
+
+import huggingface_hub
+
+from associative_embedding.inference import pretrained
+
 pytestmark = pytest.mark.extra
 
-huggingface_hub = pytest.importorskip("huggingface_hub", reason="needs the extra [hub]")
+
+@pytest.fixture(autouse=True)
+def size(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The size that the hub states, if it is not empty; without it the hub cannot be reached."""
+    stated: list[int] = []
+
+    def answer(url: str, **options: object) -> SimpleNamespace:
+        assert url.endswith(f"/{MODEL_FILE}")
+        return SimpleNamespace(size=stated[-1])  # IndexError: one of the errors of a hub that is not there
+
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", answer)
+    return stated
+
+
+@pytest.mark.parametrize(
+    "read", [model_path, lambda name: pretrained.Pretrained.from_pretrained(name.removeprefix("hf://"))]
+)
+def test_a_model_that_would_fill_the_disk(
+    read: Callable[[str], object], size: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", None)
+    monkeypatch.setattr(pretrained, "hf_hub_download", None)
+    size.append(10**13)
+    with pytest.raises(ValueError, match=r"hf://me/flies: .* has 10000000000000 bytes, more"):
+        read("hf://me/flies")
 
 
 def test_a_model_of_the_hub_is_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import torch
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.files import atomic_write
 from associative_embedding.model_files.checkpoint import MODEL_FILE, ModelInfo, load_model, save_model
+from associative_embedding.model_files.find import check_hub_size
 from associative_embedding.networks.network import Network
 
 try:
@@ -75,6 +76,21 @@ class Pretrained(ModelHubMixin):
         atomic_write(save_directory / "config.json", self.info.to_json().encode() + b"\n")
 
     @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Pretrained:
+        """Reads a local folder or a model of the hub.
+
+        Only the model file is read. huggingface_hub would read ``config.json`` too, whatever its size and content.
+
+        Args:
+            pretrained_model_name_or_path: folder or ``owner/name``.
+            options: revision, token, cache_dir, force_download and local_files_only of huggingface_hub; and device.
+
+        Raises:
+            ValueError: when the file is no model, or too large.
+        """
+        return cls._from_pretrained(model_id=str(pretrained_model_name_or_path), **options)
+
+    @classmethod
     def _from_pretrained(
         cls,
         *,
@@ -90,6 +106,8 @@ class Pretrained(ModelHubMixin):
         # huggingface_hub would ask its server for a name that is a local folder.
         if Path(model_id).is_dir():
             return cls(*load_model(Path(model_id) / MODEL_FILE, device))
+        if not local_files_only:
+            check_hub_size(model_id, revision, token)
         path = hf_hub_download(
             model_id,
             MODEL_FILE,

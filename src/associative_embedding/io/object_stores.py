@@ -72,7 +72,10 @@ def read_bytes(uri: str, max_bytes: int) -> bytes:
         with system.open_input_file(path) as file:
             if file.size() > max_bytes:
                 raise OSError(f"has {file.size()} bytes, more than the limit of {max_bytes}")
-            return bytes(file.read())
+            data = bytes(file.read(max_bytes + 1))  # a file may grow, and a store may state a wrong size
+            if len(data) > max_bytes:
+                raise OSError(f"has more bytes than the limit of {max_bytes}")
+            return data
     except (OSError, ValueError) as error:
         raise OSError(error_at(uri, error)) from None
 
