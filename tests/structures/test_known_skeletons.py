@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from associative_embedding.structures.keypoint_sides import split_side
-from associative_embedding.structures.known_skeletons import COCO_17, COCO_WHOLEBODY_133, MPII_16, SKELETONS
+from associative_embedding.structures.known_skeletons import COCO_17, MPII_16, SKELETONS
 from associative_embedding.structures.skeleton import Skeleton
 
 # sigmas of the official COCO keypoint metric
@@ -68,13 +68,6 @@ def test_published_skeletons(shared: Path, key: str) -> None:
     assert skeleton.flip_index.tolist() == content["flip_index"]
     assert list(skeleton.oks_sigmas) == content["sigmas"]
     assert skeleton.group_index.tolist() == content["group_order_mmpose"]
-
-
-def test_the_face_of_the_whole_body_is_mirrored_along_its_middle() -> None:
-    face = COCO_WHOLEBODY_133.flip_index[23:91] - 23
-    middle = [8, *range(27, 31), 33, 51, 57, 62, 66]  # chin, bridge and tip of the nose, lips
-    assert [i for i, j in enumerate(face) if i == j] == middle
-    assert face[[0, 17, 36, 48]].tolist() == [16, 26, 45, 54]  # ends of the jaw and brows, corners of eyes and mouth
 
 
 @pytest.mark.parametrize("key", SKELETONS)

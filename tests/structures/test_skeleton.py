@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,23 @@ def test_crowdpose_example_carries_foreign_edges(shared: Path) -> None:
     with pytest.raises(ValueError, match=r"edge \[16, 14\].*1\.\.14.*another skeleton's"):
         Skeleton.from_category(category)
     assert len(Skeleton.from_category({**category, "skeleton": []})) == 14
+
+
+def test_the_order_of_a_long_chain_or_of_a_dense_skeleton_takes_no_minutes() -> None:
+    names = [f"k{i}" for i in range(1000)]
+    chain = Skeleton.build("s", names, list(pairwise(names)))
+    assert chain.group_order[:4] == ("k499", "k500", "k498", "k501")
+    ring = Skeleton.build("s", names, [*pairwise(names), (names[-1], names[0])])
+    assert ring.group_order == tuple(names)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([f"k{i}" for i in range(1001)], "has 1001 keypoints; at most 1000 are read"),
+        (["l_" * 5000], "has a keypoint of 10000 characters; at most 100 are read"),
+    ],
+)
+def test_a_skeleton_beyond_the_limits_is_refused(names: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Skeleton.from_category({"name": "s", "keypoints": names})
