@@ -50,7 +50,7 @@ class Layout(NamedTuple):
 
 def pose_ae(state: State, keypoints: int | None) -> Layout:
     """pose-ae-train, the paper's code: of the 68 channels of a stack only the first 34 were trained."""
-    state = renamed(state, POSE_AE)
+    state = rename_layers(state, POSE_AE)
     keypoints = keypoints or len(COCO_17)
     options = hourglass_options(state) | {
         "batch_norm": "stem.0.norm.weight" in state,
@@ -77,7 +77,7 @@ def swahr(state: State, _: int | None = None) -> Layout:
 
 def litepose(state: State, _: int | None = None) -> Layout:
     """LitePose XS, S, M or L."""
-    state = renamed(state, LITEPOSE)
+    state = rename_layers(state, LITEPOSE)
     options = litepose_options(state)
     names = [name for name, backbone in BACKBONES.items() if backbone.options == options]
     backbone = names[0] if names else "litepose_s"
@@ -89,14 +89,14 @@ def mmpose(state: State, _: int | None = None) -> Layout:
     """mmpose: hourglass; ResNet or MobileNetV2 with a deconvolution head; LitePose; HRNet or HigherHRNet."""
     state = rename(state, lambda name: re.sub(r"^(backbone|keypoint_head|head)\.", "", name))
     if "out_convs.0.conv.weight" in state:
-        state = renamed(state, MMPOSE)
+        state = rename_layers(state, MMPOSE)
         options = hourglass_options(state) | {"norm_first": True, "mean": IMAGENET_MEAN, "std": IMAGENET_STD}
         return Layout(state, "hourglass", differing("hourglass", options), half(len(state["outputs.0.weight"])))
     if "layer2.0.conv1.weight" in state:
-        state = renamed(state, RESNET)
+        state = rename_layers(state, RESNET)
         return deconvolution_layout(state, resnet_backbone(state))
     if "layer2.0.conv.0.conv.weight" in state:
-        return deconvolution_layout(renamed(state, MOBILENET_V2), "mobilenet_v2_deconv")
+        return deconvolution_layout(rename_layers(state, MOBILENET_V2), "mobilenet_v2_deconv")
     if "deconv_refined.0.weight" in state:
         return litepose(state)
     return higherhrnet(rename(state, lambda name: name.replace("final_layer.", "final_layers.0.")))
@@ -125,8 +125,8 @@ def recognise_project(state: State) -> str | None:
     return next((project for sign, project in signs.items() if sign in state), None)
 
 
-def renamed(state: State, blocks: Blocks) -> State:
-    """Returns the weights under our names."""
+def rename_layers(state: State, blocks: Blocks) -> State:
+    """Returns the weights under our names, see `our_name`."""
     return rename(state, lambda name: our_name(name, blocks))
 
 
