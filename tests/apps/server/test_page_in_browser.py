@@ -146,9 +146,8 @@ def test_a_refused_photo_leaves_no_former_people(tab: Any, service: ScriptedAnsw
     expect(tab.locator("#problem")).to_have_text("The photo has 489 kB; the service takes up to 489 kB.")
     nothing_is_left(tab)
     choose(tab, png(size=(801, 500)))
-    expect(tab.locator("#problem")).to_have_text(
-        "The photo has 201 x 250 pixels; the service takes up to 0.05 million."
-    )
+    large = "The photo has 500 x 801 pixels; the service takes up to 0.4 million."
+    expect(tab.locator("#problem")).to_have_text(large)
     nothing_is_left(tab)
     assert len(service.asked) == 4
 
