@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import shutil
 import socket
@@ -9,6 +10,7 @@ import ssl
 import subprocess
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -289,6 +291,30 @@ def test_small_chunks_of_a_large_file_are_no_attack() -> None:
     part = b"64\r\n" + bytes(100) + b"\r\n"
     with RawServer(lambda head: iter([CHUNKED, *[part * 1000] * 60, b"0\r\n\r\n"])) as server:
         assert len(get(server.url, max_bytes=10**7)) == 6_000_000
+
+
+def test_refused_downloads_give_their_memory_back_at_once() -> None:
+    """Not when Python next looks for circles of references: a few large files would be kept until then."""
+    part = bytes(10**6)
+    answers = [
+        lambda head: forever(OK + b"\r\n", part),
+        lambda head: iter([OK + b"Content-Length: 3000000\r\n\r\n", part, part]),
+        lambda head: iter([CHUNKED, b"2dc6c0\r\n", part, part]),
+    ]
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        for answer in answers:
+            with RawServer(answer) as server:
+                for _ in range(3):
+                    with pytest.raises(OSError):
+                        get(server.url, max_bytes=2_999_999 if answer is answers[0] else 4_000_000)
+                assert server.wait_until_left()
+        assert tracemalloc.get_traced_memory()[0] < 2_000_000
+    finally:
+        tracemalloc.stop()
+        gc.enable()
 
 
 # ---- names

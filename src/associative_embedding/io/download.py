@@ -66,7 +66,7 @@ def download(url: str, *, timeout: float, max_bytes: int, public_only: bool = Fa
     except DownloadError:
         raise
     except Exception as error:
-        raise OSError(_reason(error, timeout)) from None
+        raise OSError(reason(error, timeout)) from None
 
 
 def parse_url(url: str) -> httpcore2.URL:
@@ -119,16 +119,20 @@ def _host(host: str, *, bracketed: bool) -> str:
     return host
 
 
+def connection_pool(url: httpcore2.URL, backend: Backend) -> httpcore2.ConnectionPool:
+    """Returns a client for one request to a URL, through the proxy of the system if there is one."""
+    import httpcore2
+
+    return httpcore2.ConnectionPool(_certificates(), _proxy(url, backend), network_backend=backend)
+
+
 def _get(url: httpcore2.URL, backend: Backend, budget: Budget, max_bytes: int) -> bytes | str:
     """Returns the file at a URL, or where a redirect leads. The body of a redirect is not read.
 
     Raises:
         OSError, ValueError: see `download`.
     """
-    import httpcore2
-
-    pool = httpcore2.ConnectionPool(_certificates(), _proxy(url, backend), network_backend=backend)
-    with pool, pool.stream("GET", url, headers=HEADERS) as response:
+    with connection_pool(url, backend) as pool, pool.stream("GET", url, headers=HEADERS) as response:
         fields = {name.lower(): value for name, value in response.headers}
         if response.status in (301, 302, 303, 307, 308) and b"location" in fields:
             return urllib.parse.quote(fields[b"location"], safe=string.punctuation)
@@ -144,15 +148,14 @@ def _read_body(response: httpcore2.Response, length: int, budget: Budget, max_by
     """Returns the body of an answer; `length` is what its header announces, in bytes, or -1."""
     import httpcore2
 
-    too_large = DownloadError(f"is larger than the limit of {max_bytes} bytes")
     if length > max_bytes:
-        raise too_large
+        raise DownloadError(f"is larger than the limit of {max_bytes} bytes")
     data = bytearray()
     try:
         for chunk in response.iter_stream():
+            if len(data) + len(chunk) > max_bytes:
+                raise DownloadError(f"is larger than the limit of {max_bytes} bytes")
             data += chunk
-            if len(data) > max_bytes:
-                raise too_large
             budget.was_file(len(chunk))
     except httpcore2.RemoteProtocolError:
         if len(data) < length:
@@ -189,7 +192,8 @@ def _proxy(url: httpcore2.URL, backend: Backend) -> httpcore2.Proxy | None:
     return httpcore2.Proxy(place, auth=(user[0], user[1]) if parts.username else None)
 
 
-def _reason(error: Exception, timeout: float) -> str:
+def reason(error: Exception, timeout: float) -> str:
+    """Returns why a download failed, on one line; `timeout` is its limit in seconds."""
     if isinstance(error, TimeoutError):
         return f"no complete answer within {timeout:g} seconds"
     if isinstance(error, ValueError) and not isinstance(error, OSError):  # a wrong certificate is both
