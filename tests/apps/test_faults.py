@@ -26,8 +26,8 @@ from PIL import Image
 from associative_embedding.apps.cli.main import main
 from associative_embedding.apps.cli.results_file import ResultsWriter
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
-from associative_embedding.io.decode_images import ImageError
 from associative_embedding.io.files import atomic_write
+from associative_embedding.io.image_limits import ImageError
 from associative_embedding.io.images import read_image
 from associative_embedding.model_files.checkpoint import load_model, read_torch
 from associative_embedding.structures.known_skeletons import COCO_17
@@ -182,6 +182,73 @@ def test_results_on_a_full_disk_stay_whole(small_disk: Path) -> None:
     with pytest.raises(OSError, match="No space left on device"):
         write()
     assert len(json.loads(path.read_text())["images"]) > 2
+
+
+def fill(stuffing: Path, free: int) -> None:
+    """Fills a disk but for some bytes."""
+    with contextlib.suppress(OSError), stuffing.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(2**16))
+    os.truncate(stuffing, stuffing.stat().st_size - free)
+
+
+def pictures_and_json(out: Path) -> tuple[list[str], int]:
+    """The pictures in a folder of results, and the number of images in its results file."""
+    document = json.loads((out / "predictions.json").read_text())
+    return sorted(path.name for path in out.iterdir() if path.suffix != ".json"), len(document["images"])
+
+
+@pytest.mark.slow
+def test_pictures_and_json_agree_on_a_full_disk_and_after_it(
+    model: str, small_disk: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Every image in the json has its picture, and `--resume` makes both of the others."""
+    (tmp_path / "images").mkdir()
+    for number, pixels in enumerate(np.random.default_rng(0).integers(0, 255, (8, 96, 96, 3), dtype=np.uint8)):
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.png")
+    out, stuffing = small_disk / "out", small_disk / "stuffing"
+    command = ["predict", str(tmp_path / "images"), "--model", model, "--output", str(out), "--device", "cpu"]
+    for room in (120_000, 170_000):
+        stuffing.write_bytes(bytes(2**20 - room))
+        assert main([*command, "--min_score", "0"]) == 1
+        (line,) = capfd.readouterr().err.splitlines()
+        assert line.startswith("ae: error: cannot write ")
+        assert line.endswith(": No space left on device")
+        pictures, images = pictures_and_json(out)
+        assert 0 < images <= len(pictures) < 8
+        stuffing.unlink()
+        assert main([*command, "--min_score", "0", "--resume"]) == 0
+        capfd.readouterr()
+        assert tuple(map(bool, pictures_and_json(out))) == (True, True)
+        assert len(pictures_and_json(out)[0]) == pictures_and_json(out)[1] == 8
+        for path in out.iterdir():
+            path.unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mp4", "jsonl", "csv", "mot"])
+def test_a_video_on_a_full_disk_is_whole_up_to_a_frame_and_made_again(
+    model: str, video: str, small_disk: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], kind: str
+) -> None:
+    out, stuffing = small_disk / "out", small_disk / "stuffing"
+    command = ["predict", video, "--model", model, "--device", "cpu", "--track", "--min_score", "0"]
+    command += ["--formats", kind, "--output"]
+    assert main([*command, str(tmp_path / "whole")]) == 0
+    (whole,) = (tmp_path / "whole").iterdir()
+    page = os.sysconf("SC_PAGESIZE")
+    fill(stuffing, free=whole.stat().st_size // page // 2 * page)
+    capfd.readouterr()
+    assert main([*command, str(out)]) == 1
+    line = capfd.readouterr().err.splitlines()[-1]
+    assert line.startswith("ae: error: cannot write ")
+    assert line.endswith(": No space left on device")
+    (part,) = out.iterdir()
+    if kind != "mp4":
+        assert whole.read_bytes().startswith(part.read_bytes())
+        assert part.read_bytes().endswith(b"\n")
+    stuffing.unlink()
+    assert main([*command, str(out)]) == 0  # it is known as our own
+    assert part.stat().st_size == whole.stat().st_size
 
 
 KILLED = """

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from associative_embedding.io.console import count_remarks, list_briefly, remark_file, say
+from associative_embedding.io.console import count_remarks, errors_name, list_briefly, remark_file, say
 
 
 def test_long_lists_are_cut_and_counted() -> None:
@@ -39,3 +39,25 @@ def test_remarks_on_many_files_are_counted(capsys: pytest.CaptureFixture[str]) -
     assert last == "ae: 3 more files: has N pages"
     count_remarks()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 34359738368 bytes."),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        Exception("[ONNXRuntimeError] : 6 : std::bad_alloc"),
+        Exception("(-4:Insufficient memory) Failed to allocate 1200000000 bytes"),
+    ],
+)
+def test_too_little_memory_is_one_error_with_the_name(error: Exception) -> None:
+    with pytest.raises(MemoryError, match=r"^a\.png: there is not enough memory for it$"), errors_name("a.png"):
+        raise error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("mat1 and mat2"), OSError(12, "Cannot allocate"), TypeError("alloc")])
+def test_other_errors_stay(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, errors_name("a.png"):
+        raise error
+    assert caught.value is error

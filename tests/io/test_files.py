@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from associative_embedding.io import files as output
-from associative_embedding.io.files import atomic_write, check_writable, utf8_name, write_json
+from associative_embedding.io.files import append, append_line, atomic_write, check_writable, utf8_name, write_json
 
 
 def test_json_refuses_what_json_cannot_hold(tmp_path: Path) -> None:
@@ -87,3 +88,35 @@ def test_names_that_are_not_utf8_can_be_stored() -> None:
     assert utf8_name(name) == "fl%FCgel %FFü.png"
     assert utf8_name("plain ü 鳥 😀.png") == "plain ü 鳥 😀.png"
     assert utf8_name("\ud800.png").encode()  # which Windows allows
+
+
+class FullAfter:
+    """A file on a disk with room for a few bytes."""
+
+    def __init__(self, file: io.FileIO, room: int) -> None:
+        self.file, self.room = file, room
+        self.seek, self.truncate = file.seek, file.truncate
+
+    def write(self, data: bytes) -> int:
+        if not self.room:
+            raise OSError(28, "No space left on device")
+        count = self.file.write(data[: self.room])
+        self.room -= count
+        return count
+
+
+def test_a_line_is_added_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    append_line(path, "one")
+    append_line(path, "two")
+    with path.open("a+b", buffering=0) as file, pytest.raises(OSError, match=r"^cannot write .*log: No space left on"):
+        append(FullAfter(file, 5), b"three" * 5, path)  # type: ignore[arg-type]
+    assert path.read_bytes() == b"one\ntwo\n"
+    path.write_bytes(b"one\ntwo\nthr")  # a kill in the middle of a write
+    append_line(path, "four")
+    assert path.read_bytes() == b"one\ntwo\nfour\n"
+    path.write_bytes(b"on")
+    append_line(path, "one")
+    assert path.read_bytes() == b"one\n"
+    with pytest.raises(OSError, match=r"^cannot write "):
+        append_line(tmp_path, "x")

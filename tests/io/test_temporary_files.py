@@ -116,3 +116,10 @@ def test_permissions_and_a_folder_that_is_removed(tmp_path: Path) -> None:
         (folder / "a").touch()
         assert sys.platform == "win32" or folder.stat().st_mode & 0o077 == 0
     assert not folder.exists()
+
+
+def test_a_full_folder_of_temporary_files_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(OSError, match=rf"^cannot write temporary files in {tmp_path}: No space left"), scratch_folder():
+        raise OSError(28, "No space left on device")
+    assert names(tmp_path) == []

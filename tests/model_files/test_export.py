@@ -215,10 +215,10 @@ import resource, sys, torch
 from pathlib import Path
 from associative_embedding.model_files.exported_network import load_exported
 network, _ = load_exported(Path(sys.argv[1]), torch.device("cpu"))
-small, large = (torch.zeros(1, 3, side, side, dtype=torch.uint8) for side in (64, 4096))
+small, large = (torch.zeros(1, 3, side, side, dtype=torch.uint8) for side in (64, 12800))
 network(small)
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, used + 2**27))
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, used + 2**28))
 try:
     network(large)
 except MemoryError as error:

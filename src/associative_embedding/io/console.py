@@ -11,6 +11,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from associative_embedding.io.memory_errors import lacks_memory
 from associative_embedding.io.standard_streams import give_up
 
 MAX_LINE = 1000  # characters of an error: some libraries put a whole traceback into theirs
@@ -99,14 +100,20 @@ def one_line(error: BaseException | str) -> str:
 def errors_name(source: str) -> Iterator[None]:
     """Puts the name of a file before the message of every ValueError inside, if it is not there yet.
 
+    Errors of all libraries about too little memory become a MemoryError with that name.
+
     Args:
         source: file name or URL; if it is empty, the error begins with "image".
     """
+    start = f"{source or 'image'}: "
     try:
         yield
     except ValueError as error:
-        start = f"{source or 'image'}: "
         raise ValueError(start + str(error).removeprefix(start)) from None
+    except Exception as error:
+        if not lacks_memory(error):
+            raise
+        raise MemoryError(f"{start}there is not enough memory for it") from None
 
 
 def list_briefly(names: Sequence[str], most: int = 4) -> str:

@@ -10,11 +10,13 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from associative_embedding.io.temporary_files import PUBLIC, partial_file
 
+LONGEST_LINE = 2**16  # bytes of a line that is looked for at the end of a file
 PAUSE_PER_WRITE = 20  # a pause lasts at least 20 times as long as the write before it: writing takes 5 % of the time
 
 
@@ -61,6 +63,45 @@ def check_writable(path: str | Path) -> None:
         _prepare(target)
         with tempfile.TemporaryFile(dir=target.parent):
             pass
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def append(file: FileIO, data: bytes, path: str | Path) -> None:
+    """Writes data at the end of an unbuffered file: all of it, or nothing where the disk is full.
+
+    Args:
+        file: open for writing; its place is its end.
+        data: what to add.
+        path: of the file, for the message.
+
+    Raises:
+        OSError: one line with the path and the reason.
+    """
+    start, rest = file.seek(0, os.SEEK_END), memoryview(data)
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            file.truncate(start)
+        raise OSError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def append_line(path: Path, line: str) -> None:
+    """Adds a line to a text file, whole or not at all. A part of a line that a killed process left is removed first.
+
+    Raises:
+        OSError: one line with the path and the reason.
+    """
+    try:
+        with open(path, "a+b", buffering=0) as file:
+            start = max(0, file.seek(0, os.SEEK_END) - LONGEST_LINE)
+            file.seek(start)
+            end = file.read()
+            if not end.endswith(b"\n"):
+                file.truncate(start + end.rfind(b"\n") + 1)
+            append(file, f"{line}\n".encode(), path)
     except OSError as error:
         raise OSError(f"cannot write {path}: {error.strerror or error}") from None
 

@@ -78,15 +78,19 @@ def scratch_folder() -> Iterator[Path]:
     """Yields an empty folder, which only this user can read, in the system's folder of temporary files.
 
     Raises:
-        OSError: when it cannot be made.
+        OSError: when it, or a file in it, cannot be made.
     """
     parent = Path(tempfile.gettempdir())
     remove_leftovers(parent)
-    with _in_use(parent, FOLDER, lambda path: path.mkdir(0o700)) as folder:
-        try:
-            yield folder
-        finally:
-            _remove(folder)
+    try:
+        with _in_use(parent, FOLDER, lambda path: path.mkdir(0o700)) as folder:
+            try:
+                yield folder
+            finally:
+                _remove(folder)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"cannot write temporary files in {parent}: {reason}; TMPDIR sets another folder") from None
 
 
 def remove_leftovers(folder: Path) -> None:

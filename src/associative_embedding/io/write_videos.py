@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -15,6 +16,37 @@ from associative_embedding.structures.arrays import Array
 
 CLOCK = Fraction(1, 90000)  # seconds, the unit of the times in the file; usual in MPEG, and fine enough for any rate
 KEY_FRAME_SECONDS = 2  # between two key frames, where players can start and a fragment of the file ends
+
+
+class FilmFile:
+    """The file that FFmpeg writes a film to. It keeps the first error: FFmpeg forgets the one of a write at the end.
+
+    Raises:
+        OSError: when the file cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.error = path, ""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = open(path, "wb", buffering=0)  # noqa: SIM115  # `close` closes it
+        except OSError as error:
+            raise OSError(f"cannot write {path}: {error.strerror or error}") from None
+
+    def write(self, data: bytes) -> int:
+        """Writes all of the data, or keeps the error and writes nothing from then on."""
+        rest = memoryview(data)
+        try:
+            while rest and not self.error:
+                rest = rest[self.file.write(rest) :]
+        except OSError as error:
+            self.error = error.strerror or str(error)
+        return len(data)
+
+    def check(self) -> None:
+        """Raises the error that was kept, if there is one."""
+        if self.error:
+            raise OSError(f"cannot write {self.path}: {self.error}")
 
 
 class VideoWriter:
@@ -33,6 +65,7 @@ class VideoWriter:
         self.path, self.fps, self.size = path, fps, size
         self._container: Any = None
         self._stream: Any = None
+        self._file: Any = None
         self._last = -1  # time of the last frame, in units of `CLOCK`
 
     def add(self, image: Array, time: float) -> None:
@@ -59,6 +92,7 @@ class VideoWriter:
             self._container.mux(self._stream.encode(frame))
         except av.FFmpegError as error:
             raise OSError(f"cannot write {self.path}: {reason_of(error)}") from None
+        self._file.check()
 
     def fits(self, image: Array) -> bool:
         """Returns whether an image ``(H, W, 3)`` has the size of the video; without a size the first image gives it."""
@@ -67,9 +101,9 @@ class VideoWriter:
         return all(side // 2 == own // 2 for side, own in zip(image.shape[:2], self.size, strict=True))
 
     def _open(self, av: ModuleType, width: int, height: int) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = FilmFile(self.path)
         flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}  # a fragment at each key frame
-        self._container = av.open(f"file:{self.path}", "w", format="mp4", options=flags)
+        self._container = av.open(self._file, "w", format="mp4", options=flags)
         self._container.metadata["comment"] = MARK.decode()
         self._stream = self._container.add_stream("libx264", rate=Fraction(self.fps).limit_denominator(1001))
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
@@ -78,11 +112,22 @@ class VideoWriter:
         self._stream.codec_context.gop_size = max(1, round(KEY_FRAME_SECONDS * self.fps))
 
     def close(self) -> None:
-        """Writes the frames that the encoder still holds, and closes the file."""
-        if self._container is not None:
-            self._container.mux(self._stream.encode(None))
-            self._container.close()
-            self._container = None
+        """Writes the frames that the encoder still holds, and closes the file.
+
+        Raises:
+            OSError: when they cannot be written.
+        """
+        container, self._container = self._container, None
+        if self._file is None:
+            return
+        av = load_av()
+        try:
+            with closing(self._file.file), closing(container) if container else nullcontext():
+                if container:
+                    container.mux(self._stream.encode(None))
+        except av.FFmpegError as error:
+            raise OSError(f"cannot write {self.path}: {reason_of(error)}") from None
+        self._file.check()
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -90,4 +135,6 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        # On a full disk closing fails too; the error inside the block came first and says why.
+        with suppress(OSError) if error else nullcontext():
+            self.close()

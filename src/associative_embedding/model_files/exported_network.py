@@ -136,14 +136,20 @@ def open_openvino(path: Path, device: torch.device, files: Mapping[str, bytes] |
         model = core.read_model(str(path)) if files is None else core.read_model(files[".xml"], files[".bin"])
         # f32: on some CPUs OpenVINO would otherwise compute in bfloat16, which changes the results.
         threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}
-        request = core.compile_model(model, "CPU", threads).create_infer_request()
+        request: Any = core.compile_model(model, "CPU", threads).create_infer_request()
     except Exception as error:  # RuntimeErrors and errors of its own
         raise ValueError(f"{path}: not a readable OpenVINO model ({first_line(error)})") from None
     metadata = {key: metadata_text(model, key) for key in (KEY, SHAPE) if model.has_rt_info(key)}
 
     def run(image: Array) -> list[Array]:
+        nonlocal request
+        # A network that failed once, for lack of memory, fails for small images too: then it is compiled again.
+        used = request or core.compile_model(model, "CPU", threads).create_infer_request()
+        request = None
         # Copies: the next image may overwrite the arrays of the request.
-        return [np.array(value) for value in request.infer({0: image}).values()]
+        outputs = [np.array(value) for value in used.infer({0: image}).values()]
+        request = used
+        return outputs
 
     return with_plain_errors(run, path), metadata
 
@@ -174,5 +180,6 @@ def metadata_text(model: Any, key: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Returns the first line of an error; the errors of these runtimes can have many."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    """Returns the first line of an error that gives a reason; the errors of these runtimes can have many."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return next((line for line in lines if not line.startswith("Exception from ")), lines[0])[:200]

@@ -68,7 +68,7 @@ def cached_graph(model: Path, form: Format) -> Graph:
     try:
         private_folder(folder, tighten=not os.environ.get("AE_CACHE"))
     except OSError as error:
-        raise CacheError(str(error)) from None
+        raise CacheError(f"{error}; AE_CACHE sets another folder") from None
     files = read_graph(path, made_from)
     if files is None:
         with locked_in_turn(folder / LOCK, PATIENCE):
@@ -123,7 +123,7 @@ def make_graph(path: Path, model: Path, made_from: Mapping[str, Any]) -> dict[st
     try:
         files = exported_files(network, info, made_from["format"])
     except OSError as error:
-        raise CacheError(f"cannot write temporary files: {error.strerror or error}") from None
+        raise CacheError(str(error)) from None
     try:
         for suffix, data in files.items():
             replace_file(path.with_suffix(suffix), data)

@@ -56,7 +56,7 @@ def load_network(path: Path, device: torch.device, runtime: Runtime) -> tuple[Ne
         if runtime != "auto":
             raise
         if isinstance(error, CacheError):
-            remark(f"{error}; PyTorch runs the network in place of {chosen}; AE_CACHE sets another folder")
+            remark(f"{error}; PyTorch runs the network in place of {chosen}")
         # PyTorch runs every model. If the file itself is damaged, this raises the error about it.
         return load_model(path, device)
 

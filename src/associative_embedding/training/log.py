@@ -14,6 +14,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from associative_embedding.io.files import append_line
+
 Numbers = dict[str, Any]  # name -> number or text of one line of the log
 
 
@@ -40,13 +42,15 @@ class Log:
             event: "start", "train" or "validation".
             step: number of steps done.
             values: what to write besides.
+
+        Raises:
+            OSError: one line, on a full disk; the file keeps whole lines only.
         """
         if self.silent:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Opened for each line, so that a line is on the disk when a run is killed after it.
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"event": event, "step": step, **values, "time": round(time.time(), 1)}) + "\n")
+        append_line(self.path, json.dumps({"event": event, "step": step, **values, "time": round(time.time(), 1)}))
         if self.writer is not None:
             for name, value in values.items():
                 if isinstance(value, (int, float)):

@@ -9,13 +9,14 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol
 
 from associative_embedding import __version__
 from associative_embedding.instances import Instances
-from associative_embedding.io.files import utf8_name
+from associative_embedding.io.files import append, utf8_name
 from associative_embedding.io.outputs import Own, own_form
 
 
@@ -138,7 +139,7 @@ class LinesWriter:
 
     def __init__(self, path: Path, line_format: LineFormat, categories: Sequence[Mapping[str, Any]]) -> None:
         self.path, self.line_format, self.categories = path, line_format, categories
-        self._file: TextIO | None = None
+        self._file: FileIO | None = None
 
     def add(self, found: Instances, number: int, time: float) -> None:
         """Writes the instances of the next frame.
@@ -148,16 +149,21 @@ class LinesWriter:
         """
         # Opened with the first frame: a video that cannot be read must not empty the results of an earlier run.
         if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("w", encoding="utf-8")
+            self._file = self._open()
             self._write(self.line_format.header(self.categories))
         self._write(self.line_format.frame(found, number, time))
+
+    def _open(self) -> FileIO:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            return open(self.path, "wb", buffering=0)
+        except OSError as error:
+            raise OSError(f"cannot write {self.path}: {error.strerror or error}") from None
 
     def _write(self, lines: Sequence[str]) -> None:
         assert self._file is not None
         # One write for all lines of a frame: after kill -9 the file ends with a whole line.
-        self._file.write("".join(f"{line}\n" for line in lines))
-        self._file.flush()
+        append(self._file, "".join(f"{line}\n" for line in lines).encode(), self.path)
 
     def __enter__(self) -> LinesWriter:
         return self

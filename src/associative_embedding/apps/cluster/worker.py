@@ -19,7 +19,7 @@ from associative_embedding.apps.cluster.job import Job, part_name
 from associative_embedding.apps.cluster.result_rows import Row, failed_row, found_row, to_parquet
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.prefetch import ahead
-from associative_embedding.io.console import one_line
+from associative_embedding.io.console import errors_name, one_line
 from associative_embedding.io.decode_images import decode
 from associative_embedding.io.images import MAX_BYTES, read_image
 from associative_embedding.io.object_stores import is_remote, read_bytes, write_bytes
@@ -113,7 +113,8 @@ def find_in_batch(predictor: Predictor, batch: Sequence[OpenedImage], min_score:
     """Yields the rows of some images. The network runs on all of them at once; if that fails, on each alone."""
     whole = [image for _, image in batch if not isinstance(image, Exception) and len(predictor.tiles(image)) == 1]
     try:
-        outputs = iter(predictor.run_network([predictor.prepare(image) for image in whole]))
+        with errors_name(batch[0][0]):
+            outputs = iter(predictor.run_network([predictor.prepare(image) for image in whole]))
     except IMAGE_ERRORS as error:
         if len(batch) > 1:
             # One image is too large or broken. Alone, each of the others still gets its result.
@@ -128,7 +129,8 @@ def find_in_batch(predictor: Predictor, batch: Sequence[OpenedImage], min_score:
         try:
             # The maps of all tiles of a large image would not fit into the memory, so it is not in the batch.
             in_batch = len(predictor.tiles(image)) == 1
-            found = predictor.finish(image, [next(outputs)]) if in_batch else predictor.find(image)
+            with errors_name(path):
+                found = predictor.finish(image, [next(outputs)]) if in_batch else predictor.find(image)
             yield found_row(path, found[found.score >= min_score])
         except IMAGE_ERRORS as error:
             yield failed_row(path, error)

@@ -35,7 +35,10 @@ def write_samples(folder: Path, samples: Iterable[Sample], skeleton: Skeleton, f
         path = folder / "images" / sample.file_name
         # imencode with write_bytes: cv2.imwrite returns False for a full disk, without an error. OpenCV's order is BGR.
         data = cv2.imencode(".jpg", sample.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
-        path.write_bytes(mark_image(data))
+        try:
+            path.write_bytes(mark_image(data))
+        except OSError as error:
+            raise OSError(f"cannot write {path}: {error.strerror or error}") from None
         height, width = sample.image.shape[:2]
         video = {"video_id": i // frames, "frame": i % frames} if frames else {}
         entries.append(
