@@ -15,6 +15,10 @@ import numpy as np
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.keypoint_names import derive_order, derive_sigmas
 from associative_embedding.structures.keypoint_sides import derive_flip_pairs, stated_flip_pairs, unpaired_sides
+from associative_embedding.structures.oks_sigmas import checked_sigmas
+
+MAX_KEYPOINTS = 1000  # the order of grouping takes half a second for them; whole bodies with hands and face have 133
+MAX_NAME = 100  # characters of a keypoint's name; each of its words may be the sign of a side
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,7 @@ class Skeleton:
             for a, b in pairs:
                 if a not in known or b not in known:
                     raise ValueError(f"skeleton {self.name!r}: {what} {a} - {b} names an unknown keypoint")
-        if len(self.oks_sigmas) != len(self.keypoints) or min(self.oks_sigmas) <= 0:
-            raise ValueError(f"skeleton {self.name!r} needs {len(self.keypoints)} positive oks_sigmas")
+        checked_sigmas(self.oks_sigmas, len(self.keypoints), f"skeleton {self.name!r}")
         if sorted(self.group_order) != sorted(self.keypoints):
             raise ValueError(f"skeleton {self.name!r}: group_order must name every keypoint once")
         # else `flip_index` would be no permutation, and mirroring twice would lose keypoints
@@ -109,13 +112,22 @@ class Skeleton:
             ValueError: see `Skeleton`.
         """
         names = tuple(keypoints)
+        if len(names) > MAX_KEYPOINTS:
+            raise ValueError(f"skeleton {name!r:.60} has {len(names)} keypoints; at most {MAX_KEYPOINTS} are read")
+        if (longest := max(map(len, names), default=0)) > MAX_NAME:
+            raise ValueError(
+                f"skeleton {name!r:.60} has a keypoint of {longest} characters; at most {MAX_NAME} are read"
+            )
         derived = derive_flip_pairs(names)
         return cls(
             name=name,
             keypoints=names,
             edges=tuple((a, b) for a, b in edges),
-            # float: a number of NumPy could not be written as json
-            oks_sigmas=tuple(float(s) for s in oks_sigmas) if oks_sigmas is not None else derive_sigmas(names),
+            oks_sigmas=(
+                checked_sigmas(oks_sigmas, len(names), f"skeleton {name!r}")  # a number of NumPy is no json
+                if oks_sigmas is not None
+                else derive_sigmas(names)
+            ),
             group_order=tuple(group_order) if group_order is not None else derive_order(names, edges),
             flip_pairs=tuple((a, b) for a, b in flip_pairs) if flip_pairs is not None else derived,
             sides_known=flip_pairs is not None or bool(derived and not unpaired_sides(names, derived)),

@@ -333,7 +333,7 @@ def test_refuses_settings() -> None:
         evaluate_keypoints(truth, [], image_ids=[1, 5])
     with pytest.raises(ValueError, match="no images"):
         evaluate_keypoints(truth, [], image_ids=[])
-    with pytest.raises(ValueError, match="'thing' needs 17 positive sigmas"):
+    with pytest.raises(ValueError, match="'thing' needs 17 positive oks_sigmas"):
         evaluate_keypoints(truth, [], sigmas=[0.1] * 14)
     with pytest.raises(ValueError, match="no category with 'keypoints'"):
         evaluate_keypoints({**truth, "categories": [{"id": 1, "name": "thing"}]}, [])

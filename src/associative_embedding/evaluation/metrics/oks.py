@@ -27,6 +27,7 @@ from associative_embedding.evaluation.metrics.coco_eval import (
 from associative_embedding.io.coco_json import AREA_PER_BOX
 from associative_embedding.io.console import list_briefly, remark
 from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.oks_sigmas import checked_sigmas
 from associative_embedding.structures.skeleton import Skeleton
 
 # the order of pycocotools' stats, and of the paper's tables
@@ -170,7 +171,7 @@ def category_sigmas(
     """Category id -> ``(K,)`` sigmas, for the categories with keypoints.
 
     Raises:
-        ValueError: if no category has keypoints, or the sigmas are not K positive numbers.
+        ValueError: if no category has keypoints, or the sigmas are not K numbers in the range of `checked_sigmas`.
     """
     found: dict[int, Array] = {}
     for category in dataset["categories"]:
@@ -178,9 +179,10 @@ def category_sigmas(
             continue
         # without its edges: CrowdPose's own files carry the edges of COCO's 17 keypoints, which their 14 lack
         skeleton = Skeleton.from_category({**category, "skeleton": []})
-        found[category["id"]] = skeleton.sigmas if sigmas is None else np.array(sigmas, dtype=np.float64)
-        if len(found[category["id"]]) != len(skeleton) or not (found[category["id"]] > 0).all():
-            raise ValueError(f"{where}: category {skeleton.name!r} needs {len(skeleton)} positive sigmas")
+        stated = skeleton.oks_sigmas if sigmas is None else sigmas
+        found[category["id"]] = np.array(
+            checked_sigmas(stated, len(skeleton), f"{where}: category {skeleton.name!r}"), np.float64
+        )
     if not found:
         raise ValueError(f"{where}: no category with 'keypoints'")
     return found
