@@ -37,7 +37,7 @@ async function start() {
 
 function describe() {
   const names = model.categories.map(category => plain(category.name));
-  const each = names.length > 3 ? "objects of " + names.length + " kinds" : `every ${names.join(", ").replace(/, ([^,]*)$/, " and $1")}`;
+  const each = names.length > 3 ? `objects of ${names.length} kinds` : `every ${names.join(", ").replace(/, ([^,]*)$/, " and $1")}`;
   $("what").textContent = `Find ${each} in a photo`;
   const one = names.length === 1 ? names[0] : "object";
   $("promise").textContent = model.masks
@@ -87,11 +87,9 @@ async function openPhoto(file, name) {
   say("Reading the photo …");
   const reading = request = new AbortController();
   try {
-    // The bytes are read now: a file that changes on the disk later could not be sent any more.
-    const opening = { name: plain(name || file.name || "photo"), bytes: await file.arrayBuffer(), digest: null };
-    const read = await readPhoto(opening, file.type, model?.limits, reading.signal);
+    const read = await readPhoto(file, plain(name || file.name || "photo"), model?.limits, reading.signal);
     if (mine !== opened) return; // another photo was chosen meanwhile
-    photo = opening;
+    photo = read.photo;
     showPhoto(read);
   } catch (error) {
     if (mine === opened) complain(error instanceof ServiceError ? error.message : "The file cannot be read.");

@@ -1,27 +1,29 @@
 // Reads the file of a photo into a picture to draw on.
-import { picture, ServiceError } from "./service.js";
+import { pictureOf, ServiceError } from "./service.js";
 
 const LONGEST_SIDE = 2048, SHORTEST_SIDE = 1024; // of the canvas: phones draw no larger ones, small photos look coarse
 
-// Returns {picture, width, height}: a canvas, and the size of the photo in pixels.
-// photo: {name, bytes, digest}; limits: of the service, see page.py, or undefined.
-export async function readPhoto(photo, type, limits, signal) {
-  if (limits && photo.bytes.byteLength > limits.bytes) {
-    throw new ServiceError(`The photo has ${megabytes(photo.bytes.byteLength)}; the service takes up to ${megabytes(limits.bytes)}.`);
+// Returns {photo, picture, width, height}: photo is {name, bytes, digest}, picture a canvas; the size is in pixels.
+// limits: of the service, see page.py; undefined while they are not known.
+export async function readPhoto(file, name, limits, signal) {
+  if (limits && file.size > limits.bytes) { // before it is read: it may be a film
+    throw new ServiceError(`The photo has ${megabytes(file.size)}; the service takes up to ${megabytes(limits.bytes)}.`);
   }
-  const bitmap = await decode(photo, type, signal), { width, height } = bitmap;
-  const read = { picture: scaled(bitmap), width, height };
+  // The bytes are read now: a file that changes on the disk later could not be sent any more.
+  const photo = { name, bytes: await file.arrayBuffer(), digest: null };
+  const bitmap = await decode(photo, file.type, signal), { width, height } = bitmap;
+  const picture = scaled(bitmap);
   bitmap.close();
   if (limits && width * height > limits.pixels) {
     throw new ServiceError(`The photo has ${width} x ${height} pixels; the service takes up to ${Math.round(limits.pixels / 1e4) / 100} million.`);
   }
-  return read;
+  return { photo, picture, width, height };
 }
 
 async function decode(photo, type, signal) {
   try { return await createImageBitmap(new Blob([photo.bytes], { type })); } catch { /* below */ }
   // Browsers show no TIFF, which microscopes write: the service sends what it reads.
-  if (isTiff(new Uint8Array(photo.bytes.slice(0, 4)))) return createImageBitmap(await picture(photo, signal));
+  if (isTiff(new Uint8Array(photo.bytes.slice(0, 4)))) return createImageBitmap(await pictureOf(photo, signal));
   throw new ServiceError("The browser cannot show this file. Choose a JPEG, PNG, WebP or TIFF file.");
 }
 

@@ -39,7 +39,7 @@ export async function predict(photo, settings, signal) {
 }
 
 // Returns the photo as the service reads it, without results: no score is above 1.
-export async function picture(photo, signal) {
+export async function pictureOf(photo, signal) {
   const answer = await upload(photo, { format: "picture", min_score: 2 }, signal);
   if (!answer.ok) await readJson(answer); // always throws
   photo.digest = answer.headers.get("X-Image");
