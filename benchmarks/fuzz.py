@@ -26,7 +26,7 @@ with atheris.instrument_imports(include=["associative_embedding"]):
 
     from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
     from associative_embedding.data.readers.coco_masks import CocoMasks
-    from associative_embedding.io.decode_images import ImageError
+    from associative_embedding.io.image_limits import ImageError
     from associative_embedding.io.images import read_image
     from associative_embedding.io.matlab import read_matlab
     from associative_embedding.losses import pixel_tag_loss, tag_loss

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from associative_embedding.io.decode_images import ImageError
 from associative_embedding.io.find_images import find_images
+from associative_embedding.io.image_limits import ImageError
 
 
 @pytest.fixture

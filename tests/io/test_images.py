@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from associative_embedding.io.decode_images import ImageError
 from associative_embedding.io.find_images import find_images
+from associative_embedding.io.image_limits import ImageError
 from associative_embedding.io.images import read_image, read_url
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from associative_embedding.io.decode_images import ImageError, decode
+from associative_embedding.io.decode_images import decode
+from associative_embedding.io.image_limits import ImageError
 from support.image_trials import CLEAR, CLEAR_GREY, GREY, GREY_RGB, RGB, RGBA
 from support.tiff_files import COMPRESSION, DEFLATE, PHOTOMETRIC, tiff
 

@@ -17,13 +17,26 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from associative_embedding.io.console import one_line, remark_file
-from associative_embedding.io.plain_images import EXIF_ORIENTATION, decode_plain, jpeg_ends, read_plain_header
-from associative_embedding.io.tiff_files import ADVICE, RGB, SIGNATURES, TiffPage, read_values
+from associative_embedding.io.console import remark_file
+from associative_embedding.io.image_limits import (
+    MAX_PIXELS,
+    USUAL_BYTES,
+    ImageError,
+    check_scans,
+    check_size,
+    check_tiles,
+    pixel_bytes,
+)
+from associative_embedding.io.image_values import to_rgb
+from associative_embedding.io.plain_images import (
+    EXIF_ORIENTATION,
+    JPEG,
+    decode_plain,
+    jpeg_ends,
+    read_plain_header,
+)
+from associative_embedding.io.tiff_files import ADVICE, RGB, SIGNATURES, TiffPage, value_rows
 from associative_embedding.structures.arrays import Array
-
-MAX_PIXELS = 178_956_970  # half a gigabyte of RGB; Pillow refuses larger images, too
-MAX_NAME = 300  # characters of a source in an error message; it may be any text
 
 # Formats with a signature and a decoder inside of Pillow. Not EPS, which would start Ghostscript, and not TGA or PCX,
 # whose decoders accept nearly any bytes.
@@ -59,14 +72,6 @@ BACK = {6: 8, 8: 6}  # EXIF orientation -> the one that turns upright pixels bac
 Turn = Callable[[int, tuple[int, int]], bool]
 
 
-class ImageError(ValueError):
-    """An image that cannot be read. The message is one line with the source and the reason."""
-
-    def __init__(self, source: str, reason: BaseException | str) -> None:
-        name = source if len(source) <= MAX_NAME else source[:MAX_NAME] + "..."
-        super().__init__(f"{name}: {one_line(reason)}")
-
-
 def decode(data: bytes, name: str = "bytes", *, max_pixels: int = MAX_PIXELS, turn: Turn | None = None) -> Array:
     """Decodes the bytes of an image file to ``(H, W, 3)`` uint8 RGB. All commands decode images here.
 
@@ -81,8 +86,10 @@ def decode(data: bytes, name: str = "bytes", *, max_pixels: int = MAX_PIXELS, tu
     """
     if not data:
         raise ImageError(name, "is empty")
+    if data.startswith(JPEG):
+        check_scans(name, data)
     if (header := read_plain_header(data)) is not None:
-        _check_size(name, header.width, header.height, max_pixels)
+        check_size(name, header.width, header.height, max_pixels)
         if (stored := decode_plain(data, header)) is not None:
             return _turned(stored, header.orientation, turn)
     decode_rest = _decode_tiff if data[:4] in SIGNATURES else _decode_with_pillow
@@ -122,7 +129,8 @@ def size_of(file: BinaryIO, name: str) -> tuple[int, int]:
 def from_pillow(image: Image.Image, name: str, *, max_pixels: int = MAX_PIXELS) -> Array:
     """Converts a Pillow image to ``(H, W, 3)`` uint8 RGB, upright; see `decode`."""
     with _errors_of_decoders(name):
-        return _turned(_from_pillow(image, name, max_pixels), _orientation(image), None)
+        check_size(name, *image.size, max_pixels, USUAL_BYTES)
+        return _turned(_from_pillow(image, name), _orientation(image), None)
 
 
 def from_array(array: Array, name: str = "array", *, max_pixels: int = MAX_PIXELS) -> Array:
@@ -141,11 +149,12 @@ def from_array(array: Array, name: str = "array", *, max_pixels: int = MAX_PIXEL
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
         raise ImageError(name, f"shape must be (H, W) or (H, W, 1, 3 or 4), not {array.shape}")
-    _check_size(name, array.shape[1], array.shape[0], max_pixels)
-    array = _to_uint8(array, name)
-    if array.shape[2] == 4:
-        array = _over_white(array)
-    return np.ascontiguousarray(array if array.shape[2] == 3 else array.repeat(3, axis=2))
+    check_size(name, array.shape[1], array.shape[0], max_pixels)
+    if array.dtype == np.uint8 and array.shape[2] == 3:
+        return np.ascontiguousarray(array)
+    if array.dtype == np.int32:
+        raise ImageError(name, "dtype must be uint8, uint16 or float in [0, 1], not int32")
+    return to_rgb(array.shape[:2], lambda rows: array[rows], name)
 
 
 _lock = threading.Lock()
@@ -202,15 +211,22 @@ def _decode_with_pillow(data: bytes, name: str, max_pixels: int) -> tuple[Array,
             remark_file(name, "is an animation; its first frame is read")
         if image.format in ("JPEG", "MPO") and not jpeg_ends(data):
             raise ImageError(name, "is damaged or truncated: its end is missing")
-        return _from_pillow(image, name, max_pixels), _orientation(image)
+        each = pixel_bytes(image.format, data, image.width * image.height)
+        check_size(name, *image.size, max_pixels, each)
+        return _from_pillow(image, name), _orientation(image)
 
 
 def _decode_tiff(data: bytes, name: str, max_pixels: int) -> tuple[Array, int]:
     """Returns the stored pixels ``(H, W, 3)`` uint8 RGB of the first page, and its EXIF orientation."""
     page = TiffPage(io.BytesIO(data))
-    _check_size(name, page.width, page.height, max_pixels)
+    deep = page.holds_plain_values and (page.misread_by_pillow or page.bits > 8)
+    # values that are unpacked here are there twice: as strips or tiles, and as a whole
+    check_size(name, page.width, page.height, max_pixels, 3 + 2 * page.pixel_bytes if deep else USUAL_BYTES)
+    check_tiles(name, page.tile, (page.height, page.width))
     if fault := page.fault():
         raise ImageError(name, fault)
+    if page.is_cut(len(data)):
+        raise ImageError(name, "is damaged or truncated: a part of its pixels lies behind its end")
     if not page.is_last:
         remark_file(name, "has several pages; the first one is read")
     if page.photometric == RGB and page.other_channels:
@@ -218,25 +234,29 @@ def _decode_tiff(data: bytes, name: str, max_pixels: int) -> tuple[Array, int]:
     if not page.misread_by_pillow and not (page.bits > 8 and page.holds_plain_values):
         try:
             with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
-                upright = _from_pillow(image, name, max_pixels)  # Pillow turns TIFFs, and no others
+                upright = _from_pillow(image, name)  # Pillow turns TIFFs, and no others
             return _turned(upright, BACK.get(page.orientation, page.orientation), None), page.orientation
         except UnidentifiedImageError:
             pass  # a layout that Pillow does not know
     if not page.holds_plain_values:
         raise ImageError(name, f"is a TIFF of an unusual layout, which cannot be read; {ADVICE}")
-    return from_array(read_values(data, page), name, max_pixels=max_pixels), page.orientation
+    return to_rgb((page.height, page.width), value_rows(data, page), name), page.orientation
 
 
-def _from_pillow(image: Image.Image, name: str, max_pixels: int) -> Array:
-    """Returns the stored pixels ``(H, W, 3)`` uint8 RGB."""
-    _check_size(name, image.width, image.height, max_pixels)
+def _from_pillow(image: Image.Image, name: str) -> Array:
+    """Returns the stored pixels ``(H, W, 3)`` uint8 RGB of an image of a checked size."""
     image.load()
-    if image.mode.startswith("I") or image.mode == "F":
-        return from_array(_wide(np.asarray(image), name), name, max_pixels=max_pixels)
+    wide = image.mode.startswith("I") or image.mode == "F"  # of int32, 16 bits, or float
+    mode = image.mode if wide else "RGBA" if image.has_transparency_data else "RGB"
+
+    def read(rows: slice) -> Array:
+        part = image.crop((0, rows.start, image.width, rows.stop))
+        return np.asarray(part if part.mode == mode else part.convert(mode))
+
     try:
-        if image.has_transparency_data:
-            return _over_white(np.asarray(image.convert("RGBA")))
-        return np.array(image.convert("RGB"))
+        return to_rgb((image.height, image.width), read, name)
+    except ImageError:
+        raise
     except ValueError:
         raise ImageError(name, f"has colours of the kind {image.mode}, which cannot be read; save it as RGB") from None
 
@@ -252,41 +272,3 @@ def _turned(stored: Array, orientation: int, turn: Turn | None) -> Array:
     if orientation not in UPRIGHT or not (turn is None or turn(orientation, stored.shape[:2])):
         return stored
     return np.ascontiguousarray(UPRIGHT[orientation](stored))
-
-
-def _wide(array: Array, name: str) -> Array:
-    """Converts the pixels of Pillow's one-channel modes I (int32), I;16 and F to uint16 or float."""
-    if array.dtype.kind == "f":
-        return array
-    # Pillow keeps some 16-bit files in mode I, so the values decide, not the mode.
-    if array.min() < 0 or array.max() > 65535:
-        raise ImageError(name, "has 32-bit integers, whose white is not known; convert it to 8 or 16 bits")
-    return array.astype(np.uint16)
-
-
-def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
-    if width * height == 0:
-        raise ImageError(name, f"is {width}x{height}: no pixels")
-    if width * height > max_pixels:
-        raise ImageError(name, f"is {width}x{height}, more than the limit of {max_pixels} pixels")
-
-
-def _to_uint8(array: Array, name: str) -> Array:
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype == np.uint16:
-        return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if array.dtype.kind != "f":
-        raise ImageError(name, f"dtype must be uint8, uint16 or float in [0, 1], not {array.dtype}")
-    low, high = float(array.min()), float(array.max())
-    # Resampled images go a little beyond [0, 1]. `not (...)` also refuses NaN.
-    if not (low >= -1e-3 and high <= 1 + 1e-3):
-        raise ImageError(name, f"float values must lie in [0, 1], these lie in [{low:g}, {high:g}]")
-    rounded: Array = (array.clip(0, 1) * 255 + 0.5).astype(np.uint8)
-    return rounded
-
-
-def _over_white(rgba: Array) -> Array:
-    alpha = rgba[:, :, 3:].astype(np.uint16)
-    mixed: Array = ((rgba[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-    return mixed

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 
 from associative_embedding.io.console import list_briefly, remark
-from associative_embedding.io.decode_images import ImageError
+from associative_embedding.io.image_limits import ImageError
 
 # HEIC and JPEG XL are found, too, although they cannot be read: a line must say so for each of them.
 EXTENSIONS = tuple(

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from associative_embedding.io.decode_images import MAX_PIXELS, ImageError, decode, from_array, from_pillow, size_of
+from associative_embedding.io.decode_images import decode, from_array, from_pillow, size_of
 from associative_embedding.io.download import download
+from associative_embedding.io.image_limits import MAX_PIXELS, ImageError
 from associative_embedding.structures.arrays import Array
 
 MAX_BYTES = 500 * 2**20  # of a file

@@ -19,6 +19,7 @@ JPEG_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
 JPEG_APP1, JPEG_SCAN, JPEG_END = 0xE1, 0xDA, b"\xff\xd9"
 # PNG chunks that change no pixel here; chunks of transparency, orientation and animation are missing.
 PNG_CHUNKS = frozenset(b"IDAT PLTE pHYs tIME gAMA cHRM sRGB iCCP sBIT bKGD hIST tEXt".split())
+PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 PNG_GREY, PNG_RGB, PNG_PALETTE = 0, 2, 3
 EXIF_ORIENTATION, EXIF_SHORT = 0x0112, 3  # a tag, and the type of its value
 
@@ -46,9 +47,10 @@ def read_plain_header(data: bytes) -> PlainHeader | None:
 
 def decode_plain(data: bytes, header: PlainHeader) -> Array | None:
     """Returns the stored pixels ``(H, W, 3)`` uint8 RGB of an ordinary file, or None if it is damaged."""
+    pixels = only_pixels(data) if data.startswith(PNG) else data
     try:
         # OpenCV states no error type in its stubs, and raises it for what it cannot read.
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = cv2.imdecode(np.frombuffer(pixels, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         return None
     return image if image is not None and image.shape[:2] == (header.height, header.width) else None
@@ -106,6 +108,20 @@ def read_png(data: bytes) -> PlainHeader | None:
     if not (colour == PNG_PALETTE or (depth == 8 and colour in (PNG_GREY, PNG_RGB))):
         return None
     return PlainHeader(int.from_bytes(header[4:8]), int.from_bytes(header[:4]), 1)
+
+
+def only_pixels(data: bytes) -> bytes:
+    """Returns a PNG, all of whose chunks were read, without those that change no pixel.
+
+    libpng unpacks them, and prints warnings with names from inside the file.
+    """
+    parts, place, kind = [data[: len(PNG)]], len(PNG), b""
+    while kind != b"IEND":
+        kind, end = data[place + 4 : place + 8], place + 12 + int.from_bytes(data[place : place + 4])
+        if kind in PNG_PIXELS:
+            parts.append(data[place:end])
+        place = end
+    return b"".join(parts)
 
 
 def read_orientation(exif: bytes) -> int:

@@ -14,6 +14,7 @@ from typing import IO
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
+from associative_embedding.io.image_values import ReadRows
 from associative_embedding.structures.arrays import Array
 
 Values = tuple[int, ...]
@@ -79,6 +80,17 @@ class TiffPage:
         return bool(extra) and extra[0] in ALPHA
 
     @property
+    def tile(self) -> tuple[int, int]:
+        """Height and width of a tile in pixels; (0, 0) without tiles."""
+        return self.number(TILE_HEIGHT, 0), self.number(TILE_WIDTH, 0)
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of a pixel with all channels; for planes of the channels that are read."""
+        used = COLOURS.get(self.photometric, 0) + self.has_alpha if self.planar else self.channels
+        return used * -(-self.bits // 8)
+
+    @property
     def other_channels(self) -> int:
         """The number of channels that are neither colours nor transparency."""
         return self.channels - COLOURS.get(self.photometric, 0) - self.has_alpha
@@ -101,6 +113,15 @@ class TiffPage:
             return f"has {self.channels} channels that are no colours; save the one to read as a file of its own"
         return ""
 
+    def is_cut(self, length: int) -> bool:
+        """Whether a strip or tile ends behind the end of the file, which has `length` bytes; libtiff would print it."""
+        pairs = ((STRIP_PLACES, STRIP_BYTES), (TILE_PLACES, TILE_BYTES))
+        return any(
+            place + size > length
+            for places, sizes in pairs
+            for place, size in zip(self.values(places), self.values(sizes), strict=False)
+        )
+
     @property
     def misread_by_pillow(self) -> bool:
         """Whether Pillow opens the page, but with wrong pixels."""
@@ -121,33 +142,39 @@ class TiffPage:
         )
 
 
-def read_values(data: bytes, page: TiffPage) -> Array:
-    """Reads a page that `holds_plain_values`.
+def value_rows(data: bytes, page: TiffPage) -> ReadRows:
+    """Returns a function that returns rows of a page that `holds_plain_values`.
 
-    Returns:
-        ``(H, W, 1)`` grey, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA, of the type in the file; 0 is black.
+    These are ``(h, W, 1)`` grey, ``(h, W, 3)`` RGB or ``(h, W, 4)`` RGBA, of the type in the file; 0 is black.
     """
     kind = np.dtype(f"{page.order}{page.kind}{page.bits // 8}")
+    wanted = range(COLOURS[page.photometric] + page.has_alpha)
     if page.planar:
-        parts = [read_plane(data, page, number, kind.itemsize) for number in range(page.channels)]
-        array = np.concatenate([part.view(kind)[:, :, None] for part in parts], axis=2)
+        planes = [read_plane(data, page, number, kind.itemsize) for number in wanted]
     else:
-        part = read_plane(data, page, 0, page.channels * kind.itemsize)
-        array = part.view(kind).reshape(page.height, page.width, page.channels)
-    array = array.astype(kind.newbyteorder("="))
-    colours = array[:, :, : COLOURS[page.photometric]]
+        planes = [read_plane(data, page, 0, page.channels * kind.itemsize)]
+
+    def read(rows: slice) -> Array:
+        parts = [np.asarray(plane.crop((0, rows.start, plane.width, rows.stop))) for plane in planes]
+        values = [part.view(kind).reshape(len(part), page.width, -1) for part in parts]
+        array = np.concatenate(values, axis=2)[:, :, : len(wanted)].astype(kind.newbyteorder("="))
+        return colours_of(array, page)
+
+    return read
+
+
+def colours_of(array: Array, page: TiffPage) -> Array:
+    """Returns rows of a page ``(h, W, C)`` in which 0 is black; grey with transparency becomes RGBA."""
+    count = COLOURS[page.photometric]
     if page.photometric == WHITE_IS_ZERO:
-        colours = 1 - colours if page.kind == "f" else np.iinfo(colours.dtype).max - colours
-    if not page.has_alpha:
-        return colours
-    alpha = array[:, :, colours.shape[2], None]
-    return np.concatenate([np.broadcast_to(colours, (*colours.shape[:2], 3)), alpha], axis=2)
+        array[:, :, :count] = 1 - array[:, :, :count] if page.kind == "f" else ~array[:, :, :count]
+    return array[:, :, [0, 0, 0, 1]] if page.has_alpha and count == 1 else array
 
 
-def read_plane(data: bytes, page: TiffPage, number: int, pixel_bytes: int) -> Array:
-    """Returns the unpacked bytes of a plane, ``(H, W * pixel_bytes)`` uint8.
+def read_plane(data: bytes, page: TiffPage, number: int, pixel_bytes: int) -> Image.Image:
+    """Returns the unpacked bytes of a plane, as a grey image of 8 bits, which has so many more columns.
 
-    Pillow reads them as a grey image of 8 bits, which has so many more columns: it unpacks and reports damage.
+    Pillow unpacks them and reports damage.
     """
     tiled = bool(page.values(TILE_PLACES))
     places, sizes = (TILE_PLACES, TILE_BYTES) if tiled else (STRIP_PLACES, STRIP_BYTES)
@@ -168,7 +195,8 @@ def read_plane(data: bytes, page: TiffPage, number: int, pixel_bytes: int) -> Ar
     else:
         tags |= {ROWS: (min(page.number(ROWS, page.height), page.height),)}
     with Image.open(io.BytesIO(with_directory(data, tags, page.order)), formats=["TIFF"]) as image:
-        return np.asarray(image)
+        image.load()
+    return image  # its pixels; the file is closed
 
 
 def with_directory(data: bytes, tags: Mapping[int, Values], order: str) -> bytes:

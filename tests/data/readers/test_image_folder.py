@@ -13,7 +13,7 @@ from PIL import Image
 from associative_embedding.apps.cli.main import main
 from associative_embedding.data.readers.image_folder import ImageFolder, ImageRecord
 from associative_embedding.data.readers.tar_shards import Shards
-from associative_embedding.io.decode_images import ImageError
+from associative_embedding.io.image_limits import ImageError
 from associative_embedding.io.images import read_image, read_size
 from support.image_trials import RGB, ImageFile, image_files, saved
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from associative_embedding.data.readers.voc import VOC_CLASSES, VocMasks, stem_id
+from support.image_bombs import flat_png
 from support.voc_tree import CAT, PERSON, STEMS, H, W, labels, save_indices, tree
 
 
@@ -123,6 +124,10 @@ BAD_IMAGES = {
     "no png": (
         lambda root: (root / OBJECT).write_bytes(b"nothing"),
         rf"{STEMS[0]}\.png: not a PNG that can be decoded",
+    ),
+    "a large png": (
+        lambda root: (root / OBJECT).write_bytes(flat_png(4, 3, stated=9000)),
+        "would take 2.4 GB of memory",
     ),
     "cut png": (lambda root: (root / CLASS).write_bytes((root / CLASS).read_bytes()[:99]), "not a PNG that"),
 }

@@ -28,7 +28,7 @@ from associative_embedding.data.readers.coco_entries import (
 )
 from associative_embedding.io.coco_json import AREA_PER_BOX, check_coco
 from associative_embedding.io.console import Notes, list_briefly
-from associative_embedding.io.decode_images import ImageError
+from associative_embedding.io.image_limits import ImageError
 from associative_embedding.io.images import read_size
 from associative_embedding.structures.skeleton import Skeleton
 

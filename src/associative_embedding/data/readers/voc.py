@@ -20,6 +20,8 @@ from PIL import Image
 
 from associative_embedding.data.readers.coco_masks import check_classes
 from associative_embedding.data.readers.image_folder import ImageFolder, ImageRecord, check_folder
+from associative_embedding.io.image_limits import ImageError, check_size
+from associative_embedding.io.text_files import decode_text
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks
 from associative_embedding.structures.sample import Sample
@@ -29,6 +31,7 @@ VOC_CLASSES = tuple(
     "sofa train tvmonitor".split()
 )
 VOID = 255
+PIXEL_BYTES = 32  # of memory at the peak, for each pixel of two label images
 
 
 class VocMasks(ImageFolder[ImageRecord]):
@@ -117,9 +120,11 @@ def read_split(path: Path) -> list[ImageRecord]:
         ValueError: for a file that cannot be read, or two stems with one image id.
     """
     try:
-        stems = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot read the image set ({error})") from None
+        text = decode_text(path.read_bytes(), path)
+    except (OSError, ValueError) as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise ValueError(f"{path}: cannot read the image set ({reason})") from None
+    stems = [line.strip() for line in text.splitlines() if line.strip()]
     records = [ImageRecord(stem_id(check_stem(stem, str(path))), f"{stem}.jpg", None) for stem in stems]
     uses = Counter(record.image_id for record in records)
     if twice := [record.file_name for record in records if uses[record.image_id] > 1]:
@@ -147,11 +152,14 @@ def decode_indices(data: bytes, name: str) -> Array:
     """Returns ``(H, W)`` uint8, the palette indices of an encoded PNG; `name` is for messages.
 
     Raises:
-        ValueError: for any other image: its colours have no defined meaning.
+        ValueError: for any other image, whose colours have no defined meaning, and one that is too large.
     """
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            check_size(name, *image.size, bytes_each=PIXEL_BYTES)
             mode, indices = image.mode, np.array(image)
+    except ImageError:
+        raise
     except Exception as error:  # Pillow raises many kinds for broken files
         raise ValueError(f"{name}: not a PNG that can be decoded ({error})") from None
     if mode != "P":
