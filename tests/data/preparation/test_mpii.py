@@ -140,6 +140,13 @@ def test_visibility_is_a_number_a_text_or_empty(value: Any, tmp_path: Path) -> N
         (release([[person([point(3, 1, float("nan"))])]], [1], [[]]), "image 1, person 1: 'x', 'y' must be finite"),
         (release([[person(ALL, scale="big")]], [1], [[]]), "image 1, person 1: 'scale' must be finite numbers"),
         (release([ONE], [1], [[]], annolist=structs([{"image": EMPTY}])), "image 1: 'image.name' must be a text"),
+        *(
+            (
+                release([ONE], [1], [[]], annolist=structs([{"image": structs([{"name": name}])}])),
+                "must be a file in the",
+            )
+            for name in ("../a.jpg", "/a.jpg", "C:\\a.jpg")
+        ),
     ],
 )
 def test_refuses(content: Any, message: str, tmp_path: Path) -> None:

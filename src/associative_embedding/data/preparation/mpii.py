@@ -83,9 +83,9 @@ def mpii_to_coco(images: Sequence[MpiiImage], folder: str | Path, *, part: MpiiP
 def image_entry(index: int, name: str, folder: Path) -> dict[str, Any]:
     """Returns the COCO entry of an image, with the size in the header of its file."""
     try:
-        with Image.open(folder / name) as image:
+        with Image.open(folder / name, formats=["JPEG", "PNG"]) as image:
             width, height = image.size
-    except OSError as error:
+    except Exception as error:  # Pillow raises many kinds for broken files
         raise ValueError(f"{folder / name}: not an image ({error})") from None
     return {"id": index + 1, "file_name": name, "width": width, "height": height, "mpii_index": index}
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, Literal
 
 import numpy as np
@@ -97,7 +97,9 @@ def read_image(image: Mapping[str, Any], train: bool, apart: Sequence[float], wh
     """Reads one entry of ``annolist``; `apart` has the numbers of ``single_person``."""
     name = substructure(image, "image").get("name")
     if not isinstance(name, str) or not name:
-        raise ValueError(f"{where}: 'image.name' must be a text, not {name!r}")
+        raise ValueError(f"{where}: 'image.name' must be a text, not {name!r:.60}")
+    if PureWindowsPath(name).name != name:  # which knows the separators of all systems
+        raise ValueError(f"{where}: 'image.name' must be a file in the folder of images, not {name!r:.60}")
     people = [
         read_person(person, number in apart, f"{where}, person {number}")
         for number, person in enumerate(structures(image.get("annorect")), start=1)
