@@ -24,6 +24,8 @@ from torch import Tensor
 
 from associative_embedding.io.console import one_line
 from associative_embedding.io.files import atomic_write
+from associative_embedding.model_files.check_description import MAX_DESCRIPTION, check_shapes, check_values
+from associative_embedding.model_files.check_torch import TooLargeError, check_packed, check_tensors
 from associative_embedding.model_files.stand_ins import STAND_INS
 from associative_embedding.networks.network import Network
 from associative_embedding.networks.zoo import build_network
@@ -33,6 +35,7 @@ from associative_embedding.tasks.task import Task
 
 KEY = "associative_embedding"  # of the description in the metadata
 FORMAT = 1  # of the description; a file of another format is refused
+MAX_HEADER = 8 * 2**20  # bytes of the names, shapes and metadata in a file; our largest network has 230 kB
 MODEL_FILE = "model.safetensors"  # in the folder of a training run, or of a model on the Hugging Face Hub
 
 
@@ -94,12 +97,14 @@ class ModelInfo:
         Raises:
             ValueError, KeyError, TypeError, AttributeError: for a text that `to_json` cannot have written.
         """
+        if len(text) > MAX_DESCRIPTION:
+            raise ValueError(f"its {len(text)} characters are more than the {MAX_DESCRIPTION} that are read")
         values = json.loads(text)
         if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
             raise ValueError(f"it is not of format {FORMAT}; another version of associative-embedding wrote it")
         name = values.pop("task", "pose")
-        if name not in TASKS:
-            raise ValueError(f"its task {name!r} is not known")
+        if not isinstance(name, str) or name not in TASKS:
+            raise ValueError(f"its task {name!r:.60} is not known")
         check_values(values, name)
         # All other keys (skeleton, classes, decode ...) belong to the task, so a new task needs no change here.
         own = {f.name for f in dataclasses.fields(cls)}
@@ -107,40 +112,6 @@ class ModelInfo:
         if values.get("conventions") is not None:
             values["conventions"] = Conventions.from_values(values["conventions"])
         return cls(**{**values, "task": task, "scales": tuple(values.get("scales", (1.0,)))})
-
-
-def check_values(values: dict[str, Any], task: str) -> None:
-    """Checks types and ranges of a description. Model files come from anybody, so nothing in them is trusted.
-
-    Args:
-        values: the decoded json, without ``format`` and ``task``.
-        task: name of the task; a model for one person needs no tags.
-
-    Raises:
-        ValueError: for a value of another type than in `ModelInfo`, or out of range.
-        KeyError: without ``decode``.
-    """
-    for key, least in (("input_size", 1), ("enlarge", 1), ("tag_size", 0 if task == "single-person" else 1)):
-        if type(values.get(key, 1)) is not int or values.get(key, 1) < least:  # isinstance would accept True
-            raise ValueError(f"{key} must be a positive integer{' or 0' * (not least)}, not {values[key]!r}")
-    scales = values.get("scales", [1.0])
-    if not isinstance(scales, list) or not scales or not all(type(s) in (int, float) and 0 < s < 100 for s in scales):
-        raise ValueError(f"scales must be a list of positive numbers, not {scales!r}")
-    zoom = values.get("zoom", 0.0)
-    if type(zoom) not in (int, float) or not 0 <= zoom < 100:
-        raise ValueError(f"zoom must be a number of at least 0, not {zoom!r}")
-    if values.get("resize", "long") not in ("long", "short"):
-        raise ValueError(f"resize must be 'long' or 'short', not {values['resize']!r}")
-    for key, kind, words in (
-        ("backbone", str, "a text"),
-        ("refine", str, "a text"),
-        ("options", dict, "a mapping"),
-        ("notes", dict, "a mapping"),
-    ):
-        if not isinstance(values.get(key, kind()), kind):
-            raise ValueError(f"{key} must be {words}, not {values[key]!r}")
-    if not isinstance(values["decode"], dict):
-        raise ValueError(f"decode must be a mapping, not {values['decode']!r}")
 
 
 def save_model(path: str | Path, network: Network, info: ModelInfo, *, half: bool = False) -> None:
@@ -172,9 +143,8 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], ModelInfo | None]
         ValueError: when the file is missing, truncated, no safetensors file, or has a description of another format.
     """
     with open_weights(path) as file:
-        text = (file.metadata() or {}).get(KEY)
+        info = description_of(path, file)
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-    info = parse_description(path, text)
     return {name: v.float() if v.is_floating_point() else v for name, v in state.items()}, info
 
 
@@ -185,8 +155,23 @@ def read_description(path: str | Path) -> ModelInfo | None:
         ValueError: see `read_weights`.
     """
     with open_weights(path) as file:
-        text = (file.metadata() or {}).get(KEY)
-    return parse_description(path, text)
+        return description_of(path, file)
+
+
+def description_of(path: str | Path, file: Any) -> ModelInfo | None:
+    """Returns the description of an open safetensors file; None if it has none.
+
+    Raises:
+        ValueError: for one that is of another format, or of another network than the file's tensors.
+    """
+    info = parse_description(path, (file.metadata() or {}).get(KEY))
+    if info is not None:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  # not a dict
+        try:
+            check_shapes(info.build, shapes)
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"{path}: the weights do not fit their description: {one_line(error)[:300]}") from None
+    return info
 
 
 @contextmanager
@@ -199,10 +184,13 @@ def open_weights(path: str | Path) -> Iterator[Any]:
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such model file")
     try:
+        with open(path, "rb") as start:
+            if (header := int.from_bytes(start.read(8), "little")) > MAX_HEADER:
+                raise safetensors.SafetensorError(f"a header of {header} bytes; at most {MAX_HEADER} are read")
         with safetensors.safe_open(path, framework="pt") as file:
             yield file
     except (safetensors.SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: not a readable safetensors file ({error})") from None
+        raise ValueError(f"{path}: not a readable safetensors file ({one_line(error)[:300]})") from None
 
 
 def parse_description(path: str | Path, text: str | None) -> ModelInfo | None:
@@ -223,12 +211,17 @@ def read_torch(path: str | Path, device: str | torch.device = "cpu") -> Any:
     """Reads a torch file of tensors, plain values and what `stand_ins` lists, without running code from it.
 
     Raises:
-        ValueError: for any other file.
+        ValueError: for any other file, and for tensors that are too large for the file, see `check_torch`.
     """
     try:
+        check_packed(path)
         with warnings.catch_warnings(), torch.serialization.safe_globals(STAND_INS):
             warnings.simplefilter("ignore")  # torch warns about pickle protocols, also for files that it then refuses
-            return torch.load(path, map_location=device, weights_only=True)
+            content = torch.load(path, map_location=device, weights_only=True)
+        check_tensors(path, content)
+        return content
+    except TooLargeError:
+        raise
     except pickle.UnpicklingError as error:  # torch's own text recommends to load it with weights_only=False
         raise ValueError(
             f"{path}: not a torch file of tensors and plain values; others could run code{foreign_name(error)}. If you "

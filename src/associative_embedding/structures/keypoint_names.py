@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from associative_embedding.structures.keypoint_sides import split_side
 
@@ -47,25 +46,35 @@ def derive_order(names: Sequence[str], edges: Sequence[tuple[str, str]]) -> tupl
     The paper (section 3.3) starts at head and torso and moves out to the limbs. Of an unknown animal the torso is
     where the longest path over edges to any other keypoint is shortest. Among equals, the order of `names` stays.
     """
-    neighbours: dict[str, set[str]] = {name: set() for name in names}
+    index = {name: i for i, name in enumerate(names)}
+    neighbours = [0] * len(names)  # of each keypoint; sets of keypoints are the bits of a number, for speed
     for a, b in edges:
-        neighbours[a].add(b)
-        neighbours[b].add(a)
+        neighbours[index[a]] |= 1 << index[b]
+        neighbours[index[b]] |= 1 << index[a]
 
     def rank(name: str) -> tuple[int, int]:
-        distance = edges_to(name, neighbours)
-        return -len(distance), max(distance.values())  # the largest connected part comes first, its centre first
+        size, steps = reach(index[name], neighbours)
+        return -size, steps  # the largest connected part comes first, its centre first
 
     return tuple(sorted(names, key=rank))
 
 
-def edges_to(start: str, neighbours: Mapping[str, set[str]]) -> dict[str, int]:
-    """Returns the number of edges from a keypoint to itself (0) and to each keypoint connected to it."""
-    distance = {start: 0}
-    queue = deque([start])
-    while queue:
-        here = queue.popleft()
-        for there in neighbours[here] - distance.keys():
-            distance[there] = distance[here] + 1
-            queue.append(there)
-    return distance
+def reach(start: int, neighbours: Sequence[int]) -> tuple[int, int]:
+    """Returns how many keypoints are connected to one, itself included, and the edges to the farthest of them.
+
+    Args:
+        start: index of the keypoint.
+        neighbours: for each keypoint, the set of its neighbours: bit k stands for keypoint k.
+    """
+    seen = new = 1 << start
+    steps = -1
+    while new:
+        seen |= new
+        steps += 1
+        around = 0
+        while new:
+            lowest = new & -new
+            around |= neighbours[lowest.bit_length() - 1]
+            new ^= lowest
+        new = around & ~seen
+    return seen.bit_count(), steps
