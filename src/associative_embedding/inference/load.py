@@ -41,7 +41,7 @@ def load(model: str | Path = "person", options: Options | None = None, **changes
     """
     options = replace(options or Options(), **changes)
     device = choose_device(options.device)
-    network, info = load_network(model_path(model), device, options.runtime)
+    network, info = load_network(model_path(model, offline=options.offline), device, options.runtime)
     # The refiner runs on the same device and runtime: crops of one image would otherwise wait for each other.
     second = choose_refiner(options.refine, info)
     refiner = load_refiner(second, info, device, options.runtime) if second else None

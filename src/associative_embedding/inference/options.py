@@ -28,6 +28,7 @@ class Options:
         device: cpu, cuda, cuda:1 ..., or auto = a GPU if there is one.
         runtime: library that runs the network; auto = on a CPU ONNX Runtime or OpenVINO if one is installed, else
             PyTorch.
+        offline: download no model: published models and those of the Hugging Face Hub must be in their caches.
         decode: decode settings that replace the values in the model file, for example {threshold: 0.2};
             ``ae info MODEL`` prints all of them.
     """
@@ -42,4 +43,5 @@ class Options:
     # A library call does not take a GPU unasked, which another process may need; the commands default to auto.
     device: str = "cpu"
     runtime: Runtime = "auto"
+    offline: bool = False
     decode: Mapping[str, Any] = field(default_factory=dict)

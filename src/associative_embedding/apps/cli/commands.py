@@ -190,7 +190,8 @@ def run_export(options: Namespace) -> int:
     from associative_embedding.model_files.export import export_model
     from associative_embedding.model_files.find import model_path
 
-    files = export_model(model_path(options.model), options.output, options.format, with_peaks=options.with_peaks)
+    path = model_path(options.model, offline=options.offline)
+    files = export_model(path, options.output, options.format, with_peaks=options.with_peaks)
     print(*files, sep="\n")
     return 0
 
@@ -225,6 +226,8 @@ def load_and_remark(model: str, options: Options) -> Predictor:
 
 
 def run_info(options: Namespace) -> int:
+    if options.published:
+        return run_info_published(options)
     from associative_embedding.io.console import say
     from associative_embedding.io.files import check_writable, write_json
     from associative_embedding.io.outputs import check_output, own_form
@@ -243,6 +246,21 @@ def run_info(options: Namespace) -> int:
         say("\n".join(map(summary_line, summaries)))
     if options.json:
         write_json(options.json, summaries)
+    return 0
+
+
+def run_info_published(options: Namespace) -> int:
+    from associative_embedding.io.console import say
+    from associative_embedding.io.files import write_json
+    from associative_embedding.io.outputs import check_output, marked, own_json
+    from associative_embedding.model_files.published.table import published_models, summary, table_lines
+
+    if options.models:
+        raise UsageError("--published lists all published models: leave out the names")
+    if options.json:
+        check_output(options.json, own_json("info --published"))
+        write_json(options.json, marked({"models": list(map(summary, published_models()))}, "info --published"))
+    say("\n".join(table_lines()))
     return 0
 
 

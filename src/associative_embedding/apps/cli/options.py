@@ -38,7 +38,8 @@ def add_model_options(parser: ArgumentParser) -> None:
     from associative_embedding.inference.options import Options
 
     group = parser.add_argument_group("the model and how it runs")
-    group.add_argument("--model", type=str, default="person", help="name of a shipped model (ae info), or a model file")
+    text = "name of a shipped model (ae info) or of a published one (ae info --published), or a model file"
+    group.add_argument("--model", type=str, default="person", help=text)
     texts = {
         field.arg_name: str(field.description).replace("``", "").rstrip(".")
         for field in parse(str(Options.__doc__)).params
@@ -208,12 +209,14 @@ def build_convert(parser: ArgumentParser) -> ArgumentParser:
 
 def build_export(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
-    add("model", type=str, help="name of a shipped model (ae info), or a model file")
+    text = "name of a shipped model (ae info) or of a published one (ae info --published), or a model file"
+    add("model", type=str, help=text)
     text = "onnx = one .onnx file, openvino = a pair of .xml and .bin"
     add("--format", type=Literal["onnx", "openvino"], default="onnx", help=text)
     add("--output", type=str, default=None, help="file to write (default: the model's name, in the current folder)")
     text = "let the graph find the heatmap peaks too; only for pose models, and prediction is limited to one scale"
     add("--with_peaks", action="store_true", help=text)
+    add("--offline", action="store_true", help="download no model: it must be in the cache")
     return parser
 
 
@@ -247,8 +250,10 @@ def build_serve(parser: ArgumentParser) -> ArgumentParser:
 
 def build_info(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
-    text = "name of a shipped model, or a model file (default: one line for each shipped model)"
+    text = "name of a shipped or published model, or a model file (default: one line for each shipped model)"
     add("models", nargs="*", type=str, metavar="MODEL", help=text)
+    text = "list the models of other projects that ae downloads and converts by name, with their licences"
+    add("--published", action="store_true", help=text)
     add("--json", type=str, default=None, help="file for the same information as json (default: not written)")
     return parser
 

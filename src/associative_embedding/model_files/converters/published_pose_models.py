@@ -58,6 +58,7 @@ class Project:
         corner_aligned: the backbones whose maps it enlarges from corner to corner.
         skeletons: keys of `SKELETONS`, one for each data set that it trained on.
         sizes: backbone -> input size of the published models, where it is not `INPUT_SIZE`.
+        thresholds: backbone -> detection threshold, where it differs from the one of `decode`.
         resize: the side of an image that becomes the input size.
         enlarges: whether it enlarges maps to the size of the input before it decodes them.
         listed_order: whether other keypoints than COCO's are grouped in the order of the annotations; if not, they are
@@ -69,6 +70,7 @@ class Project:
     corner_aligned: tuple[str, ...] = ()
     skeletons: tuple[str, ...] = ("coco-17", "crowdpose-14")
     sizes: Mapping[str, int] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     resize: Literal["long", "short"] = "short"
     enlarges: bool = True
     listed_order: bool = False
@@ -94,7 +96,7 @@ PROJECTS = {
         listed_order=True,
     ),
     "litepose": Project(sizes=LITEPOSE_SIZES),
-    "swahr": Project(sizes={"higherhrnet_w48": 640}),
+    "swahr": Project(sizes={"higherhrnet_w48": 640}, thresholds={"higherhrnet_w32": 0.12}),
 }
 
 
@@ -119,7 +121,12 @@ def read_checkpoint(path: str | Path) -> tuple[State, Any]:
 
 
 def load_published(
-    path: str | Path, project: str | None = None, *, skeleton: str | None = None, input_size: int | None = None
+    path: str | Path,
+    project: str | None = None,
+    *,
+    skeleton: str | None = None,
+    input_size: int | None = None,
+    udp: bool | None = None,
 ) -> tuple[Network, ModelInfo]:
     """Returns a network of ours with the weights of a project's checkpoint, and the description of the model.
 
@@ -131,6 +138,7 @@ def load_published(
         skeleton: of the keypoints, see `coco_json.load_skeleton`; default: the one of the data set that the file or its
             name tells, or the only one of the project with this number of keypoint types.
         input_size: pixels; default: what the file or its name tells, or the size of the published model.
+        udp: whether it was trained with unbiased coordinates; default: what the file or its name tells.
 
     Raises:
         ValueError: when the file cannot be read safely, or is not a checkpoint of the project, or two skeletons fit.
@@ -141,6 +149,7 @@ def load_published(
         project = choose_project(state, project)
         layout = LAYOUTS[project](state, len(given) if given else None)
         clues = read_clues(path, content)
+        clues = replace(clues, udp=clues.udp if udp is None else udp)
         name = skeleton or choose_skeleton(project, layout.keypoints, clues)
         size = input_size or clues.input_size
         info = describe(project, layout, published_skeleton(project, name), replace(clues, input_size=size))
@@ -231,7 +240,7 @@ def describe(project: str, layout: Layout, skeleton: Skeleton, clues: Clues) -> 
         raise ValueError(f"a skeleton of {len(skeleton)} keypoints does not fit its {layout.keypoints} keypoint types")
     rules = PROJECTS[project]
     conventions = replace(rules.conventions, align_corners=layout.backbone in rules.corner_aligned)
-    decode = rules.decode
+    decode = replace(rules.decode, threshold=rules.thresholds.get(layout.backbone, rules.decode.threshold))
     if clues.udp:
         conventions, decode = UDP_RULES, replace(decode, position="dark")
     return ModelInfo(
