@@ -19,7 +19,7 @@ import pytest
 
 from associative_embedding.io import addresses, bounded_stream
 from associative_embedding.io import download as module
-from associative_embedding.io.addresses import is_public
+from associative_embedding.io.addresses import Stop, is_public
 from associative_embedding.io.download import MAX_OVERHEAD, download, parse_url
 from support.raw_server import Answer, RawServer
 
@@ -291,6 +291,30 @@ def test_small_chunks_of_a_large_file_are_no_attack() -> None:
     part = b"64\r\n" + bytes(100) + b"\r\n"
     with RawServer(lambda head: iter([CHUNKED, *[part * 1000] * 60, b"0\r\n\r\n"])) as server:
         assert len(get(server.url, max_bytes=10**7)) == 6_000_000
+
+
+@pytest.mark.parametrize("name", ["header", "body", "nothing"])
+def test_another_thread_ends_a_download(name: str) -> None:
+    stop, outcome = Stop(), []
+
+    def work() -> None:
+        try:
+            download(server.url, timeout=ENOUGH, max_bytes=10**6, stop=stop)
+        except OSError as error:
+            outcome.append(str(error))
+
+    with RawServer(DRIPS[name]) as server:
+        thread = threading.Thread(target=work)
+        thread.start()
+        while not server.requests:
+            time.sleep(0.01)
+        stop.now()
+        thread.join(ENOUGH / 2)
+        assert not thread.is_alive()
+        assert server.wait_until_left()
+    assert len(outcome) == 1
+    with pytest.raises(OSError, match="was given up"):
+        download(server.url, timeout=ENOUGH, max_bytes=10**6, stop=stop)
 
 
 def test_refused_downloads_give_their_memory_back_at_once() -> None:

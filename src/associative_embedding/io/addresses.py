@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,30 @@ LOOK_UPS = threading.BoundedSemaphore(32)
 
 class DownloadError(OSError):
     """A download that was refused or broke a limit; the text is the reason."""
+
+
+class Stop:
+    """Ends a download from another thread, when nobody waits for it any more.
+
+    Attributes:
+        connection: of the download at present.
+    """
+
+    def __init__(self) -> None:
+        self.connection: socket.socket | None = None
+        self.stopped = False
+
+    def now(self) -> None:
+        """Wakes the thread of the download, which then raises an error. A download that is over stays as it is."""
+        self.stopped = True
+        if self.connection is not None:
+            with suppress(OSError):  # it is closed already
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+    def check(self) -> None:
+        """Raises `DownloadError` after `now`."""
+        if self.stopped:
+            raise DownloadError("was given up")
 
 
 @dataclass(frozen=True)

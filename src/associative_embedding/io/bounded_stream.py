@@ -13,7 +13,7 @@ from typing import Any
 
 import httpcore2
 
-from associative_embedding.io.addresses import DownloadError, Place, is_public, look_up
+from associative_embedding.io.addresses import DownloadError, Place, Stop, is_public, look_up
 
 CHUNK = 2**16  # bytes that are read at once
 MAX_PLACES = 8  # addresses of a host that are tried
@@ -25,18 +25,22 @@ class Budget:
     Args:
         seconds: time from now.
         overhead: bytes that may arrive beside the file: headers, lengths of chunks, TLS.
+        stop: ends the download early.
     """
 
-    def __init__(self, seconds: float, overhead: int) -> None:
+    def __init__(self, seconds: float, overhead: int, stop: Stop | None = None) -> None:
         self.end = time.monotonic() + seconds
         self.overhead, self.bytes = overhead, overhead
+        self.stop = stop or Stop()
 
     def seconds(self) -> float:
         """Returns the time that is left.
 
         Raises:
             TimeoutError: when none is.
+            DownloadError: when the download is to stop.
         """
+        self.stop.check()
         left = self.end - time.monotonic()
         if left <= 0:
             raise TimeoutError
@@ -62,10 +66,12 @@ class Stream(httpcore2.NetworkStream):
 
     def __init__(self, connection: socket.socket, budget: Budget) -> None:
         self.connection, self.budget = connection, budget
+        budget.stop.connection = connection
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         self.connection.settimeout(self.budget.seconds())
         data = self.connection.recv(min(max_bytes, CHUNK))
+        self.budget.stop.check()  # which looks like the end of the file
         self.budget.arrived(len(data))
         return data
 

@@ -13,7 +13,7 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 from associative_embedding import __version__
-from associative_embedding.io.addresses import DownloadError
+from associative_embedding.io.addresses import DownloadError, Stop
 
 # The HTTP client is imported when something is downloaded: it takes a tenth of a second.
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ HEADERS = [
 COMPRESSIONS = {"gzip", "x-gzip", "deflate", "compress", "br", "zstd"}
 
 
-def download(url: str, *, timeout: float, max_bytes: int, public_only: bool = False) -> bytes:
+def download(url: str, *, timeout: float, max_bytes: int, public_only: bool = False, stop: Stop | None = None) -> bytes:
     """Returns the bytes behind an http or https URL. Redirects are followed to http and https only.
 
     It works in the thread of the caller. When it returns or raises, its connections are closed.
@@ -48,25 +48,33 @@ def download(url: str, *, timeout: float, max_bytes: int, public_only: bool = Fa
         public_only: refuse addresses that only this machine or its network can reach. Each redirect is checked, too.
             The connection goes to the checked address itself, so a second name look-up cannot return another one.
             Proxies are not used.
+        stop: lets another thread end the download.
 
     Raises:
         OSError: one line, the reason without the URL.
     """
+    try:
+        return _follow(url, timeout, max_bytes, public_only, stop)
+    except DownloadError as error:
+        text = str(error)
+    except Exception as error:
+        text = reason(error, timeout)
+    # Outside of the handler: the error of the connection refers to all bytes that it had read.
+    raise DownloadError(text)
+
+
+def _follow(url: str, timeout: float, max_bytes: int, public_only: bool, stop: Stop | None) -> bytes:
+    """Returns the file at a URL or where its redirects lead; see `download`."""
     from associative_embedding.io.bounded_stream import Backend, Budget
 
-    budget = Budget(timeout, MAX_OVERHEAD)
+    budget = Budget(timeout, MAX_OVERHEAD, stop)
     backend = Backend(budget, public_only=public_only)
-    try:
-        for _ in range(MAX_REDIRECTS + 1):
-            answer = _get(parse_url(url), backend, budget, max_bytes)
-            if isinstance(answer, bytes):
-                return answer
-            url = urllib.parse.urljoin(url, answer)
-        raise DownloadError(f"more than {MAX_REDIRECTS} redirects")
-    except DownloadError:
-        raise
-    except Exception as error:
-        raise OSError(reason(error, timeout)) from None
+    for _ in range(MAX_REDIRECTS + 1):
+        answer = _get(parse_url(url), backend, budget, max_bytes)
+        if isinstance(answer, bytes):
+            return answer
+        url = urllib.parse.urljoin(url, answer)
+    raise DownloadError(f"more than {MAX_REDIRECTS} redirects")
 
 
 def parse_url(url: str) -> httpcore2.URL:

@@ -114,6 +114,7 @@ class Silent:
             return
 
     def __exit__(self, *error: object) -> None:
+        self.socket.shutdown(socket.SHUT_RDWR)  # ends accept(), which would still take a connection
         for connection in (self.socket, *self.accepted):
             connection.close()
 

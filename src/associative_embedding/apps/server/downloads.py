@@ -7,6 +7,7 @@ import threading
 from functools import partial
 
 from associative_embedding.apps.server.limits import Limits
+from associative_embedding.io.addresses import Stop
 from associative_embedding.io.download import download
 
 MOST = 8  # downloads at the same time; others wait. Their bytes are beyond the budget for requests
@@ -32,16 +33,18 @@ class Downloads:
         loop = asyncio.get_running_loop()
         result: asyncio.Future[bytes] = loop.create_future()
         # Public addresses only, unless allowed: otherwise a stranger could read pages of the network behind the server.
+        stop = Stop()
         get = partial(
             download,
             url,
             timeout=self.limits.timeout,
             max_bytes=self.limits.max_bytes,
             public_only=not self.limits.private_urls,
+            stop=stop,
         )
 
         def finish(data: bytes | None, error: Exception | None) -> None:
-            self.free.release()  # not before: a client that leaves does not end the download
+            self.free.release()
             if not result.done():
                 result.set_exception(error) if error else result.set_result(data or b"")
 
@@ -57,4 +60,7 @@ class Downloads:
         await self.free.acquire()
         # Not by an executor, whose threads Python waits for at its end.
         threading.Thread(target=work, daemon=True, name="download").start()
-        return await result
+        try:
+            return await result
+        finally:
+            stop.now()  # the client left, or its time is over
