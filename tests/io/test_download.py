@@ -12,6 +12,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pytest
 from associative_embedding.io import addresses, bounded_stream
 from associative_embedding.io import download as module
 from associative_embedding.io.addresses import Stop, is_public
-from associative_embedding.io.download import MAX_OVERHEAD, download, parse_url
+from associative_embedding.io.download import MAX_OVERHEAD, SharedContext, download, parse_url
 from support.raw_server import Answer, RawServer
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -429,7 +430,9 @@ def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return resolve(inner, *arguments, flags=flags, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", known)
-    monkeypatch.setattr(module, "_certificates", lambda: ssl.create_default_context(cafile=certificate / "cert"))
+    context = SharedContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(certificate / "cert")
+    monkeypatch.setattr(module, "_certificates", lambda: context)
 
 
 def test_certificates_are_checked_against_the_name(tls: ssl.SSLContext, trusted: None) -> None:
@@ -448,6 +451,15 @@ def test_unknown_certificates_are_refused(tls: ssl.SSLContext) -> None:
         with pytest.raises(OSError, match=r"certificate|CERTIFICATE"):
             get(server.url)
         assert server.wait_until_left()
+
+
+def test_several_threads_share_the_authorities(tls: ssl.SSLContext, trusted: None) -> None:
+    shared = SharedContext(ssl.PROTOCOL_TLS_CLIENT)
+    assert (shared.check_hostname, shared.verify_mode) == (True, ssl.CERT_REQUIRED)
+    assert shared.set_alpn_protocols(["http/1.1"]) is None
+    with RawServer(lambda head: iter([OK + b"\r\nx"]), tls=tls) as server, ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: get(f"https://good.test:{server.port}/"), range(24)))
+    assert found == [b"x"] * 24
 
 
 def test_limits_hold_under_tls(tls: ssl.SSLContext, trusted: None) -> None:
