@@ -23,6 +23,7 @@ from associative_embedding.model_files.published.table import (
     terms,
 )
 from associative_embedding.structures.known_skeletons import SKELETONS
+from support.paths import ROOT
 
 
 def test_the_rows_are_plain_facts() -> None:
@@ -62,6 +63,15 @@ def test_the_list_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert [row["name"] for row in found] == [model.name for model in published_models()]
     assert main(["info", "--published", "--json", str(path)]) == 0
     assert main(["info", "person", "--published"]) == 2
+
+
+def test_the_page_has_every_model() -> None:
+    lines = (ROOT / "docs/published-models.md").read_text(encoding="utf-8").splitlines()
+    for model in published_models():
+        (line,) = [line for line in lines if line.startswith(f"| `{model.name}` |")]
+        assert f"| {model.dataset} | {model.keypoints} | {model.input_size}" in line
+        assert model.ap is None or f"| {100 * model.ap:.1f}" in line
+        assert terms(model)["licence"] in line
 
 
 def entries(shared: Path) -> list[dict[str, Any]]:
