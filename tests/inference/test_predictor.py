@@ -34,6 +34,35 @@ def test_python_in_five_lines(model: str, tmp_path: Path) -> None:
     assert document["images"][0]["file_name"] == str(path)
 
 
+def test_a_call_shows_what_the_commands_show(model: str) -> None:
+    run = ae.load(model, decode={"min_score": 0})
+    everybody = run(photo(), min_score=0)
+    shown = run(photo())
+    assert len(everybody) > len(shown)
+    assert shown == everybody[everybody.score >= run.task.shown_score]
+    assert run(photo(), min_score=0.9) == everybody[everybody.score >= 0.9]
+    assert list(run.stream([photo()], min_score=0)) == [everybody]
+
+
+def test_a_list_of_images_gives_a_list(model: str, tmp_path: Path) -> None:
+    run = ae.load(model)
+    names = [tmp_path / f"{seed}.png" for seed in range(3)]
+    for seed, name in enumerate(names):
+        Image.fromarray(photo(seed=seed)).save(name)
+    found = run([photo(seed=seed) for seed in range(3)])
+    assert [people.keypoints.tolist() for people in found] == [run(name).keypoints.tolist() for name in names]
+    assert run([]) == []
+    by_pattern = run.stream(f"{tmp_path}/*.png")
+    assert [people.source for people in by_pattern] == list(map(str, names))
+
+
+def test_a_model_tells_what_it_is(model: str) -> None:
+    run = ae.load(model, scales=[1.0, 0.5], flip=True)
+    assert repr(run).startswith("Predictor(pose: figure, 5 keypoints, ")
+    assert "px, and mirrored, " in repr(run)
+    assert run.names == {1: "figure"}
+
+
 def test_a_stream_is_lazy_and_in_order(model: str) -> None:
     taken = []
 

@@ -18,6 +18,7 @@ from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.known_skeletons import COCO_17, LSP_14
 from associative_embedding.structures.masks import Masks
 from associative_embedding.structures.skeleton import Skeleton
+from support.found_instances import found
 from support.pictures import blobs
 from support.random_people import made
 
@@ -97,6 +98,57 @@ def test_repr_of_masks_names_a_few_classes_and_counts_many() -> None:
         assert repr(found) == f"Instances(0 in 5x4, {what}, tag (0, 1))"
 
 
+def test_equal_results_are_equal_and_others_raise_nothing() -> None:
+    assert instances() == instances()
+    assert instances() != instances()[:2]
+    assert instances() != replace(instances(), source="a.jpg")
+    assert instances() != replace(instances(), track_id=np.arange(3))
+    assert replace(instances(), image=np.zeros((40, 50, 3), np.uint8)) == instances()
+    assert instances() != "people"
+    cells = found(2, masks=True)
+    assert cells == found(2, masks=True)
+    assert cells != cells[[1, 0]]
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(cells)
+
+
+def test_a_keypoint_of_everybody_by_its_name() -> None:
+    np.testing.assert_array_equal(instances()["b"], instances().keypoints[:, 1])
+    assert instances()[:0]["c"].shape == (0, 3)
+    with pytest.raises(KeyError, match="no keypoint 'left_wrist'; there are a, b, c"):
+        instances()["left_wrist"]
+    with pytest.raises(KeyError, match="there are none"):
+        found(1, masks=True)["nose"]
+
+
+def test_corners_and_names() -> None:
+    np.testing.assert_allclose(instances().xyxy, [[1, 2, 5, 8], [10, 20, 14, 30], [0, 0, 0, 0]])
+    assert instances()[:0].xyxy.shape == (0, 4)
+    assert instances().class_name.tolist() == ["tripod"] * 3
+    assert found(2, masks=True).class_name.tolist() == ["nucleus"] * 2
+
+
+def test_a_notebook_shows_the_picture() -> None:
+    people = made(2)
+    assert replace(people, image=None)._repr_png_() is None
+    png = people._repr_png_()
+    assert png is not None
+    np.testing.assert_array_equal(read_image(png), people.draw())
+    large = replace(people[:0], image=np.zeros((600, 1600, 3), np.uint8), image_size=(600, 1600))
+    shown = large._repr_png_()
+    assert shown is not None
+    assert read_image(shown).shape == (300, 800, 3)
+
+
+@pytest.mark.extra
+def test_a_plot_has_the_picture() -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot", reason="needs matplotlib")
+    people, axes = made(2), pyplot.figure().subplots()
+    assert people.plot(axes) is axes
+    np.testing.assert_array_equal(axes.images[0].get_array(), people.draw())
+    pyplot.close("all")
+
+
 def test_draw_needs_an_image() -> None:
     with pytest.raises(ValueError, match="pass one"):
         instances().draw()
@@ -148,7 +200,7 @@ def test_save_instances(tmp_path: Path) -> None:
     assert len(document["annotations"]) == 2
     save_instances(instances, tmp_path / "r.png")
     np.testing.assert_array_equal(read_image(tmp_path / "r.png"), instances.draw())
-    with pytest.raises(ValueError, match=r"r\.txt: the extension must be \.json or one of"):
+    with pytest.raises(ValueError, match=r"r\.txt: the extension must be \.json, \.csv or one of"):
         save_instances(instances, tmp_path / "r.txt")
 
 

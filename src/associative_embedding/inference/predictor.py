@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -19,9 +19,12 @@ from associative_embedding.inference.options import Options
 from associative_embedding.inference.prefetch import ahead
 from associative_embedding.inference.refiner import Refined, Refiner, unrefined
 from associative_embedding.inference.tiles import stitch, windows
+from associative_embedding.inference.video import find_in_video
 from associative_embedding.instances import Instances
 from associative_embedding.io.console import errors_name
+from associative_embedding.io.find_images import find_images
 from associative_embedding.io.images import read_image
+from associative_embedding.io.videos import Clip, Frame, open_video
 from associative_embedding.model_files.checkpoint import ModelInfo
 from associative_embedding.model_files.exported_network import ExportedNetwork
 from associative_embedding.networks.network import Network, enlarge, final_maps
@@ -35,6 +38,9 @@ from associative_embedding.tasks.published import views as published
 from associative_embedding.tasks.published.geometry import check_scales, input_geometry, sample
 from associative_embedding.tasks.single_person.task import SinglePersonTask
 from associative_embedding.tasks.task import Decoded, Task
+from associative_embedding.tasks.tracking.smoothing import Smoother
+from associative_embedding.tasks.tracking.task import link_config
+from associative_embedding.tasks.tracking.tracker import Tracker
 
 # An entry per scale, largest first. Outputs of a network that was exported with peaks hold `Peaks` in place of `Maps`,
 # those of a model with the conventions of published code all outputs that count, not merged yet.
@@ -124,6 +130,23 @@ class Predictor:
         return self.network.device
 
     @property
+    def names(self) -> dict[int, str]:
+        """Class id -> name, of all classes that the model can find."""
+        return {category["id"]: category["name"] for category in self.task.categories}
+
+    def __repr__(self) -> str:
+        """The task, what it finds, at which sizes, and what runs it."""
+        names = list(self.names.values())
+        what = ", ".join(names) if len(names) <= 5 else f"{len(names)} classes"
+        parts = [f"{self.task.name}: {what}"]
+        if not self.task.finds_masks:
+            parts.append(f"{len(self.task.categories[0]['keypoints'])} keypoints")
+        parts.append(" and ".join(f"{round(self.input_size * scale)}" for scale in self.scales) + " px")
+        parts += [f"refined by {self.refiner.name}"] if self.refiner else []
+        parts += ["and mirrored"] if self.flip else []
+        return f"Predictor({', '.join(parts)}, {type(self.network).__name__} on {self.device})"
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The options in use and the decode settings, for json."""
         return {
@@ -149,32 +172,55 @@ class Predictor:
 
     # ---- for users
 
-    def __call__(self, source: Any, *, keep_image: bool = True) -> Instances:
+    @overload
+    def __call__(
+        self, source: list[Any] | tuple[Any, ...], *, min_score: float | None = None, keep_image: bool = True
+    ) -> list[Instances]: ...
+
+    @overload
+    def __call__(self, source: Any, *, min_score: float | None = None, keep_image: bool = True) -> Instances: ...
+
+    def __call__(
+        self, source: Any, *, min_score: float | None = None, keep_image: bool = True
+    ) -> Instances | list[Instances]:
         """Finds the people or objects in one image: a path, URL, bytes, ``(H, W[, 3 or 4])`` array (RGB) or PIL image.
 
-        Returns every instance with at least ``decode.min_score``, also unsure ones. The commands show those from the
-        task's score on: ``people[people.score >= model.task.shown_score]``. A single-person model takes the whole image
-        for one person.
+        A list of images gives a list of results. A single-person model takes the whole image for one person.
 
         Args:
+            min_score: lowest score of an instance, in [0, 1]; None = the task's `shown_score`, as in the commands and
+                the service; 0 = all, also doubtful ones.
             keep_image: keep the picture in the result, for `Instances.draw`.
 
         Raises:
             ValueError: when the image cannot be read, or the network's output is not finite.
         """
+        if isinstance(source, (list, tuple)):
+            return list(self.stream(source, min_score=min_score, keep_image=keep_image))
         image, name = read_image(source), name_of(source)
         with errors_name(name):  # `read_image` names the image itself
-            found = self.find(image)
+            found = self.shown(self.find(image), min_score)
         return replace(found, image=image if keep_image else None, source=name)
 
-    def stream(self, sources: Iterable[Any], *, keep_image: bool = True) -> Iterator[Instances]:
+    def shown(self, found: Instances, min_score: float | None = None) -> Instances:
+        """Returns the instances with at least a score; None = the task's `shown_score`."""
+        return found[found.score >= (self.task.shown_score if min_score is None else min_score)]
+
+    def stream(
+        self, sources: str | Iterable[Any], *, min_score: float | None = None, keep_image: bool = True
+    ) -> Iterator[Instances]:
         """Finds the instances of one image after another, in order, in constant memory.
 
         One thread reads and prepares the next images, one runs the network, and the caller's thread decodes.
 
+        Args:
+            sources: images as for a call, or the name of a folder or a pattern (``"photos/*.jpg"``).
+            min_score, keep_image: as for a call.
+
         Raises:
             ValueError: as a call, in place of the first image with a fault.
         """
+        sources = find_images([sources]) if isinstance(sources, str) else sources
         prepared = (
             (image, name_of(source), self.prepare(image[tile]))
             for source, image in ((source, read_image(source)) for source in sources)
@@ -185,8 +231,38 @@ class Predictor:
             # Lazily: the maps of all tiles of a slide would not fit into the memory.
             others = (output for _, _, output in islice(outputs, len(self.tiles(image)) - 1))
             with errors_name(name):
-                found = self.finish(image, chain([first], others))
+                found = self.shown(self.finish(image, chain([first], others)), min_score)
             yield replace(found, image=image if keep_image else None, source=name)
+
+    def track(
+        self,
+        source: str,
+        *,
+        clip: Clip | None = None,
+        min_score: float | None = None,
+        link: Mapping[str, Any] | None = None,
+        smooth: float | None = None,
+    ) -> Iterator[tuple[Frame, Instances]]:
+        """Yields the frames of a video and the instances in each, with the numbers of their tracks.
+
+            for frame, people in model.track("film.mp4"):
+                picture = people.draw(frame.image)
+
+        Args:
+            source: a film, a stream, the number of a camera, a folder or a pattern of frames; see `open_video`.
+            clip: the frames to read; default: all.
+            min_score: as for a call.
+            link: settings of tracks (`LinkConfig`) that replace those of the model.
+            smooth: cutoff frequency for the keypoints of tracks, Hz; None = they are not smoothed.
+
+        Raises:
+            ValueError: for a source that cannot be read, also after the frames that can; for a wrong link setting.
+        """
+        if smooth is not None and self.task.finds_masks:
+            raise ValueError("smooth works only for models that find keypoints")
+        tracker, smoother = Tracker(link_config(self.task, link or {})), Smoother(smooth) if smooth else None
+        video, clip = open_video(source), clip or Clip()
+        return find_in_video(self, video, clip, min_score=min_score, tracker=tracker, smoother=smoother)
 
     def explain(self, source: Any) -> tuple[Decoded, Maps, ImageGeometry]:
         """Returns the instances of one image (with the picture), their groups, and the maps they were decoded from.

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from associative_embedding.drawing.canvas import check_picture
 from associative_embedding.drawing.masks import draw_masks
 from associative_embedding.drawing.palette import to_colour
 from associative_embedding.drawing.skeletons import MIN_KEYPOINT_SCORE, draw_skeletons, draw_trail, track_colours
+from associative_embedding.io.optional_packages import need
 from associative_embedding.structures.arrays import Array
 
 if TYPE_CHECKING:
     from associative_embedding.instances.result import Instances
+
+NOTEBOOK_SIDE = 800  # pixels; a photo of a camera would make a notebook of 20 MB
 
 
 def draw_instances(
@@ -86,3 +90,27 @@ def _texts(instances: Instances, scores: bool) -> list[str]:
             words.append(str(instances.class_names.get(class_id, class_id)))
         texts.append(" ".join([*words, f"{instances.score[i]:.2f}"] if scores else words))
     return texts
+
+
+def notebook_png(instances: Instances) -> bytes | None:
+    """Returns the picture as a PNG of at most `NOTEBOOK_SIDE` pixels, or None if the instances keep no image."""
+    if instances.image is None:
+        return None
+    picture = draw_instances(instances.image, instances)
+    shrink = NOTEBOOK_SIDE / max(picture.shape[:2])
+    if shrink < 1:
+        picture = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    return bytes(cv2.imencode(".png", picture[:, :, ::-1])[1])
+
+
+def plot(instances: Instances, axes: Any = None) -> Any:
+    """Draws the picture into axes of matplotlib, by default those in use, and returns them.
+
+    Raises:
+        ValueError: without an image, or when matplotlib is not installed (extra ``[notebook]``).
+    """
+    picture = instances.draw()
+    axes = axes or need("matplotlib.pyplot", "notebook", "a plot").gca()
+    axes.imshow(picture)
+    axes.set_axis_off()
+    return axes

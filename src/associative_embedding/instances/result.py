@@ -7,25 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
+from PIL import Image
 
 from associative_embedding.instances.coco import annotations_of
-from associative_embedding.instances.picture import draw_instances
+from associative_embedding.instances.picture import draw_instances, notebook_png, plot
 from associative_embedding.instances.save import save_instances
+from associative_embedding.instances.table import to_csv, to_pandas
+from associative_embedding.instances.to_supervision import to_detections, to_keypoints
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks, require_masks
 from associative_embedding.structures.skeleton import Skeleton
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Instances:
     """The N people, animals or objects found in one image.
 
     Every instance has a score, a class and a tag, and either K keypoints or a mask; in a video it can also have a
     track. A predictor returns the instances best first. Results slice like an array:
-    ``instances[instances.score > 0.5]``, ``instances[:3]``. Iteration yields results of one instance each.
+    ``instances[instances.score > 0.5]``, ``instances[:3]``; ``instances["left_wrist"]`` is one keypoint of everybody.
+    Iteration yields results of one instance each. In a notebook a result is its picture.
 
     Attributes:
         score: ``(N,)`` float32 in [0, 1], confidence of each instance.
@@ -56,11 +60,9 @@ class Instances:
     keypoints: Array
     image_size: tuple[int, int]
     skeleton: Skeleton | None
-    image: Array | None = field(
-        default=None, repr=False, compare=False
-    )  # a million numbers: neither shown nor compared
+    image: Array | None = None
     source: str = ""
-    masks: Masks | None = field(default=None, compare=False)
+    masks: Masks | None = None
     track_id: Array | None = None
     class_names: Mapping[int, str] = field(default_factory=dict)
 
@@ -79,7 +81,27 @@ class Instances:
     def __len__(self) -> int:
         return len(self.score)
 
-    def __getitem__(self, index: int | slice | Array | list[int]) -> Instances:
+    def __eq__(self, other: object) -> bool:
+        """Whether the same was found in an image of the same size and name; whether pixels are kept does not count."""
+        if not isinstance(other, Instances):
+            return NotImplemented
+        plain = ("image_size", "skeleton", "source", "class_names")
+        arrays = ("score", "class_id", "tag", "keypoints", "track_id", "masks")
+        return all(getattr(self, name) == getattr(other, name) for name in plain) and all(
+            are_equal(getattr(self, name), getattr(other, name)) for name in arrays
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have no hash
+
+    @overload
+    def __getitem__(self, index: str) -> Array: ...
+
+    @overload
+    def __getitem__(self, index: int | slice | Array | list[int]) -> Instances: ...
+
+    def __getitem__(self, index: int | slice | Array | list[int] | str) -> Instances | Array:
+        if isinstance(index, str):
+            return self._keypoint(index)
         if isinstance(index, (int, np.integer)):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"instance {index} of {len(self)}")
@@ -93,6 +115,12 @@ class Instances:
             masks=None if self.masks is None else self.masks[index],
             track_id=None if self.track_id is None else self.track_id[index],
         )
+
+    def _keypoint(self, name: str) -> Array:
+        names = self.skeleton.keypoints if self.skeleton else ()
+        if name not in names:
+            raise KeyError(f"no keypoint {name!r}; there are {', '.join(names) or 'none'}")
+        return self.keypoints[:, names.index(name)]
 
     def __iter__(self) -> Iterator[Instances]:
         return (self[i] for i in range(len(self)))
@@ -128,6 +156,18 @@ class Instances:
         return np.concatenate([low, high - low], axis=1).astype(np.float32)
 
     @property
+    def xyxy(self) -> Array:
+        """``(N, 4)`` float32 x and y of the upper left and of the lower right corner of each box, image pixels."""
+        low, size = np.split(self.xywh, 2, axis=1)
+        return np.concatenate([low, low + size], axis=1)
+
+    @property
+    def class_name(self) -> Array:
+        """``(N,)`` texts, the name of each instance's class."""
+        names = {category["id"]: category["name"] for category in self.categories}
+        return np.array([names.get(int(i), str(i)) for i in self.class_id], dtype=str)
+
+    @property
     def categories(self) -> list[dict[str, Any]]:
         """Categories in the COCO format: those in `class_names`; if it is empty, those that occur in `class_id`."""
         ids = list(self.class_names) or np.unique(self.class_id).tolist()
@@ -146,6 +186,26 @@ class Instances:
         """
         return annotations_of(self, image_id)
 
+    def to_pandas(self) -> Any:
+        """Returns a ``pandas.DataFrame`` with a row for each instance; see `table.columns_of`.
+
+        Raises:
+            ValueError: when pandas is not installed.
+        """
+        return to_pandas(self)
+
+    def to_csv(self) -> str:
+        """Returns the same table as csv; ``save("people.csv")`` writes it."""
+        return to_csv(self)
+
+    def to_supervision(self) -> Any:
+        """Returns ``sv.KeyPoints``, for masks ``sv.Detections``; `to_supervision.to_detections` gives boxes of people.
+
+        Raises:
+            ValueError: when supervision is not installed.
+        """
+        return to_detections(self) if self.skeleton is None else to_keypoints(self)
+
     def draw(self, image: Array | None = None, **options: Any) -> Array:
         """Returns the picture with skeletons or masks over it, ``(H, W, 3)`` uint8 RGB.
 
@@ -162,7 +222,7 @@ class Instances:
         return draw_instances(picture, self, **options)
 
     def save(self, path: str) -> None:
-        """Writes a COCO dataset (``.json``), an annotated picture (``.jpg``, ``.png``), or masks as labels (``.tif``).
+        """Writes a COCO dataset (``.json``), a table (``.csv``), a picture (``.jpg``, ``.png``), or labels (``.tif``).
 
         A label image is ``(H, W)`` integers: 0 = background, 1 = the first instance, 2 = the second ...
 
@@ -170,6 +230,30 @@ class Instances:
             ValueError, OSError: see `save_instances`.
         """
         save_instances(self, path)
+
+    def show(self) -> None:
+        """Opens the picture in the viewer of the system. In a notebook the result itself is shown: write its name.
+
+        Raises:
+            ValueError: without an image.
+        """
+        Image.fromarray(self.draw()).show()
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draws the picture into axes of matplotlib, by default those in use, and returns them; see `picture.plot`."""
+        return plot(self, axes)
+
+    def _repr_png_(self) -> bytes | None:
+        return notebook_png(self)
+
+
+def are_equal(first: Any, second: Any) -> bool:
+    """Whether two arrays or two lists of masks are equal; two that are None are."""
+    if first is None or second is None:
+        return first is second
+    if isinstance(first, Masks):
+        return bool(first.to_rle() == second.to_rle())
+    return bool(np.array_equal(first, second))
 
 
 def concatenate(parts: Sequence[Instances]) -> Instances:

@@ -1,4 +1,4 @@
-"""Instances -> a file: json, picture or label image."""
+"""Instances -> a file: json, table, picture or label image."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from associative_embedding.instances.coco import coco_dataset
+from associative_embedding.instances.table import save_csv
 from associative_embedding.io.files import write_json
 from associative_embedding.io.write_images import IMAGE_OPTIONS, write_image, write_labels
 
@@ -14,13 +15,14 @@ if TYPE_CHECKING:
 
 
 def save_instances(instances: Instances, path: str | Path) -> None:
-    """Writes the result for one image: a COCO dataset, an annotated picture, or a label image.
+    """Writes the result for one image: a COCO dataset, a table, an annotated picture, or a label image.
 
     Args:
         instances: the result.
-        path: ``.json`` = COCO dataset. An extension in `IMAGE_OPTIONS` = annotated picture; but for masks, ``.tif`` and
-            ``.tiff`` = label image, in which the pixels of the first instance are 1, of the second 2 ..., and of the
-            background 0 (see `write_labels` and `Masks.labels`).
+        path: ``.json`` = COCO dataset. ``.csv`` = a row for each instance (`table.columns_of`). An extension in
+            `IMAGE_OPTIONS` = annotated picture; but for masks, ``.tif`` and ``.tiff`` = label image, in which the
+            pixels of the first instance are 1, of the second 2 ..., and of the background 0 (see `write_labels` and
+            `Masks.labels`).
 
     Raises:
         ValueError: for another extension, or for a picture when the instances keep no image.
@@ -29,9 +31,11 @@ def save_instances(instances: Instances, path: str | Path) -> None:
     extension = Path(path).suffix.lower()
     if extension == ".json":
         write_json(path, coco_dataset([instances]))
+    elif extension == ".csv":
+        save_csv(instances, path)
     elif instances.masks is not None and extension in (".tif", ".tiff"):  # before pictures, which include .tif
         write_labels(path, instances.masks.labels())
     elif extension in IMAGE_OPTIONS:
         write_image(path, instances.draw())
     else:
-        raise ValueError(f"cannot save {path}: the extension must be .json or one of {', '.join(IMAGE_OPTIONS)}")
+        raise ValueError(f"cannot save {path}: the extension must be .json, .csv or one of {', '.join(IMAGE_OPTIONS)}")

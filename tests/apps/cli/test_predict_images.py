@@ -53,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_model_says_from_which_score_on_people_are_shown(tmp_path: Path) -> None:
-    """To the commands; in Python all are returned."""
+    """To the commands and in Python; 0 as the lowest score returns all."""
     cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
     for score in (0.0, 1.0):
         decode = replace(TINY_DECODE, shown_score=score)
@@ -61,9 +61,9 @@ def test_a_model_says_from_which_score_on_people_are_shown(tmp_path: Path) -> No
         command = ["predict", str(tmp_path / "a.png"), "--model", model, "--output", str(tmp_path / f"{score}")]
         assert main(command) == 0
         rows = json.loads((tmp_path / f"{score}" / "predictions.json").read_text())["annotations"]
-        everybody = ae.load(model)(tmp_path / "a.png")
+        everybody = ae.load(model)(tmp_path / "a.png", min_score=0)
         assert len(everybody) > 0
-        assert len(rows) == (everybody.score >= score).sum()
+        assert len(rows) == (everybody.score >= score).sum() == len(ae.load(model)(tmp_path / "a.png"))
 
 
 def test_folders_patterns_and_files(model: str, folder: Path, tmp_path: Path) -> None:
@@ -201,7 +201,54 @@ def test_a_picture_that_cannot_be_written_stops_with_one_line(
     assert predict(model, tmp_path / "out", folder, "--json", tmp_path / "r.json") == 1
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("ae: error: cannot write")
-    assert len(json.loads((tmp_path / "r.json").read_text())["images"]) == 1
+    # No image is in the results file without its picture: --resume makes both.
+    assert json.loads((tmp_path / "r.json").read_text())["images"] == []
+    (tmp_path / "out").unlink()
+    assert predict(model, tmp_path / "out", folder, "--json", tmp_path / "r.json", "--resume") == 0
+    images = json.loads((tmp_path / "r.json").read_text())["images"]
+    assert len(images) == len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_a_picture_that_the_format_cannot_hold_does_not_cost_its_result(
+    model: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, picture: Array) -> None:
+        raise ValueError(f"cannot write {path}: .jpg cannot hold 70000x10 pixels")
+
+    monkeypatch.setattr(run_predict, "write_image", refused)
+    assert predict(model, tmp_path / "out", folder) == 1
+    assert len(document_of(tmp_path / "out")["images"]) == 3
+
+
+NO_MEMORY = {
+    "onnx": Exception("[ONNXRuntimeError] : 6 : std::bad_alloc"),
+    "torch": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 34359738368 bytes."),
+    "python": MemoryError(),
+}
+
+
+@pytest.mark.parametrize("error", NO_MEMORY.values(), ids=NO_MEMORY)
+def test_an_image_beyond_the_memory_is_one_line_and_the_others_are_done(
+    model: str,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:
+    run, calls = Predictor.run_network, iter(range(9))
+
+    def failing(self: Predictor, batch: Any) -> Any:
+        if not next(calls):
+            raise error
+        return run(self, batch)
+
+    monkeypatch.setattr(Predictor, "run_network", failing)
+    assert predict(model, tmp_path / "out", folder) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"ae: {folder}")
+    assert line.endswith("there is not enough memory for it")
+    assert len(document_of(tmp_path / "out")["images"]) == 2
 
 
 @pytest.mark.parametrize("options", [[], ["--flip", "--scales", "1", "0.5"]])

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.extra
 
 
 def walkers(monkeypatch: pytest.MonkeyPatch) -> None:
-    def stream(self: Predictor, sources: Any, *, keep_image: bool = True) -> Iterator[Instances]:
+    def stream(self: Predictor, sources: Any, *, min_score: float | None, keep_image: bool) -> Iterator[Instances]:
         for image in sources:
             i = round((int(np.median(image)) - 20) / 10)
             found = seen([[10 + 2 * i, 20], [50, 30 - i]], [[0], [3]], side=8)

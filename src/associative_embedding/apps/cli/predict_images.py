@@ -175,8 +175,7 @@ def check_pictures(paths: Sequence[str], settings: ImageSettings) -> None:
 def find_instances(predictor: Predictor, source: str, settings: ImageSettings) -> tuple[Instances, list[Array]]:
     """Returns the instances of one image with at least the lowest score, and the pictures of its tags, if any."""
     if settings.show != "tags":
-        found = predictor(source)
-        return found[found.score >= settings.min_score], []
+        return predictor(source, min_score=settings.min_score), []
     # `explain` also returns the maps of this run, so the pictures of tags do not need the network again.
     decoded, maps, geometry = predictor.explain(source)
     decoded = select_instances(decoded, decoded.instances.score >= settings.min_score)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,13 @@ from associative_embedding.apps.sources import collect_images
 from associative_embedding.inference.load import load, remark_one_person
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
+from associative_embedding.inference.video import find_in_video
 from associative_embedding.instances import Instances
 from associative_embedding.io.console import remark, remark_file, say, say_error
 from associative_embedding.io.find_images import each_once
 from associative_embedding.io.find_videos import find_videos, is_folder
 from associative_embedding.io.outputs import check_output, own_mark
-from associative_embedding.io.videos import Clip, Frame, Video, open_video, read_frames
+from associative_embedding.io.videos import Clip, Frame, Video, open_video
 from associative_embedding.io.write_videos import VideoWriter
 from associative_embedding.structures.arrays import Array
 from associative_embedding.tasks.task import Task
@@ -201,25 +202,11 @@ def predict_video(source: str, predictor: Predictor, settings: VideoSettings) ->
 
 def find_in_frames(video: Video, predictor: Predictor, settings: VideoSettings) -> Iterator[tuple[Frame, Instances]]:
     """Yields each frame and the instances in it, with track ids and smoothed keypoints if these are set."""
-    waiting: deque[Frame] = deque()  # frames that were read and have no result yet; the stream keeps their order
-
-    def images() -> Iterator[Array]:
-        for frame in read_frames(video, settings.clip):
-            waiting.append(frame)
-            yield frame.image
-
-    tracker = settings.tracker(predictor.task)
     smoother = None if settings.smooth is None else Smoother(settings.smooth)
-    min_score = predictor.task.shown_score if settings.min_score is None else settings.min_score
-    for found in predictor.stream(images(), keep_image=False):
-        frame = waiting.popleft()
-        found = replace(found[found.score >= min_score], source=frame.name)
-        if tracker:
-            # Link settings count processed frames, so frames that --every skips are no gap in a track.
-            found = tracker(found, frame.number // settings.every)
-        if smoother:
-            found = smoother(found, frame.time)
-        yield frame, found
+    tracker = settings.tracker(predictor.task)
+    return find_in_video(
+        predictor, video, settings.clip, min_score=settings.min_score, tracker=tracker, smoother=smoother
+    )
 
 
 def draw_frame(frame: Frame, found: Instances, trails: dict[int, deque[Array]], *, scores: bool) -> Array:

@@ -5,13 +5,14 @@ Both use image pixels. supervision does not state where the centre of a pixel li
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from associative_embedding.instances import Instances
 from associative_embedding.io.optional_packages import need
-from associative_embedding.structures.arrays import Array
+
+if TYPE_CHECKING:
+    from associative_embedding.instances.result import Instances
 
 
 def to_keypoints(instances: Instances) -> Any:
@@ -34,7 +35,7 @@ def to_keypoints(instances: Instances) -> Any:
         # Its annotators draw what is visible; score 0 marks a keypoint that was not found.
         visible=instances.keypoints[:, :, 2] > 0,
         class_id=instances.class_id.astype(int),
-        data={"class_name": names_of(instances)},
+        data={"class_name": instances.class_name},
     )
 
 
@@ -57,11 +58,5 @@ def to_detections(instances: Instances) -> Any:
         confidence=instances.score.astype(np.float32),
         class_id=instances.class_id.astype(int),
         tracker_id=None if instances.track_id is None else instances.track_id.astype(int),
-        data={"class_name": names_of(instances)},
+        data={"class_name": instances.class_name},
     )
-
-
-def names_of(instances: Instances) -> Array:
-    """Returns ``(N,)`` names of the categories of the instances."""
-    names = {category["id"]: category["name"] for category in instances.categories}
-    return np.array([names.get(int(i), str(i)) for i in instances.class_id], dtype=str)

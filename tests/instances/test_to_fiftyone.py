@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from associative_embedding.inference import to_fiftyone as to_fo
+from associative_embedding.instances import to_fiftyone as to_fo
 from support.found_instances import found
 
 

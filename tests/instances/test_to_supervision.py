@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from associative_embedding.inference import to_fiftyone as to_fo
-from associative_embedding.inference import to_supervision as to_sv
+from associative_embedding.instances import to_fiftyone as to_fo
+from associative_embedding.instances import to_supervision as to_sv
 from support.found_instances import found
 
 # ---- supervision
@@ -71,6 +71,12 @@ def test_a_missing_extra_is_named(module: str, call: Any, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ValueError, match=rf"this needs {module}: pip install 'associative-embedding\[{module}\]'"):
         call()
+
+
+@pytest.mark.extra
+def test_a_result_knows_its_container(sv: Any) -> None:
+    assert isinstance(found(2).to_supervision(), sv.KeyPoints)
+    assert isinstance(found(2, masks=True).to_supervision(), sv.Detections)
 
 
 # ---- FiftyOne

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from associative_embedding.instances import Instances
 from associative_embedding.io.optional_packages import need
+
+if TYPE_CHECKING:
+    from associative_embedding.instances.result import Instances
 
 
 def to_fiftyone(path: str | Path, instances: Instances) -> Any:
@@ -69,7 +71,5 @@ def to_keypoints(instances: Instances) -> Any:
 
 def named(instances: Instances, i: int) -> dict[str, Any]:
     """Returns the label of an instance and, if it has one, its track."""
-    names = {category["id"]: category["name"] for category in instances.categories}
-    class_id = int(instances.class_id[i])
     track = -1 if instances.track_id is None else int(instances.track_id[i])
-    return {"label": names.get(class_id, str(class_id)), **({} if track < 0 else {"index": track})}
+    return {"label": str(instances.class_name[i]), **({} if track < 0 else {"index": track})}

@@ -1,0 +1,57 @@
+"""A video -> frame by frame the instances in it, linked to tracks."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from associative_embedding.instances import Instances
+from associative_embedding.io.videos import Clip, Frame, Video, read_frames
+from associative_embedding.structures.arrays import Array
+from associative_embedding.tasks.tracking.smoothing import Smoother
+from associative_embedding.tasks.tracking.tracker import Tracker
+
+if TYPE_CHECKING:
+    from associative_embedding.inference.predictor import Predictor
+
+
+def find_in_video(
+    predictor: Predictor,
+    video: Video,
+    clip: Clip,
+    *,
+    min_score: float | None = None,
+    tracker: Tracker | None = None,
+    smoother: Smoother | None = None,
+) -> Iterator[tuple[Frame, Instances]]:
+    """Yields each frame of a clip and the instances in it, in constant memory.
+
+    Args:
+        predictor: the model.
+        video: see `open_video`.
+        clip: the frames to read.
+        min_score: lowest score of an instance; None = the task's `shown_score`.
+        tracker: a new one, which links the instances to tracks.
+        smoother: a new one, which smooths the keypoints of tracks.
+
+    Raises:
+        ValueError: after the frames that can be read; or when the network's output is not finite.
+    """
+    waiting: deque[Frame] = deque()  # frames that were read and have no result yet; the stream keeps their order
+
+    def images() -> Iterator[Array]:
+        for frame in read_frames(video, clip):
+            waiting.append(frame)
+            yield frame.image
+
+    for found in predictor.stream(images(), min_score=min_score, keep_image=False):
+        frame = waiting.popleft()
+        found = replace(found, source=frame.name)
+        if tracker:
+            # Link settings count processed frames, so frames that a clip leaves out are no gap in a track.
+            found = tracker(found, frame.number // clip.every)
+        if smoother:
+            found = smoother(found, frame.time)
+        yield frame, found

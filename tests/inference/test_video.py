@@ -1,0 +1,43 @@
+"""Videos in Python: frames, instances and tracks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import associative_embedding as ae
+from associative_embedding.io.videos import Clip
+from support.tiny import photo
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> str:
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), photo(seed=number // 2)[:, :, ::-1])
+    return str(tmp_path)
+
+
+def test_tracks_of_a_folder_of_frames(model: str, frames: str) -> None:
+    run = ae.load(model)
+    found = list(run.track(frames, min_score=0.01))
+    assert [frame.number for frame, _ in found] == [0, 1, 2, 3]
+    for frame, people in found:
+        assert people.track_id is not None
+        np.testing.assert_array_equal(people.keypoints, run(frame.image, min_score=0.01).keypoints)
+        assert people.draw(frame.image).shape == frame.image.shape
+
+
+def test_a_part_of_it(model: str, frames: str) -> None:
+    found = ae.load(model).track(frames, clip=Clip(every=2))
+    assert [frame.number for frame, _ in found] == [0, 2]
+
+
+def test_wrong_settings_are_told_before_the_first_frame(model: str, frames: str) -> None:
+    run = ae.load(model)
+    with pytest.raises(ValueError, match="link: .*memry"):
+        run.track(frames, link={"memry": 3})
+    with pytest.raises(ValueError, match=r"film\.mp4: not a video"):
+        run.track(f"{frames}/film.mp4")
