@@ -199,6 +199,7 @@ ENDLESS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENDLESS)
 def test_an_endless_answer_ends_and_nothing_is_left(name: str) -> None:
     answer, reason = ENDLESS[name]
@@ -288,12 +289,14 @@ def test_files_up_to_the_limit_are_read_in_every_form() -> None:
     assert b"cookie" not in request
 
 
+@pytest.mark.slow
 def test_small_chunks_of_a_large_file_are_no_attack() -> None:
     part = b"64\r\n" + bytes(100) + b"\r\n"
     with RawServer(lambda head: iter([CHUNKED, *[part * 1000] * 60, b"0\r\n\r\n"])) as server:
         assert len(get(server.url, max_bytes=10**7)) == 6_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["header", "body", "nothing"])
 def test_another_thread_ends_a_download(name: str) -> None:
     stop, outcome = Stop(), []
@@ -462,6 +465,7 @@ def test_several_threads_share_the_authorities(tls: ssl.SSLContext, trusted: Non
     assert found == [b"x"] * 24
 
 
+@pytest.mark.slow
 def test_limits_hold_under_tls(tls: ssl.SSLContext, trusted: None) -> None:
     for answer, reason in (ENDLESS["body"], ENDLESS["100 Continue"], ENDLESS["headers"], ENDLESS["redirects"]):
         with RawServer(answer, tls=tls) as server:
@@ -486,6 +490,7 @@ class Talker:
         return connection
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parts", "reason"),
     [
