@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -167,7 +168,7 @@ def test_arrays() -> None:
 @pytest.mark.parametrize(
     ("array", "reason"),
     [
-        (np.zeros((3, 8, 8), np.uint8), "shape must be"),
+        (np.zeros((3, 8, 8), np.uint8), r"shape must be .*; channels come last: array\.transpose\(1, 2, 0\)"),
         (np.zeros((8, 8, 2), np.uint8), "shape must be"),
         (np.zeros(8, np.uint8), "shape must be"),
         (np.zeros((0, 8, 3), np.uint8), "no pixels"),
@@ -206,6 +207,8 @@ def test_wrong_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert_one_line(tmp_path / "pipe", "not a regular file")
     assert_one_line("file:///etc/hostname", "only http and https")
+    with pytest.raises(ImageError, match=r"image of type Tensor: give .*tensor\.permute\(1, 2, 0\)"):
+        read_image(torch.zeros(3, 8, 8))  # type: ignore[arg-type]
     with pytest.raises(ImageError, match="image of type NoneType"):
         read_image(None)  # type: ignore[arg-type]
 

@@ -31,7 +31,7 @@ def load(model: str | Path = "person", options: Options | None = None, **changes
     Args:
         model: name of a shipped model; path of a model file, of a file that ``ae export`` wrote, or of a folder with a
             ``model.safetensors``; or ``hf://owner/name`` on the Hugging Face Hub (extra ``[hub]``).
-        options: how to run it; default: as the model file states, on the CPU.
+        options: how to run it; default: as the model file states, on a GPU if there is one.
         changes: fields of `Options`, which replace the fields of `options`: input_size, scales, flip, zoom, tag_scales,
             refine, device, runtime, decode.
 

@@ -40,8 +40,7 @@ class Options:
     zoom: float | None = None
     tag_scales: tuple[float, ...] | None = None
     refine: str | None = None
-    # A library call does not take a GPU unasked, which another process may need; the commands default to auto.
-    device: str = "cpu"
+    device: str = "auto"
     runtime: Runtime = "auto"
     offline: bool = False
     decode: Mapping[str, Any] = field(default_factory=dict)

@@ -148,7 +148,11 @@ def from_array(array: Array, name: str = "array", *, max_pixels: int = MAX_PIXEL
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
-        raise ImageError(name, f"shape must be (H, W) or (H, W, 1, 3 or 4), not {array.shape}")
+        # as PyTorch has images: silently read as an image of three rows, they would find nothing
+        hint = (
+            "; channels come last: array.transpose(1, 2, 0)" if array.ndim == 3 and array.shape[0] in (1, 3, 4) else ""
+        )
+        raise ImageError(name, f"shape must be (H, W) or (H, W, 1, 3 or 4), not {array.shape}{hint}")
     check_size(name, array.shape[1], array.shape[0], max_pixels)
     if array.dtype == np.uint8 and array.shape[2] == 3:
         return np.ascontiguousarray(array)

@@ -48,7 +48,10 @@ def read_image(
     if isinstance(source, bytes):
         return decode(source, max_pixels=max_pixels)
     if not isinstance(source, (str, Path)):
-        raise ImageError(f"image of type {type(source).__name__}", "give a path, URL, bytes, array or Pillow image")
+        hint = " (of a tensor: tensor.permute(1, 2, 0).cpu().numpy())" if type(source).__name__ == "Tensor" else ""
+        raise ImageError(
+            f"image of type {type(source).__name__}", f"give a path, URL, bytes, array{hint} or Pillow image"
+        )
     name = str(source)
     if isinstance(source, str) and "://" in source:
         return read_url(source, max_bytes=min(max_bytes, MAX_URL_BYTES), max_pixels=max_pixels)

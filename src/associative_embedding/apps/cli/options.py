@@ -44,10 +44,8 @@ def add_model_options(parser: ArgumentParser) -> None:
         field.arg_name: str(field.description).replace("``", "").rstrip(".")
         for field in parse(str(Options.__doc__)).params
     }
-    defaults: dict[str, Any] = {field.name: getattr(Options(), field.name) for field in fields(Options)}
-    defaults["device"] = "auto"  # a command uses the GPU that is there; a library call does not take it unasked
     for name, hint in get_type_hints(Options).items():
-        add_flag(group, name, hint, default=defaults[name], text=texts[name])
+        add_flag(group, name, hint, default=getattr(Options(), name), text=texts[name])
 
 
 def add_flag(group: Any, name: str, hint: Any, *, default: Any, text: str) -> None:
