@@ -150,10 +150,10 @@ EVALUATE = ["evaluate", "--annotations", "a", "--images", "b"]
         (["predict", "a.jpg", "--input-size", "big"], "input_size: must be int, not 'big'"),
         (["evaluate", "--images", "b"], "the following arguments are required: annotations"),
         (["evaluate", "--annotations", "a", "--images", "b", "--decode", "{x: 1"], "decode: must be dict, not '{x: 1'"),
-        (["convert", "x"], "the following arguments are required: from"),
+        (["convert"], "the following arguments are required: file"),
         (
             ["convert", "x", "--from", "y"],
-            "from: must be one of 'pose-ae', 'higherhrnet', 'mmpose', 'movenet', 'efficientnet-lite0', not 'y'",
+            "from: must be one of 'pose-ae', 'higherhrnet', 'mmpose', 'litepose', 'swahr', 'movenet', 'efficientnet-lite0', not 'y'",
         ),
         ([*EVALUATE, "--protocol", "x"], "protocol: must be one of 'coco', 'crowd"),
         ([*EVALUATE, "--groups", "g.mat"], "--groups needs --protocol mpii, not coco"),
