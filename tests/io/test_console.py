@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 
-from associative_embedding.io.console import count_remarks, errors_name, list_briefly, remark_file, say
+from associative_embedding.io.console import count_remarks, errors_name, list_briefly, remark_file, say, visible
 
 
 def test_long_lists_are_cut_and_counted() -> None:
@@ -18,6 +19,11 @@ def test_long_lists_are_cut_and_counted() -> None:
 def test_names_cannot_command_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     say("a\x1b[2J\rb\x9b\u202egnp.\udcfc.png\ttab\nline")
     assert capsys.readouterr().out == "a\\x1b[2J\\x0db\\x9b\\u202egnp.\\xfc.png\ttab\nline\n"
+
+
+def test_a_name_cannot_make_up_a_line() -> None:
+    assert visible("a\nae: error: b\tc\r\u200f\U000e0041") == "a\\x0aae: error: b\\x09c\\x0d\\u200f\\U000e0041"
+    assert visible(Path("a")) == "a"
 
 
 @pytest.mark.parametrize(("encoding", "shown"), [("ascii", "\\xfc \\u9ce5 \\xff"), ("utf-8", "ü 鳥 \\xff")])

@@ -50,8 +50,8 @@ SECTIONS = (
         "All commands read images by one function (`io/decode_images.py`), as 8 bits: 16 bits are divided by 257,\n"
         "float values lie in [0, 1]. Transparency lies over white. The EXIF orientation is applied, but for\n"
         "annotations whose stated size is the stored one. The content of a file decides, not its ending.\n"
-        "Limits: 500 MB, 178,956,970 pixels, 2 GB of memory while it is decoded (11 bytes for each pixel; AVIF 16, WebP "
-        "18,\nJPEG 2000 in one tile 26, deep TIFFs twice their values), and 100 scans of a JPEG.",
+        "Limits: 500 MB, 178,956,970 pixels, 2 GB of memory while it is decoded (11 bytes for each pixel; AVIF 16, "
+        "WebP 18,\nJPEG 2000 in one tile 26, deep TIFFs twice their values), and 100 scans of a JPEG.",
         image_trials,
     ),
     Section(

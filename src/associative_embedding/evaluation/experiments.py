@@ -16,7 +16,7 @@ from associative_embedding.evaluation.settings import EvaluationSettings
 from associative_embedding.inference.load import NO_REFINER, load
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
-from associative_embedding.io.console import say
+from associative_embedding.io.console import say, visible
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def run_experiment(experiment: str, model: str, options: Options, settings: Eval
     )
     variants = EXPERIMENTS[experiment](first)
     if test_set.unknown:
-        say(f"the model has no {', '.join(test_set.unknown)}: they do not count\n")
+        say(f"the model has no {visible(', '.join(test_set.unknown))}: they do not count\n")
     rows: dict[str, Metrics] = {}
     notes: dict[str, Any] = {}
     for variant in variants:

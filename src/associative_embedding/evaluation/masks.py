@@ -22,7 +22,7 @@ from associative_embedding.evaluation.results_file import keeping
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
 from associative_embedding.io.coco_json import read_coco
-from associative_embedding.io.console import errors_name, remark
+from associative_embedding.io.console import errors_name, remark, visible
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import require_masks
 from associative_embedding.structures.sample import Sample
@@ -202,9 +202,10 @@ def coco_rows(image: VocImage, image_id: int) -> list[dict[str, Any]]:
 
 def mask_tables(test_set: MaskTestSet, metrics: Metrics) -> str:
     """Returns three tables as text: the metrics of the protocol, of each class, and the usual ones for cells."""
-    unknown = f"the model has no {', '.join(test_set.unknown)}: they do not count\n" if test_set.unknown else ""
+    names = visible(", ".join(test_set.unknown))
+    unknown = f"the model has no {names}: they do not count\n" if names else ""
     cells = CellScores().numbers()
     of_class = [key for key in metrics if " " in key]
     first = {key: value for key, value in metrics.items() if key not in cells and key not in of_class}
-    rows = [f"{key.rjust(24)}  {'-' if metrics[key] is None else f'{metrics[key]:.3f}'}" for key in of_class]
+    rows = [f"{visible(key).rjust(24)}  {'-' if metrics[key] is None else f'{metrics[key]:.3f}'}" for key in of_class]
     return unknown + "\n".join([format_table(first), *rows, format_table({key: metrics[key] for key in cells})])

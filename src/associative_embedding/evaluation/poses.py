@@ -20,7 +20,7 @@ from associative_embedding.evaluation.results_file import keeping
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import Changes
 from associative_embedding.instances import Instances
-from associative_embedding.io.console import errors_name
+from associative_embedding.io.console import errors_name, visible
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.sample import Sample
 from associative_embedding.structures.skeleton import Skeleton
@@ -131,7 +131,8 @@ def evaluate_pose_model(
 
 def pose_table(test_set: PoseTestSet, metrics: Metrics) -> str:
     """Returns the table of metrics as text, below the keypoint types that do not count."""
-    unknown = f"the model has no {', '.join(test_set.unknown)}: they do not count\n" if test_set.unknown else ""
+    names = visible(", ".join(test_set.unknown))
+    unknown = f"the model has no {names}: they do not count\n" if names else ""
     return unknown + test_set.protocol.show(metrics)
 
 

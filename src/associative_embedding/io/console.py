@@ -18,7 +18,9 @@ MAX_LINE = 1000  # characters of an error: some libraries put a whole traceback 
 MOST_FILES = 5  # that are named for one kind of remark
 # Characters that move the cursor or turn the direction of the text, and the bytes of file names that are not UTF-8,
 # which Python keeps as U+DC80 to U+DCFF. File names may contain all of them.
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 
 
 def say(text: str, file: TextIO | None = None) -> None:
@@ -42,7 +44,7 @@ def say(text: str, file: TextIO | None = None) -> None:
         give_up(stream, error)
 
 
-def say_error(error: BaseException) -> None:
+def say_error(error: BaseException | str) -> None:
     """Prints an error that does not end the command, on one line of the error output."""
     say(f"ae: {one_line(error)}", file=sys.stderr)
 
@@ -68,7 +70,7 @@ def remark_file(name: str, text: str) -> None:
     """
     names = _remarked.setdefault(re.sub(r"\d+", "N", text), set())
     if name not in names and len(names) < MOST_FILES:
-        say(f"ae: {one_line(name)}: {text}", file=sys.stderr)
+        say(f"ae: {visible(name)}: {one_line(text)}", file=sys.stderr)
     names.add(name)
 
 
@@ -86,9 +88,17 @@ def escaped(text: str) -> str:
     def escape(match: re.Match[str]) -> str:
         code = ord(match[0])
         code -= 0xDC00 if 0xDC80 <= code <= 0xDCFF else 0  # the byte
-        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
     return CONTROL.sub(escape, text)
+
+
+def visible(text: object) -> str:
+    """Returns a text that came from outside, such as a file name, without a control character or line break.
+
+    A name with a line break in it could otherwise print lines of its own, which look like ours.
+    """
+    return escaped(str(text)).replace("\n", "\\x0a").replace("\t", "\\x09")
 
 
 def one_line(error: BaseException | str) -> str:

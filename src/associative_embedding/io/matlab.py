@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +44,9 @@ def read_matlab(path: str | Path, variable: str, *, plain: bool = False) -> Any:
         raise ValueError(f"{path}: not a MATLAB file with {variable!r} (of version 5 to 7; save it with -v7)")
     check_elements(data, order, str(path))
     try:
-        return loadmat(io.BytesIO(data), simplify_cells=plain, variable_names=[variable])[variable]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they name variables of the file
+            return loadmat(io.BytesIO(data), simplify_cells=plain, variable_names=[variable])[variable]
     except Exception as error:  # scipy raises errors of many types for a damaged file
         raise ValueError(f"{path}: not a MATLAB file with {variable!r} ({error})") from None
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from associative_embedding.io.console import list_briefly, say
+from associative_embedding.io.console import list_briefly, say, visible
 from associative_embedding.io.files import atomic_write
 from associative_embedding.io.lock_files import locked
 from associative_embedding.io.outputs import check_output, own_form
@@ -105,7 +105,7 @@ class Run:
                 check_output(path, own_form(WRITTEN))
                 check_output(self.log.path, own_form(r'\{"event": "start"'))
             for line in [*lines, *self.fresh_line()]:
-                say(f"ae: {line}", file=sys.stderr)
+                say(f"ae: {visible(line)}", file=sys.stderr)
             atomic_write(path, (WRITTEN + yaml.safe_dump(plain(self.recipe), sort_keys=False)).encode())
         start = {"fresh": len(state.fresh), "device": str(state.network.device), "world": self.processes.world}
         self.log.write("start", state.step, start)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from associative_embedding.data.stream import TrainingStream
-from associative_embedding.io.console import say
+from associative_embedding.io.console import say, visible
 from associative_embedding.networks.device import choose_device
 from associative_embedding.structures.maps import Maps, Target
 from associative_embedding.training.batches import build_batches, build_stream, build_task
@@ -99,10 +99,10 @@ def run_steps(run: Run, batches: Iterator[Batch]) -> None:
 
 def progress_bar(run: Run) -> tqdm[Any]:
     """Returns a progress bar of the steps; where it cannot be shown, prints the place of the log instead."""
-    state, steps, name = run.state, run.recipe.train.steps, run.output.name
+    state, steps, name = run.state, run.recipe.train.steps, visible(run.output.name)
     bar = tqdm(total=steps, initial=state.step, disable=run.processes.rank > 0 or None, desc=name, unit="step")
     if bar.disable and run.processes.rank == 0:
-        say(f"ae: {name}: {steps - state.step} steps, see {run.log.path}", file=sys.stderr)
+        say(f"ae: {name}: {steps - state.step} steps, see {visible(run.log.path)}", file=sys.stderr)
     return bar
 
 

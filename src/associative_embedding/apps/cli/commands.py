@@ -115,11 +115,12 @@ def run_predict_videos(options: Namespace) -> int:
 
 
 def run_train(options: Namespace) -> int:
+    from associative_embedding.io.console import say, visible
     from associative_embedding.training.train import train
     from associative_embedding.training.validation import build_validation
 
     recipe = build_recipe(options)
-    print(train(recipe, validate=build_validation(recipe)))
+    say(visible(train(recipe, validate=build_validation(recipe))))
     return 0
 
 
@@ -187,12 +188,14 @@ def run_evaluate_tracks(options: Namespace) -> int:
 
 
 def run_export(options: Namespace) -> int:
+    from associative_embedding.io.console import say, visible
     from associative_embedding.model_files.export import export_model
     from associative_embedding.model_files.find import model_path
 
     path = model_path(options.model, offline=options.offline)
     files = export_model(path, options.output, options.format, with_peaks=options.with_peaks)
-    print(*files, sep="\n")
+    for file in files:
+        say(visible(file))
     return 0
 
 
@@ -265,10 +268,11 @@ def run_info_published(options: Namespace) -> int:
 
 
 def run_convert(options: Namespace) -> int:
+    from associative_embedding.io.console import say, visible
     from associative_embedding.model_files.converters.convert import convert
 
     sizes = {"skeleton": options.skeleton, "input_size": options.input_size}
-    print(convert(options.file, options["from"], options.output, **sizes))
+    say(visible(convert(options.file, options["from"], options.output, **sizes)))
     return 0
 
 

@@ -98,6 +98,7 @@ def run_synthetic(options: Namespace) -> int:
     from associative_embedding.data.synthetic.videos import write_moving_dataset
     from associative_embedding.data.synthetic.write_samples import check_samples
     from associative_embedding.io.coco_json import load_skeleton
+    from associative_embedding.io.console import say, visible
 
     check_samples(Path(options.folder), options.images * max(1, options.frames), options.skeleton)
     settings = {"seed": options.seed, "size": (options.size, options.size), "people": tuple(options.people)}
@@ -106,35 +107,40 @@ def run_synthetic(options: Namespace) -> int:
         path = write_moving_dataset(options.folder, skeleton, options.images, options.frames, **settings)
     else:
         path = write_synthetic_dataset(options.folder, skeleton, options.images, **settings)
-    print(path)
+    say(visible(path))
     return 0
 
 
 def run_mpii(options: Namespace) -> int:
     from associative_embedding.data.preparation.mpii import write_mpii_as_coco
+    from associative_embedding.io.console import say, visible
 
-    print(write_mpii_as_coco(options.annotation, options.images, options.output, part=options.part))
+    say(visible(write_mpii_as_coco(options.annotation, options.images, options.output, part=options.part)))
     return 0
 
 
 def run_split(options: Namespace) -> int:
     from associative_embedding.data.preparation.split import write_split
+    from associative_embedding.io.console import say, visible
 
-    print(*write_split(options.annotations, options.output, options.last), sep="\n")
+    for path in write_split(options.annotations, options.output, options.last):
+        say(visible(path))
     return 0
 
 
 def run_convert_labels(options: Namespace) -> int:
     from associative_embedding.data.label_formats.convert import convert_labels
+    from associative_embedding.io.console import say, visible
 
-    print(convert_labels(options.source, options["from"], options.to, options.output, options.images))
+    say(visible(convert_labels(options.source, options["from"], options.to, options.output, options.images)))
     return 0
 
 
 def run_shard(options: Namespace) -> int:
     from associative_embedding.data.preparation.write_shards import write_shards
+    from associative_embedding.io.console import say, visible
 
-    print(write_shards(options.annotations, options.images, options.output, options.size))
+    say(visible(write_shards(options.annotations, options.images, options.output, options.size)))
     return 0
 
 

@@ -19,7 +19,7 @@ from associative_embedding.inference.load import load, remark_one_person
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
-from associative_embedding.io.console import one_line, say, say_error
+from associative_embedding.io.console import errors_name, one_line, say, say_error, visible
 from associative_embedding.io.files import utf8_name
 from associative_embedding.io.find_images import each_once, find_images
 from associative_embedding.io.outputs import check_output, own_mark
@@ -93,7 +93,7 @@ def predict_images(sources: Sequence[str], model: str, options: Options, setting
                 try:
                     count += predict_image(path, predictor, settings, writer)
                     done += 1
-                except ValueError as error:
+                except (ValueError, MemoryError) as error:
                     failures += 1
                     say_error(error)
     except KeyboardInterrupt:
@@ -101,7 +101,7 @@ def predict_images(sources: Sequence[str], model: str, options: Options, setting
         kept = f"are in {results}" if done else "are done"
         raise KeyboardInterrupt(f"interrupted; {done} of {len(paths)} images {kept}") from None
     if done:
-        say(f"{count} found in {done} of {len(paths)} images -> {results}")
+        say(f"{count} found in {done} of {len(paths)} images -> {visible(results)}")
     return 1 if failures else 0
 
 
@@ -135,7 +135,7 @@ def remaining_paths(paths: Sequence[str], writer: ResultsWriter) -> list[str]:
     done = writer.done
     left = [path for path in paths if utf8_name(path) not in done]
     if len(left) < len(paths):
-        say(f"{len(paths) - len(left)} images are in {writer.path} already")
+        say(f"{len(paths) - len(left)} images are in {visible(writer.path)} already")
     return left
 
 
@@ -143,20 +143,32 @@ def predict_image(path: str, predictor: Predictor, settings: ImageSettings, writ
     """Predicts one image and writes its files; returns the number of instances.
 
     Raises:
-        ValueError: when the image cannot be read, or its result cannot be written as json.
+        ValueError: when the image cannot be read, its result cannot be written as json, or its picture is too large for
+            the format.
+        MemoryError: when the image needs more memory than there is.
         OSError: when a file cannot be written.
     """
-    found, tags = find_instances(predictor, path, settings)
-    # Labels first: --resume skips an image whose result is in the results file, and its labels must exist then.
-    written = save_labels(found, path, settings)
+    with errors_name(path):
+        found, tags = find_instances(predictor, path, settings)
+        try:
+            written = [*save_picture(found, tags, path, settings), *save_labels(found, path, settings)]
+        except ValueError:
+            writer.add(found)  # the result itself is not lost
+            raise
+    # Last: --resume skips an image whose result is in the results file, and its pictures must exist then.
     writer.add(found)
-    if settings.show != "nothing":
-        picture = picture_path(path, settings.output)
-        write_image(picture, stack_pictures([found.draw(scores=settings.scores), *tags]))
-        written = [picture, *written]
     if written:
-        say(f"{one_line(path)}: {len(found)} found -> {', '.join(map(str, written))}")
+        say(f"{one_line(path)}: {len(found)} found -> {visible(', '.join(map(str, written)))}")
     return len(found)
+
+
+def save_picture(found: Instances, tags: Sequence[Array], source: str, settings: ImageSettings) -> list[Path]:
+    """Writes the annotated picture of one image, with the pictures of its tags; returns the files written."""
+    if settings.show == "nothing":
+        return []
+    path = picture_path(source, settings.output)
+    write_image(path, stack_pictures([found.draw(scores=settings.scores), *tags]))
+    return [path]
 
 
 def check_pictures(paths: Sequence[str], settings: ImageSettings) -> None:

@@ -22,7 +22,7 @@ from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.video import find_in_video
 from associative_embedding.instances import Instances
-from associative_embedding.io.console import remark, remark_file, say, say_error
+from associative_embedding.io.console import remark, remark_file, say, say_error, visible
 from associative_embedding.io.find_images import each_once
 from associative_embedding.io.find_videos import find_videos, is_folder
 from associative_embedding.io.outputs import check_output, own_mark
@@ -137,6 +137,9 @@ def predict_videos(sources: Sequence[str], model: str, options: Options, setting
         except ValueError as error:
             failures += 1
             say_error(error)
+        except MemoryError:
+            failures += 1
+            say_error(MemoryError(f"{source}: there is not enough memory for its frames"))
     return 1 if failures else 0
 
 
@@ -163,7 +166,7 @@ def predict_video(source: str, predictor: Predictor, settings: VideoSettings) ->
         remark(f"{source}: --fps is for folders of frames; this video states {video.fps:g} frames per second")
     count, names = 0, ", ".join(map(str, files.values()))
     title = files[settings.kinds[0]].stem
-    bar = tqdm(desc=title, unit="frame", total=video.expected(clip), disable=None, smoothing=0.1)
+    bar = tqdm(desc=visible(title), unit="frame", total=video.expected(clip), disable=None, smoothing=0.1)
     try:
         with ExitStack() as stack, bar:
             writers = [
@@ -194,7 +197,7 @@ def predict_video(source: str, predictor: Predictor, settings: VideoSettings) ->
         raise KeyboardInterrupt(f"interrupted; {count} frames of {source} are done -> {names}") from None
     finally:
         if count:  # also after an error: the files contain the frames before it
-            say(f"{source}: {count} frame{'s' * (count > 1)} -> {names}")
+            say(visible(f"{source}: {count} frame{'s' * (count > 1)} -> {names}"))
     if not count:
         part = " between --start and --end" if clip.start or clip.end is not None else ""
         raise ValueError(f"{source}: no frame{part}")

@@ -22,7 +22,7 @@ from associative_embedding.apps.cluster.job import Job, check_manifest, part_nam
 from associative_embedding.apps.cluster.worker import ShardWorker
 from associative_embedding.apps.errors import UsageError
 from associative_embedding.apps.sources import collect_images
-from associative_embedding.io.console import say
+from associative_embedding.io.console import say, say_error, visible
 from associative_embedding.io.object_stores import error_at, names_in, open_dataset
 from associative_embedding.io.optional_packages import need
 
@@ -92,7 +92,7 @@ def predict_on_ray(sources: Sequence[str], job: Job, pool: Pool | None = None, *
     shards = list(cut_into_shards(paths, pool.shard_size))
     todo = [(number, shard) for number, shard in shards if part_name(number) not in done]
     if len(todo) < len(shards):
-        say(f"{len(shards) - len(todo)} of {len(shards)} shards are in {job.folder} already")
+        say(f"{len(shards) - len(todo)} of {len(shards)} shards are in {visible(job.folder)} already")
     lost = run_shards(job, pool, todo) if todo else 0
     if lost:
         say(
@@ -101,7 +101,8 @@ def predict_on_ray(sources: Sequence[str], job: Job, pool: Pool | None = None, *
             file=sys.stderr,
         )
     failed = count_failed_images(job.folder)
-    say(f"{len(paths) - failed} of {len(paths)} images, {failed} failed -> {job.folder}" if not lost else job.folder)
+    counts = "" if lost else f"{len(paths) - failed} of {len(paths)} images, {failed} failed -> "
+    say(f"{counts}{visible(job.folder)}")
     return 1 if failures or failed or lost else 0
 
 
@@ -139,7 +140,7 @@ def run_shards(job: Job, pool: Pool, todo: Sequence[Shard]) -> int:
             "the same command continues"
         ) from None
     if left and error:
-        say(f"ae: {error}", file=sys.stderr)
+        say_error(error)
     return len(left)
 
 
@@ -164,7 +165,7 @@ def run_pass(job: Job, pool: Pool, left: dict[int, list[str]], bar: Any) -> str:
             if row["fault"]:
                 raise ValueError(row["fault"])
             for error in row["errors"]:
-                say(f"ae: {error}", file=sys.stderr)
+                say_error(error)
             left.pop(row["shard"])
             bar.update(row["images"])
     except ray.exceptions.RayError as error:
