@@ -25,6 +25,7 @@ from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.pose.task import PoseTask
 from associative_embedding.tasks.published.conventions import Conventions
 from associative_embedding.tasks.published.geometry import CornerGeometry, input_geometry
+from support.tiny import tiny_info
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 PATHS = [
@@ -176,6 +177,13 @@ def test_the_description_keeps_the_conventions() -> None:
     plain = ModelInfo("hrnet_w32", PoseTask(COCO_17), 512)
     assert "conventions" not in json.loads(plain.to_json())
     assert ModelInfo.from_json(plain.to_json()).conventions is None
+
+
+def test_only_models_of_poses_have_conventions() -> None:
+    values = json.loads(tiny_info("mobilenet_v2").to_json())
+    values |= {"task": "single-person", "decode": {}, "conventions": {"fit": "centre"}}
+    with pytest.raises(ValueError, match="conventions belong to models of the task pose, not of single-person"):
+        ModelInfo.from_json(json.dumps(values))
 
 
 @pytest.mark.parametrize(

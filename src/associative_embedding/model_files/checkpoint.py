@@ -110,6 +110,8 @@ class ModelInfo:
         own = {f.name for f in dataclasses.fields(cls)}
         task = TASKS[name].from_description({key: values.pop(key) for key in list(values) if key not in own})
         if values.get("conventions") is not None:
+            if name != "pose":
+                raise ValueError(f"conventions belong to models of the task pose, not of {name}")
             values["conventions"] = Conventions.from_values(values["conventions"])
         return cls(**{**values, "task": task, "scales": tuple(values.get("scales", (1.0,)))})
 

@@ -90,7 +90,7 @@ def summary_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "input", f"{summary['input_size']} px on the {summary['resize']} side, times {scales}"
     yield "zoom", f"{summary['zoom']} input pixels per image pixel, in tiles" if summary["zoom"] else ""
     yield "refined by", summary["refine"]
-    for name in ("decode", "link", "notes"):
+    for name in ("conventions", "decode", "link", "notes"):
         yield name, settings_text(summary.get(name, {}))
 
 

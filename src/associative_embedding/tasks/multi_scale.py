@@ -21,6 +21,8 @@ def merge_views(views: Sequence[View]) -> View:
 
     Two detections then have equal tags only if their tags are equal in every view (paper, sections 3.3 and 4.1).
     """
+    if len(views) == 1:
+        return views[0]
     # The first view is the largest: sampling small maps on a fine grid loses nothing, the reverse would.
     reference = views[0][1]
     maps = [views[0][0], *(resample(maps, geometry, reference) for maps, geometry in views[1:])]

@@ -18,7 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.geometry import letterbox
 from associative_embedding.structures.known_skeletons import COCO_17
-from associative_embedding.structures.maps import Maps
+from associative_embedding.structures.maps import Maps, Peaks
 from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.published_rules import fill_as_published
 from associative_embedding.tasks.pose.settings import DecodeConfig
@@ -138,6 +138,29 @@ def test_peaks_in_the_corners_have_a_place(position: str, corner: tuple[int, int
     task = PoseTask(Skeleton.build("one", ["centre"]), DecodeConfig(**RULES | {"position": position}))
     detections, _ = task.detect(Maps(heatmap, torch.zeros(1, 1, 1, 7, 9)))
     assert np.abs(detections.xy[0] - corner[::-1]).max() <= 0.75
+
+
+@pytest.mark.parametrize("position", ["parabola", "quarter", "inner-quarter", "dark"])
+@pytest.mark.parametrize("rule", ["near", "rounded", "published"])
+def test_every_position_goes_with_every_filling(position: str, rule: str) -> None:
+    rng = np.random.default_rng(3)
+    maps = Maps(torch.from_numpy(rng.random((1, 2, 12, 12), np.float32)), torch.zeros(1, 2, 1, 12, 12))
+    maps.heatmap[:, 1] *= 0.09  # below the threshold: filled in
+    task = PoseTask(
+        Skeleton.build("two", ["a", "b"]), DecodeConfig(**RULES | {"position": position, "fill_rule": rule})
+    )
+    found = task.decode(maps, letterbox((12, 12), 12, multiple=1, stride=1))
+    assert len(found) > 0
+    assert (found.keypoints[:, :, 2] > 0).all()
+    place = found.keypoints[:, 1, :2] - np.array(np.unravel_index(int(maps.heatmap[0, 1].argmax()), (12, 12)))[::-1]
+    assert ((place >= -0.5) & (place <= 1.5)).all()
+
+
+def test_exported_peaks_have_no_other_position() -> None:
+    task = PoseTask(Skeleton.build("one", ["centre"]), DecodeConfig(**RULES))
+    peaks = Peaks(torch.zeros(1, 0, 7), torch.zeros(1), (1, 4, 4))
+    with pytest.raises(ValueError, match=r"by a parabola, not by decode\.position quarter"):
+        task.decode_peaks(peaks, letterbox((4, 4), 4, multiple=1, stride=1))
 
 
 def test_maps_that_are_not_finite_are_refused() -> None:

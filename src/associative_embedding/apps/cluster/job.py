@@ -114,7 +114,7 @@ def prepare_job(job: Job, paths: Sequence[str], shard_size: int) -> Job:
         "models": list(job.digests.values()),
         "input_size": options.input_size,
         "scales": None if options.scales is None else list(options.scales),
-        "flip": options.flip,
+        "flip": predictor.flip,
         "zoom": options.zoom,
         "tag_scales": None if options.tag_scales is None else list(options.tag_scales),
         "decode": dict(options.decode),

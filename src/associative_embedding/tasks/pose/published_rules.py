@@ -8,13 +8,20 @@ import numpy as np
 
 from associative_embedding.detection.peak_table import CHANNEL, COLUMNS, SCORE, SUBPIXEL, TAG, X, Y, unflatten
 from associative_embedding.detection.peaks import NOT_FINITE, best_first, rank_in_channel
-from associative_embedding.detection.peaks_on_cpu import as_array, finite, highest_of_window
+from associative_embedding.detection.peaks_on_cpu import as_array, finite, highest_of_window, subpixel
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.detections import Detections
 from associative_embedding.structures.maps import Maps
 from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.published.filling import choose_pixels
 from associative_embedding.tasks.published.positions import dark, inner_quarter, quarter
+
+
+def parabola(heatmap: Array, channel: Array, y: Array, x: Array) -> Array:
+    """Returns the top of a parabola, this project's own rule; see `subpixel`."""
+    _, height, width = heatmap.shape
+    return subpixel(heatmap, (channel * height + y) * width + x, y, x)
+
 
 # heatmap (C, h, w), channel, row and column (P,) of keypoints -> (P, 2) x, y in indices of pixels
 POSITIONS: dict[str, Callable[[Array, Array, Array, Array], Array]] = {
@@ -24,6 +31,7 @@ POSITIONS: dict[str, Callable[[Array, Array, Array, Array], Array]] = {
 }
 # The same for keypoints that were filled in; x, y of mmpose 1.x are the corner of the pixel.
 FILLED_POSITIONS: dict[str, Callable[[Array, Array, Array, Array], Array]] = {
+    "parabola": parabola,
     "quarter": quarter,
     "inner-quarter": lambda heatmap, channel, y, x: np.stack([x, y], axis=1) - 0.5,
     "dark": quarter,

@@ -77,9 +77,13 @@ class PoseTask(KeypointTask):
         Missing keypoints are not filled in: the maps stay on the device.
 
         Raises:
-            ValueError: for maps with NaN or infinity.
+            ValueError: for maps with NaN or infinity, or another `position` than the graph's.
         """
         c = self.decode_config
+        if c.position != "parabola":
+            raise ValueError(
+                f"a model exported with peaks places them by a parabola, not by decode.position {c.position}"
+            )
         table = peaks.table[0].double().cpu().numpy()
         if not (np.isfinite(table).all() and bool(peaks.total.isfinite().all())):
             raise ValueError(NOT_FINITE)

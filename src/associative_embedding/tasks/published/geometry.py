@@ -19,7 +19,9 @@ from associative_embedding.structures.geometry import ImageGeometry
 from associative_embedding.tasks.published.conventions import Conventions, Fit
 
 MULTIPLE = 64  # of both sides of the input at the smallest scale
-LONGEST = 8  # long side of the input, in short sides: a strip of 100 x 100,000 pixels would otherwise take all memory
+# Of the input at scale 1: a strip of 100 x 100,000 pixels, or a file with an absurd size, would take all memory.
+LONGEST = 8  # long side, in short sides
+MOST_PIXELS = 4096**2
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +91,7 @@ def centre(image_size: tuple[int, int], side: int, scale: float, smallest: float
     size = input_sides(image_size, side, scale, smallest, up)
     factors = size[1] / width, size[0] / height
     # Rounded down, the long side may lack a part of a pixel; only of a strip it decides.
-    factor = min(factors) if max(image_size) > LONGEST * min(image_size) else factors[0 if width < height else 1]
+    factor = min(factors) if is_strip(image_size, side) else factors[0 if width < height else 1]
     # Python rounds halves to even, as mmpose does.
     x, y = (round(width / 2), round(height / 2)) if up else (int(width / 2 + 0.5), int(height / 2 + 0.5))
     matrix = np.array([[factor, 0, size[1] / 2 - factor * x], [0, factor, size[0] / 2 - factor * y]])
@@ -100,8 +102,7 @@ def corner(image_size: tuple[int, int], side: int, scale: float, smallest: float
     """The first and the last pixel of the short side go to those of the input's."""
     size = input_sides(image_size, side, scale, smallest, up)
     factors = [(size[i] - 1) / max(1, image_size[i] - 1) for i in (0, 1)]
-    strip = max(image_size) > LONGEST * min(image_size)
-    factor = min(factors) if strip else factors[1 if image_size[1] < image_size[0] else 0]
+    factor = min(factors) if is_strip(image_size, side) else factors[1 if image_size[1] < image_size[0] else 0]
     return CornerGeometry(image_size, size, 1, np.array([[factor, 0, 0], [0, factor, 0]]), size)
 
 
@@ -123,14 +124,24 @@ FITS: dict[Fit, Callable[[tuple[int, int], int, float, float, bool], ImageGeomet
 
 def input_sides(image_size: tuple[int, int], side: int, scale: float, smallest: float, up: bool) -> tuple[int, int]:
     """Returns (H, W) of the input whose short side is the input size, both multiples of `MULTIPLE` at scale 1."""
-    ratio = max(image_size) / min(image_size)
-    short = whole(smallest * side * min(1, LONGEST / ratio), up)
+    ratio, longest = max(image_size) / min(image_size), longest_ratio(side)
+    short = whole(smallest * side * min(1, longest / ratio), up)
     # The long side follows from the rounded short one, and is rounded once more.
     long = whole(short / min(image_size) * max(image_size), up)
-    if ratio > LONGEST:
-        long = min(long, whole(smallest * side * LONGEST, up))
+    if ratio > longest:
+        long = min(long, whole(smallest * side * longest, up))
     sides = int(short * scale / smallest), int(long * scale / smallest)
     return (sides[1], sides[0]) if image_size[1] < image_size[0] else sides
+
+
+def longest_ratio(side: int) -> float:
+    """Returns the ratio of the sides of an image from which on the whole image becomes smaller than the input size."""
+    return max(1.0, min(LONGEST, MOST_PIXELS / side**2))
+
+
+def is_strip(image_size: tuple[int, int], side: int) -> bool:
+    """Returns whether an image is longer than `longest_ratio`."""
+    return max(image_size) > longest_ratio(side) * min(image_size)
 
 
 def whole(length: float, up: bool) -> int:

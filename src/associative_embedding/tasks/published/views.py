@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -95,12 +95,14 @@ def _merge_outputs(outputs: Sequence[Maps], pixels: Size, conventions: Conventio
     return Maps(_mean([m.heatmap for m in resized]), torch.cat([m.tag for m in resized], dim=2))
 
 
-def _mean(values: Sequence[Tensor]) -> Tensor:
+def _mean(values: Iterable[Tensor]) -> Tensor:
     """The mean, summed one by one as published code does: equal neighbours must stay equal."""
-    total = values[0]
-    for value in values[1:]:
-        total = total + value
-    return total / len(values) if len(values) > 1 else total
+    total: Tensor | None = None
+    count = 0
+    for value in values:
+        total, count = value if total is None else total + value, count + 1
+    assert total is not None
+    return total / count if count > 1 else total
 
 
 def resize(maps: Maps, pixels: Size, align_corners: bool) -> Maps:
