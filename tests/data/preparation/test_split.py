@@ -32,3 +32,15 @@ def test_frames_are_split_in_time_whatever_their_order(videos_json: str) -> None
     for image in mixed["images"]:  # no frame number: the order of the file counts
         del image["frame"]
     assert split_coco(mixed, 0.25)[1]["images"] == mixed["images"][-3:]
+
+
+@pytest.mark.parametrize("wrong", [[1], None, 0.5, True, {}], ids=repr)
+def test_images_without_an_integer_id_are_one_line(
+    videos_json: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: object
+) -> None:
+    document = json.loads(Path(videos_json).read_text())
+    document["images"][0]["id"] = wrong
+    path = tmp_path / "wrong.json"
+    path.write_text(json.dumps(document))
+    assert main(["data", "split", str(path), "--output", str(tmp_path), "--last", "0.5"]) == 1
+    assert f"ae: error: {path}: image: 'id' must be an integer" in capsys.readouterr().err

@@ -15,7 +15,7 @@ import torch
 
 from associative_embedding.apps.cli.main import main
 from associative_embedding.data.readers.coco_masks import CocoMasks
-from associative_embedding.data.readers.tar_shards import Shards
+from associative_embedding.data.readers.tar_shards import Shards, read_index
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.data.sources import open_keypoints
 from associative_embedding.training.batches import build_stream, build_task
@@ -213,3 +213,14 @@ def test_a_file_name_cannot_leave_the_folder(
     bad = replace(source, annotations=str(tmp_path / "annotations.json"))
     assert shard(bad, tmp_path / "x") == 1
     assert "does not stay within the folder of images" in capfd.readouterr().err
+
+
+def test_an_index_with_a_byte_order_mark_is_read_and_one_with_a_number_of_any_length_is_one_line(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "index.json").write_text("{}", encoding="utf-8-sig")
+    with pytest.raises(ValueError, match="not an index of shards"):
+        read_index(tmp_path / "index.json")
+    (tmp_path / "index.json").write_text(f'{{"a": {"9" * 5000}}}')
+    with pytest.raises(ValueError, match=r"index\.json: not a json file"):
+        read_index(tmp_path / "index.json")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from associative_embedding.data.readers.voc import VOC_CLASSES, VocMasks, stem_id
+from associative_embedding.data.readers.voc import VOC_CLASSES, VocMasks, read_split, stem_id
 from support.image_bombs import flat_png
 from support.voc_tree import CAT, PERSON, STEMS, H, W, labels, save_indices, tree
 
@@ -182,3 +182,11 @@ def test_what_a_tree_lacks_is_said(tmp_path: Path) -> None:
 
 
 # ---- as a source of a recipe
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_an_image_set_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    path = tree(tmp_path) / "ImageSets" / "Segmentation" / "train.txt"
+    plain = read_split(path)
+    path.write_text(path.read_text(), encoding=encoding)
+    assert read_split(path) == plain

@@ -55,6 +55,8 @@ def read_results(path: Path, categories: Sequence[Mapping[str, Any]] | None) -> 
         ValueError: one line, when the file is no COCO dataset, or has other categories.
     """
     document = read_coco(path)
+    if not all(type(entry.get("id")) is int for key in ("images", "annotations") for entry in document[key]):
+        raise ValueError(f"{path}: has an entry without a number as its 'id', so it cannot be resumed")
     # A round trip through json: the file has lists where the categories have tuples.
     if categories is not None and document["categories"] != json.loads(json.dumps(list(categories))):
         raise ValueError(f"{path}: another model wrote it (its categories differ), so it cannot be resumed")

@@ -9,8 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from associative_embedding.data.readers.coco_entries import int_id
 from associative_embedding.data.readers.video_frames import NO_VIDEO, in_order, video_frames
 from associative_embedding.io.coco_json import read_coco
+from associative_embedding.io.console import errors_name
 from associative_embedding.io.files import write_json
 from associative_embedding.io.outputs import check_output, marked, own_json
 
@@ -28,7 +30,7 @@ def split_coco(document: dict[str, Any], last: float) -> tuple[dict[str, Any], d
         two documents: the first images and the last images, each with its annotations and all other entries.
 
     Raises:
-        ValueError: when a part would have no image.
+        ValueError: when a part would have no image, or an image has no integer as its id.
     """
     images = in_time(document["images"])
     count = round(last * len(images)) if 0 < last < 1 else 0
@@ -47,8 +49,9 @@ def in_time(images: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def with_images(document: dict[str, Any], images: list[dict[str, Any]]) -> dict[str, Any]:
     """Returns a document with only some of its images, and their annotations."""
-    ids = {image["id"] for image in images}
-    annotations = [row for row in document["annotations"] if row.get("image_id") in ids]
+    ids = {int_id(image, "image") for image in images}
+    rows = document["annotations"]
+    annotations = [row for row in rows if isinstance(row.get("image_id"), int) and row["image_id"] in ids]
     # all other entries stay: categories, licences, info
     return {**document, "images": images, "annotations": annotations}
 
@@ -72,7 +75,8 @@ def write_split(annotations: str, folder: str, last: float) -> list[Path]:
     paths = [Path(folder) / name for name in ("train.json", "test.json")]
     for path in paths:
         check_output(path, own_json(COMMAND), [annotations])
-    parts = split_coco(read_coco(annotations), last)
+    with errors_name(annotations):
+        parts = split_coco(read_coco(annotations), last)
     for path, part in zip(paths, parts, strict=True):
         write_json(path, marked(part, COMMAND))
     return paths

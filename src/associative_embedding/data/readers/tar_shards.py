@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from associative_embedding.io.text_files import decode_text
+
 INDEX, ANNOTATIONS = "shards.json", "annotations.json"
 TAR = re.compile(r"[\w-]+\.tar")  # without a separator, so that a name cannot leave the folder
 ADVICE = "make the shards anew with ae data shard"
@@ -91,10 +93,12 @@ def read_index(path: Path) -> dict[str, Any]:
         ValueError: for a file that cannot be read or is no index.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        text = decode_text(path.read_bytes(), path)
     except OSError as error:
         raise ValueError(f"{path}: cannot read the index ({error.strerror})") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a json file ({error}); {ADVICE}") from None
     if not is_index(document):
         raise ValueError(f"{path}: not an index of shards; {ADVICE}")

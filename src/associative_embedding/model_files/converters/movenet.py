@@ -51,7 +51,7 @@ def read_tfjs(path: str | Path) -> dict[str, Array]:
     """
     path = Path(path)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
         weights: dict[str, Array] = {}
         for group in document["weightsManifest"]:
             weights |= read_group(path, group["paths"], group["weights"])
