@@ -295,6 +295,38 @@ def test_killed_at_random_moments_in_a_loop(tmp_path: Path) -> None:
     print(f"{KILLS} kills, at steps {steps_seen}")
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("redirection", "status"),
+    [(">&-", 0), ("2>&-", 0), ("<&- >&- 2>&-", 0), (">/dev/full", 1), ("2>/dev/full", 0), ("| true", 0)],
+)
+def test_a_command_whose_streams_are_closed_or_full(model: str, tmp_path: Path, redirection: str, status: int) -> None:
+    """The pictures and the results are written; lost output is status 1, closed output is what the caller wants."""
+    Image.new("RGB", (96, 96)).save(tmp_path / "a.png")
+    command = f'set -o pipefail; "$0" -m associative_embedding predict a.png --model "$1" --output out {redirection}'
+    run = ["bash", "-c", command, sys.executable, model]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == status
+    assert "Traceback" not in done.stdout + done.stderr
+    assert (done.stderr == "") == (status == 0)
+    assert len(json.loads((tmp_path / "out" / "predictions.json").read_text())["images"]) == 1
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["predict", "--help"], ["info"], ["info", "nobody"]])
+def test_help_into_a_full_output_is_lost_with_status_1(words: list[str]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    with open("/dev/full", "w") as full:
+        run = [sys.executable, "-m", "associative_embedding", *words]
+        done = subprocess.run(run, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("ae: error: ")
+
+
 # `ae predict` that writes its results as often as it can
 PREDICT = """
 import sys

@@ -23,6 +23,7 @@ from associative_embedding.apps.cli.data_commands import DATA_BUILDERS
 from associative_embedding.apps.cli.options import BUILDERS
 from associative_embedding.apps.cli.plain_values import check_argument, new_parser, plain_values
 from associative_embedding.apps.errors import UsageError
+from associative_embedding.io.standard_streams import open_streams, output_status
 
 # Everything else is imported inside functions: until Python has read its modules, Ctrl-C prints a traceback.
 if TYPE_CHECKING:
@@ -50,13 +51,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments after ``ae``; default: the arguments of the process.
     """
+    open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name of a file need not fit the encoding: printing never fails
             stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Also with PYTHONUNBUFFERED: argparse hides the error of a write, but not the error of the flush at the end.
+        sys.stdout.reconfigure(write_through=False)
+    try:
+        return output_status(run_arguments(list(sys.argv[1:] if argv is None else argv)))
+    except SystemExit as end:  # of --help and --version
+        raise SystemExit(output_status(int(end.code or 0))) from None
+
+
+def run_arguments(arguments: list[str]) -> int:
+    """Runs the command of the arguments, prints its error on one line, and returns the exit status."""
     try:
         with sigterm_interrupts():
-            options = parse(list(sys.argv[1:] if argv is None else argv))
-            return run(options)
+            return run(parse(arguments))
     except KeyboardInterrupt as error:
         return fail(str(error) or "interrupted", INTERRUPTED)
     except expected_errors() as error:
