@@ -311,7 +311,7 @@ def test_prediction_by_command(model: str, second: str, source: SourceConfig, tm
     [
         (["--refine", "{model}"], "refine: people are refined by a model of the task single-person, not pose"),
         (["--refine", "nothing"], "refine: model 'nothing' is neither a shipped model"),
-        (["--refine", "nothing"], "nor a file; 'none' = no refinement"),
+        (["--refine", "nothing"], "nor one of ae info --published; 'none' = no refinement"),
         (["--model", "{second}", "--refine", "{second}"], "only a model of the task pose can be refined"),
         (["--model", "{second}", "--show", "tags"], "the model finds a single person and predicts no tags"),
     ],

@@ -18,6 +18,7 @@ from torch import Tensor
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.prefetch import ahead
 from associative_embedding.inference.refiner import Refined, Refiner, unrefined
+from associative_embedding.inference.rules import MAX_INPUT_SIDE, Output, Outputs, Rules, Sizes, rules_of
 from associative_embedding.inference.tiles import stitch, windows
 from associative_embedding.inference.video import find_in_video
 from associative_embedding.instances import Instances
@@ -27,28 +28,21 @@ from associative_embedding.io.images import read_image
 from associative_embedding.io.videos import Clip, Frame, open_video
 from associative_embedding.model_files.checkpoint import ModelInfo
 from associative_embedding.model_files.exported_network import ExportedNetwork
-from associative_embedding.networks.network import Network, enlarge, final_maps
+from associative_embedding.networks.network import Network
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.geometry import ImageGeometry, centred, letterbox, long_side, round_up, warp
+from associative_embedding.structures.geometry import ImageGeometry
 from associative_embedding.structures.maps import Maps, Peaks
 from associative_embedding.structures.windows import Window
-from associative_embedding.tasks.multi_scale import View, merge_mirror, merge_views
+from associative_embedding.tasks.multi_scale import View, merge_views
 from associative_embedding.tasks.pose.task import PoseTask
-from associative_embedding.tasks.published import views as published
-from associative_embedding.tasks.published.geometry import check_scales, input_geometry, sample
-from associative_embedding.tasks.single_person.task import SinglePersonTask
+from associative_embedding.tasks.published.views import tag_scales
 from associative_embedding.tasks.task import Decoded, Task
 from associative_embedding.tasks.tracking.smoothing import Smoother
 from associative_embedding.tasks.tracking.task import link_config
 from associative_embedding.tasks.tracking.tracker import Tracker
 
-# An entry per scale, largest first. Outputs of a network that was exported with peaks hold `Peaks` in place of `Maps`,
-# those of a model with the conventions of published code all outputs that count, not merged yet.
-Inputs = list[tuple[Tensor, ImageGeometry]]
-Output = Maps | Peaks | published.Outputs
-Outputs = list[tuple[Output, ImageGeometry]]
+Inputs = list[tuple[Tensor, ImageGeometry]]  # an entry per scale, largest first
 
-MAX_INPUT_SIDE = 4096
 MAX_ZOOM = 16.0
 # Shares of a tile's side: what neighbours have in common, and the rim that is not trusted, as it lacks surroundings.
 OVERLAP, MARGIN = 0.25, 0.0625
@@ -90,10 +84,11 @@ class Predictor:
         self.info = replace(info, task=with_decode_settings(info.task, options.decode))
         self.input_size = info.input_size if options.input_size is None else options.input_size
         self.scales = tuple(sorted(info.scales if options.scales is None else options.scales, reverse=True))
-        usual = published.tag_scales(self.scales) if info.conventions else self.scales
+        usual = tag_scales(self.scales) if info.conventions else self.scales
         self.tag_scales = usual if options.tag_scales is None else tuple(options.tag_scales)
         self.zoom = info.zoom if options.zoom is None else options.zoom
         self._check()
+        _ = self.rules  # they check the scales
 
     def _check(self) -> None:
         if not 0 <= self.zoom <= MAX_ZOOM:
@@ -107,8 +102,6 @@ class Predictor:
             raise ValueError(
                 f"input size {self.input_size} with scales {self.scales} is not within 32..{MAX_INPUT_SIDE} pixels"
             )
-        if self.info.conventions:
-            check_scales(self.scales, self.network.multiple, self.info.conventions)
         if self.network.stride % self.info.enlarge:
             raise ValueError(f"maps of stride {self.network.stride} cannot be enlarged {self.info.enlarge} times")
         if self.flip and self.task.flip_index is None:
@@ -120,6 +113,12 @@ class Predictor:
             raise ValueError("a model of published code is decoded from its maps: export it without --with-peaks")
         if not self.tag_scales or not set(self.tag_scales) <= set(self.scales):
             raise ValueError(f"tag_scales must be some of the scales {self.scales}, not {self.tag_scales}")
+
+    @property
+    def rules(self) -> Rules:
+        """How an image becomes input, and the network's outputs maps."""
+        multiple, stride = self.network.multiple, self.network.stride
+        return rules_of(self.info, Sizes(self.input_size, self.scales, self.tag_scales, self.zoom, multiple, stride))
 
     @property
     def task(self) -> Task:
@@ -276,7 +275,7 @@ class Predictor:
                 raise ValueError(f"larger than a tile of {self.tile_side} pixels, so its tags cannot be shown")
             if self.network.gives_peaks:
                 raise ValueError("a model exported with peaks has no maps of tags to show")
-            decoded, (maps, geometry) = self.task.decode_views(self._views(self._run(self.prepare(image))))
+            decoded, (maps, geometry) = self.task.decode_views(self.rules.views(self._run(self.prepare(image))))
             refined = self.refine(decoded.instances, image)
         instances = replace(refined.people, image=image, source=name)
         return replace(decoded, instances=instances, group=decoded.group[refined.row]), maps, geometry
@@ -324,7 +323,7 @@ class Predictor:
             ((peaks, geometry),) = outputs
             assert isinstance(peaks, Peaks)
             return self.task.decode_peaks(peaks, geometry)
-        return self.task.decode_views(self._views(outputs))[0]
+        return self.task.decode_views(self.rules.views(outputs))[0]
 
     def refine(self, found: Instances, image: Array) -> Refined:
         """Step 4. Refines every person by the single-person model; without a refiner people stay as they are."""
@@ -372,7 +371,7 @@ class Predictor:
 
         They have the size that the model is decoded at (`ModelInfo.enlarge`).
         """
-        return merge_views(self._views(self._run(self.prepare(image))))
+        return merge_views(self.rules.views(self._run(self.prepare(image))))
 
     def _run(self, inputs: Inputs) -> Outputs:
         return self.run_network([inputs])[0]
@@ -381,69 +380,20 @@ class Predictor:
         with errors_name(name):
             return self._run(inputs)
 
-    def _views(self, outputs: Outputs) -> list[View]:
-        """The maps as the task decodes them: at each scale, or merged and enlarged where the model asks for that."""
-        if self.info.conventions:
-            return [self._published_view(outputs)]
-        views = [(maps, geometry) for maps, geometry in outputs if isinstance(maps, Maps)]
-        if len(views) < len(outputs):
-            raise ValueError("a model exported with peaks has no maps")
-        factor = self.info.enlarge
-        if factor == 1:
-            return views
-        maps, geometry = merge_views(views)
-        return [(enlarge(maps, factor), replace(geometry, stride=geometry.stride // factor))]
-
-    def _published_view(self, outputs: Outputs) -> View:
-        """The maps as published code decodes them."""
-        assert self.info.conventions is not None
-        with_tags = [scale in self.tag_scales for scale in self.scales]
-        all_outputs = [output for output, _ in outputs if isinstance(output, published.Outputs)]
-        # The size of the maps is the input's at scale 1, also if no scale is 1.
-        base = self._geometry(outputs[0][1].image_size, 1.0)
-        return published.merge(all_outputs, with_tags, base, self.info.conventions)
-
     def _input(self, image: Array, scale: float) -> tuple[Tensor, ImageGeometry]:
-        geometry = self._geometry((image.shape[0], image.shape[1]), scale)
-        pixels = sample(image, geometry) if self.info.conventions else warp(image, geometry)
+        rules = self.rules
+        geometry = rules.geometry((image.shape[0], image.shape[1]), scale)
+        pixels = rules.sample(image, geometry)
         return torch.from_numpy(pixels).permute(2, 0, 1)[None].to(self.device), geometry
 
-    def _geometry(self, size: tuple[int, int], scale: float) -> ImageGeometry:
-        """The geometry of an image or tile of `size` (H, W) at one scale."""
-        multiple, stride = self.network.multiple, self.network.stride
-        if self.info.conventions:
-            smallest = min(self.scales)
-            return input_geometry(size, self.input_size, self.info.conventions, scale=scale, smallest=smallest)
-        side = max(multiple, round(self.input_size * scale))
-        if isinstance(self.task, SinglePersonTask):
-            # Trained on squares with one person in the middle: the whole image is taken for such a square.
-            square = round_up(side, multiple)
-            longest = max(*size, self.task.decode_config.min_size)
-            return centred(size, (square, square), stride=stride, scale=square / longest)
-        if self.zoom:
-            side = max(multiple, round(self.zoom * max(size) * scale))
-            return letterbox(size, side, multiple=multiple, stride=stride)
-        # A strip of 100 x 100,000 pixels, whose short side is fitted, would otherwise take all memory.
-        longest = min(MAX_INPUT_SIDE, long_side(size, side, self.info.resize))
-        return letterbox(size, longest, multiple=multiple, stride=stride)
-
     def _predict(self, x: Tensor, scale: float) -> Output:
-        """The network's answer for a batch ``(B, 3, h, w)`` of one scale, merged with that for its mirror image."""
+        """The network's answer for a batch ``(B, 3, h, w)`` of one scale, with that for its mirror image."""
         outputs = self.network(x)
         if isinstance(outputs, Peaks):
             return outputs
-        if self.info.conventions:
-            mirrored = self.network(x.flip(-1)) if self.flip else ()
-            assert not isinstance(mirrored, Peaks)  # see _check
-            return published.collect(outputs, mirrored, self.task.flip_index)
-        maps = final_maps(outputs)
-        if self.flip:
-            mirrored = self.network(x.flip(-1))
-            assert not isinstance(mirrored, Peaks)  # a network exported with peaks allows no mirror, see _check
-            assert self.task.flip_index is not None  # see _check
-            maps = merge_mirror(maps, final_maps(mirrored), self.task.flip_index)
-        # Heatmaps of all scales are averaged, but tags of small inputs are coarse and may be left out.
-        return maps if scale in self.tag_scales else Maps(maps.heatmap, maps.tag[:, :, :0])
+        mirrored = self.network(x.flip(-1)) if self.flip else ()
+        assert not isinstance(mirrored, Peaks)  # a network exported with peaks allows no mirror, see _check
+        return self.rules.collect(outputs, mirrored, scale)
 
 
 def with_decode_settings(task: Task, settings: Mapping[str, Any]) -> Task:
