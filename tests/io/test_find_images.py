@@ -9,6 +9,7 @@ import pytest
 
 from associative_embedding.io.find_images import find_images
 from associative_embedding.io.image_limits import ImageError
+from associative_embedding.io.outputs import MARK
 
 
 @pytest.fixture
@@ -54,6 +55,21 @@ def test_patterns(here: Path) -> None:
     assert find_images(["**/b/**/*.jpg"]) == ["a/b/c/3.jpg"]
     assert find_images([f"{here}/?/**/[12].png"]) == [f"{here}/a/1.png", f"{here}/a/b/2.png"]
     assert find_images(["a**b.png", "a**.png"]) == ["a**b.png"]
+
+
+def test_pictures_of_an_earlier_run_are_left_out(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put("d/1.jpg", "d/2-0123abcd.jpg")  # the second has such a name by chance
+    for name in ("d/1-89abcdef.jpg", "d/1-89abcdef-labels.tif", "d/found/1-89abcdef.png"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_bytes(b"x" * 100 + MARK)
+    assert find_images(["d"]) == find_images(["d/*"]) == ["d/1.jpg", "d/2-0123abcd.jpg"]
+    assert "d: 2 files that ae predict wrote are left out (1-89abcdef-labels.tif, 1-89abcdef.jpg)" in (
+        capsys.readouterr().err
+    )
+    assert find_images(["d"], recursive=True) == ["d/1.jpg", "d/2-0123abcd.jpg"]
+    assert find_images(["d/1-89abcdef.jpg"]) == ["d/1-89abcdef.jpg"]  # who names one wants it
+    with pytest.raises(ImageError, match="holds no image"):
+        find_images(["d/found"])
 
 
 def test_links_to_folders_are_followed_once(here: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from associative_embedding.io.find_videos import VIDEO_EXTENSIONS, find_videos, is_camera, is_folder, is_video
 from associative_embedding.io.videos import open_video, read_frames
+from associative_embedding.io.write_videos import VideoWriter
 from support.video_files import shade, write
 
 pytestmark = pytest.mark.extra
@@ -60,6 +61,16 @@ def test_frames_beside_films(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert not is_video(folder)
     assert find_videos(folder) == [folder, film]
     assert "the 3 images are the frames of one video; each film is one more (a.mp4)" in capsys.readouterr().err
+
+
+def test_films_of_an_earlier_run_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    film = write(tmp_path / "a.mp4", 2)
+    drawn = tmp_path / "a-0123abcd.mp4"
+    with VideoWriter(drawn, 5) as writer:
+        writer.add(shade(1), 0)
+    assert find_videos(str(tmp_path)) == find_videos(str(tmp_path / "*.mp4")) == [film]
+    assert "1 file that ae predict wrote is left out (a-0123abcd.mp4)" in capsys.readouterr().err
+    assert find_videos(str(drawn)) == [str(drawn)]
 
 
 def test_a_film_without_an_ending(tmp_path: Path) -> None:

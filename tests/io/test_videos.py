@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from associative_embedding.io.decode_videos import container_of
 from associative_embedding.io.find_videos import frame_files, is_video
 from associative_embedding.io.videos import Clip, open_video, read_frames, upright, without_password
 from associative_embedding.io.write_videos import VideoWriter
@@ -125,6 +126,15 @@ def test_frames_of_another_size_or_odd_sides(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="one size"):
             writer.add(shade(1, (40, 60)), 0.2)
     assert next(read_frames(open_video(str(tmp_path / "odd.mp4")))).image.shape == (48, 64, 3)
+
+
+def test_a_written_film_begins_at_0(tmp_path: Path) -> None:
+    times = [0.0, 0.1, 1.5, 1.6, 3.0]
+    with VideoWriter(tmp_path / "a.mp4", 2) as writer:
+        for time in times:
+            writer.add(shade(1), time)
+    with container_of(str(tmp_path / "a.mp4")) as film:
+        assert [frame.time for frame in film.decode(video=0)] == pytest.approx(times, abs=1e-4)
 
 
 # ---- the command

@@ -9,6 +9,7 @@ from fnmatch import fnmatch
 
 from associative_embedding.io.console import list_briefly, remark
 from associative_embedding.io.image_limits import ImageError
+from associative_embedding.io.outputs import is_drawn
 
 # HEIC and JPEG XL are found, too, although they cannot be read: a line must say so for each of them.
 EXTENSIONS = tuple(
@@ -22,7 +23,8 @@ def find_images(sources: Sequence[str], *, recursive: bool = False) -> list[str]
 
     Args:
         sources: A file or URL is taken with any name. A folder or glob pattern gives its files with one of
-            `EXTENSIONS` in upper or lower case, sorted by name, without hidden files; a line counts the other files.
+            `EXTENSIONS` in upper or lower case, sorted by name, without hidden files and the pictures that ``ae
+            predict`` wrote; lines count the other files and the pictures.
         recursive: a folder also gives the images of its subfolders, also where they are links.
 
     Raises:
@@ -55,7 +57,7 @@ def _expand(source: str, recursive: bool) -> list[str]:
 
 
 def keep_images(paths: Iterable[str], source: str, fault: str) -> list[str]:
-    """Returns the paths with one of `EXTENSIONS`, sorted; a line counts the others.
+    """Returns the paths with one of `EXTENSIONS`, sorted, without drawn pictures; lines count what is left out.
 
     Args:
         paths: files, none of them hidden.
@@ -69,6 +71,7 @@ def keep_images(paths: Iterable[str], source: str, fault: str) -> list[str]:
     others: list[str] = []
     for path in sorted(paths):
         (images if path.lower().endswith(EXTENSIONS) else others).append(path)
+    images = without_drawn(images, source)
     names = list_briefly([os.path.basename(path) for path in others])
     if not images:
         found = f"; its files have other endings: {names}" if others else ""
@@ -77,6 +80,19 @@ def keep_images(paths: Iterable[str], source: str, fault: str) -> list[str]:
         noun = "1 file has" if len(others) == 1 else f"{len(others)} files have"
         remark(f"{source}: {noun} no ending of an image and {'is' if len(others) == 1 else 'are'} left out ({names})")
     return images
+
+
+def without_drawn(paths: Sequence[str], source: str) -> list[str]:
+    """Returns the paths without pictures and films that ``ae predict`` wrote; a line counts these.
+
+    Where the output folder is among the sources, a second run would otherwise find people in the results of the first.
+    """
+    drawn = dict.fromkeys(path for path in paths if is_drawn(path))
+    if drawn:
+        names = list_briefly([os.path.basename(path) for path in drawn])
+        noun = "1 file that ae predict wrote is" if len(drawn) == 1 else f"{len(drawn)} files that ae predict wrote are"
+        remark(f"{source}: {noun} left out ({names})")
+    return [path for path in paths if path not in drawn]
 
 
 def files_of_pattern(pattern: str) -> list[str]:

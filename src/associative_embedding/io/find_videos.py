@@ -8,7 +8,7 @@ import re
 
 from associative_embedding.io.console import list_briefly, remark
 from associative_embedding.io.decode_videos import container_of
-from associative_embedding.io.find_images import EXTENSIONS, files_of_folder
+from associative_embedding.io.find_images import EXTENSIONS, files_of_folder, without_drawn
 
 VIDEO_EXTENSIONS = tuple(
     ".264 .265 .3g2 .3gp .asf .avc .avi .divx .dv .f4v .flv .h264 .h265 .hevc .insv .ivf .lrv .m1v .m2p .m2t .m2ts "
@@ -91,11 +91,15 @@ def frame_files(source: str) -> list[str]:
 
 
 def contents(source: str) -> tuple[list[str], list[str]]:
-    """Returns the videos and the images of a folder or pattern, without hidden files, in the order of their numbers."""
+    """Returns the videos and the images of a folder or pattern, in the order of their numbers.
+
+    Without hidden files, and without the pictures and films that ``ae predict`` wrote.
+    """
     if os.path.isdir(source):
         paths = list(files_of_folder(source, recursive=False))
     else:
         paths = [path for path in glob.iglob(source, recursive=True) if os.path.isfile(path)]
     paths.sort(key=lambda path: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path)])
-    films, images = ([p for p in paths if p.lower().endswith(kind)] for kind in (VIDEO_EXTENSIONS, EXTENSIONS))
+    kinds = VIDEO_EXTENSIONS, EXTENSIONS
+    films, images = (without_drawn([p for p in paths if p.lower().endswith(kind)], source) for kind in kinds)
     return films, images

@@ -18,6 +18,7 @@ Own = Callable[[Path], bool]  # whether a file, which is not empty, was written 
 WRITTEN_BY = "written_by"  # first key of a json document
 MARK = b"written by associative-embedding"  # in files that are no json documents
 ENDS = 65536  # bytes that are read from the start and from the end of a file
+DRAWN = re.compile(r"-[0-9a-f]{8}(-labels)?\.(jpg|png|tif|mp4)$")  # the names that `ae predict` gives its pictures
 
 
 def check_output(path: str | Path, own: Own, inputs: Iterable[str | Path | None] = ()) -> None:
@@ -82,6 +83,14 @@ def own_form(start: str | bytes, end: bytes = b"") -> Own:
 def own_mark(mark: bytes = MARK) -> Own:
     """Returns the test of a file that has a mark near its start or its end."""
     return lambda path: mark in first_bytes(path) or mark in last_bytes(path)
+
+
+def is_drawn(path: str | Path) -> bool:
+    """Returns whether a file is a picture, label image or film that ``ae predict`` wrote, by its name and its mark."""
+    try:
+        return bool(DRAWN.search(os.fspath(path))) and os.path.isfile(path) and own_mark()(Path(path))
+    except OSError:  # the reader of the file has the message
+        return False
 
 
 def first_bytes(path: Path, count: int = ENDS) -> bytes:

@@ -107,7 +107,8 @@ class VideoWriter:
         self._container.metadata["comment"] = MARK.decode()
         self._stream = self._container.add_stream("libx264", rate=Fraction(self.fps).limit_denominator(1001))
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
-        self._stream.options = {"crf": "20", "preset": "veryfast"}  # crf: quality, 0 (lossless) to 51
+        # crf: quality, 0 (lossless) to 51. Frames that are predicted from later ones (bf) would shift all times by two.
+        self._stream.options = {"crf": "20", "preset": "veryfast", "bf": "0"}
         self._stream.codec_context.time_base = CLOCK
         self._stream.codec_context.gop_size = max(1, round(KEY_FRAME_SECONDS * self.fps))
 
