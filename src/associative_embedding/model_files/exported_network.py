@@ -15,8 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from associative_embedding.detection.peak_table import TAG
+from associative_embedding.io.console import one_line
 from associative_embedding.io.memory_errors import lacks_memory
 from associative_embedding.io.optional_packages import need
+from associative_embedding.model_files.check_graph import GraphError, check_onnx, check_openvino
 from associative_embedding.model_files.checkpoint import KEY, ModelInfo
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.maps import Maps, Peaks
@@ -60,6 +63,7 @@ class ExportedNetwork:
             the maps to decode, one `Maps`; or all outputs of the network; or the peaks.
         """
         first, *others = (torch.from_numpy(np.asarray(value)) for value in self.run(image.cpu().numpy()))
+        self.check(image, first, *others)
         second = others[0] if others else first.new_zeros((*first.shape[:2], 0, *first.shape[2:]))  # D = 0
         if not self.gives_peaks:
             maps = [Maps(first.to(self.device), second.to(self.device))]
@@ -67,6 +71,29 @@ class ExportedNetwork:
             return maps + [Maps(value, value.new_zeros((*value.shape[:2], 0, *value.shape[2:]))) for value in fine]
         height, width = (side // self.stride for side in image.shape[-2:])
         return Peaks(first, second, (self.channels, height, width))
+
+    def check(self, image: Tensor, first: Tensor, *others: Tensor) -> None:
+        """Checks that the outputs are of the shapes that the file states.
+
+        Raises:
+            ValueError: if they are not; their places would be wrong.
+        """
+        batch, (height, width) = image.shape[0], (side // self.stride for side in image.shape[-2:])
+        if self.gives_peaks:
+            fits = len(others) == 1 and first.ndim == 3 and first.shape[0] == batch and others[0].shape == (batch,)
+            fits = fits and first.shape[1] % self.channels == 0 and first.shape[2] > TAG.start
+        else:
+            # With the conventions of published code there is a finer heatmap behind the first one and its tags.
+            coarse, finest = first.shape, (others[1] if len(others) == 2 else first).shape
+            fits = finest == (batch, self.channels, height, width) and len(others) <= 2
+            fits = fits and len(coarse) == 4 and coarse[:2] == finest[:2]
+            fits = fits and min(coarse) > 0 and finest[2] * coarse[3] == finest[3] * coarse[2]
+            fits = fits and all(
+                value.ndim == 5 and (*value.shape[:2], *value.shape[3:]) == tuple(coarse) for value in others[:1]
+            )
+        if not fits:
+            shapes = ", ".join(" x ".join(map(str, value.shape)) for value in (first, *others))
+            raise ValueError(f"the exported network gives {shapes:.200}, not the {self.channels} maps that it states")
 
 
 def is_exported(path: Path) -> bool:
@@ -95,16 +122,16 @@ def load_exported(
         info, shape = ModelInfo.from_json(metadata[KEY]), json.loads(metadata[SHAPE])
         network = ExportedNetwork(
             run,
-            stride=int(shape["stride"]),
-            multiple=int(shape["multiple"]),
+            stride=shape["stride"],
+            multiple=shape["multiple"],
             channels=info.task.channels,
-            gives_peaks=bool(shape["peaks"]),
+            gives_peaks=shape["peaks"],
             device=device,
         )
     except KeyError as error:
         raise ValueError(f"{path}: not a model that ae export wrote (it has no {error})") from None
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: its description cannot be read: {error}") from None
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: its description cannot be read: {one_line(error)}") from None
     return network, info
 
 
@@ -118,9 +145,14 @@ def open_onnx(path: Path, device: torch.device, files: Mapping[str, bytes] | Non
     options.log_severity_level = FATAL_ONLY
     wanted = ["CUDAExecutionProvider", "CPUExecutionProvider"] if device.type == "cuda" else ["CPUExecutionProvider"]
     providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
+    onnx = need("onnx", "onnx", f"{path}:")
     try:
+        if files is None:  # this user made the graphs in the cache
+            check_onnx(onnx, path, SHAPE)
         content = str(path) if files is None else files[path.suffix]
         session = onnxruntime.InferenceSession(content, options, providers=providers)
+    except GraphError as error:
+        raise ValueError(f"{path}: not a model that ae export wrote ({error})") from None
     except Exception as error:  # onnxruntime's errors have no common base class
         raise ValueError(f"{path}: not a readable ONNX file ({first_line(error)})") from None
     name = session.get_inputs()[0].name
@@ -134,12 +166,16 @@ def open_openvino(path: Path, device: torch.device, files: Mapping[str, bytes] |
     try:
         core = openvino.Core()
         model = core.read_model(str(path)) if files is None else core.read_model(files[".xml"], files[".bin"])
+        metadata = {key: metadata_text(model, key) for key in (KEY, SHAPE) if model.has_rt_info(key)}
+        if files is None:
+            check_openvino(model, path, metadata.get(SHAPE))
         # f32: on some CPUs OpenVINO would otherwise compute in bfloat16, which changes the results.
         threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}
         request: Any = core.compile_model(model, "CPU", threads).create_infer_request()
+    except GraphError as error:
+        raise ValueError(f"{path}: not a model that ae export wrote ({error})") from None
     except Exception as error:  # RuntimeErrors and errors of its own
         raise ValueError(f"{path}: not a readable OpenVINO model ({first_line(error)})") from None
-    metadata = {key: metadata_text(model, key) for key in (KEY, SHAPE) if model.has_rt_info(key)}
 
     def run(image: Array) -> list[Array]:
         nonlocal request
