@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 $(BIN)/activate:
 	$(PYTHON) -m venv $(VENV)
 
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(INSTALL) -c requirements.lock
 
 # stamps for what is installed, newer than the constraints and the project file: what a user runs, what the tests need
 $(VENV)/running: $(BIN)/activate requirements.lock pyproject.toml
@@ -16,7 +17,9 @@ $(VENV)/running: $(BIN)/activate requirements.lock pyproject.toml
 	$(PIP) --no-build-isolation -e '.[demo,onnx]'
 	touch $@
 
-$(VENV)/installed: $(VENV)/running
+# by hash, but torch, whose build differs by machine
+$(VENV)/installed: $(BIN)/activate requirements.lock requirements-hashed.txt pyproject.toml
+	$(INSTALL) --require-hashes --no-deps -r requirements-hashed.txt
 	$(PIP) --no-build-isolation -e '.[docs,test]'
 	touch $@
 

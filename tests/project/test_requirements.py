@@ -23,7 +23,7 @@ def project(*extras: str) -> dict[str, Requirement]:
 
 def pinned(file: str) -> dict[str, Requirement]:
     lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
-    found = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    found = [Requirement(line.rstrip(" \\")) for line in lines if line and not line.startswith(("#", " "))]
     return {canonicalize_name(requirement.name): requirement for requirement in found}
 
 
@@ -50,3 +50,17 @@ def test_the_lock_pins_a_version_that_the_project_admits(extra: str) -> None:
         assert name in locked, f"requirements.lock has no {name}"
         chosen = ".".join(version(locked[name], "=="))
         assert requirement.specifier.contains(chosen), f"requirements.lock has {name} {chosen}, not {requirement}"
+
+
+def test_the_hashed_lock_has_the_same_versions() -> None:
+    """But torch: its build is the machine's."""
+    locked, hashed = pinned("requirements.lock"), pinned("requirements-hashed.txt")
+    assert {name: str(row.specifier) for name, row in hashed.items()} == {
+        name: str(row.specifier) for name, row in locked.items() if name != "torch"
+    }
+
+
+def test_every_entry_has_a_hash() -> None:
+    lines = (ROOT / "requirements-hashed.txt").read_text(encoding="utf-8").splitlines()
+    entries = "\n".join(line for line in lines if not line.startswith("#")).split("==")[1:]
+    assert all("--hash=sha256:" in entry for entry in entries)
