@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
-from associative_embedding.structures.masks import trim
-from associative_embedding.structures.run_lengths import decode_strip
+from associative_embedding.structures.run_lengths import box_of_runs
 
 NUMBERS = {int, float}
 CORNERS = 6  # numbers of the smallest polygon
+INTEGER = re.compile(r"\s*([+-]?\d{1,100})(\.0)?\s*")  # as a text; Python refuses thousands of digits
 
 
 def whole(value: Any) -> Any:
     """Returns an integer that is a float or a text (``4.0``, ``"4"``) as an integer, any other value as it is."""
     if type(value) is float and value.is_integer():
         return int(value)
-    if type(value) is str and value.strip().removesuffix(".0").lstrip("+-").isdecimal():
-        return int(value.strip().removesuffix(".0"))
+    if type(value) is str and (found := INTEGER.fullmatch(value)):
+        return int(found[1])
     return value
 
 
@@ -79,18 +80,12 @@ def is_point(value: Any) -> bool:
 def box_around(region: Any) -> list[float] | None:
     """Returns the box x, y, width, height around polygons or a run-length encoding; None if it cannot be read."""
     if isinstance(region, dict):
-        return box_of_runs(region)
+        try:
+            box = box_of_runs(region, tuple(region["size"]))
+        except Exception:  # values of any kind
+            return None
+        return None if box is None else list(box)
     if not isinstance(region, list) or not all(isinstance(p, list) and all(map(is_number, p)) for p in region):
         return None
     xs, ys = ([value for polygon in region for value in polygon[axis::2]] for axis in (0, 1))
     return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)] if xs and ys else None
-
-
-def box_of_runs(region: dict[str, Any]) -> list[float] | None:
-    """Returns the box around the pixels of a run-length encoding; None without a pixel, or if it cannot be read."""
-    try:
-        left, strip = decode_strip(region, tuple(region["size"]))
-    except Exception:  # values of any kind
-        return None
-    (top, inner), crop = trim(strip)
-    return [left + inner, top, crop.shape[1], crop.shape[0]] if crop.size else None

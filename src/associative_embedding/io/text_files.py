@@ -9,6 +9,8 @@ import zlib
 
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 MAX_UNPACKED = 2 * 2**30  # bytes: a small gzip file can hold any number of them
+# bytes that a packed file of any size may have, and how many times its size in addition; labels pack to a tenth
+FLOOR, RATIO = 16 * 2**20, 30
 # UTF-32 first: its mark begins with that of UTF-16
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -44,8 +46,9 @@ def unpack(data: bytes, path: object, limit: int) -> bytes:
     """Returns the content of a gzip file.
 
     Raises:
-        ValueError: for a damaged file, or more than `limit` bytes.
+        ValueError: for a damaged file, or more bytes than `limit` or its size allow.
     """
+    limit = min(limit, FLOOR + RATIO * len(data))
     try:
         unpacked = gzip.GzipFile(fileobj=io.BytesIO(data)).read(limit + 1)
     except (OSError, EOFError, zlib.error) as error:

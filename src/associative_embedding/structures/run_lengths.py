@@ -12,6 +12,8 @@ import numpy as np
 
 from associative_embedding.structures.arrays import Array
 
+MAX_BITS = 60  # of a run in compressed text
+
 
 def decode_runs(segmentation: dict[str, Any], size: tuple[int, int]) -> Array:
     """Returns the mask of a run-length encoding, ``(H, W)`` bool.
@@ -43,13 +45,40 @@ def decode_strip(segmentation: dict[str, Any], size: tuple[int, int]) -> tuple[i
     """
     height = size[0]
     ends = np.cumsum(read_runs(segmentation, size))
-    starts = np.concatenate([[0], ends[:-1]])
-    on = np.flatnonzero(starts[1::2] < ends[1::2]) * 2 + 1  # runs at odd places are on; empty ones are left out
-    if not len(on):
+    starts, stops = stretches(ends)
+    if not len(starts):
         return 0, np.zeros((height, 0), bool)
-    first, last = int(starts[on[0]] // height), int((ends[on[-1]] - 1) // height)
+    first, last = int(starts[0] // height), int((stops[-1] - 1) // height)
     runs = np.diff(np.clip(ends, first * height, (last + 1) * height), prepend=first * height)
     return first, np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(-1, height).T
+
+
+def box_of_runs(segmentation: dict[str, Any], size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """Returns x, y, width, height of the box around the pixels that are on, None without any.
+
+    No pixel is drawn: the size is stated by the file, and may be any. Arguments and errors: see `decode_runs`.
+    """
+    height = size[0]
+    starts, stops = stretches(np.cumsum(read_runs(segmentation, size)))
+    if not len(starts):
+        return None
+    first, last = starts // height, (stops - 1) // height  # columns of each stretch
+    # a stretch over several columns reaches the lower side in the first, and the upper side in the last
+    top = np.where(first == last, starts % height, 0).min()
+    bottom = np.where(first == last, (stops - 1) % height, height - 1).max()
+    left, right = first.min(), last.max()
+    return int(left), int(top), int(right - left + 1), int(bottom - top + 1)
+
+
+def stretches(ends: Array) -> tuple[Array, Array]:
+    """Returns the first and one past the last pixel of each run that is on and not empty.
+
+    Args:
+        ends: ``(R,)`` one past the last pixel of every run, counted column by column.
+    """
+    starts = np.concatenate([[0], ends[:-1]])
+    on = np.flatnonzero(starts[1::2] < ends[1::2]) * 2 + 1  # runs at odd places are on
+    return starts[on], ends[on]
 
 
 def read_runs(segmentation: dict[str, Any], size: tuple[int, int]) -> Array:
@@ -57,7 +86,12 @@ def read_runs(segmentation: dict[str, Any], size: tuple[int, int]) -> Array:
     stated, counts = segmentation["size"], segmentation["counts"]
     text = counts.decode("ascii") if isinstance(counts, bytes) else counts
     runs = np.array(text if isinstance(text, list) else decompress_runs(text))
-    if tuple(stated) != tuple(size) or runs.min() < 0 or runs.sum() != size[0] * size[1]:
+    if runs.ndim != 1 or runs.dtype.kind not in "iu":
+        raise ValueError("counts are no list of integers")
+    pixels = size[0] * size[1]
+    # Each run, and the sum as a float: a sum of large integers wraps around, and NumPy would write beyond its memory.
+    fits = runs.min() >= 0 and runs.max() <= pixels and runs.sum(dtype=np.float64) < 2 * pixels
+    if tuple(stated) != tuple(size) or not fits or runs.sum() != pixels:
         raise ValueError(f"size {stated} with counts of {runs.sum()} pixels does not fit an image of {list(size)}")
     return runs
 
@@ -67,12 +101,17 @@ def decompress_runs(text: str) -> list[int]:
 
     A character holds 5 bits of a number (low bits first), and bit 5 if more characters follow. From the fourth on, a
     number is the difference from the run two places before.
+
+    Raises:
+        ValueError: for a number of more than `MAX_BITS`.
     """
     runs: list[int] = []
     value = shift = 0
     for code in (ord(character) - 48 for character in text):
         value |= (code & 31) << shift
         shift += 5
+        if shift > MAX_BITS:
+            raise ValueError(f"a run has more than {MAX_BITS} bits")
         if not code & 32:
             value -= (code & 16) << 1 << (shift - 5)  # bit 4 of the last character is the sign
             runs.append(value + (runs[-2] if len(runs) > 2 else 0))

@@ -308,3 +308,23 @@ def test_both_readers_of_one_file_see_the_same_images(tmp_path: Path) -> None:
     people = CocoKeypoints(*paths, COCO_17, people_only=False)
     assert people.image_ids == CocoMasks(*paths, CLASSES).image_ids
     assert np.array_equal(people[1].image, CocoMasks(*paths, CLASSES)[1].image)
+
+
+def test_masks_that_are_too_large_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty bytes of the file can state a mask of the whole image."""
+    monkeypatch.setattr("associative_embedding.data.readers.coco_masks.MAX_MASKS", 3 * H * W)
+    whole = {"size": [H, W], "counts": [0, H * W]}
+    assert len(CocoMasks(*write(tmp_path, document(*(thing(i, whole) for i in range(3)))), CLASSES)[0].masks or ()) == 3
+    with pytest.raises(ValueError, match="image 7: its 4 masks take more than 0 MB together"):
+        CocoMasks(*write(tmp_path, document(*(thing(i, whole) for i in range(4)))), CLASSES)[0]
+
+
+@pytest.mark.parametrize(
+    ("count", "corners", "message"),
+    [(1, 900, "1 polygons with .* pixels of outline"), (10_001, 3, "10001 polygons with")],
+)
+def test_outlines_that_are_too_long(count: int, corners: int, message: str) -> None:
+    """pycocotools walks along every edge: a zigzag of some kilobytes would take gigabytes."""
+    polygon = np.random.default_rng(0).uniform(0, 10_000, (corners, 2)).ravel().tolist()
+    with pytest.raises(ValueError, match=message):
+        region_crop([polygon] * count, (10_000, 10_000), "a")

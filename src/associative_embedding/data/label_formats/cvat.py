@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from associative_embedding.data.label_formats.labels import Box, LabelledImage, LabelledObject, Point, to_coco
+from associative_embedding.data.label_formats.labels import (
+    Box,
+    LabelledImage,
+    LabelledObject,
+    Point,
+    check_types,
+    to_coco,
+)
 from associative_embedding.data.label_formats.loose_shapes import LooseShape, gather_objects, turned_box
 from associative_embedding.data.label_formats.reading import finite, pixel_size
 from associative_embedding.data.label_formats.safe_xml import parse_xml
@@ -60,6 +67,8 @@ def declared_skeletons(root: ET.Element, where: str) -> dict[str, Skeleton]:
         ValueError: if a skeleton has a name twice, or a wrong edge.
     """
     labels = [label for labels in root.iterfind("meta/*/labels") for label in labels.iterfind("label")]
+    kinds = sum(label.findtext("type") == "skeleton" for label in labels)
+    check_types(len(labels) * kinds, where)  # each is compared with all labels
     skeletons: dict[str, Skeleton] = {}
     for label in labels:
         name = label.findtext("name") or ""
@@ -102,11 +111,15 @@ def read_image(image: ET.Element, skeletons: Mapping[str, Skeleton], file: str, 
         (box.get("label") or "", read_box(box, where), box.get("group_id") or NO_GROUP) for box in image.iterfind("box")
     ]
     objects: list[LabelledObject] = []
+    of_group: dict[str, list[int]] = {}  # indices of the boxes of each group, the first one last
+    for i, (_, _, group) in reversed([*enumerate(boxes)]):
+        if group != NO_GROUP:
+            of_group.setdefault(group, []).append(i)
     used: set[int] = set()  # indices of boxes that belong to a skeleton
     for number, element in enumerate(image.iterfind("skeleton"), start=1):
         group = element.get("group_id") or NO_GROUP
-        own = [i for i, box in enumerate(boxes) if box[2] == group != NO_GROUP and i not in used]
-        used.update(own[:1])
+        own = [of_group[group].pop()] if of_group.get(group) else []
+        used.update(own)
         points = dict(
             point for child in element.iterfind("points") for point in read_points(child, f"{where}: skeleton {number}")
         )
@@ -134,9 +147,10 @@ def loose_shapes(
         for label, box, group in boxes
     ]
     known = {name for skeleton in skeletons.values() for name in skeleton.keypoints}
+    boxed = all(shape.label in skeletons for shape in shapes if shape.box)
     for number, element in enumerate(image.iterfind("points")):
         label = element.get("label") or ""
-        if known and label not in known and all(shape.label in skeletons for shape in shapes if shape.box):
+        if known and label not in known and boxed:
             notes.add("no keypoint of a skeleton; left out", "shape", label)
             continue
         named, group = read_points(element, where), element.get("group_id") or NO_GROUP

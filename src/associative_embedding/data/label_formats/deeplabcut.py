@@ -19,6 +19,7 @@ from associative_embedding.io.yaml_files import MAX_BYTES, load_yaml
 from associative_embedding.structures.skeleton import Skeleton
 
 HALF_PIXEL = 0.5
+MAX_TABLE = 64 * 2**20  # bytes of a csv; its cells take many times as much
 CATEGORY = "animal"
 UNIQUE = "single"  # DeepLabCut's individual for body parts that occur once, for example the corners of a cage
 HEADS = ("scorer", "individuals", "bodyparts", "coords")  # first cells of the head rows; individuals may be missing
@@ -97,7 +98,7 @@ def label_files(path: Path) -> list[Path]:
 def read_label_table(file: Path, images: str | Path | None) -> LabelTable:
     """Reads one csv; arguments and errors: see `read_deeplabcut`."""
     try:
-        rows = list(csv.reader(read_text(file).splitlines(), strict=True))
+        rows = list(csv.reader(read_text(file, MAX_TABLE).splitlines(), strict=True))
     except csv.Error as error:
         raise ValueError(f"{file}: not a csv file ({error})") from None
     columns, start, first = read_head(rows, str(file))
@@ -179,4 +180,5 @@ def edges_of(file: Path, parts: Sequence[str]) -> list[tuple[str, str]]:
     data = load_yaml(read_text(config, MAX_BYTES), config)
     edges = data.get("skeleton") if isinstance(data, dict) else None
     pairs = [edge for edge in edges if isinstance(edge, list) and len(edge) == 2] if isinstance(edges, list) else []
-    return [(a, b) for a, b in pairs if a in parts and b in parts and a != b]
+    known = set(parts)
+    return [(a, b) for a, b in pairs if {type(a), type(b)} == {str} and {a, b} <= known and a != b]

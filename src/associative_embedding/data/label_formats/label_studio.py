@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from associative_embedding.data.label_formats.label_studio_names import image_names
-from associative_embedding.data.label_formats.labels import LabelledImage, to_coco
+from associative_embedding.data.label_formats.labels import LabelledImage, check_types, to_coco
 from associative_embedding.data.label_formats.loose_shapes import LooseShape, gather_objects, turned_box
 from associative_embedding.data.label_formats.reading import finite, pixel_size, read_text
 from associative_embedding.data.label_formats.safe_xml import parse_xml
@@ -73,6 +73,7 @@ def declared_skeletons(file: Path, images: Sequence[LabelledImage]) -> dict[str,
     occurring: dict[str, set[str]] = {}
     for labelled in (labelled for image in images for labelled in image.objects if labelled.points):
         occurring.setdefault(labelled.category, set()).update(labelled.points)
+    check_types(len(names) * len(occurring), str(file))
     try:
         return {
             category: Skeleton.build(category, [name for name in names if len(occurring) == 1 or name in own])

@@ -7,6 +7,7 @@ Label Studio writes where it has an image: an upload (``/data/upload/1/1a2b3c4d-
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ def image_names(tasks: Sequence[tuple[str, Mapping[str, Any]]], images: str | Pa
     paths = [address_path(image_address(data, where, notes), where) for where, data in tasks]
     last = [path if local else path.rsplit("/", 1)[-1] for path, local in paths]
     whole = without_shared_folders([path for path, _ in paths])
-    names = [path if last.count(name) > 1 else name for name, path in zip(last, whole, strict=True)]
+    counts = Counter(last)
+    names = [path if counts[name] > 1 else name for name, path in zip(last, whole, strict=True)]
     return [
         name if images is None else name_in(images, path, name) for name, (path, _) in zip(names, paths, strict=True)
     ]

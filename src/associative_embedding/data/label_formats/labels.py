@@ -32,6 +32,8 @@ from associative_embedding.io.image_limits import ImageError
 from associative_embedding.io.images import read_size
 from associative_embedding.structures.skeleton import Skeleton
 
+MAX_TOTAL = 20_000_000  # keypoints of all objects of a dataset; COCO has 5 million
+MAX_TYPES = 50_000  # keypoint types of all categories together; a skeleton of a thousand takes half a second
 Point = tuple[float, float, int]  # x, y, visibility: 1 occluded, 2 visible
 Box = tuple[float, float, float, float]  # x, y, width, height
 
@@ -95,6 +97,10 @@ def to_coco(images: Sequence[LabelledImage], skeletons: Mapping[str, Skeleton], 
     known = dict(skeletons) | undeclared_skeletons(images, skeletons)
     if not known:
         raise ValueError(f"{where}: no keypoints are labelled, so there is nothing to convert")
+    # a COCO dataset has all keypoints of each object, also those that are not labelled
+    sizes = {name: len(skeleton) for name, skeleton in known.items()}
+    if (total := sum(sizes.get(row.category, 0) for image in images for row in image.objects)) > MAX_TOTAL:
+        raise ValueError(f"{where}: its objects have {total} keypoints, more than {MAX_TOTAL}; split it")
     ids = {name: number for number, name in enumerate(known, start=1)}
     entries: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -117,6 +123,16 @@ def to_coco(images: Sequence[LabelledImage], skeletons: Mapping[str, Skeleton], 
         "annotations": annotations,
         "categories": [skeleton.to_category(ids[name]) for name, skeleton in known.items()],
     }
+
+
+def check_types(count: int, where: str) -> None:
+    """Checks the number of keypoint types of all categories together, before their skeletons are built.
+
+    Raises:
+        ValueError: for more than `MAX_TYPES`.
+    """
+    if count > MAX_TYPES:
+        raise ValueError(f"{where}: its categories have {count} keypoint types together, more than {MAX_TYPES}")
 
 
 def undeclared_skeletons(images: Sequence[LabelledImage], skeletons: Mapping[str, Skeleton]) -> dict[str, Skeleton]:
@@ -142,10 +158,10 @@ def check_names(images: Sequence[LabelledImage], where: str) -> None:
 
 def with_known_points(labelled: LabelledObject, skeleton: Skeleton, notes: Notes) -> LabelledObject:
     """Returns an object without the keypoints that its skeleton lacks, which are noted."""
-    unknown = sorted(set(labelled.points) - set(skeleton.keypoints))
+    unknown = set(labelled.points) - set(skeleton.keypoints)
     if not unknown:
         return labelled
-    for name in unknown:
+    for name in sorted(unknown):
         notes.add(f"no keypoint of {skeleton.name} ({list_briefly(skeleton.keypoints)}); left out", "point", name)
     return replace(labelled, points={name: p for name, p in labelled.points.items() if name not in unknown})
 
@@ -191,6 +207,8 @@ def from_coco(
     """
     coco = with_small_ids(check_coco(coco, where))
     with_keypoints = [category for category in coco["categories"] if category.get("keypoints")]
+    stated = [category["keypoints"] for category in with_keypoints]
+    check_types(sum(len(names) for names in stated if isinstance(names, list)), where)
     skeletons = {int_id(c, f"{where}: category"): Skeleton.from_category(c) for c in with_keypoints}
     if not skeletons:
         raise ValueError(f"{where}: no category with 'keypoints'")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from associative_embedding.data.label_formats.labels import Box, LabelledObject, Point, box_around
 from associative_embedding.io.console import Notes, list_briefly
+
+MAX_PAIRS = 50_000_000  # of a shape and a group in one image, which are compared
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,17 @@ def gather_objects(shapes: Sequence[LooseShape], image: str, category: str, note
         image: its name, for the notes.
         category: category of an object without a box.
         notes: of the file.
+
+    Raises:
+        ValueError: for an image with thousands of shapes in thousands of groups.
     """
     groups: dict[Hashable, list[LooseShape]] = {}
     for number, shape in enumerate(shapes):
         if shape.group is not None or shape.box is not None:
             # a box of its own has its number as a key; the tuple keeps a stated group from being equal to a number
             groups.setdefault((shape.group,) if shape.group is not None else number, []).append(shape)
+    if len(groups) * len(shapes) > MAX_PAIRS:
+        raise ValueError(f"{notes.where}: {image} has {len(shapes)} points and boxes; split it")
     boxes = [(shape.box, members) for members in groups.values() for shape in members if shape.box]
     alone: list[LooseShape] = []  # points outside of all boxes
     for shape in shapes:
@@ -74,8 +82,8 @@ def object_of(shapes: Sequence[LooseShape], image: str, category: str, notes: No
     boxes = [shape for shape in shapes if shape.box]
     points = [(shape.label, shape.point) for shape in shapes if shape.point]
     label, box = (boxes[0].label, boxes[0].box) if boxes else (category, None)
-    names = [name for name, _ in points]
-    twice = sorted({name for name in names if names.count(name) > 1}) or ["box"] * (len(boxes) > 1)
+    counts = Counter(name for name, _ in points)
+    twice = sorted(name for name, count in counts.items() if count > 1) or ["box"] * (len(boxes) > 1)
     if not twice:
         return LabelledObject(label, dict(points), box)
     reason = f"{list_briefly(twice)} occurs twice in one object, which is kept without labels; group the points of each"

@@ -23,7 +23,7 @@ from associative_embedding.data.label_formats.hdf5 import (
     read_json_rows,
     read_table,
 )
-from associative_embedding.data.label_formats.labels import LabelledImage, LabelledObject, Point, to_coco
+from associative_embedding.data.label_formats.labels import LabelledImage, LabelledObject, Point, check_types, to_coco
 from associative_embedding.data.label_formats.sleap_video import read_video, save_frames
 from associative_embedding.io.optional_packages import need
 from associative_embedding.structures.arrays import Array
@@ -56,7 +56,7 @@ def read_sleap(path: str | Path, images: str | Path | None = None) -> dict[str, 
     with opened(path) as file, one_error_for(where):
         version, description = read_head(file)
         tables = {name: rows for name in TABLES if (rows := read_table(file, name)) is not None}
-        skeletons = skeletons_of(description)
+        skeletons = skeletons_of(description, where)
         videos = [read_video(file, row, n) for n, row in enumerate(read_json_rows(file, "videos_json"))]
         shift = 0.5 if version >= 1.1 else 0.0
         found = [
@@ -119,13 +119,14 @@ def read_head(file: Any) -> tuple[float, dict[str, Any]]:
     return version, json.loads(as_bytes(text))
 
 
-def skeletons_of(description: Mapping[str, Any]) -> list[Skeleton]:
+def skeletons_of(description: Mapping[str, Any], where: str) -> list[Skeleton]:
     """Returns the skeletons in the order in which instances refer to them.
 
     The description is a graph of networkx, written by jsonpickle: the type of a link is written out where it first
-    occurs (``py/reduce``), and is a number from then on (``py/id``).
+    occurs (``py/reduce``), and is a number from then on (``py/id``). The file, `where`, is for messages.
     """
     names = [node["name"] for node in description["nodes"]]
+    check_types(len(names) * len(description["skeletons"]), where)
     skeletons: list[Skeleton] = []
     for number, graph in enumerate(description["skeletons"]):
         attributes = graph.get("graph", graph.get("nx_graph", {}).get("graph", {}))

@@ -19,6 +19,7 @@ from associative_embedding.io.images import read_size
 from associative_embedding.structures.skeleton import Skeleton
 
 NEARLY_ONE = 1.01  # relative coordinates above 1 by rounding; in a file of pixels nearly all are far above
+MAX_LABELS = 16 * 2**20  # bytes of the labels of an image
 BOX = 5  # numbers of a line without keypoints: the class and the box
 
 
@@ -61,7 +62,7 @@ def read_image(
     except ValueError:
         notes.add("cannot be read as an image; left out", "file", entry.name)
         return None
-    lines = read_text(entry.labels).splitlines() if entry.labels else []
+    lines = read_text(entry.labels, MAX_LABELS).splitlines() if entry.labels else []
     objects = []
     for number, line in enumerate(lines, start=1):
         if line.strip():

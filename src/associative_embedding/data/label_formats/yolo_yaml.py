@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from associative_embedding.data.label_formats.labels import check_types
 from associative_embedding.data.label_formats.reading import read_text
 from associative_embedding.io.coco_plain import plain_edges
 from associative_embedding.io.yaml_files import MAX_BYTES, load_yaml
@@ -66,6 +67,7 @@ def skeletons_of(data: Mapping[str, Any], file: Path) -> dict[str, Skeleton]:
     classes = class_names(data, file)
     if not all(isinstance(name, str) for name in classes) or len(set(classes)) < len(classes):
         raise ValueError(f"{file}: 'names' must be different texts, not {classes!r:.60}")
+    check_types(count * len(classes), str(file))
     flip = data.get("flip_idx")
     if flip is not None and (not isinstance(flip, list) or any(type(i) is not int for i in flip)):
         raise ValueError(f"{file}: 'flip_idx' must be a list of numbers, not {flip!r:.60}")

@@ -26,6 +26,8 @@ from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks
 from associative_embedding.structures.sample import Sample
 
+MAX_MASKS = 2**30  # pixels of all masks of an image, each in its box; a byte each
+
 
 @dataclass(frozen=True)
 class MaskRecord(ImageRecord):
@@ -232,11 +234,15 @@ def decode_masks(record: MaskRecord, size: tuple[int, int], where: str) -> Masks
     """Returns the N masks of a record, for an image of `size` (H, W).
 
     Raises:
-        ValueError: for a segmentation that cannot be read; `where` is the beginning of the message.
+        ValueError: for a segmentation that cannot be read, or masks that are too large together; `where` is the
+            beginning of the message.
     """
-    regions = [
-        region_crop(segmentation, size, f"{where}: annotation {number!r}: 'segmentation'")
-        for segmentation, number in zip(record.objects, record.annotation_id, strict=True)
-    ]
+    regions: list[tuple[tuple[int, int], Array]] = []
+    pixels = 0
+    for segmentation, number in zip(record.objects, record.annotation_id, strict=True):
+        regions.append(region_crop(segmentation, size, f"{where}: annotation {number!r}: 'segmentation'"))
+        # fifty bytes of the file can state a mask of the whole image
+        if (pixels := pixels + regions[-1][1].size) > MAX_MASKS:
+            raise ValueError(f"{where}: its {len(record.objects)} masks take more than {MAX_MASKS >> 20} MB together")
     corners = np.array([corner for corner, _ in regions], np.int64).reshape(-1, 2)
     return Masks(size, corners, tuple(crop for _, crop in regions))

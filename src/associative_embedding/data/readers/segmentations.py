@@ -12,6 +12,9 @@ from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import trim
 from associative_embedding.structures.run_lengths import decode_runs, decode_strip
 
+MAX_POLYGONS = 10_000  # of an object
+MAX_OUTLINE = 2**22  # pixels of all its polygons; pycocotools needs a hundred bytes for each
+
 
 def mark_regions(mask: Array, regions: Iterable[Any], where: str) -> None:
     """Sets the pixels of regions in a mask.
@@ -70,13 +73,33 @@ def trace_polygons(polygons: Any, size: tuple[int, int]) -> dict[str, Any]:
     """Returns the run-length encoding of the union of polygons, each a sequence x, y, x, y ...
 
     Raises:
-        ValueError: for a polygon without three finite corners.
+        ValueError: see `checked_polygons`.
+    """
+    encoded: dict[str, Any] = rle.merge(rle.frPyObjects(checked_polygons(polygons, size), *size))
+    return encoded
+
+
+def checked_polygons(polygons: Any, size: tuple[int, int]) -> list[list[float]]:
+    """Returns polygons, each a flat list of x, y in pixels, with all corners within one image side of the image.
+
+    Args:
+        polygons: of one object.
+        size: (H, W) of the image.
+
+    Raises:
+        ValueError: for a polygon without three finite corners, no polygon, or an outline that is too long.
     """
     side = max(size)
     corners = [np.asarray(polygon, np.float64) for polygon in polygons]
-    if not all(c.ndim == 1 and len(c) >= 6 and len(c) % 2 == 0 and np.isfinite(c).all() for c in corners):
+    good = all(c.ndim == 1 and len(c) >= 6 and len(c) % 2 == 0 and np.isfinite(c).all() for c in corners)
+    if not corners or not good:
         raise ValueError("each polygon must be a list of x, y of at least three corners")
     # pycocotools walks along every edge, so a corner far outside would need any amount of time and memory
-    near = [np.clip(c, -side, 2 * side).tolist() for c in corners]
-    encoded: dict[str, Any] = rle.merge(rle.frPyObjects(near, *size))
-    return encoded
+    near = [np.clip(c, -side, 2 * side).reshape(-1, 2) for c in corners]
+    length = sum(float(np.abs(np.diff(xy, axis=0, append=xy[:1])).sum()) for xy in near)
+    if len(near) > MAX_POLYGONS or length > MAX_OUTLINE:
+        raise ValueError(
+            f"{len(near)} polygons with {length:.0f} pixels of outline are more than the {MAX_POLYGONS} and "
+            f"{MAX_OUTLINE} of an object"
+        )
+    return [xy.ravel().tolist() for xy in near]

@@ -23,6 +23,7 @@ from associative_embedding.io.text_files import decode_text
 
 INDEX, ANNOTATIONS = "shards.json", "annotations.json"
 TAR = re.compile(r"[\w-]+\.tar")  # without a separator, so that a name cannot leave the folder
+MAX_BYTES = 500 * 2**20  # of an image, as `io.images` reads it
 ADVICE = "make the shards anew with ae data shard"
 
 
@@ -56,7 +57,7 @@ class Shards:
         self.places = {name: Place(*numbers) for name, numbers in document["images"].items()}
         for name, place in self.places.items():
             # a wrong place would read the bytes of another image
-            if place.tar >= len(sizes) or place.offset + place.length > sizes[place.tar]:
+            if place.tar >= len(sizes) or place.offset + place.length > sizes[place.tar] or place.length > MAX_BYTES:
                 raise ValueError(f"{folder / INDEX}: image {name!r} lies outside of its tar; {ADVICE}")
 
     def __contains__(self, name: str) -> bool:

@@ -9,10 +9,10 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pycocotools import mask as coco
 from pycocotools.cocoeval import COCOeval
 
+from associative_embedding.data.readers.segmentations import checked_polygons
 from associative_embedding.evaluation.metrics.coco_eval import (
     Metrics,
     check_result,
@@ -163,19 +163,3 @@ def checked_runs(segmentation: Any, size: tuple[int, int], where: str) -> dict[s
         return dict(coco.merge(coco.frPyObjects(checked_polygons(segmentation, size), *size)))
     except Exception as error:  # pycocotools raises bare Exceptions
         raise ValueError(f"{where}: its 'segmentation' cannot be read ({error})") from None
-
-
-def checked_polygons(polygons: Any, size: tuple[int, int]) -> list[list[float]]:
-    """Returns polygons, each a flat list of x, y in pixels, with all corners within one image side of the image.
-
-    Raises:
-        ValueError: if there is no polygon, or one has fewer than three corners or numbers that are not finite.
-    """
-    side = max(size)
-    corners = [np.asarray(polygon, np.float64) for polygon in polygons]
-    if not corners or not all(
-        c.ndim == 1 and len(c) >= 6 and len(c) % 2 == 0 and np.isfinite(c).all() for c in corners
-    ):
-        raise ValueError("each polygon must be a list of x, y of at least three corners")
-    # pycocotools draws every pixel of an edge, also outside of the image: a corner at 1e12 would fill the memory
-    return [np.clip(c, -side, 2 * side).tolist() for c in corners]
