@@ -200,7 +200,7 @@ def run_export(options: Namespace) -> int:
 
 
 def run_serve(options: Namespace) -> int:
-    from associative_embedding.apps.cli.allocator import ALLOCATOR
+    from associative_embedding.apps.cli.allocator import ALLOCATOR, WAITING
 
     try:
         from associative_embedding.apps.server.limits import Limits
@@ -212,8 +212,8 @@ def run_serve(options: Namespace) -> int:
         limits = value_of(Limits, options)
     except ValueError as error:
         raise UsageError(error) from None
-    # For the process of the model, which `serve` starts: glibc reads them at its start.
-    os.environ.update({name: value for name, value in ALLOCATOR.items() if name not in os.environ})
+    # For the process of the model, which `serve` starts.
+    os.environ.update({name: value for name, value in (ALLOCATOR | WAITING).items() if name not in os.environ})
     load = partial(load_and_remark, options.model, model_options(options))
     serve(load, limits, options.host, options.port, options.allow_host)
     return 0
