@@ -46,8 +46,21 @@ def atomic_write(path: str | Path, data: bytes, *, permissions: int = PUBLIC) ->
         raise OSError(f"cannot write {path}: {error.strerror or error}") from None
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder, and the folders above it, where they are missing.
+
+    Raises:
+        OSError: when it cannot be made; the message names a file that is in its place.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        file = next((place for place in (path, *path.parents) if place.exists() and not place.is_dir()), path)
+        raise OSError(f"{file} is not a folder") from None
+
+
 def _prepare(target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     if target.exists() and not stat.S_ISREG(target.stat().st_mode):  # never replace /dev/null or a folder
         raise OSError("is not a regular file")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from associative_embedding.io.console import remark
+from associative_embedding.io.files import make_folder
 
 if sys.platform == "win32":
     import msvcrt
@@ -48,7 +49,7 @@ def locked(path: str | Path) -> Iterator[None]:
     if target in _own:
         raise ValueError(in_use(path, f"process {os.getpid()}"))
     try:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
+        make_folder(Path(target).parent)
         file = _acquire(path, target)
     except OSError as error:
         raise OSError(f"cannot write {path}: {error.strerror or error}") from None
@@ -60,6 +61,12 @@ def locked(path: str | Path) -> Iterator[None]:
         with suppress(OSError):  # Windows does not remove an open file: then it stays, unlocked
             os.remove(target)
         file.close()
+
+
+def lock_of(path: str | Path) -> Path:
+    """Returns the hidden lock file of a file that grows while a command is at work."""
+    real = Path(os.path.realpath(path))
+    return real.with_name(f".{real.name}.lock")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from associative_embedding.io.decode_videos import load_av, reason_of
+from associative_embedding.io.files import make_folder
 from associative_embedding.io.outputs import MARK
 from associative_embedding.structures.arrays import Array
 
@@ -28,7 +29,7 @@ class FilmFile:
     def __init__(self, path: Path) -> None:
         self.path, self.error = path, ""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             self.file = open(path, "wb", buffering=0)  # noqa: SIM115  # `close` closes it
         except OSError as error:
             raise OSError(f"cannot write {path}: {error.strerror or error}") from None

@@ -52,6 +52,16 @@ def model_path(name: str | Path, *, offline: bool = False) -> Path:
     )
 
 
+def model_digest(model: str | Path, *, offline: bool = False) -> str:
+    """Returns the SHA-256 of a model's file; for OpenVINO of its two files.
+
+    Arguments and errors: see `model_path`.
+    """
+    path = model_path(model, offline=offline)
+    files = [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
 def shipped_models() -> list[str]:
     """Returns the names of the shipped models, sorted."""
     return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))

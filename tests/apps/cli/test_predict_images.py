@@ -6,6 +6,7 @@ import functools
 import http.server
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from associative_embedding.drawing.skeletons import MIN_KEYPOINT_SCORE
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import coco_dataset
 from associative_embedding.io.images import read_image
+from associative_embedding.io.lock_files import lock_of, locked
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.maps import Maps
 from support.commands import document_of
@@ -192,6 +194,52 @@ def test_only_ones_own_results_are_resumed(
         assert predict(model, tmp_path / "out", folder, "--resume") == 1
         assert message in capfd.readouterr().err
         assert results.read_text() == text
+
+
+def test_results_of_other_settings_are_not_mixed(
+    model: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert predict(model, out, min(folder.iterdir())) == 0
+    before = (out / "predictions.json").read_bytes()
+    other = tiny_model(tmp_path / "other.safetensors", notes={"steps": 7})
+    for changed, name in (
+        ((model, out, folder, "--min_score", "0.5"), "min_score"),
+        ((model, out, folder, "--decode", "{threshold: 0.9}"), "decode"),
+        ((other, out, folder), "input_size, model"),
+    ):
+        assert predict(*changed, "--resume") == 1
+        assert f"its results have other settings ({name}); repeat the command as it was" in capfd.readouterr().err
+        assert (out / "predictions.json").read_bytes() == before
+    assert predict(model, out, folder, "--resume") == 0
+
+
+def test_resume_knows_an_image_by_any_spelling(
+    model: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out, name = tmp_path / "out", folder.name
+    monkeypatch.chdir(folder.parent)
+    for source in (folder, name, f"./{name}/"):
+        assert predict(model, out, source, "--resume") == 0
+    assert len(document_of(out)["images"]) == 3
+
+    assert predict(model, tmp_path / "relative", name) == 0
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(folder, elsewhere / name)
+    monkeypatch.chdir(elsewhere)  # here the same relative names are other files
+    assert predict(model, tmp_path / "relative", name, "--resume") == 1
+    assert "its image names begin in another folder" in capfd.readouterr().err
+
+
+def test_two_commands_do_not_write_one_results_file(
+    model: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with locked(lock_of(tmp_path / "out" / "predictions.json")):
+        assert predict(model, tmp_path / "out", folder) == 1
+        assert "is at work in this folder" in capfd.readouterr().err
+        assert predict(model, tmp_path / "out", folder, "--json", tmp_path / "r.json", "--show", "nothing") == 0
+    assert predict(model, tmp_path / "out", folder) == 0
+    assert not list((tmp_path / "out").glob(".*"))  # nothing is left behind
 
 
 def test_a_picture_that_cannot_be_written_stops_with_one_line(

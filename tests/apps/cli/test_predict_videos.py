@@ -16,8 +16,10 @@ from PIL import Image
 
 from associative_embedding.apps.cli import predict_videos as run_video
 from associative_embedding.apps.cli.main import main
+from associative_embedding.apps.cli.results_file import picture_path
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
+from associative_embedding.io.lock_files import lock_of, locked
 from associative_embedding.io.videos import open_video, read_frames
 from associative_embedding.tasks.pose.task import PoseTask
 from support.boxes import BOX, seen
@@ -89,6 +91,18 @@ def test_tracks_of_a_video_that_is_looked_at_now_and_then(
     assert run(video, model, tmp_path / "out", "--track", "--every", "4", "--formats", "jsonl") == 0
     frames = lines(tmp_path / "out")[1:]
     assert [[a["track_id"] for a in f["annotations"]] for f in frames] == [[-1, -1]] + [[1, 2]] * 4
+
+
+def test_two_commands_do_not_write_one_film(
+    video: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    with locked(lock_of(picture_path(video, out).with_suffix(""))):
+        assert run(video, model, out, "--formats", "jsonl") == 1
+    assert "is at work in this folder" in capsys.readouterr().err
+    assert list(out.iterdir()) == []
+    assert run(video, model, out, "--formats", "jsonl") == 0
+    assert len(list(out.iterdir())) == 1  # nothing is left behind
 
 
 def test_a_real_network_looks_at_frames_in_order(video: str, model: str, tmp_path: Path) -> None:

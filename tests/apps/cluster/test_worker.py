@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from associative_embedding.apps.cluster.job import Job, check_manifest, model_digest, part_name, prepare_job
+from associative_embedding.apps.cluster.job import Job, check_manifest, part_name, prepare_job
 from associative_embedding.apps.cluster.worker import ShardWorker
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.object_stores import names_in
+from associative_embedding.model_files.find import model_digest
 from associative_embedding.tasks.single_person.task import SinglePersonTask
 from support.noise import write_noise
 from support.tiny import FIGURE, tiny_model

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
-from associative_embedding.apps.cli.results_file import OWN_RESULTS, ResultsWriter, labels_path, picture_path
+from associative_embedding.apps.cli.results_file import OWN_RESULTS, ResultsWriter, identity, labels_path, picture_path
 from associative_embedding.apps.cli.tag_pictures import stack_pictures, tag_pictures
 from associative_embedding.apps.errors import UsageError
 from associative_embedding.apps.sources import collect_images
@@ -20,10 +21,12 @@ from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
 from associative_embedding.io.console import errors_name, one_line, say, say_error, visible
-from associative_embedding.io.files import utf8_name
+from associative_embedding.io.files import check_writable
 from associative_embedding.io.find_images import each_once, find_images
+from associative_embedding.io.lock_files import lock_of, locked
 from associative_embedding.io.outputs import check_output, own_mark
 from associative_embedding.io.write_images import write_image, write_labels
+from associative_embedding.model_files.find import model_digest
 from associative_embedding.structures.arrays import Array
 from associative_embedding.tasks.task import Decoded, Task
 
@@ -67,8 +70,8 @@ def predict_images(sources: Sequence[str], model: str, options: Options, setting
 
     Raises:
         UsageError: for label images of a model that finds no masks.
-        ValueError: when the model cannot be used, the results file cannot be continued, or somebody else wrote a file
-            of the results.
+        ValueError: when the model cannot be used, the results file cannot be continued, another command is at work on
+            it, or somebody else wrote a file of the results.
         OSError: when a result cannot be written.
         KeyboardInterrupt: the results so far are kept.
     """
@@ -78,31 +81,41 @@ def predict_images(sources: Sequence[str], model: str, options: Options, setting
         # Before the model is loaded and the writer is open: a mistyped source must not replace earlier results.
         return 1
     check_output(settings.results_path, OWN_RESULTS, [*paths, model])
+    check_writable(settings.results_path)
     predictor = load(model, options)
     settings = with_model_defaults(settings, predictor)
     remark_one_person(predictor)
     results, categories = settings.results_path, predictor.task.categories
     count = done = 0
-    try:
-        writer = ResultsWriter(results, categories=categories, resume=settings.resume)
-        paths = remaining_paths(paths, writer)
-        check_pictures(paths, settings)  # before the block: at its end the writer makes a file
-        with writer:
-            # None shows the bar only on a terminal; for a single image it would only flash.
-            for path in tqdm(paths, desc="predict", unit="image", disable=None if len(paths) > 1 else True):
-                try:
-                    count += predict_image(path, predictor, settings, writer)
-                    done += 1
-                except (ValueError, MemoryError) as error:
-                    failures += 1
-                    say_error(error)
-    except KeyboardInterrupt:
-        # Without a result the writer makes no file, or leaves the earlier one: then no file may be named.
-        kept = f"are in {results}" if done else "are done"
-        raise KeyboardInterrupt(f"interrupted; {done} of {len(paths)} images {kept}") from None
+    with locked(lock_of(results)):
+        try:
+            values = result_settings(predictor, model, options, settings)
+            writer = ResultsWriter(results, categories=categories, resume=settings.resume, settings=values)
+            paths = remaining_paths(paths, writer)
+            check_pictures(paths, settings)  # before the block: at its end the writer makes a file
+            with writer:
+                # None shows the bar only on a terminal; for a single image it would only flash.
+                for path in tqdm(paths, desc="predict", unit="image", disable=None if len(paths) > 1 else True):
+                    try:
+                        count += predict_image(path, predictor, settings, writer)
+                        done += 1
+                    except (ValueError, MemoryError) as error:
+                        failures += 1
+                        say_error(error)
+        except KeyboardInterrupt:
+            # Without a result the writer makes no file, or leaves the earlier one: then no file may be named.
+            kept = f"are in {results}" if done else "are done"
+            raise KeyboardInterrupt(f"interrupted; {done} of {len(paths)} images {kept}") from None
     if done:
         say(f"{count} found in {done} of {len(paths)} images -> {visible(results)}")
     return 1 if failures else 0
+
+
+def result_settings(predictor: Predictor, model: str, options: Options, settings: ImageSettings) -> dict[str, Any]:
+    """Returns all that decides what is found in an image: results of different settings must not be mixed."""
+    second = predictor.refiner and model_digest(predictor.refiner.name)
+    own = {"model": model_digest(model, offline=options.offline), "refine": second, "min_score": settings.min_score}
+    return {**predictor.settings, **own}
 
 
 def with_model_defaults(settings: ImageSettings, predictor: Predictor) -> ImageSettings:
@@ -133,7 +146,7 @@ def labels_type(task: Task, requested: str | None) -> str:
 def remaining_paths(paths: Sequence[str], writer: ResultsWriter) -> list[str]:
     """Returns the paths of the images that the results file does not contain yet."""
     done = writer.done
-    left = [path for path in paths if utf8_name(path) not in done]
+    left = [path for path in paths if identity(path) not in done]
     if len(left) < len(paths):
         say(f"{len(paths) - len(left)} images are in {visible(writer.path)} already")
     return left

@@ -25,6 +25,7 @@ from associative_embedding.instances import Instances
 from associative_embedding.io.console import remark, remark_file, say, say_error, visible
 from associative_embedding.io.find_images import each_once
 from associative_embedding.io.find_videos import find_videos, is_folder
+from associative_embedding.io.lock_files import lock_of, locked
 from associative_embedding.io.outputs import check_output, own_mark
 from associative_embedding.io.videos import Clip, Frame, Video, open_video
 from associative_embedding.io.write_videos import VideoWriter
@@ -157,7 +158,8 @@ def predict_video(source: str, predictor: Predictor, settings: VideoSettings) ->
     """Predicts one video.
 
     Raises:
-        ValueError: when it cannot be read to its end, or has no frame in the part to process.
+        ValueError: when it cannot be read to its end, has no frame in the part to process, or another command writes
+            its results.
         OSError: when a result cannot be written.
         KeyboardInterrupt: with the number of frames that are done.
     """
@@ -169,6 +171,7 @@ def predict_video(source: str, predictor: Predictor, settings: VideoSettings) ->
     bar = tqdm(desc=visible(title), unit="frame", total=video.expected(clip), disable=None, smoothing=0.1)
     try:
         with ExitStack() as stack, bar:
+            stack.enter_context(locked(lock_of(files[settings.kinds[0]].with_suffix(""))))
             writers = [
                 stack.enter_context(LinesWriter(path, FORMATS[kind](), predictor.task.categories))
                 for kind, path in files.items()

@@ -15,9 +15,10 @@ from typing import Any
 
 from associative_embedding.instances import Instances, coco_dataset
 from associative_embedding.io.coco_json import read_coco
-from associative_embedding.io.files import Periodic, json_text, write_json
+from associative_embedding.io.files import Periodic, json_text, utf8_name, write_json
 from associative_embedding.io.outputs import Own, own_form
 
+FOLDER = "folder"  # key of the settings: digest of the folder that relative names begin in
 OWN_RESULTS: Own = own_form(r'\{"info": \{"description": "Instances found by associative-embedding', rb"\}\n")
 
 
@@ -28,13 +29,13 @@ def picture_path(source: str, folder: str | Path) -> Path:
     sources with the same file name have two pictures, and a picture never overwrites its source.
     """
     is_url = "://" in source
-    identity = source if is_url else os.path.abspath(source)
+    whole = source if is_url else os.path.abspath(source)
     path = urllib.parse.unquote(re.split("[?#]", source)[0]) if is_url else source
     stem, extension = os.path.splitext(os.path.basename(path))
     # A URL may contain any character and any length; file systems allow neither. A name has at most 255 bytes, and 57
     # characters of four bytes leave room for the longest ending, -<hash>-labels.tiff.
     stem = re.sub(r"[^\w.-]+", "_", stem)[:57].strip("._") or "image"
-    digest = hashlib.sha256(os.fsencode(identity)).hexdigest()[:8]
+    digest = hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]
     return Path(folder) / f"{stem}-{digest}{'.png' if extension.lower() == '.png' else '.jpg'}"
 
 
@@ -44,15 +45,19 @@ def labels_path(source: str, folder: str | Path, extension: str) -> Path:
     return picture.with_name(f"{picture.stem}-labels{extension}")
 
 
-def read_results(path: Path, categories: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
+def read_results(
+    path: Path, categories: Sequence[Mapping[str, Any]] | None, settings: Mapping[str, Any]
+) -> dict[str, Any]:
     """Reads the COCO dataset that an earlier run wrote.
 
     Args:
         path: the results file.
         categories: the categories that it must have, in the COCO format; None = any.
+        settings: the settings that it must have, if it states any; older files do not.
 
     Raises:
-        ValueError: one line, when the file is no COCO dataset, or has other categories.
+        ValueError: one line, when the file is no COCO dataset, has other categories, is of another model or other
+            settings, or has names that mean files of another folder.
     """
     document = read_coco(path)
     if not all(type(entry.get("id")) is int for key in ("images", "annotations") for entry in document[key]):
@@ -60,7 +65,42 @@ def read_results(path: Path, categories: Sequence[Mapping[str, Any]] | None) -> 
     # A round trip through json: the file has lists where the categories have tuples.
     if categories is not None and document["categories"] != json.loads(json.dumps(list(categories))):
         raise ValueError(f"{path}: another model wrote it (its categories differ), so it cannot be resumed")
+    check_settings(path, document, settings)
     return document
+
+
+def check_settings(path: Path, document: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Checks that results were made with the same settings; arguments and errors: see `read_results`."""
+    info = document.get("info")
+    stated = info.get("settings") if isinstance(info, dict) else None
+    other = [key for key, value in settings.items() if isinstance(stated, dict) and stated.get(key, value) != value]
+    if names := [key for key in other if key != FOLDER]:
+        raise ValueError(
+            f"{path}: its results have other settings ({', '.join(names)}); repeat the command as it was, or choose "
+            "another --output"
+        )
+    if other and any(map(is_relative, names_of(document))):
+        raise ValueError(f"{path}: its image names begin in another folder; run the command where it was started")
+
+
+def names_of(document: Mapping[str, Any]) -> list[str]:
+    """Returns the names of the images in a COCO dataset."""
+    return [str(image.get("file_name")) for image in document["images"]]
+
+
+def is_relative(name: str) -> bool:
+    """Whether the meaning of a name depends on the current folder."""
+    return "://" not in name and not os.path.isabs(name)
+
+
+def identity(source: str) -> str:
+    """Returns one text for all spellings of a source: its absolute path, or its URL."""
+    return utf8_name(source if "://" in source else os.path.abspath(source))
+
+
+def current_folder() -> str:
+    """Returns a digest of the current folder: results are shared, and need not tell where they were made."""
+    return hashlib.sha256(os.fsencode(os.getcwd())).hexdigest()[:16]
 
 
 def join_datasets(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,9 +132,10 @@ class ResultsWriter:
         interval: seconds between two writes.
         categories: see `coco_dataset`.
         resume: keep the results in the file and add to them; False = replace them.
+        settings: what the results depend on, json values; written to the file, and compared by `resume`.
 
     Raises:
-        ValueError: with `resume`, for a file that is no COCO dataset with the same categories.
+        ValueError: with `resume`, for a file that cannot be continued, see `read_results`.
     """
 
     def __init__(
@@ -104,17 +145,21 @@ class ResultsWriter:
         interval: float = 30,
         categories: Sequence[Mapping[str, Any]] | None = None,
         resume: bool = False,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = Path(path)
         self.categories = categories
-        self.earlier = read_results(self.path, categories) if resume and self.path.exists() else None
+        # as it will be read from the file: lists, no tuples
+        self.settings = {**json.loads(json.dumps(settings)), FOLDER: current_folder()} if settings else {}
+        found = resume and self.path.exists()
+        self.earlier = read_results(self.path, categories, self.settings) if found else None
         self._results: list[Instances] = []
         self._periodic = Periodic(self._write, interval)
 
     @property
     def done(self) -> set[str]:
-        """The sources whose results an earlier run wrote."""
-        return set() if self.earlier is None else {str(image.get("file_name")) for image in self.earlier["images"]}
+        """The `identity` of each source whose result an earlier run wrote."""
+        return set() if self.earlier is None else {identity(name) for name in names_of(self.earlier)}
 
     def add(self, instances: Instances) -> None:
         """Adds the result of the next image.
@@ -138,6 +183,7 @@ class ResultsWriter:
 
     def _write(self) -> None:
         document = coco_dataset(self._results, self.categories)
+        document["info"] |= {"settings": self.settings} if self.settings else {}
         write_json(self.path, document if self.earlier is None else join_datasets(self.earlier, document))
 
     def __enter__(self) -> ResultsWriter:

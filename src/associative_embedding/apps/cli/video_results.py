@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from associative_embedding import __version__
 from associative_embedding.instances import Instances
-from associative_embedding.io.files import append, utf8_name
+from associative_embedding.io.files import append, make_folder, utf8_name
 from associative_embedding.io.outputs import Own, own_form
 
 
@@ -155,7 +155,7 @@ class LinesWriter:
 
     def _open(self) -> FileIO:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             return open(self.path, "wb", buffering=0)
         except OSError as error:
             raise OSError(f"cannot write {self.path}: {error.strerror or error}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from associative_embedding.inference.load import load, remark_one_person
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.object_stores import is_remote, read_bytes, write_bytes
-from associative_embedding.model_files.find import model_path
+from associative_embedding.model_files.find import model_digest
 
 MANIFEST = "_manifest.json"  # readers of parquet folders skip files whose name begins with _ or .
 MAX_MANIFEST = 2**28  # bytes
@@ -59,17 +58,6 @@ class Job:
             if model_digest(name) != digest:
                 raise ValueError(f"model {name}: the file on this machine differs from the job's; copy it again")
         return load(self.model, self.options)
-
-
-def model_digest(model: str) -> str:
-    """Returns the SHA-256 of a model's file; for OpenVINO of its two files.
-
-    Raises:
-        ValueError: see `find.model_path`.
-    """
-    path = model_path(model)
-    files = [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def part_name(shard: int) -> str:
