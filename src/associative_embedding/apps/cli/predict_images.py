@@ -81,11 +81,11 @@ def predict_images(sources: Sequence[str], model: str, options: Options, setting
         # Before the model is loaded and the writer is open: a mistyped source must not replace earlier results.
         return 1
     check_output(settings.results_path, OWN_RESULTS, [*paths, model])
-    check_writable(settings.results_path)
     predictor = load(model, options)
     settings = with_model_defaults(settings, predictor)
     remark_one_person(predictor)
     results, categories = settings.results_path, predictor.task.categories
+    check_writable(results)
     count = done = 0
     with locked(lock_of(results)):
         try:
