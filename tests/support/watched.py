@@ -31,7 +31,8 @@ def watch(event, arguments):
     if event in STARTS or (event == "import" and arguments[0].partition(".")[0] == {PAYLOAD!r}):
         seen.append(event + " " + repr(arguments[:2])[:200])
 from associative_embedding.apps.cli.main import main
-import torch  # finds its libraries by programs, before the watch begins
+import platform, torch  # both start programs of their own, before the watch begins
+platform.processor()
 sys.addaudithook(watch)
 statuses = []
 for arguments in json.loads(sys.argv[1]):
