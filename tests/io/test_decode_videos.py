@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from associative_embedding.io.videos import Clip, open_video, read_frames
+from support.memory import measured
 from support.video_files import STEADY, VARYING, copy_stream, encode, remux
 
 pytestmark = pytest.mark.extra
@@ -169,3 +171,67 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         film.mux(stream.encode(None))
     with pytest.raises(ValueError, match="holds no video but only sound"):
         open_video(str(tmp_path / "a.mp4"))
+
+
+READ = """
+from associative_embedding.io.videos import open_video, read_frames
+try:
+    for frame in read_frames(open_video(sys.argv[1])):
+        print(frame.image.shape)
+except ValueError as error:
+    print(error)
+"""
+
+
+def film_of(path: Path, codec: str, side: int, *, streams: int = 1) -> Path:
+    """A film of two grey frames in each stream."""
+    if codec not in av.codecs_available:
+        pytest.skip(f"PyAV without {codec}")
+    with av.open(str(path), "w") as container:
+        made = [container.add_stream(codec, rate=10) for _ in range(streams)]
+        for stream in made:
+            stream.width = stream.height = side
+            stream.pix_fmt = stream.codec_context.codec.video_formats[0].name
+        frame = av.VideoFrame(side, side, made[0].pix_fmt)
+        for stream in made:
+            for number in range(2):
+                frame.pts = number
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", [9_000, 16_000])
+@pytest.mark.parametrize(("ending", "codec"), [(".avi", "zmbv"), (".mov", "qtrle"), (".avi", "mjpeg")])
+def test_frames_that_are_too_large(ending: str, codec: str, side: int, tmp_path: Path) -> None:
+    """Refused before FFmpeg decodes the first of them, which it does while it opens a file."""
+    if codec == "mjpeg" and side > 9_000:
+        pytest.skip("its encoder has a limit")
+    path = film_of(tmp_path / f"a{ending}", codec, side)
+    result = measured(READ, path)
+    (line,) = result.output.splitlines()
+    assert "8192 pixels a side" in line
+    assert result.errors == []
+    assert result.megabytes < 300
+
+
+@pytest.mark.slow
+def test_many_streams(tmp_path: Path) -> None:
+    result = measured(READ, film_of(tmp_path / "a.mkv", "mjpeg", 64, streams=150))
+    assert len(result.output.splitlines()) <= 2
+    assert result.megabytes < 300
+
+
+@pytest.mark.slow
+def test_frames_that_are_stated_and_not_there(tmp_path: Path) -> None:
+    """The table of sizes of an mp4 states millions of frames of one byte."""
+    data = bytearray(Path(encode(tmp_path / "a.mp4", STEADY)).read_bytes())
+    many = 20_000_000
+    for kind, place, values in ((b"stsz", 8, (1, many)), (b"stsc", 16, (many,)), (b"stts", 12, (many,))):
+        start = data.index(kind) + place
+        data[start : start + 4 * len(values)] = struct.pack(f">{len(values)}I", *values)
+    (tmp_path / "b.mp4").write_bytes(data)
+    result = measured(READ, tmp_path / "b.mp4")
+    assert result.output == f"{tmp_path / 'b.mp4'}: states far more frames than its size explains; is it damaged?\n"
+    assert result.megabytes < 300

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from types import ModuleType
 from typing import Any
 
 from associative_embedding.io.console import one_line, remark, remark_file
+from associative_embedding.io.mp4_boxes import too_many_samples
 from associative_embedding.io.optional_packages import need
 
 # A film may be decoded from a key frame on only if the packets before it count the frames before it. These containers
@@ -27,6 +29,9 @@ MAX_HELD = 2000  # packets in memory; a film with fewer key frames is decoded fr
 STATE_LENGTH = {"matroska", "flv"}  # containers whose header has the length of the file, also after it was cut
 MICROSECONDS = 1e6  # in a second, the unit of a container's duration
 ATTACHED_PICTURE = 0x400  # the bit of a cover in FFmpeg's disposition of a stream
+MAX_SIDE = 8192  # pixels of a frame
+# For FFmpeg, which decodes the first frames while it opens a file, before their size can be looked at here.
+LIMITS = {"max_pixels": str(MAX_SIDE**2), "max_streams": "100"}
 TIMEOUT = 10  # seconds that a stream may be silent
 JUMP = 1.0  # seconds backwards from which the clock of a file has started anew
 
@@ -44,15 +49,39 @@ def container_of(source: str) -> Any:
         name, options, timeout = source, {"rtsp_transport": "tcp"}, TIMEOUT
     else:
         name, options, timeout = f"file:{source}", {"protocol_whitelist": "file", "format_whitelist": FORMATS}, None
+        check_samples(source)
     try:
-        container = av.open(name, options=options, timeout=timeout)
+        container = av.open(name, options=options | LIMITS, timeout=timeout)
     except av.FFmpegError as error:
         raise ValueError(f"{source}: not a video that can be read ({reason_of(error)})") from None
-    if picture_stream(container) is None:
-        sound = " but only sound" if container.streams.audio else ""
+    if fault := fault_of(container, source):
         container.close()
-        raise ValueError(f"{source}: holds no video{sound}")
+        raise ValueError(f"{source}: {fault}")
     return container
+
+
+def check_samples(source: str) -> None:
+    """Checks the number of samples that a file states.
+
+    Raises:
+        ValueError: for an mp4 that states more than its size explains.
+    """
+    with suppress(OSError):  # FFmpeg has the message
+        if too_many_samples(source):
+            raise ValueError(f"{source}: states far more frames than its size explains; is it damaged?")
+
+
+def fault_of(container: Any, source: str) -> str:
+    """Returns why the pictures of an open container cannot be read, or an empty text."""
+    stream = picture_stream(container)
+    if stream is None:
+        return f"holds no video{' but only sound' if container.streams.audio else ''}"
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if max(width, height) > MAX_SIDE:
+        return f"a frame of {width}x{height} is too large; at most {MAX_SIDE} pixels a side are read"
+    if width * height == 0 and "://" not in source:  # a stream may state it later
+        return f"states no size of its frames, or one of far more than {MAX_SIDE} pixels a side"
+    return ""
 
 
 def load_av() -> ModuleType:
@@ -80,6 +109,7 @@ def decoded_frames(container: Any, source: str, fps: float, start: float) -> Ite
     """
     stream = picture_stream(container)
     stream.thread_type = "AUTO"  # decodes with several threads
+    stream.codec_context.options = LIMITS
     reader = PacketReader(container, stream, source)
     packets: Iterator[Any] = reader.packets()
     begin = Start()

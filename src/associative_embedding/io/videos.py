@@ -18,13 +18,12 @@ import cv2
 import numpy as np
 
 from associative_embedding.io.console import say_error
-from associative_embedding.io.decode_videos import container_of, decoded_frames, picture_stream
+from associative_embedding.io.decode_videos import MAX_SIDE, container_of, decoded_frames, picture_stream
 from associative_embedding.io.find_videos import frame_files, is_camera, is_folder
 from associative_embedding.io.images import read_image, read_size
 from associative_embedding.structures.arrays import Array
 
 FPS = 30.0  # of a folder of frames or a camera, and of a file that states none
-MAX_SIDE = 8192  # pixels of a frame
 SAMPLES = 8  # images of a folder whose headers are read to find the size of most
 PER_SECOND = 1e6  # PyAV states the duration of a container in microseconds
 

@@ -207,8 +207,8 @@ def from_coco(
     """
     coco = with_small_ids(check_coco(coco, where))
     with_keypoints = [category for category in coco["categories"] if category.get("keypoints")]
-    stated = [category["keypoints"] for category in with_keypoints]
-    check_types(sum(len(names) for names in stated if isinstance(names, list)), where)
+    lists = [category["keypoints"] for category in with_keypoints]
+    check_types(sum(len(names) for names in lists if isinstance(names, list)), where)
     skeletons = {int_id(c, f"{where}: category"): Skeleton.from_category(c) for c in with_keypoints}
     if not skeletons:
         raise ValueError(f"{where}: no category with 'keypoints'")
