@@ -159,3 +159,9 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     pages = "".join(path.read_text() for path in tmp_path.glob("*.html"))
     sources = re.findall(r'(?:src|href)="(https?://[^"]+\.(?:js|css|woff2?))"', pages)
     assert not sources, "the site loads from elsewhere"
+
+
+def test_the_readme_fits_on_a_few_screens() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 120
+    assert [line for line in lines if len(line) > 100] == []
