@@ -107,6 +107,21 @@ def test_a_body_that_nobody_reads_has_a_time(service: Running, opened: ExitStack
         pass
 
 
+def test_tiny_chunks_do_not_occupy_the_service(service: Running, opened: ExitStack) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    connection = connect(service, opened, head)
+    with suppress(ConnectionError):
+        for _ in range(1000):  # 6 MB that hold 1 MB
+            connection.sendall(b"1\r\nx\r\n" * 1000)
+    assert is_closed(connection)
+    body = png(photo(5, (600, 800)))  # in chunks of some size it is welcome
+    parts = [body[i : i + 4096] for i in range(0, len(body), 4096)]
+    other = connect(service, opened, head)
+    for part in [*parts, b""]:
+        other.sendall(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+    assert other.recv(12) == b"HTTP/1.1 200"
+
+
 def test_an_answer_that_nobody_reads_has_a_time(service: Running, opened: ExitStack) -> None:
     requests = b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 2000
     connection = socket.socket()

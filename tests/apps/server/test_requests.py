@@ -131,6 +131,14 @@ def test_slow_addresses_delay_nobody_else(service: Running) -> None:
     assert {future.result().status_code for future in slow} <= {422, 503}
 
 
+def test_requests_that_wait_for_downloads_are_limited() -> None:
+    limits = Limits(timeout=20, queue=2, urls=True, private_urls=True)
+    with Running(limits=limits) as running, ThreadPoolExecutor(20) as pool, Silent() as url:
+        slow = [pool.submit(post, f"{running.url}/predict", json={"url": url}) for _ in range(15)]
+        until(lambda: sum(future.done() for future in slow) == 5)  # 8 are read, 2 wait
+        assert {future.result().status_code for future in slow if future.done()} == {429}
+
+
 def test_nothing_is_kept_beyond_a_quarter(service: Running) -> None:
     file = png(photo(9, (400, 600)))
     assert len(file) > 600_000

@@ -20,6 +20,9 @@ from associative_embedding.apps.server.limits import Limits
 
 HEADER_SECONDS = 10.0  # from the start of a connection, or the first byte of a later request, to the end of its headers
 MOST_HEADER_BYTES = 16 * 1024
+# Seconds of computation. A body in chunks of one byte takes a microsecond for each byte that is sent, an ordinary one a
+# hundredth of that; meanwhile no other connection is served.
+CPU_OF_REQUEST, CPU_PER_BYTE = 0.2, 1e-7
 BACKLOG = 128  # connections that wait to be accepted; Python accepts as many at once, before it closes one
 
 Stage = Literal["headers", "body", "answer"]
@@ -32,12 +35,14 @@ class BoundedProtocol(H11Protocol):
         limits: of time and of the number of connections; a class attribute, see `bounded_protocol`.
         stage: what the service waits for.
         since: the moment when the stage began.
+        cpu: seconds that its bytes have taken in this stage, beyond `CPU_PER_BYTE`.
         deadline, unread: close the connection when the stage takes too long, or an answer is not read.
     """
 
     limits: Limits
     stage: Stage = "headers"
     since = 0.0
+    cpu = 0.0
     deadline: asyncio.TimerHandle | None = None
     unread: asyncio.TimerHandle | None = None
 
@@ -50,8 +55,12 @@ class BoundedProtocol(H11Protocol):
             min(waiting, key=lambda connection: connection.since).drop()
 
     def data_received(self, data: bytes) -> None:
+        start = time.thread_time()
         super().data_received(data)
+        self.cpu += time.thread_time() - start - len(data) * CPU_PER_BYTE
         self._follow()
+        if self.cpu > CPU_OF_REQUEST:
+            self.drop()
         if self.stage == "headers" and self.deadline is None:  # the first bytes of a later request
             self._set_deadline(HEADER_SECONDS)
 
@@ -107,7 +116,7 @@ class BoundedProtocol(H11Protocol):
         stage: Stage = "headers" if state is h11.IDLE else "body" if state is h11.SEND_BODY else "answer"
         if stage == self.stage:
             return
-        self.stage, self.since = stage, time.monotonic()
+        self.stage, self.since, self.cpu = stage, time.monotonic(), 0.0
         # The service limits the time to an answer, and uvicorn closes a connection that stays idle behind it.
         self._set_deadline(self.limits.timeout if stage == "body" else None)
 

@@ -7,6 +7,7 @@ import threading
 from functools import partial
 
 from associative_embedding.apps.server.limits import Limits
+from associative_embedding.apps.server.model_queue import QueueFull
 from associative_embedding.io.addresses import Stop
 from associative_embedding.io.download import download
 
@@ -22,14 +23,17 @@ class Downloads:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.free = asyncio.Semaphore(MOST)
+        self.free, self.waiting = asyncio.Semaphore(MOST), 0
 
     async def fetch(self, url: str) -> bytes:
         """Returns the file at a URL.
 
         Raises:
+            QueueFull: when as many requests wait for a download as the limit allows.
             OSError: when it cannot or must not be read.
         """
+        if self.waiting >= self.limits.queue:  # requests that wait keep their connections
+            raise QueueFull
         loop = asyncio.get_running_loop()
         result: asyncio.Future[bytes] = loop.create_future()
         # Public addresses only, unless allowed: otherwise a stranger could read pages of the network behind the server.
@@ -57,7 +61,11 @@ class Downloads:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(finish, data, error)
 
-        await self.free.acquire()
+        self.waiting += 1
+        try:
+            await self.free.acquire()
+        finally:
+            self.waiting -= 1
         # Not by an executor, whose threads Python waits for at its end.
         threading.Thread(target=work, daemon=True, name="download").start()
         try:
