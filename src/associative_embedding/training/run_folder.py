@@ -20,6 +20,7 @@ from associative_embedding.io.outputs import check_output, own_form
 from associative_embedding.model_files.checkpoint import MODEL_FILE, ModelInfo, save_model
 from associative_embedding.networks.network import Network, evaluating
 from associative_embedding.tasks.task import Task
+from associative_embedding.training.changed_settings import changed_lines, changed_settings
 from associative_embedding.training.identity import identity_of
 from associative_embedding.training.log import Log, Meter, Numbers
 from associative_embedding.training.optimizer import learning_rate
@@ -100,15 +101,16 @@ class Run:
             ValueError: when another file would be overwritten, or TensorBoard is missing.
         """
         state, path = self.state, self.output / RECIPE_FILE
+        changed = changed_settings(path, plain(self.recipe)) if state.step else {}
         if self.processes.rank == 0:
             if not state.step:  # a folder with a state is that of a run
                 check_output(path, own_form(WRITTEN))
                 check_output(self.log.path, own_form(r'\{"event": "start"'))
-            for line in [*lines, *self.fresh_line()]:
+            for line in [*lines, *self.fresh_line(), *changed_lines(changed, state.step)]:
                 say(f"ae: {visible(line)}", file=sys.stderr)
             atomic_write(path, (WRITTEN + yaml.safe_dump(plain(self.recipe), sort_keys=False)).encode())
         start = {"fresh": len(state.fresh), "device": str(state.network.device), "world": self.processes.world}
-        self.log.write("start", state.step, start)
+        self.log.write("start", state.step, {**start, **({"changed": changed} if changed else {})})
 
     def fresh_line(self) -> Iterator[str]:
         """Yields how many tensors of a new run ``network.start`` does not have, if it names a file."""
