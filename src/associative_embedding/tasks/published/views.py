@@ -74,25 +74,32 @@ def merge(
     """
     finest = views[0].maps[-1].heatmap
     pixels: Size = (finest.shape[-2], finest.shape[-1]) if conventions.map_size == "network" else base.input_size
+    align = conventions.align_corners
     heatmaps, tags = [], []
     for outputs, tagged in zip(views, with_tags, strict=True):
-        sides = [_merge_outputs(maps, pixels, conventions) for maps in (outputs.maps, outputs.mirrored) if maps]
-        heatmaps.append(_mean([maps.heatmap for maps in sides]))
-        tags += [maps.tag for maps in sides] if tagged else []
-    maps = Maps(_mean(heatmaps), torch.cat(tags, dim=2))
+        last = outputs.maps[-1].heatmap
+        first: Size = pixels if conventions.map_size == "input" else (last.shape[-2], last.shape[-1])
+        sides = [maps for maps in (outputs.maps, outputs.mirrored) if maps]
+        heatmaps.append(_mean(_average(maps, first, pixels, align) for maps in sides))
+        if tagged:
+            tags.append(_stack([m.tag for maps in sides for m in maps], first, pixels, align))
+    maps = Maps(_mean(heatmaps), tags[0] if len(tags) == 1 else torch.cat(tags, dim=2))
     if isinstance(base, CornerGeometry):
         return maps, replace(base, pixels=pixels)
     return maps, replace(base, stride=max(1, base.input_size[1] // pixels[1]))
 
 
-def _merge_outputs(outputs: Sequence[Maps], pixels: Size, conventions: Conventions) -> Maps:
-    """Averages the heatmaps of the outputs of one image, all enlarged to `pixels` (h, w), and stacks their tags."""
-    if conventions.map_size != "input":
-        last = outputs[-1].heatmap.shape
-        outputs = [resize(maps, (last[-2], last[-1]), conventions.align_corners) for maps in outputs]
-        outputs = [Maps(_mean([m.heatmap for m in outputs]), torch.cat([m.tag for m in outputs], dim=2))]
-    resized = [resize(maps, pixels, conventions.align_corners) for maps in outputs]
-    return Maps(_mean([m.heatmap for m in resized]), torch.cat([m.tag for m in resized], dim=2))
+def _average(outputs: Sequence[Maps], first: Size, pixels: Size, align_corners: bool) -> Tensor:
+    """Averages the heatmaps of the outputs of one image, enlarged to `first` before and to `pixels` after it."""
+    mean = _mean(resize(maps.heatmap, first, align_corners) for maps in outputs)
+    return resize(mean, pixels, align_corners)
+
+
+def _stack(tags: Sequence[Tensor], first: Size, pixels: Size, align_corners: bool) -> Tensor:
+    """Stacks tags ``(1, C, D, h, w)`` of one size on D, enlarged to `first` and then to `pixels`."""
+    # Stacked while they are small: copying the enlarged ones takes about as long as finding the peaks.
+    stacked = torch.cat([tag for tag in tags if tag.shape[2]], dim=2)
+    return resize(resize(stacked, first, align_corners), pixels, align_corners)
 
 
 def _mean(values: Iterable[Tensor]) -> Tensor:
@@ -100,19 +107,18 @@ def _mean(values: Iterable[Tensor]) -> Tensor:
     total: Tensor | None = None
     count = 0
     for value in values:
-        total, count = value if total is None else total + value, count + 1
+        # The first value may be an output of the network; the sum is ours to change.
+        total = value if total is None else total + value if count == 1 else total.add_(value)
+        count += 1
     assert total is not None
-    return total / count if count > 1 else total
+    return total.div_(count) if count > 1 else total
 
 
-def resize(maps: Maps, pixels: Size, align_corners: bool) -> Maps:
-    """Resamples maps to (h, w) pixels, bilinearly."""
-    if tuple(maps.heatmap.shape[-2:]) == tuple(pixels):
-        return maps
+def resize(values: Tensor, pixels: Size, align_corners: bool) -> Tensor:
+    """Resamples maps ``(1, ..., h, w)`` to (h, w) pixels, bilinearly."""
+    if tuple(values.shape[-2:]) == tuple(pixels):
+        return values
     # Networks return channels-last memory, which makes the decoder slow.
-    heatmap, tag = maps.heatmap.contiguous(), maps.tag.flatten(1, 2).contiguous()
-    heatmap = F.interpolate(heatmap, size=pixels, mode="bilinear", align_corners=align_corners)
-    if not tag.shape[1]:
-        return Maps(heatmap, tag.new_zeros((*maps.tag.shape[:3], *pixels)))
-    tag = F.interpolate(tag, size=pixels, mode="bilinear", align_corners=align_corners)
-    return Maps(heatmap, tag.reshape(*maps.tag.shape[:3], *pixels))
+    flat = values.flatten(1, -3).contiguous()
+    flat = F.interpolate(flat, size=pixels, mode="bilinear", align_corners=align_corners)
+    return flat.reshape(*values.shape[:-2], *pixels)
