@@ -77,6 +77,17 @@ def test_outputs_of_other_shapes_are_an_error(shapes: list[tuple[int, ...]], pea
         network(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
 
 
+@pytest.mark.parametrize("place", [(5, 1, 1), (-1, 1, 1), (1, 8, 1), (1, 1, -2), (1e9, 1, 1), (float("nan"), 1, 1)])
+def test_peaks_outside_of_the_map_are_an_error(place: tuple[float, ...]) -> None:
+    table = np.zeros((1, 10, 8), np.float32)
+    table[0, 3, :3] = place
+    device = torch.device("cpu")
+    run = lambda image: [table, np.zeros(1, np.float32)]  # noqa: E731
+    network = ExportedNetwork(run, stride=4, multiple=32, channels=5, gives_peaks=True, device=device)
+    with pytest.raises(ValueError, match="not the 5 maps that it states"):
+        network(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+
+
 @pytest.mark.slow
 def test_openvino_files_that_lie_are_one_line(tmp_path: Path) -> None:
     pytest.importorskip("openvino")

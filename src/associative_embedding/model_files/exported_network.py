@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from associative_embedding.detection.peak_table import TAG
+from associative_embedding.detection.peak_table import CHANNEL, COLUMNS, X, Y
 from associative_embedding.io.console import one_line
 from associative_embedding.io.memory_errors import lacks_memory
 from associative_embedding.io.optional_packages import need
@@ -73,7 +73,7 @@ class ExportedNetwork:
         return Peaks(first, second, (self.channels, height, width))
 
     def check(self, image: Tensor, first: Tensor, *others: Tensor) -> None:
-        """Checks that the outputs are of the shapes that the file states.
+        """Checks that the outputs have the shapes that the file states, and that peaks lie in the map.
 
         Raises:
             ValueError: if they are not; their places would be wrong.
@@ -81,7 +81,10 @@ class ExportedNetwork:
         batch, (height, width) = image.shape[0], (side // self.stride for side in image.shape[-2:])
         if self.gives_peaks:
             fits = len(others) == 1 and first.ndim == 3 and first.shape[0] == batch and others[0].shape == (batch,)
-            fits = fits and first.shape[1] % self.channels == 0 and first.shape[2] > TAG.start
+            fits = fits and first.shape[1] % self.channels == 0 and first.shape[2] > COLUMNS
+            most = first.new_tensor([self.channels, height, width]) - 1
+            places = first[..., [CHANNEL, Y, X]] if fits else most
+            fits = fits and bool(((places >= 0) & (places <= most)).all())
         else:
             # With the conventions of published code there is a finer heatmap behind the first one and its tags.
             coarse, finest = first.shape, (others[1] if len(others) == 2 else first).shape
