@@ -12,7 +12,7 @@ from PIL import Image, features
 
 from associative_embedding.io import image_limits
 from associative_embedding.io.decode_images import decode
-from associative_embedding.io.image_limits import ImageError, check_scans, has_more_scans, pixel_bytes
+from associative_embedding.io.image_limits import ImageError, check_jpeg, has_more_scans, pixel_bytes
 from support.image_bombs import IMAGE_BOMBS, flat_png, jpeg_of_scans
 from support.memory import measured
 from support.tiff_files import COMPRESSION, DEFLATE, tiff
@@ -117,7 +117,7 @@ def test_scans_are_counted_as_decoders_do() -> None:
     assert [has_more_scans(jpeg_of_scans(n), 5) for n in (5, 6, 7)] == [False, True, True]
     assert has_more_scans(jpeg_of_scans(6, hidden=True), 5)
     video = jpeg_of_scans(5) + b"\xff\xda\0\2" * 999  # a phone appends a film, whose bytes are any
-    check_scans("a", video)
+    check_jpeg("a", video)
     assert decode(video).shape == (64, 64, 3)
 
 

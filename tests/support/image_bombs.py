@@ -16,6 +16,7 @@ from support.png_files import chunk
 from support.tiff_files import COMPRESSION, DEFLATE, tiff
 
 SIDE = 13_300  # pixels: nearly the largest image that is read
+EXIF_PART = b"\xff\xe1" + struct.pack(">H", 2 + 6 + 8) + b"Exif\0\0" + b"II*\0\x08\0\0\0"
 FRAMES = [Image.new("L", (8, 8), value) for value in range(250)] * 8
 
 
@@ -91,6 +92,16 @@ def shared_values(entries: int) -> bytes:
     return bytes(data)
 
 
+def many_places(count: int) -> bytes:
+    """A TIFF that states so many strips, whose places are not there."""
+    data = bytearray(tiff(np.zeros((4, 4), np.uint8)))
+    start = struct.unpack("<I", data[4:8])[0] + 2
+    while struct.unpack("<H", data[start : start + 2])[0] != 273:
+        start += 12
+    data[start + 4 : start + 12] = struct.pack("<II", count, 8)
+    return bytes(data)
+
+
 def exif_of_shared_values(entries: int, size: int) -> bytes:
     """EXIF data with many tags that all have the same values."""
     rows = b"".join(struct.pack("<HHII", 1000 + i, 7, size, 8) for i in range(entries))
@@ -138,6 +149,11 @@ IMAGE_BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "tiff of 64 bits": (
         lambda: tiff(np.zeros((2, 2, 3), np.float64), tags={256: (8000,), 257: (8000,), 278: (8000,)}),
         "decoding it would take",
+    ),
+    "tiff places": (lambda: many_places(2**22 + 1), "has 4194305 values"),
+    "jpeg with exif in many parts": (
+        lambda: encoded(Image.new("CMYK", (8, 8)), "JPEG").replace(b"\xff\xd8", b"\xff\xd8" + EXIF_PART * 101, 1),
+        "EXIF data in more than 100 parts",
     ),
     "tiff that follows itself": (circle_of_pages, ""),
     "tiff of many pages": (lambda: tiff(*[np.full((4, 4), 9, np.uint8)] * 5000), ""),

@@ -22,7 +22,7 @@ from associative_embedding.io.image_limits import (
     MAX_PIXELS,
     USUAL_BYTES,
     ImageError,
-    check_scans,
+    check_jpeg,
     check_size,
     check_tiles,
     pixel_bytes,
@@ -87,7 +87,7 @@ def decode(data: bytes, name: str = "bytes", *, max_pixels: int = MAX_PIXELS, tu
     if not data:
         raise ImageError(name, "is empty")
     if data.startswith(JPEG):
-        check_scans(name, data)
+        check_jpeg(name, data)
     if (header := read_plain_header(data)) is not None:
         check_size(name, header.width, header.height, max_pixels)
         if (stored := decode_plain(data, header)) is not None:

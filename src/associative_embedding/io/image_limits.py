@@ -19,6 +19,7 @@ MAX_SCANS = 100
 SCAN = b"\xff\xda"
 # The next marker after a scan: in a scan, zero or the number of a restart follows 0xFF.
 JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+EXIF, MAX_EXIF = b"Exif\0\0", 100
 JPEG_END, JPEG_SCAN, JPEG_ALONE = 0xD9, 0xDA, (0x01, 0xD8)  # the last ones have no length
 
 TILE_PIXELS = 2**22  # of a TIFF: its decoder makes room for a whole tile, of an image of any size
@@ -73,12 +74,14 @@ def pixel_bytes(kind: str | None, data: bytes, pixels: int) -> int:
     return min(PIXEL_BYTES[kind], USUAL_BYTES + PIXEL_BYTES[kind] * tile // max(1, pixels))
 
 
-def check_scans(name: str, data: bytes) -> None:
-    """Checks the number of scans of a JPEG.
+def check_jpeg(name: str, data: bytes) -> None:
+    """Checks the number of scans of a JPEG, and of the parts of its EXIF data, which Pillow joins one by one.
 
     Raises:
-        ImageError: for more than `MAX_SCANS`.
+        ImageError: for more than `MAX_SCANS` or `MAX_EXIF`.
     """
+    if data.count(EXIF) > MAX_EXIF:
+        raise ImageError(name, f"has EXIF data in more than {MAX_EXIF} parts; remove them (exiftool -all=)")
     # The count of all bytes is quick; only a long file, or one with others inside, has more by accident.
     if data.count(SCAN) > MAX_SCANS and has_more_scans(data, MAX_SCANS):
         raise ImageError(

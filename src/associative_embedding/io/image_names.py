@@ -12,6 +12,8 @@ from associative_embedding.io.files import utf8_name
 
 Parts = tuple[str, ...]
 
+MAX_PARTS = 50  # folders at the beginning of a name that may be taken off
+
 
 def find_named(folder: str | Path, names: Iterable[str], where: str) -> dict[str, str]:
     """Returns name -> name in the folder, for the names of files that are there under another spelling.
@@ -106,7 +108,7 @@ def shared_prefix(files: Spellings, names: Mapping[str, Parts]) -> Parts:
     All of them: with a folder for each name, ``day1/1.png`` and ``day2/1.png`` would become one image.
     """
     first = next(iter(names.values()), ())
-    for count in range(1, len(first)):
+    for count in range(1, min(len(first), MAX_PARTS)):
         prefix = first[:count]
         if may_go(prefix, files.folder) and files.find(first[count:]):
             return prefix if all(own[:count] == prefix for own in names.values()) else ()

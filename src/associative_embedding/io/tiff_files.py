@@ -33,6 +33,9 @@ KINDS = {1: "u", 2: "i", 3: "f"}  # value of SAMPLE_FORMAT -> numpy's kind
 BYTE_COMPRESSIONS = (1, 5, 8, 32773, 32946, 34925, 50000)  # none, LZW, Deflate, PackBits, LZMA, Zstandard
 JPEG_COMPRESSIONS = (6, 7)
 OTHER_COMPRESSIONS = {33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC", 50002: "JPEG XL"}
+BYTES = (1, 2, 6, 7)  # types of values of one byte: texts, profiles and notes
+MAX_VALUES = 2**22  # places of strips: an image has fewer rows, and far fewer tiles
+MAX_TAGS = 2**16
 ADVICE = "save it as grey or RGB of 8 or 16 bits, without compression or with LZW"
 
 
@@ -47,6 +50,7 @@ class TiffPage:
         header = file.read(8)
         header += file.read(8) if b"+" in header[2:4] else b""
         directory = TiffImagePlugin.ImageFileDirectory_v2(header)
+        check_counts(file, header, directory.next)
         file.seek(directory.next)
         directory.load(file)
         self.tags: Mapping[int, int | Values] = directory
@@ -140,6 +144,30 @@ class TiffPage:
             and (self.kind, self.bits) in {("u", 8), ("u", 16), ("f", 16), ("f", 32), ("f", 64)}
             and set(self.values(BITS)) == {self.bits}
         )
+
+
+def check_counts(file: IO[bytes], header: bytes, place: int) -> None:
+    """Checks the number of values of each tag before they become numbers of Python, of forty bytes each.
+
+    Args:
+        file: of the directory.
+        header: the bytes before it.
+        place: of the directory.
+
+    Raises:
+        ValueError: for a tag of numbers with more than `MAX_VALUES`.
+    """
+    order, big = "<" if header.startswith(b"II") else ">", b"+" in header[2:4]
+    size, form, first = (20, f"{order}HHQ", 8) if big else (12, f"{order}HHI", 2)
+    file.seek(place)
+    count = int.from_bytes(file.read(first), "little" if order == "<" else "big")
+    rows = file.read(size * min(count, MAX_TAGS))
+    for start in range(0, len(rows) - size + 1, size):
+        tag, kind, values = struct.unpack_from(form, rows, start)
+        if kind not in BYTES and values > MAX_VALUES:
+            raise ValueError(f"tag {tag} has {values} values")
+    if count > MAX_TAGS:
+        raise ValueError(f"it has {count} tags")
 
 
 def value_rows(data: bytes, page: TiffPage) -> ReadRows:

@@ -58,6 +58,11 @@ def tasks(*rows: dict[str, Any]) -> Callable[[Path], Path]:
     return text("a.json", json.dumps([{"id": 1, "data": {"image": "a.png"}, "annotations": results}]))
 
 
+def tasks_of(address: str) -> Callable[[Path], Path]:
+    region = {"original_width": 80, "original_height": 60, **point("a")}
+    return text("a.json", json.dumps([{"data": {"image": address}, "annotations": [{"result": [region]}]}]))
+
+
 def point(label: str) -> dict[str, Any]:
     return {"id": label, "type": "keypointlabels", "value": {"x": 50, "y": 50, "keypointlabels": [label]}}
 
@@ -73,6 +78,10 @@ BOMBS: dict[str, tuple[str, Callable[[Path], Path], str]] = {
     "packed xml": ("cvat", text("annotations.xml", gzip.compress(bytes(2**20), 1)), "not an XML file"),
     "nested json": ("coco", text("a.json", NESTED), "not a json file"),
     "nested json of Label Studio": ("label-studio", text("a.json", NESTED), "not a json file"),
+    "a drawing": ("cvat", xml("<meta><job><labels><label><name>s</name><type>skeleton</type><svg>&lt;circle "
+        + "a" * 10**6 + "&gt;</svg></label><label><name>k</name><parent>s</parent></label></labels></job></meta>"), "no <image>"),
+    "an address": ("label-studio", tasks_of("a/" * 10**5 + "a.png"), ""),
+    "a path": ("yolo", yolo(train="a/" * 10**5), "no images in"),
     "nested xml": ("cvat", xml("<a>" * 10**6), "far more elements or attributes"),
     "empty elements": ("cvat", xml("<a/>" * 10**6), "far more elements or attributes"),
     "attributes": ("cvat", xml("<a " + " ".join(f'a{i}=""' for i in range(10**5)) + "/>"), "far more elements"),
@@ -124,6 +133,7 @@ BOMBS: dict[str, tuple[str, Callable[[Path], Path], str]] = {
 def test_bombs(kind: str, make: Callable[[Path], Path], says: str, tmp_path: Path) -> None:
     to = "cvat" if kind == "coco" else "coco"
     command = ["data", "convert", make(tmp_path), "--from", kind, "--to", to, "--output", tmp_path / "out"]
+    command += ["--images", tmp_path] if kind == "label-studio" else []
     result = measured_command(*command)
     line = result.errors[-1] if result.errors else ""
     assert says in line

@@ -26,6 +26,7 @@ from associative_embedding.io.console import Notes
 from associative_embedding.structures.skeleton import Skeleton
 
 BOX = " box"  # a label of CVAT has one type, so a skeleton and its box have two: "person" and "person box"
+ATTRIBUTE = re.compile(r'(?<![\w-])([\w-]+)="([^"]*)"')  # from the first letter of a name on: else it takes hours
 NO_GROUP = "0"  # CVAT's group_id of a shape without a group
 READ = ("skeleton", "points", "box", "tag")  # children of <image>; a tag has no place
 EXPORT = "export the task from CVAT as 'CVAT for images 1.1'"
@@ -89,7 +90,7 @@ def edges_of(svg: str, names: set[str]) -> list[tuple[str, str]]:
         svg: elements without a common root, hence no XML document: regular expressions read it.
         names: keypoint names; an edge with another end is left out.
     """
-    tags = [(tag, dict(re.findall(r'([\w-]+)="([^"]*)"', text))) for tag, text in re.findall(r"<(\w+)\b([^<>]*)>", svg)]
+    tags = [(tag, dict(ATTRIBUTE.findall(text))) for tag, text in re.findall(r"<(\w+)\b([^<>]*)>", svg)]
     nodes = {found.get("data-node-id"): found.get("data-label-name") for tag, found in tags if tag == "circle"}
     ends = [(nodes.get(f.get("data-node-from")), nodes.get(f.get("data-node-to"))) for tag, f in tags if tag == "line"]
     return [(a, b) for a, b in ends if a in names and b in names and a and b]

@@ -16,6 +16,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from associative_embedding.io.console import Notes
 from associative_embedding.io.find_images import EXTENSIONS
 
+MAX_NAME = 4096  # characters of a file's name
+MAX_PARTS = 50  # folders at the end of an address that may be those of a file; a picture may stand in the address
 UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")  # before the name of an upload
 
 
@@ -107,8 +109,11 @@ def name_in(images: str | Path, path: str, name: str) -> str:
         path: the path in an address.
         name: the name if the folder has no such file.
     """
-    parts = path.split("/")
+    parts = path.split("/")[-MAX_PARTS:]
     ends = ["/".join(parts[i:]) for i in range(len(parts))]
     # eight hexadecimal digits and a hyphen may also begin the name of a file that was not uploaded
     bare = ["/".join([*parts[i:-1], UPLOAD.sub("", parts[-1], count=1)]) for i in range(len(parts))]
-    return next((end for end in [*ends, *bare] if ".." not in parts and (Path(images) / end).is_file()), name)
+    return next(
+        (end for end in [*ends, *bare] if ".." not in parts and len(end) < MAX_NAME and (Path(images) / end).is_file()),
+        name,
+    )

@@ -20,6 +20,7 @@ from associative_embedding.io.find_images import EXTENSIONS, files_of_folder
 from associative_embedding.io.image_names import find_named, parts_of
 
 ALIASES = {"val": ("val", "validation", "valid")}  # keys of a part
+MAX_PARTS = 50  # folders at the beginning of a path that may be taken off
 DATA = "data"  # CVAT's lists begin with this folder, which it does not export
 
 
@@ -91,7 +92,7 @@ def path_in(root: Path, entry: str) -> Path | None:
     Folders may be taken off its beginning: ``..``, those of another machine, or the dataset's own.
     """
     parts = parts_of(entry)
-    for count in range(len(parts) + (not parts)):
+    for count in range(min(len(parts), MAX_PARTS) + (not parts)):
         before, rest = parts[:count], parts[count:]
         foreign = set(before) <= {"..", DATA} or before[0].startswith("/") or before[0].endswith(":")
         own = before[-1:] == (Path(os.path.abspath(root)).name,)
