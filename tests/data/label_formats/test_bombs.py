@@ -79,9 +79,10 @@ BOMBS: dict[str, tuple[str, Callable[[Path], Path], str]] = {
     "nested json": ("coco", text("a.json", NESTED), "not a json file"),
     "nested json of Label Studio": ("label-studio", text("a.json", NESTED), "not a json file"),
     "a drawing": ("cvat", xml("<meta><job><labels><label><name>s</name><type>skeleton</type><svg>&lt;circle "
-        + "a" * 10**6 + "&gt;</svg></label><label><name>k</name><parent>s</parent></label></labels></job></meta>"), "no <image>"),
+        + "a" * 10**6 + "&gt;</svg></label><label><name>k</name><parent>s</parent></label></labels></job></meta>"),
+        "no <image>"),
     "an address": ("label-studio", tasks_of("a/" * 10**5 + "a.png"), ""),
-    "a path": ("yolo", yolo(train="a/" * 10**5), "no images in"),
+    "a path": ("yolo", yolo(train="a/" * 10**5), "name too long"),
     "nested xml": ("cvat", xml("<a>" * 10**6), "far more elements or attributes"),
     "empty elements": ("cvat", xml("<a/>" * 10**6), "far more elements or attributes"),
     "attributes": ("cvat", xml("<a " + " ".join(f'a{i}=""' for i in range(10**5)) + "/>"), "far more elements"),
