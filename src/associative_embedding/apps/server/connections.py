@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from typing import Any, Literal
 
@@ -48,6 +49,10 @@ class BoundedProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # asyncio does this only for listening sockets that it made itself. Without it, the body of an answer waits for
+        # the client to confirm the headers, 40 ms.
+        if (connection := transport.get_extra_info("socket")) is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.since = time.monotonic()
         self._set_deadline(HEADER_SECONDS)
         if len(self.connections) > self.limits.connections:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -20,7 +20,7 @@ class Job:
     """
 
     digest: str
-    data: bytes
+    data: bytes = field(repr=False)  # an error that names a job would else take 40 ms for 3 MB
     settings: Mapping[str, Any]
     min_score: float
     picture: bool
@@ -37,7 +37,7 @@ class Answer:
     """
 
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
     media_type: str = "application/json"
 
     @classmethod

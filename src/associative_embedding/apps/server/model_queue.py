@@ -78,7 +78,7 @@ class ModelQueue:
             return await entry.answer
         finally:
             entry.answer.cancel()
-            with suppress(ValueError):  # it has left the queue
+            if entry in self.waiting:
                 self.waiting.remove(entry)
 
     @property
