@@ -209,6 +209,11 @@ def test_refused_in_one_line(source: SourceConfig, tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             open_pose_test_set(path, str(images), FIGURE, **options)  # type: ignore[arg-type]
+
+
+def test_ids_that_are_texts_are_numbered(
+    source: SourceConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = changed(source, tmp_path, with_ids("img{}".format))
-    with pytest.raises(ValueError, match="image: 'id' must be an integer, not 'img1'"):
-        open_pose_test_set(str(text.annotations), text.images, FIGURE)
+    open_pose_test_set(str(text.annotations), text.images, FIGURE)
+    assert "image ids are texts, such as 'img1'; they are numbered from 1 on" in capsys.readouterr().err

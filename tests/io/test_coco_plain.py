@@ -177,3 +177,28 @@ def test_frames_that_are_not_labelled_are_left_out(capsys: pytest.CaptureFixture
     content["images"] += [{"id": 9, "file_name": "9.png", "is_labeled": True}, {"id": 10, "file_name": "10.png"}]
     assert [image["id"] for image in check_coco(content, "track.json")["images"]] == [7, 9, 10]
     assert "track.json: 1 image (8): is not labelled by its 'is_labeled'" in capsys.readouterr().err
+
+
+def test_a_person_that_is_there_twice_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    content = document()
+    (row,) = content["annotations"]
+    content["annotations"] += [{**row, "id": 2}, {**row, "id": 3, "keypoints": [11, *KEYPOINTS[1:]]}]
+    content["annotations"] += [{**row, "id": number, "keypoints": [0] * 6} for number in (4, 5)]
+    content["annotations"] += [{**row, "id": number, "iscrowd": 1} for number in (6, 7)]
+    assert len(check_coco(content, "twice.json")["annotations"]) == 7
+    line = "twice.json: 1 annotation (2): the same keypoints as another one of its image; both count, remove one\n"
+    assert line in capsys.readouterr().err
+
+
+def test_keypoints_that_are_shares_of_the_image_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    line = "keypoints lie in [0, 1]; they count as pixels, not as shares of the sides of the image"
+    for name, keypoints, told in (
+        ("shares", [0.25, 0.5, 2, 1.0, 0.125, 1], True),
+        ("pixels", [0.25, 0.5, 2, 1.5, 0.125, 1], False),
+        ("corner", [0, 0, 2, 1, 1, 1], False),
+        ("nobody", [0.25, 0.5, 0, 0, 0, 0], False),
+    ):
+        check_coco(document("row.keypoints", keypoints), f"{name}.json")
+        assert (f"{name}.json: all {line}" in capsys.readouterr().err) == told
+    for strange in ([[1], [2], 2, 3, 4, 2], ["a", {}, 2, 3, 4, 2]):
+        check_coco(document("row.keypoints", strange), "strange.json")

@@ -32,7 +32,11 @@ def plain_document(document: Mapping[str, Any], where: str) -> Entry:
     kept = [row for row in rows if row is not None]
     images = labelled_images([plain_image(entry) for entry in document["images"]], kept, notes)
     note_repeated_files(images, notes)
+    people = [row for row in kept if is_labelled_person(row)]
+    note_equal_people(people, notes)
     notes.say()
+    if are_shares(people):
+        remark(f"{where}: all keypoints lie in [0, 1]; they count as pixels, not as shares of the sides of the image")
     images, kept = with_numbered_images(images, kept, where)
     categories = plain_categories(document["categories"], where)
     return {**document, "images": images, "annotations": kept, "categories": categories}
@@ -97,6 +101,33 @@ def note_repeated_files(images: Sequence[Entry], notes: Notes) -> None:
 
 
 # ---- annotations
+
+
+def is_labelled_person(row: Entry) -> bool:
+    """Whether an annotation has a labelled keypoint, all of its keypoints are numbers, and it is no crowd."""
+    keypoints = row.get("keypoints")
+    return any_labelled(keypoints) and not row.get("iscrowd") and {*map(type, keypoints or ())} <= NUMBERS
+
+
+def note_equal_people(people: Sequence[Entry], notes: Notes) -> None:
+    """Notes annotations that are there twice: training would push the tags of one person apart."""
+    known: set[tuple[Any, ...]] = set()
+    for row in people:
+        key = (str(row.get("image_id")), str(row.get("category_id")), *row["keypoints"])
+        if key in known:
+            notes.add("the same keypoints as another one of its image; both count, remove one", *named(row))
+        known.add(key)
+
+
+def are_shares(people: Sequence[Entry]) -> bool:
+    """Whether all keypoints are shares of the sides of their image, as other formats have them, and not pixels."""
+    places = (value for row in people for axis in (0, 1) for value in row["keypoints"][axis::3])
+    fraction = False
+    for value in places:
+        if not -1 <= value <= 1:  # nearly always the first one
+            return False
+        fraction = fraction or value % 1 != 0
+    return fraction
 
 
 def plain_annotation(row: Entry, notes: Notes) -> Entry | None:
