@@ -65,6 +65,15 @@ def test_idle_connections_make_room_for_new_ones(service: Running, opened: ExitS
     assert idle[-1].recv(12) == b"HTTP/1.1 422"
 
 
+def test_an_answer_is_not_held_back(service: Running, opened: ExitStack) -> None:
+    """Nagle's algorithm keeps its second part for 40 ms; asyncio leaves it on for a socket that it did not make."""
+    connect(service, opened, b"GET /health HT")
+    until(lambda: len(service.server.server_state.connections) == 1)
+    (connection,) = service.server.server_state.connections
+    accepted = connection.transport.get_extra_info("socket")
+    assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
 def test_slow_uploads_make_room_for_new_ones(service: Running, opened: ExitStack) -> None:
     for _ in range(30):
         connect(service, opened, HEAD + b"x")

@@ -20,7 +20,7 @@ from associative_embedding.inference.predictor import Predictor
 from associative_embedding.structures.maps import Maps
 from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
 from associative_embedding.tasks.segmentation.task import SegmentationTask
-from support.malicious import progressive_bomb
+from support.image_bombs import jpeg_of_scans
 from support.tiny import tiny_info, tiny_network
 
 pytest.importorskip("fastapi", reason="needs the extra [serve]")
@@ -114,11 +114,10 @@ def test_weights_with_nan_are_500() -> None:
 # ---- what is refused before the work
 
 
-def test_a_jpeg_of_many_scans_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_worker, "decode", None)
-    (answer,) = worker().answer([job(progressive_bomb(64, 101))])
-    assert status(answer) == 413
-    assert "at most 100" in text(answer)
+def test_a_jpeg_of_many_scans_is_not_decoded() -> None:
+    (answer,) = worker().answer([job(jpeg_of_scans(20_000, 1024))])
+    assert status(answer) == 422
+    assert "more than 100 scans" in text(answer)
 
 
 def test_a_picture_that_jpeg_cannot_hold() -> None:

@@ -24,11 +24,9 @@ from associative_embedding.inference.rules import Outputs
 from associative_embedding.instances import Instances, coco_dataset
 from associative_embedding.io.console import one_line, say
 from associative_embedding.io.decode_images import decode, size_of
-from associative_embedding.io.jpeg_scans import count_scans
 from associative_embedding.structures.arrays import Array
 
 KEPT_BYTES = 128 * 2**20  # of network outputs; with other settings for the same image only decoding runs again
-MOST_SCANS = 100  # of a progressive JPEG; cameras and programs write up to 20
 MOST_OBJECTS = 4000  # in one tile: tiles are compared object by object
 MOST_ANSWER_BYTES = 32 * 2**20
 JPEG_SIDE = 65_500  # pixels; libjpeg writes no larger one
@@ -104,8 +102,6 @@ class ModelWorker:
             predictor = self.predictor.with_decode(**job.settings)
             if predictor.tile_side or job.picture:
                 self._check_size(size_of(io.BytesIO(job.data), NAME), picture=job.picture)
-            if job.data.startswith(b"\xff\xd8") and (scans := count_scans(job.data, MOST_SCANS)) > MOST_SCANS:
-                raise TooLarge(f"{NAME} is a JPEG of more than {scans - 1} scans; at most {MOST_SCANS} are decoded")
             return OpenJob(job, decode(job.data, NAME, max_pixels=self.limits.max_pixels), predictor)
         except TooLarge as error:
             return Answer.refusal(413, str(error))
