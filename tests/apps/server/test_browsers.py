@@ -83,7 +83,7 @@ def test_other_names_are_refused(host: str) -> None:
 
 
 def test_names_of_a_service_that_others_reach() -> None:
-    hosts = allowed_hosts("0.0.0.0", ["pose.example.org", "[2606:4700::1111]"])
+    hosts = allowed_hosts("0.0.0.0", ["pose.example.org.", "[2606:4700::1111]"])
     for host in ("pose.example.org", "POSE.example.org.:443", "192.168.0.5:8000", "[2606:4700::1111]", "localhost"):
         assert status({"Host": host}, hosts=hosts) == 200
     for host in ("evil.example", "x.pose.example.org", "pose.example.org.evil.example", ""):
@@ -93,6 +93,7 @@ def test_names_of_a_service_that_others_reach() -> None:
     assert bound.allows("10.0.0.5")
     assert not bound.allows("evil.example")
     assert not allowed_hosts("::1").numbers
+    assert allowed_hosts("127.0.0.1", ["2606:4700::1111"]).allows("2606:4700::1111")
     assert allowed_hosts("[::]").numbers
 
 

@@ -66,13 +66,13 @@ def allowed_hosts(bound: str = "127.0.0.1", further: Sequence[str] = ()) -> Allo
     Raises:
         ValueError: for a further name that is none.
     """
-    for name in further:
-        if name_of(name) != name.strip("[]").lower():
+    bound, *names = (re.sub(r"^\[(.*)\]$", r"\1", name).rstrip(".").lower() for name in (bound, *further))
+    for name in names:
+        if name not in (name_of(name), name_of(f"[{name}]")):
             raise ValueError(
                 f"allow_host takes a name such as pose.example.org, without http:// and port, not {name!r}"
             )
-    local = AllowedHosts(frozenset({"localhost", *(name.strip("[]").lower() for name in further)}))
-    bound = bound.strip("[]").lower()
+    local = AllowedHosts(frozenset({"localhost", *names}))
     if local.allows(bound):
         return local
     return AllowedHosts(local.names | {bound, socket.gethostname().lower()}, numbers=True)
