@@ -11,7 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from associative_embedding.model_files.check_description import check_shapes
+from associative_embedding.model_files.check_description import check_shapes, shapes_of
 from associative_embedding.model_files.checkpoint import KEY, load_model, read_description
 from associative_embedding.networks.zoo import BACKBONES, build_network
 from support.memory import measured
@@ -125,6 +125,16 @@ def test_every_backbone_is_built_without_memory_and_within_the_limit(name: str) 
     check_shapes(lambda: build_network(name, 17, 1, {}), shapes)
     with pytest.raises(ValueError, match=r"has the shape \[.*\] in the file and \[.*\] in the network"):
         check_shapes(lambda: build_network(name, 18, 1, {}), shapes)
+
+
+@pytest.mark.parametrize("calls", range(1, 60))
+def test_a_network_of_too_many_tensors_leaves_torch_as_it_was(calls: int) -> None:
+    assert shapes_of(lambda: build_network("hourglass", 17, 1, HOURGLASS), calls) is None
+    assert torch.is_grad_enabled()
+    assert torch.empty(1).device.type == "cpu"
+    with torch.no_grad():
+        assert shapes_of(lambda: build_network("hourglass", 17, 1, HOURGLASS), calls) is None
+        assert not torch.is_grad_enabled()
 
 
 def lies(header: dict[str, Any], values: int) -> bytes:

@@ -178,3 +178,42 @@ def test_a_model_starts_another_run(
     assert '"fresh": 2,' in first  # weight and bias of the one layer whose channels differ
     line = r"ae: network.start: 2 of \d+ tensors start fresh \(body.outputs.0.bias, body.outputs.0.weight\)"
     assert re.search(line, capfd.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": "5"},
+        {"network": [1]},
+        {"network": {"a": 1}},
+        {"optimizer": {}},
+        {"optimizer": {"state": {0: 1}, "param_groups": [{"params": [0]}]}},
+        {"average": 3},
+        {"identity": 3},
+        {"identity": "(" * 1000},
+        {"identity": "1"},
+        {"identity": "(1, 2, 3, 4)"},
+        {"identity": "('a', 1, [('b', 'c', 'd')], 0)"},
+    ],
+    ids=str,
+)
+def test_a_state_with_strange_values_is_one_line(
+    change: dict[str, Any], tmp_path: Path, source: SourceConfig, whole: Path
+) -> None:
+    recipe = tiny_recipe(tmp_path, source)
+    state = torch.load(whole / "state.pt", weights_only=True)
+    Path(recipe.output).mkdir()
+    torch.save({**state, **change}, Path(recipe.output) / "state.pt")
+    with pytest.raises(ValueError, match=r"state\.pt: .*(remove it|does not fit)") as error:
+        train(recipe)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("options", [{"stacks": 10**6}, {"widths": [10**5, 10**5]}, {"stem": [1] * 100_000}])
+def test_a_recipe_of_a_network_beyond_the_memory_is_one_line(
+    options: dict[str, Any], tmp_path: Path, source: SourceConfig
+) -> None:
+    recipe = tiny_recipe(tmp_path, source)
+    recipe = replace(recipe, network=replace(recipe.network, options={**HOURGLASS, **options}))
+    with pytest.raises(ValueError, match=r"network\.options: the network would have more than 2e\+09 weights"):
+        train(recipe)

@@ -13,6 +13,7 @@ from associative_embedding.model_files.checkpoint import ModelInfo, read_descrip
 Identity = dict[str, Any]  # name of a setting -> its value, plain enough for a torch file
 
 WORDS = {"keypoints": "another skeleton", "classes": "other classes", "options": "other network options"}
+MAX_TEXT = 10_000  # characters of an identity that is a text
 ADVICE = "choose another output folder, or set it back"
 
 
@@ -39,9 +40,12 @@ def check_state(path: Path, saved: Any, own: Identity) -> None:
         ValueError: for the state of another run.
     """
     if isinstance(saved, str):
-        backbone, tag_size, options, seed = ast.literal_eval(saved)
-        saved = {"backbone": backbone, "tag_size": tag_size, "options": dict(options), "seed": seed}
-        saved["options"] = json.loads(json.dumps(saved["options"]))
+        try:
+            backbone, tag_size, options, seed = ast.literal_eval(saved[:MAX_TEXT])
+            options = json.loads(json.dumps(dict(options)))
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            raise ValueError(f"{path}: its identity cannot be read; remove it") from None
+        saved = {"backbone": backbone, "tag_size": tag_size, "options": options, "seed": seed}
     check_same(path, saved, own)
 
 

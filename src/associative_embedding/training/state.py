@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import torch
 
 from associative_embedding.io.files import atomic_write
+from associative_embedding.model_files.check_description import check_size
 from associative_embedding.model_files.checkpoint import MODEL_FILE, read_torch, start_from
 from associative_embedding.model_files.find import model_path
 from associative_embedding.networks.network import Network
@@ -60,8 +63,10 @@ def build_state(recipe: Recipe, channels: int, device: torch.device) -> Training
         ValueError: for options or a start file that cannot be used.
     """
     config = recipe.network
+    build = partial(build_network, config.backbone, channels, config.tag_size, config.options)
+    check_size(build)
     torch.manual_seed(recipe.train.seed)  # for the fresh weights; samples have random numbers of their own
-    network = build_network(config.backbone, channels, config.tag_size, config.options)
+    network = build()
     fresh = start_from(network, start_file(config.start)) if config.start else []
     # Channels-last before the average and the optimiser copy or hold the weights.
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -148,6 +153,8 @@ def load_state(output: Path, state: TrainingState, identity: Identity, steps: in
             state.average.load_state_dict(saved["average"] or saved["network"])
     except (RuntimeError, ValueError):  # other parameters are frozen
         raise ValueError(f"{path}: does not fit the recipe's frozen or lr_factors; {ADVICE}") from None
+    except (TypeError, LookupError, AttributeError):  # what torch does not expect at all
+        raise ValueError(f"{path}: not a training state; remove it") from None
     if saved.get("scaler"):  # empty if mixed precision was off, as on a CPU
         state.scaler.load_state_dict(saved["scaler"])
     state.step = saved["step"]
@@ -163,7 +170,14 @@ def read_state(path: Path, device: torch.device) -> dict[str, Any]:
         saved = read_torch(path, device)
     except ValueError as error:
         raise ValueError(f"{error}; remove it") from None
-    if not isinstance(saved, dict) or not {"step", "network", "optimizer", "average", "identity"} <= saved.keys():
+    kinds: dict[str, Any] = {
+        "step": int,
+        "network": dict,
+        "optimizer": dict,
+        "average": (dict, NoneType),
+        "identity": (dict, str),
+    }
+    if not isinstance(saved, dict) or not all(isinstance(saved.get(name, ...), kind) for name, kind in kinds.items()):
         raise ValueError(f"{path}: not a training state; remove it")
     return saved
 
