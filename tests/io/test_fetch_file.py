@@ -63,6 +63,17 @@ def test_a_file_over_the_limit_is_refused(server: FileServer, tmp_path: Path) ->
     assert (tmp_path / "part").read_bytes() == DATA[:900]
 
 
+def test_a_silent_server_ends_the_download(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("associative_embedding.io.fetch_file.SILENCE", 0.5)
+    server.break_after = 1000
+    server.silent.set()
+    with pytest.raises(OSError, match=r"no byte arrived for 0\.5 seconds"):
+        fetch(server.url, tmp_path / "part")
+    monkeypatch.setattr("associative_embedding.io.fetch_file.SILENCE", 60)
+    with pytest.raises(OSError, match=r"not complete within 0\.5 seconds"):
+        fetch(server.url, tmp_path / "part", timeout=0.5)
+
+
 def test_redirects_end(server: FileServer, tmp_path: Path) -> None:
     server.redirect = server.url
     with pytest.raises(OSError, match="more than 10 redirects"):

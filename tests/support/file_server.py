@@ -14,12 +14,15 @@ class FileServer:
         data: the content of the file.
         ranges: whether the server continues a file where it was asked to.
         break_after: bytes of an answer after which the connection ends; 0 = never.
+        silent: whether the connection stays open there until the server ends, in place of ending.
         redirect: the address that is answered in place of the file.
         requests: the value of the header Range of each request, "" = none.
     """
 
     def __init__(self, data: bytes) -> None:
         self.data, self.ranges, self.break_after, self.redirect = data, True, 0, ""
+        self.silent = threading.Event()
+        self.ended = threading.Event()
         self.requests: list[str] = []
         server = self
 
@@ -53,12 +56,16 @@ class FileServer:
         request.end_headers()
         part = self.data[start : start + self.break_after] if self.break_after else self.data[start:]
         request.wfile.write(part)
+        if self.silent.is_set():
+            request.wfile.flush()
+            self.ended.wait(60)
 
     def __enter__(self) -> FileServer:
         self.thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.ended.set()
         self.http.shutdown()
         self.http.server_close()
         self.thread.join(10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import httpcore2
 
     from associative_embedding.io.bounded_stream import Budget
+
+SILENCE = 60.0  # seconds without a byte after which a download ends: an hour is allowed for the whole of it
 
 
 def fetch_file(url: str, partial: Path, *, timeout: float, max_bytes: int) -> None:
@@ -34,7 +37,13 @@ def fetch_file(url: str, partial: Path, *, timeout: float, max_bytes: int) -> No
     """
     from associative_embedding.io.bounded_stream import Backend, Budget
 
-    budget = Budget(timeout, MAX_OVERHEAD)
+    class PatientBudget(Budget):
+        """A budget that also ends when nothing arrives."""
+
+        def seconds(self) -> float:
+            return min(super().seconds(), SILENCE)
+
+    budget = PatientBudget(timeout, MAX_OVERHEAD)
     backend = Backend(budget, public_only=False)
     try:
         for _ in range(MAX_REDIRECTS + 1):
@@ -50,6 +59,10 @@ def fetch_file(url: str, partial: Path, *, timeout: float, max_bytes: int) -> No
         raise DownloadError(f"more than {MAX_REDIRECTS} redirects")
     except DownloadError:
         raise
+    except TimeoutError:
+        over = time.monotonic() >= budget.end
+        text = f"not complete within {timeout:g} seconds" if over else f"no byte arrived for {SILENCE:g} seconds"
+        raise OSError(text) from None
     except Exception as error:
         raise OSError(reason(error, timeout)) from None
 

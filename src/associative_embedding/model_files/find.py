@@ -31,7 +31,7 @@ def model_path(name: str | Path, *, offline: bool = False) -> Path:
             downloaded.
         OSError: when the cache of published models cannot be written.
     """
-    offline = offline or bool(os.environ.get(OFFLINE))
+    offline = offline or os.environ.get(OFFLINE, "") not in ("", "0")
     if str(name).startswith(HUB):
         return fetch(str(name).removeprefix(HUB), offline=offline)
     shipped = WEIGHTS / f"{name}.safetensors"

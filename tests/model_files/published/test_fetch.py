@@ -20,10 +20,11 @@ from torch import Tensor
 
 from associative_embedding import load
 from associative_embedding.apps.cli.main import main
-from associative_embedding.model_files.checkpoint import load_model, read_description
+from associative_embedding.model_files.checkpoint import load_model, read_description, start_from
 from associative_embedding.model_files.find import model_path
 from associative_embedding.model_files.published import table
 from associative_embedding.model_files.published.table import PublishedModel, find_published
+from associative_embedding.networks.zoo import build_network
 from support.file_server import FileServer
 from support.malicious import Malicious
 from support.published_layouts import LITEPOSES, litepose
@@ -88,6 +89,11 @@ def test_a_name_is_a_model(server: FileServer, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("AE_OFFLINE", "1")
     found = load(NAME, runtime="torch")(photo(60, 90))
     assert np.isfinite(found.keypoints).all()
+
+
+def test_training_starts_from_a_name(server: FileServer) -> None:
+    network = build_network("litepose_xs", 17, 1, {})
+    assert start_from(network, model_path(NAME)) == []
 
 
 @pytest.mark.slow
