@@ -81,7 +81,7 @@ def pixels_on_cpu(heatmap: Tensor, tag: Tensor, threshold: float, wanted: Array)
     table, place, row = np.empty((total, 2 + flat_tags.shape[1]), np.float32), np.empty(total, np.int64), 0
     for kind, pixel in zip(kinds, pixels, strict=True):
         rows = slice(row, row + len(pixel))
-        table[rows, 0], table[rows, 1], table[rows, 2:] = kind, flat[kind, pixel], flat_tags[kind, :, pixel]
+        table[rows, 0], table[rows, 1], table[rows, 2:] = kind, flat[kind].take(pixel), flat_tags[kind].take(pixel, 1).T
         place[rows] = kind * size + pixel
         row = rows.stop
 
