@@ -251,7 +251,8 @@ def test_a_predictor_refines_what_it_found(model: str, second: str, source: Sour
     decoded, _, _ = load(model, refine=second).explain(image)
     tags = decoded.groups.tag[decoded.group].astype(np.float32)
     assert np.array_equal(tags, decoded.instances.tag)  # who is dropped or changes places takes its group along
-    assert np.array_equal(load(model, refine=second).with_decode(top_k=30)(image, min_score=0).keypoints, refined.keypoints)
+    other = load(model, refine=second).with_decode(top_k=30)
+    assert np.array_equal(other(image, min_score=0).keypoints, refined.keypoints)
 
 
 def test_a_model_can_have_a_second_look_of_its_own(

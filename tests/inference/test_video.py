@@ -37,7 +37,7 @@ def test_a_part_of_it(model: str, frames: str) -> None:
 
 def test_wrong_settings_are_told_before_the_first_frame(model: str, frames: str) -> None:
     run = ae.load(model)
-    with pytest.raises(ValueError, match="link: .*memry"):
+    with pytest.raises(ValueError, match=r"link: .*memry"):
         run.track(frames, link={"memry": 3})
     with pytest.raises(ValueError, match=r"film\.mp4: not a video"):
         run.track(f"{frames}/film.mp4")

@@ -153,8 +153,13 @@ EVALUATE = ["evaluate", "--annotations", "a", "--images", "b"]
         (["convert"], "the following arguments are required: file"),
         (
             ["convert", "x", "--from", "y"],
-            "from: must be one of 'pose-ae', 'higherhrnet', 'mmpose', 'litepose', 'swahr', 'movenet', 'efficientnet-lite0', not 'y'",
+            "from: must be one of 'pose-ae', 'higherhrnet', 'mmpose', 'litepose', 'swahr', 'movenet', "
+            "'efficientnet-lite0', not 'y'",
         ),
+        (["predict", "a.jpg", "--conf", "0.3"], "unknown option 'conf'; here it is --min_score"),
+        (["predict", "--source", "a.jpg"], "sources have no option: ae predict photo.jpg folder/"),
+        (["predict", "a.jpg", "--imgsz=640"], "unknown option 'imgsz'; here it is --input_size"),
+        ([*EVALUATE, "--weights", "x"], "unknown option 'weights'; here it is --model"),
         ([*EVALUATE, "--protocol", "x"], "protocol: must be one of 'coco', 'crowd"),
         ([*EVALUATE, "--groups", "g.mat"], "--groups needs --protocol mpii, not coco"),
         ([*EVALUATE, "--ablation", "--truth-detections"], "--ablation and --truth_detections are two experiments"),

@@ -21,6 +21,7 @@ from associative_embedding.apps.cli.allocator import ALLOCATOR
 from associative_embedding.apps.cli.commands import COMMANDS
 from associative_embedding.apps.cli.data_commands import DATA_BUILDERS
 from associative_embedding.apps.cli.options import BUILDERS
+from associative_embedding.apps.cli.other_names import hint
 from associative_embedding.apps.cli.plain_values import check_argument, new_parser, plain_values
 from associative_embedding.apps.errors import UsageError
 from associative_embedding.io.standard_streams import open_streams, output_status
@@ -176,7 +177,7 @@ def usage_message(message: str, arguments: Sequence[str]) -> str:
         if unknown[2]:
             return f"unexpected argument {unknown[2]!r}"
         names = setting_names() if arguments[0] == "train" else option_names(arguments)
-        return f"unknown option {unknown[1]!r}{suggestion(unknown[1], names)}"
+        return f"unknown option {unknown[1]!r}{hint(unknown[1], names) or suggestion(unknown[1], names)}"
     for pattern, words in REWORDINGS:
         text = re.sub(pattern, words, text)
     return text[:400]
