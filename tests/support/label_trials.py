@@ -119,6 +119,8 @@ YOLO: dict[str, Check] = {
     "visibilities that a model predicted": partial(
         yolo, "train: images/train", FLAT, line=LINE.replace("0.5 2 0", "0.5 0.9 0")
     ),
+    "keypoints in pixels": partial(yolo, "train: images/train", FLAT, line=LINE.replace("0.5 2 0", "40 2 0")),
+    "a line twice": partial(yolo, "train: images/train", FLAT, line=f"{LINE}\n{LINE}"),
     "a part without images": partial(yolo, "train: images/train\nval: images/val", FLAT),
     "no label file at all": partial(yolo, "train: images/train", FLAT, labels=False),
     "polygons": partial(yolo, "train: images/train", FLAT, line="0 0.1 0.1 0.2 0.2 0.3 0.1"),
@@ -184,6 +186,7 @@ STUDIO: dict[str, Check] = {
     "an address": partial(studio, [POINT], image="s3://bucket/day1/a.png"),
     "polygons": partial(studio, [BOX, POINT, region("polygonlabels", "cat", "g")]),
     "more points than boxes": partial(studio, [BOX, POINT, {**POINT, "id": "q", "value": {**POINT["value"], "x": 1}}]),
+    "several images in a task": partial(studio, [{**BOX, "to_name": "a"}, {**POINT, "to_name": "b"}]),
     "a turned image (`image_rotation`)": partial(studio, [BOX, {**POINT, "image_rotation": 90}]),
 }
 
@@ -207,6 +210,7 @@ DEEPLABCUT: dict[str, Check] = {
     "several animals": partial(deeplabcut, DLC_MULTI),
     "paths of Windows": partial(deeplabcut, f"{DLC}labeled-data\\film\\a.png,19.5,29.5,,\n"),
     "byte order mark": partial(deeplabcut, f"\ufeff{DLC}labeled-data/film/a.png,19.5,29.5,,\n"),
+    "commas in numbers": partial(deeplabcut, f"{DLC}labeled-data/film/a.png,19,5,29,5,1,5,2,5\n"),
     "predictions (likelihood)": partial(deeplabcut, DLC.replace("x,y,x,y", "x,y,likelihood,x") + "0,19.5,29.5,0.9,1\n"),
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from associative_embedding.data.label_formats.deeplabcut import read_deeplabcut
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
@@ -52,3 +53,11 @@ def test_deeplabcut_several_animals_and_what_is_of_none(tmp_path: Path) -> None:
         "labeled-data/film/img1.png": [("animal", {"nose": (7.5, 8.5, 2)}, [7.5, 8.5, 0, 0])],
     }
     assert "width" not in found["images"][1]  # it is not there
+
+
+def test_deeplabcut_a_row_with_more_cells_than_columns_is_refused(tmp_path: Path) -> None:
+    """Commas in numbers would move all values behind them to other body parts."""
+    file = tmp_path / "CollectedData_me.csv"
+    file.write_text("scorer,me,me,me,me\nbodyparts,a,a,b,b\ncoords,x,y,x,y\nlabeled-data/f/a.png,1,5,2,5,3,4\n")
+    with pytest.raises(ValueError, match=r"me.csv: line 4: has 7 cells, not 5; has it decimal commas\?"):
+        read_deeplabcut(file)

@@ -127,7 +127,7 @@ def test_label_studio_what_is_no_point_or_rectangle_is_said(tmp_path: Path, caps
         {**region("polygonlabels", "cat", "g1"), "value": {"points": [[1, 1], [2, 2]], "polygonlabels": ["cat"]}},
     ]
     assert people_of(studio(tmp_path, rows)) == {"1a2b3c4d-a.png": [("cat", {"nose": (20, 30, 2)}, [0, 0, 40, 60])]}
-    regions, point = capsys.readouterr().err.splitlines()
+    _undone, regions, point = capsys.readouterr().err.splitlines()
     assert "2 regions (p3 (keypointlabels), g1 (polygonlabels)): no point or rectangle with one label" in regions
     assert "1 point (nose of 1a2b3c4d-a.png): in no box and no group" in point
 
@@ -138,3 +138,20 @@ def test_label_studio_a_turned_box(tmp_path: Path) -> None:
     rows = [region("rectanglelabels", "cat", "r1", value=value), region("keypointlabels", "nose", "p1", parentID="r1")]
     ((_, _, box),) = people_of(studio(tmp_path, rows))["1a2b3c4d-a.png"]
     assert box == pytest.approx([34, 30, 6, 20])
+
+
+def test_label_studio_tasks_that_are_left_out_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The regions of two images of one task have the sizes and percents of their own images."""
+    one = [region("keypointlabels", "nose", "p1", to_name="image")]
+    other = [region("keypointlabels", "tail", "p2", to_name="second")]
+    tasks = [
+        {"id": number, "data": {"image": f"{number}.png"}, "annotations": annotations}
+        for number, annotations in enumerate([[{"result": one}], [{"result": one + other}], [], []], start=1)
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(tasks))
+    assert people_of(read_label_studio(tmp_path / "a.json")) == {
+        "1.png": [("person", {"nose": (20, 30, 2)}, [20, 30, 0, 0])]
+    }
+    lines = capsys.readouterr().err
+    assert "1 task (2): regions of several images, but one image a task is read; left out" in lines
+    assert "2 tasks (3, 4): no finished annotation; left out" in lines

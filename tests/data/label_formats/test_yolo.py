@@ -161,6 +161,38 @@ def test_yolo_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixt
     ]
 
 
+def test_yolo_keypoints_in_pixels_are_refused(tmp_path: Path) -> None:
+    text = "train: images/train\nval: images/train\nkpt_shape: [2, 3]\nnames: [rat]\n"
+    for keypoints, points in (
+        ("1.02 0.5 2 -0.1 0.5 1", {"kpt_0": (81.6, 30, 2), "kpt_1": (-8, 30, 1)}),  # outside, as tools write them
+        ("20 30 0 0.5 0.5 2", {"kpt_1": (40, 30, 2)}),
+        ("20 30 2 40 30 2", None),
+    ):
+        file = yolo(tmp_path / keypoints, text, f"0 0.5 0.5 0.25 0.5 {keypoints}")
+        if points is None:
+            with pytest.raises(ValueError, match=r"line 1: kpt_0 must be relative to the image, in 0..1, not 20 30"):
+                read_yolo(file)
+        else:
+            assert people_of(read_yolo(file))["images/train/a0.png"][0][1] == points
+
+
+def test_yolo_lines_twice_and_files_of_several_images_and_of_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "train: images/train\nval: images/train\nkpt_shape: [2, 3]\nnames: [rat]\n"
+    line = "0 0.5 0.5 0.25 0.5 0.5 0.5 2 0 0 0"
+    file = yolo(tmp_path, text, line, line.replace(" ", "  "), line.replace("2 0", "1 0"))
+    Image.open(tmp_path / "images/train/a0.png").save(tmp_path / "images/train/a0.bmp")
+    for name in ("gone", "classes"):
+        (tmp_path / "labels/train" / f"{name}.txt").write_text("")
+    found = read_yolo(file)
+    assert len(found["annotations"]) == 4
+    lines = capsys.readouterr().err
+    assert "2 lines (images/train/a0.bmp 2, images/train/a0.png 2): the same as another one of its file; left" in lines
+    assert "1 file (a0.txt): the labels of several images, whose names differ in their endings alone" in lines
+    assert "1 file (gone.txt): labels of no image of 'train', 'val' or 'test'; left out" in lines
+
+
 def test_yolo_labels_beside_images_in_a_folder_images(tmp_path: Path) -> None:
     file = layout(tmp_path, "train: images\n", "images/a.png", labels=False)
     (tmp_path / "set" / "images" / "a.txt").write_text(LINE)

@@ -106,6 +106,8 @@ def read_label_table(file: Path, images: str | Path | None) -> LabelTable:
     for number, row in enumerate(rows[start:], start=start + 1):
         if not any(row):
             continue
+        if len(row) > len(rows[0]):
+            raise ValueError(f"{file}: line {number}: has {len(row)} cells, not {len(rows[0])}; has it decimal commas?")
         # the path of the image is one cell, or in newer versions of DeepLabCut one cell for each folder
         name = "/".join(cell for cell in row[:first] if cell).replace("\\", "/")
         objects = read_row(row, columns, f"{file}: line {number}")

@@ -85,7 +85,7 @@ def declared_skeletons(file: Path, images: Sequence[LabelledImage]) -> dict[str,
 
 
 def finished_rows(task: Mapping[str, Any], where: str, notes: Notes) -> list[dict[str, Any]] | None:
-    """Returns the regions and relations of a task, or None for a task without a finished annotation.
+    """Returns the regions and relations of a task, or None for a task that is left out, which is noted.
 
     Raises:
         ValueError: if a key is missing or wrong.
@@ -95,13 +95,23 @@ def finished_rows(task: Mapping[str, Any], where: str, notes: Notes) -> list[dic
         raise ValueError(f"{where}: needs 'data' and 'annotations'; {EXPORT} (not JSON-MIN)")
     good = [a for a in annotations if isinstance(a, dict) and not a.get("was_cancelled")]
     if not good:
+        notes.add("no finished annotation; left out", "task", str(task.get("id")))
         return None
     if len(good) > 1:
         notes.add("several annotations; the first one is read", "task", str(task.get("id")))
     rows = good[0].get("result")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{where}: 'result' must be a list of objects")
+    if len({str(row["to_name"]) for row in rows if is_region(row) and "to_name" in row}) > 1:
+        notes.add("regions of several images, but one image a task is read; left out", "task", str(task.get("id")))
+        return None
     return rows
+
+
+def is_region(row: Mapping[str, Any]) -> bool:
+    """Returns whether a result has a place in the image; others are answers and relations."""
+    value = row.get("value")
+    return isinstance(value, dict) and bool(PLACES & set(value))
 
 
 def read_rows(rows: Sequence[Mapping[str, Any]], name: str, where: str, notes: Notes) -> LabelledImage:
@@ -140,9 +150,9 @@ def read_regions(
     group = connected_regions(rows)
     height, width = size
     for row in rows:
-        kind, value = row.get("type"), row.get("value")
-        if not isinstance(value, dict) or not PLACES & set(value):
-            continue  # an answer, not a region
+        if not is_region(row):
+            continue
+        kind, value = row.get("type"), row["value"]
         if row.get("image_rotation"):
             raise ValueError(f"{where}: turned images are not read; turn them back in Label Studio")
         labels = value.get(kind) if kind in (POINT, BOX) else None

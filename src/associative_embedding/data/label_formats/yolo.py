@@ -20,6 +20,7 @@ from associative_embedding.structures.skeleton import Skeleton
 
 NEARLY_ONE = 1.01  # relative coordinates above 1 by rounding; in a file of pixels nearly all are far above
 MAX_LABELS = 16 * 2**20  # bytes of the labels of an image
+FAR = 1.0  # sides of the image by which a keypoint may lie outside; pixels in place of shares are farther
 BOX = 5  # numbers of a line without keypoints: the class and the box
 
 
@@ -64,12 +65,18 @@ def read_image(
         return None
     lines = read_text(entry.labels, MAX_LABELS).splitlines() if entry.labels else []
     objects = []
+    known: set[str] = set()
     for number, line in enumerate(lines, start=1):
-        if line.strip():
+        if (text := " ".join(line.split())) in known:
+            notes.add(
+                "the same as another one of its file; left out, as Ultralytics does", "line", f"{entry.name} {number}"
+            )
+        elif text:
             where = f"{entry.labels}: line {number}"
             objects.append(read_line(line, list(skeletons.values()), shape, size, where))
             if fault := fault_of(line, shape):
                 notes.add(fault, "line", f"{entry.name} {number}")
+            known.add(text)
     return LabelledImage(entry.name, size, objects, {"split": entry.split})
 
 
@@ -117,6 +124,8 @@ def read_line(
         visible = rest[0] if rest else 2 * (x > 0 or y > 0)
         if not 0 <= visible <= 2:
             raise ValueError(f"{where}: the visibility of {name} must be 0, 1 or 2, not {visible:g}")
+        if visible and not (-FAR <= x <= 1 + FAR and -FAR <= y <= 1 + FAR):
+            raise ValueError(f"{where}: {name} must be relative to the image, in 0..1, not {x:g} {y:g}")
         if visible:
             points[name] = (x * width, y * height, 1 if visible == 1 else 2)
     box = ((cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height)

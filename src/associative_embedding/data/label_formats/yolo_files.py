@@ -8,7 +8,8 @@ path on each line, or a list of both; labels lie in ``labels/`` where the images
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from associative_embedding.io.image_names import find_named, parts_of
 
 ALIASES = {"val": ("val", "validation", "valid")}  # keys of a part
 MAX_PARTS = 50  # folders at the beginning of a path that may be taken off
+CLASSES = "classes.txt"  # names of classes, which some tools write among the labels
 DATA = "data"  # CVAT's lists begin with this folder, which it does not export
 
 
@@ -186,3 +188,17 @@ def check_labels(images: list[YoloImage], file: Path, notes: Notes) -> None:
         )
     for image in without:
         notes.add("no label file, so it counts as an image without objects", "image", image.name)
+    note_label_files([image.labels for image in images if image.labels], notes)
+
+
+def note_label_files(used: Sequence[Path], notes: Notes) -> None:
+    """Notes label files of several images, as ``a.jpg`` and ``a.png`` have, and those of no image."""
+    for path, count in Counter(used).items():
+        if count > 1:
+            notes.add("the labels of several images, whose names differ in their endings alone", "file", path.name)
+    known = set(used)
+    # beside images there are other texts, such as lists
+    for folder in sorted({path.parent for path in known if "labels" in path.parts}):
+        for path in sorted(folder.glob("*.txt")):
+            if path not in known and path.name != CLASSES:
+                notes.add("labels of no image of 'train', 'val' or 'test'; left out", "file", path.name)
