@@ -30,6 +30,7 @@ KEPT_BYTES = 128 * 2**20  # of network outputs; with other settings for the same
 MOST_OBJECTS = 4000  # in one tile: tiles are compared object by object
 MOST_ANSWER_BYTES = 32 * 2**20
 JPEG_SIDE = 65_500  # pixels; libjpeg writes no larger one
+SURELY = 2  # an image is refused before the work if it needs this many times the time; others are stopped in it
 NAME = "the image"
 
 
@@ -128,13 +129,13 @@ class ModelWorker:
         # Zeros that take no memory: only the shape matters.
         tiles = len(self.predictor.tiles(np.broadcast_to(np.uint8(0), (height, width, 3))))
         seconds, most = tiles * self._seconds_of_tile(), self.limits.seconds_of_image
-        if tiles > 1 and seconds > most:
+        if tiles > 1 and seconds > SURELY * most:
             allowed = int(np.sqrt(max(1.0, most / self._seconds_of_tile())))
             side = self.predictor.tile_side
             pixels = side + int((allowed - 1) * (1 - OVERLAP) * side)
             raise TooLarge(
-                f"{NAME} is {width}x{height}: its {tiles} tiles keep the model for {seconds:.0f} seconds or "
-                f"more, and {most:g} are allowed, as for {pixels}x{pixels} pixels"
+                f"{NAME} is {width}x{height}: its {tiles} tiles would keep the model for about {seconds:.0f} "
+                f"seconds, and {most:g} are allowed, as for {pixels}x{pixels} pixels"
             )
 
     def _seconds_of_tile(self) -> float:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -21,7 +22,8 @@ class WatchedNetwork:
         check: is called before every run; it raises an error to prevent the run.
 
     Attributes:
-        seconds_per_pixel: least time per pixel of the input so far; 0 before the first run.
+        seconds_per_pixel: least time per pixel of the input so far, as if nothing else ran on the machine; 0 before the
+            first run. On a GPU far too low: only the CPU's time is known.
     """
 
     def __init__(self, network: Any, check: Callable[[], None]) -> None:
@@ -31,10 +33,11 @@ class WatchedNetwork:
     def __call__(self, image: Tensor) -> Any:
         """Runs the network on a batch ``(B, 3, H, W)``."""
         self.check()
-        start = time.perf_counter()
+        start = time.process_time()
         outputs = self.network(image)
-        seconds = (time.perf_counter() - start) / (image.numel() / 3)
-        # The least: another process may have delayed this run, and nothing may be refused for that.
+        # The time of the CPU, and the least of it: another process may have delayed this run, and nothing may be
+        # refused for that.
+        seconds = (time.process_time() - start) / torch.get_num_threads() / (image.numel() / 3)
         self.seconds_per_pixel = min(self.seconds_per_pixel or seconds, seconds)
         return outputs
 
