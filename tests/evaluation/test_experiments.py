@@ -11,6 +11,7 @@ from associative_embedding.data.settings import SourceConfig
 from associative_embedding.evaluation import experiments as compare
 from associative_embedding.evaluation.experiments import ablation, bottleneck
 from associative_embedding.evaluation.metrics.oks import KEYPOINT_METRICS
+from associative_embedding.tasks.pose.task import PoseTask
 from support.commands import evaluate_command
 from support.tiny import tiny_model
 
@@ -31,12 +32,25 @@ def test_the_rows_of_table_4() -> None:
     assert [(v.name, v.scales, v.flip, v.refine) for v in rows] == [
         ("single scale (1)", (1.0,), False, "none"),
         ("single scale (1) + refine", (1.0,), False, "r.safetensors"),
+        ("single scale (1; mirror)", (1.0,), True, "none"),
+        ("single scale (1; mirror) + refine", (1.0,), True, "r.safetensors"),
+        ("multi scale (1, 0.5)", (1.0, 0.5), False, "none"),
+        ("multi scale (1, 0.5) + refine", (1.0, 0.5), False, "r.safetensors"),
         ("multi scale (1, 0.5; mirror)", (1.0, 0.5), True, "none"),
         ("multi scale (1, 0.5; mirror) + refine", (1.0, 0.5), True, "r.safetensors"),
     ]
     assert ablation((2.0, 1.0)) == tuple(v for v in ablation((2.0, 1.0), "r") if v.refine == "none")
     with pytest.raises(ValueError, match="an ablation needs several scales"):
         ablation((1.0,))
+
+
+def test_a_row_of_table_4_says_whose_tags_it_uses() -> None:
+    rows = ablation((2.0, 1.0, 0.5), mirror=(True,), tag_scales=(1.0,))
+    assert [(v.name, v.flip, v.tag_scales) for v in rows] == [
+        ("single scale (1; mirror)", True, (1.0,)),
+        ("multi scale (2, 1, 0.5; tags of 1; mirror)", True, (1.0,)),
+    ]
+    assert [v.tag_scales for v in ablation((2.0, 1.0), mirror=(False,))] == [(1.0,), (2.0, 1.0)]
 
 
 def test_the_rows_of_the_bottleneck() -> None:
@@ -61,8 +75,10 @@ def test_each_row_is_its_own_evaluation(
     assert evaluate_command(model, source, "--ablation", "--json", tmp_path / "table.json", *decode) == 0
     rows = rows_of(capsys.readouterr().out)
     document = json.loads((tmp_path / "table.json").read_text())
-    assert list(rows) == list(document["metrics"]) == ["single scale (1)", "multi scale (1, 0.5; mirror)"]
-    for name, options in zip(rows, (["--scales", 1], ["--flip"]), strict=True):
+    names = ["single scale (1)", "single scale (1; mirror)", "multi scale (1, 0.5)", "multi scale (1, 0.5; mirror)"]
+    assert list(rows) == list(document["metrics"]) == names
+    each: list[list[object]] = [["--scales", 1], ["--scales", 1, "--flip"], [], ["--flip"]]
+    for name, options in zip(rows, each, strict=True):
         assert evaluate_command(model, source, "--json", tmp_path / "one.json", *options, *decode) == 0
         one = json.loads((tmp_path / "one.json").read_text())
         assert document["metrics"][name] == one["metrics"]
@@ -71,7 +87,32 @@ def test_each_row_is_its_own_evaluation(
         assert {key: same[key] for key in ("scales", "flip", "decode", "images")} == {
             key: one["settings"][key] for key in ("scales", "flip", "decode", "images")
         }
-    assert [(s["scales"], s["flip"]) for s in document["settings"].values()] == [([1.0], False), ([1.0, 0.5], True)]
+    assert [(s["scales"], s["flip"]) for s in document["settings"].values()] == [
+        ([1.0], False), ([1.0], True), ([1.0, 0.5], False), ([1.0, 0.5], True)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--flip"], [([1.0], [1.0], True), ([1.0, 0.5], [1.0, 0.5], True)]),
+        (["--no_flip", "--tag_scales", 1], [([1.0], [1.0], False), ([1.0, 0.5], [1.0], False)]),
+        # The row of one scale has the tags of its only scale, whatever the others use.
+        (["--no_flip", "--tag-scales", 0.5], [([1.0], [1.0], False), ([1.0, 0.5], [0.5], False)]),
+    ],
+)
+def test_table_4_keeps_to_the_options(
+    model: str, source: SourceConfig, tmp_path: Path, options: list[object], expected: list[object]
+) -> None:
+    assert evaluate_command(model, source, "--ablation", "--limit", 1, "--json", tmp_path / "t.json", *options) == 0
+    rows = json.loads((tmp_path / "t.json").read_text())["settings"].values()
+    assert [(row["scales"], row["tag_scales"], row["flip"]) for row in rows] == expected
+
+
+def test_the_bottleneck_keeps_to_tag_scales(model: str, source: SourceConfig, tmp_path: Path) -> None:
+    options = ["--limit", 1, "--json", tmp_path / "t.json", "--tag_scales", 1, "--flip"]
+    assert evaluate_command(model, source, "--truth-detections", *options) == 0
+    rows = json.loads((tmp_path / "t.json").read_text())["settings"].values()
+    assert [(row["scales"], row["tag_scales"], row["flip"]) for row in rows] == [([1.0, 0.5], [1.0], True)] * 3
 
 
 def test_a_model_of_one_scale_has_no_ablation_unless_told(
@@ -81,7 +122,16 @@ def test_a_model_of_one_scale_has_no_ablation_unless_told(
     assert evaluate_command(model, source, "--ablation") == 1
     assert "state them, --scales 1 0.5" in capfd.readouterr().err
     assert evaluate_command(model, source, "--ablation", "--scales", 1, 0.5, "--limit", 1) == 0
-    assert len(capfd.readouterr().out.splitlines()) == 4
+    assert len(capfd.readouterr().out.splitlines()) == 6
+
+
+def test_a_model_of_unknown_sides_has_no_rows_with_the_mirror_image(
+    source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(PoseTask, "flip_index", None)
+    model = tiny_model(tmp_path / "m.safetensors", backbone="mobilenet_v2", input_size=96, scales=(1.0, 0.5))
+    assert evaluate_command(model, source, "--ablation", "--limit", 1) == 0
+    assert list(rows_of(capsys.readouterr().out)) == ["single scale (1)", "multi scale (1, 0.5)"]
 
 
 def test_an_unwritable_json_is_noticed_before_the_work(

@@ -27,6 +27,7 @@ class Variant:
         name: of its row.
         scales, flip, refine: as in `Options`.
         given: what of the ground truth replaces predictions, see `poses.find_people`.
+        tag_scales: as in `Options`; None = those of the user's options.
     """
 
     name: str
@@ -34,30 +35,53 @@ class Variant:
     flip: bool = False
     refine: str = NO_REFINER
     given: Given = "nothing"
+    tag_scales: tuple[float, ...] | None = None
 
 
-def ablation(scales: tuple[float, ...], refine: str = NO_REFINER) -> tuple[Variant, ...]:
-    """Returns the rows of the paper's table 4: one scale; several with the mirror image; the same with refinement.
+def ablation(
+    scales: tuple[float, ...],
+    refine: str = NO_REFINER,
+    *,
+    mirror: tuple[bool, ...] = (False, True),
+    tag_scales: tuple[float, ...] | None = None,
+) -> tuple[Variant, ...]:
+    """Returns the rows of the paper's table 4: one scale and several, each without and with the mirror image.
 
     Args:
-        scales: of the row "multi scale". "Single scale" is 1, the model's input size, without the mirror image.
+        scales: of the rows "multi scale". "Single scale" is 1, the model's input size.
         refine: single-person model of the refined rows; "none" = no refined rows.
+        mirror: without, with the mirror image, or both.
+        tag_scales: the scales whose tags the rows "multi scale" use; None = all.
 
     Raises:
         ValueError: when there is only one scale.
     """
     if len(scales) < 2:
         raise ValueError("an ablation needs several scales, and the model has one: state them, --scales 1 0.5")
-    listed = ", ".join(f"{scale:g}" for scale in scales)
-    plain = (
-        Variant("single scale (1)", (1.0,)),
-        Variant(f"multi scale ({listed}; mirror)", scales, flip=True),
-    )
+    tags = tag_scales or scales
+    # A scale and the mirror image are two changes. Each has its own row, so that a gain has one cause.
     return tuple(
-        Variant(v.name if model == NO_REFINER else f"{v.name} + refine", v.scales, v.flip, model)
-        for v in plain
+        Variant(row_name(used, with_tags, flip, model), used, flip, model, tag_scales=with_tags)
+        for used, with_tags in (((1.0,), (1.0,)), (scales, tags))
+        for flip in mirror
         for model in dict.fromkeys([NO_REFINER, refine])
     )
+
+
+def row_name(scales: tuple[float, ...], tag_scales: tuple[float, ...], flip: bool, refine: str) -> str:
+    """Returns the name of a row of `ablation`, such as "multi scale (1, 0.5; mirror) + refine"."""
+    parts = [", ".join(f"{scale:g}" for scale in scales)]
+    parts += [f"tags of {', '.join(f'{scale:g}' for scale in tag_scales)}"] if set(tag_scales) != set(scales) else []
+    parts += ["mirror"] if flip else []
+    number = "multi" if len(scales) > 1 else "single"
+    return f"{number} scale ({'; '.join(parts)}){'' if refine == NO_REFINER else ' + refine'}"
+
+
+def mirror_choices(predictor: Predictor, options: Options) -> tuple[bool, ...]:
+    """Returns whether the rows of `ablation` use the mirror image: as ``--flip`` states, else both, if it can be."""
+    if options.flip is not None:
+        return (options.flip,)
+    return (False,) if predictor.task.flip_index is None else (False, True)
 
 
 def bottleneck(scales: tuple[float, ...], flip: bool, refine: str = NO_REFINER) -> tuple[Variant, ...]:
@@ -73,10 +97,21 @@ def refiner_of(predictor: Predictor) -> str:
     return predictor.refiner.name if predictor.refiner else NO_REFINER
 
 
-EXPERIMENTS: dict[str, Callable[[Predictor], tuple[Variant, ...]]] = {
-    "ablation": lambda predictor: ablation(predictor.scales, refiner_of(predictor)),
-    "truth_detections": lambda predictor: bottleneck(predictor.scales, predictor.flip, refiner_of(predictor)),
+EXPERIMENTS: dict[str, Callable[[Predictor, Options], tuple[Variant, ...]]] = {
+    "ablation": lambda predictor, options: ablation(
+        predictor.scales,
+        refiner_of(predictor),
+        mirror=mirror_choices(predictor, options),
+        tag_scales=predictor.tag_scales,
+    ),
+    "truth_detections": lambda predictor, _: bottleneck(predictor.scales, predictor.flip, refiner_of(predictor)),
 }
+
+
+def changed_options(options: Options, variant: Variant) -> Options:
+    """Returns the options with which a row runs."""
+    tag_scales = variant.tag_scales or options.tag_scales
+    return replace(options, scales=variant.scales, flip=variant.flip, refine=variant.refine, tag_scales=tag_scales)
 
 
 def run_experiment(experiment: str, model: str, options: Options, settings: EvaluationSettings) -> dict[str, Metrics]:
@@ -103,14 +138,14 @@ def run_experiment(experiment: str, model: str, options: Options, settings: Eval
         limit=settings.limit,
         protocol=rules,
     )
-    variants = EXPERIMENTS[experiment](first)
+    variants = EXPERIMENTS[experiment](first, options)
     if test_set.unknown:
         say(f"the model has no {visible(', '.join(test_set.unknown))}: they do not count\n")
     rows: dict[str, Metrics] = {}
     notes: dict[str, Any] = {}
     for variant in variants:
         # Loaded anew for each row: a variant may need another refiner, and the first model is not changed.
-        predictor = load(model, replace(options, scales=variant.scales, flip=variant.flip, refine=variant.refine))
+        predictor = load(model, changed_options(options, variant))
         metrics, changed = evaluate_pose_model(predictor, test_set, given=variant.given)
         head = [] if rows else markdown_head(metrics)
         # Row by row: a row takes minutes, and an interrupt must not lose the rows before it.

@@ -193,6 +193,15 @@ def test_an_override_that_does_not_exist_gets_one_line(recipe: Path, capfd: pyte
         assert capfd.readouterr().err == f"ae: error: {message}\n"
 
 
+@pytest.mark.parametrize("command", ["predict", "evaluate", "serve"])
+def test_every_command_that_runs_a_model_takes_the_scales_of_tags(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert "--tag_scales" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("command", sorted(cli.COMMANDS))
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:

@@ -173,7 +173,10 @@ def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
 
 def add_experiment_options(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("several evaluations in one table").add_argument
-    text = "one scale; several scales and the mirror image (table 4 of the paper)"
+    text = (
+        "one scale and several, each without and with the mirror image and the refiner (table 4 of the paper); with "
+        "--flip or --no_flip only the rows with or without the mirror image"
+    )
     add("--ablation", action="store_true", help=text)
     text = "predictions; true detections with predicted tags; predicted detections with true tags (paper, section 4.1)"
     add("--truth_detections", action="store_true", help=text)
