@@ -147,7 +147,7 @@ def substructure(structure: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def items(value: Any) -> list[Any]:
     """Returns the items of an array; none for anything else."""
-    return list(value) if isinstance(value, (list, np.ndarray)) and np.ndim(value) else []
+    return list(value) if isinstance(value, list) or (isinstance(value, np.ndarray) and value.ndim) else []
 
 
 def cells(value: Any, count: int) -> list[Any]:
