@@ -11,6 +11,7 @@ from associative_embedding.io.yaml_files import read_yaml
 from associative_embedding.training.recipe import Recipe
 
 NUMBERS = {int, float, bool}
+MOST_ENTRIES = 200  # jsonargparse needs a tenth of a second for each, and aliases repeat them
 LONGEST_NUMBER = 100  # characters; 1e-3 is a text for YAML 1.1
 
 
@@ -51,6 +52,8 @@ def check_section(values: Any, kind: type[Any], prefix: str, path: str) -> None:
         if is_dataclass(hint) and isinstance(hint, type):
             check_section(value, hint, f"{name}.", path)
         elif parts and is_dataclass(parts[0]) and isinstance(value, list):
+            if len(value) > MOST_ENTRIES:
+                raise ValueError(f"{path}: {name} has {len(value)} entries; at most {MOST_ENTRIES} are read; join them")
             for entry in value:
                 check_section(entry, parts[0], f"{name}.", path)  # type: ignore[arg-type]  # a class, not an instance
         elif NUMBERS & {hint, *parts} or (parts and is_dataclass(parts[0])):
@@ -64,7 +67,7 @@ def check_texts(value: Any, name: str, path: str) -> None:
         ValueError: for a text of more than `LONGEST_NUMBER` characters.
     """
     if isinstance(value, str) and len(value) > LONGEST_NUMBER:
-        raise ValueError(f"{path}: {name} must be a number, not a text of {len(value)} characters")
+        raise ValueError(f"{path}: {name} must not be a text of {len(value)} characters")
     if isinstance(value, (list, dict)):
         for item in value.values() if isinstance(value, dict) else value:
             check_texts(item, name, path)
