@@ -67,6 +67,11 @@ def coco(tmp_path: Path) -> tuple[str, str]:
     return write(tmp_path, document(*rows))
 
 
+def test_a_list_of_ids_chooses_the_images(coco: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("8\n")
+    assert open_mask_test_set(*coco, CLASSES, ids=str(tmp_path / "ids.txt")).data.image_ids == [8]
+
+
 def test_the_truth_itself_is_perfect(coco: tuple[str, str]) -> None:
     test_set = open_mask_test_set(*coco, CLASSES)
     metrics = evaluate_mask_model(Known(test_set, CLASSES), test_set)

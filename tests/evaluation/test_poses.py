@@ -56,6 +56,29 @@ def test_the_command_prints_and_writes_the_official_numbers(
     assert json.loads(results.read_text())
 
 
+def test_a_list_of_ids_chooses_the_images(
+    model: str, source: SourceConfig, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ids, results, numbers = tmp_path / "ids.txt", tmp_path / "results.json", tmp_path / "out.json"
+    ids.write_text("4\n2\n")
+    files = ["--ids", ids, "--results", results, "--json", numbers]
+    assert evaluate_command(model, source, *files, "--decode", "{threshold: 0.01}") == 0
+    assert {row["image_id"] for row in json.loads(results.read_text())} == {2, 4}
+    settings = json.loads(numbers.read_text())["settings"]
+    assert (settings["ids"], settings["images"]) == (str(ids), 2)
+    assert evaluate_command(model, source, "--ids", ids, "--truth-detections", "--json", numbers) == 0
+    rows = json.loads(numbers.read_text())["settings"].values()
+    assert [row["images"] for row in rows] == [2, 2, 2]
+    capfd.readouterr()
+
+    ids.write_text("2\n99\n")
+    assert evaluate_command(model, source, "--ids", ids) == 1
+    assert "1 of 2 image ids are not in" in capfd.readouterr().err
+    assert evaluate_command(model, source, "--ids", ids, "--held-out", 0.5) == 2
+    assert evaluate_command(model, source, "--ids", ids, "--json", ids) == 1, "an input is not written over"
+    assert ids.read_text() == "2\n99\n"
+
+
 def test_more_scales_give_other_numbers(model: str, source: SourceConfig, tmp_path: Path) -> None:
     for name, options in (("a", []), ("b", ["--scales", "1.0"]), ("c", ["--flip"]), ("d", ["--input-size", "128"])):
         assert evaluate_command(model, source, "--results", tmp_path / name, *options) == 0

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints, held_out
 from associative_embedding.data.readers.coco_masks import CocoMasks, class_names
 from associative_embedding.data.readers.frame_pairs import FramePairs
+from associative_embedding.data.readers.id_list import check_ids, read_ids
 from associative_embedding.data.readers.image_folder import ImageFolder
 from associative_embedding.data.readers.person_crops import PersonCrops
 from associative_embedding.data.readers.voc import VOC_CLASSES, VocMasks
@@ -170,7 +171,7 @@ def select_part(images: Images, source: SourceConfig, part: SourcePart, *, if_no
     return selected.cached() if source.cache else selected  # cached last, so that no unused file is read
 
 
-def select_test_images(images: Images, held_out_share: float, limit: int, name: str) -> Images:
+def select_test_images(images: Images, held_out_share: float, limit: int, name: str, ids: str | None = None) -> Images:
     """Returns the images to evaluate on.
 
     Args:
@@ -178,13 +179,18 @@ def select_test_images(images: Images, held_out_share: float, limit: int, name: 
         held_out_share: only the images that a recipe with this ``held_out`` leaves to validation; 0 = all.
         limit: only the first of these, 0 = all.
         name: the annotations, for messages.
+        ids: file with the ids of the images to use, one a line; None = all.
 
     Raises:
-        ValueError: for a share or limit out of range, or when no image is left.
+        ValueError: for a share or limit out of range, for ids that are no images, or when no image is left.
     """
     if not 0 <= held_out_share <= 1 or limit < 0:
         raise ValueError(f"the held-out share must be in [0, 1] and the limit 0 or more, not {held_out_share}, {limit}")
     count = len(images)
+    if ids is not None:
+        listed = set(read_ids(ids))
+        check_ids(ids, listed, images.image_ids, name)
+        images = images.select(listed.__contains__)
     if held_out_share:
         images = images.select(lambda image_id: held_out(image_id, held_out_share))
     # the first ones in the order of the file: a limit gives the same images each time

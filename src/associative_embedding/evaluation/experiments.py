@@ -128,13 +128,14 @@ def run_experiment(experiment: str, model: str, options: Options, settings: Eval
         OSError: for a file that cannot be written, before any image is read.
     """
     rules = build_protocol(settings.protocol or "coco", settings.groups)
-    check_outputs([model, settings.annotations, settings.groups], settings.json)
+    check_outputs([model, settings.annotations, settings.groups, settings.ids], settings.json)
     first = load(model, options)
     test_set = open_pose_test_set(
         settings.annotations,
         str(settings.images),
         pose_task(first).skeleton,
         held_out_share=settings.held_out,
+        ids=settings.ids,
         limit=settings.limit,
         protocol=rules,
     )
@@ -154,7 +155,7 @@ def run_experiment(experiment: str, model: str, options: Options, settings: Eval
         refined = {"refined": asdict(changed)} if predictor.refiner else {}
         notes[variant.name] = {**asdict(variant), **test_set.settings, **predictor.settings, **refined}
     if settings.json:
-        given = {"held_out": settings.held_out, "protocol": settings.protocol or "coco"}
+        given = {"held_out": settings.held_out, "ids": settings.ids, "protocol": settings.protocol or "coco"}
         write_metrics(settings.json, {"metrics": rows, "model": model, **given, "settings": notes})
     return rows
 

@@ -89,6 +89,7 @@ def open_mask_test_set(
     split: str = "",
     protocol: str | None = None,
     held_out_share: float = 0.0,
+    ids: str | None = None,
     limit: int = 0,
 ) -> MaskTestSet:
     """Reads annotated masks for a model; classes are matched by name.
@@ -98,7 +99,7 @@ def open_mask_test_set(
         images: folder of the images; None = JPEGImages of the VOC tree.
         classes: C names, of the model.
         protocol: "coco" or "voc"; None = the rules that belong to the format of the annotations.
-        held_out_share, limit: see `poses.open_pose_test_set`.
+        held_out_share, ids, limit: see `poses.open_pose_test_set`.
 
     Raises:
         ValueError: for annotations that cannot be used, another protocol, or when no image is left.
@@ -112,14 +113,14 @@ def open_mask_test_set(
         raise ValueError(f"{annotations}: a VOC tree is scored by the protocol voc, not coco")
     if images is None and not is_voc(path):
         raise ValueError(f"{annotations}: --images, the folder of its images, is missing")
-    data = select_test_images(read_masks(path, images, classes, split), held_out_share, limit, annotations)
-    ids = data.category_ids
+    data = select_test_images(read_masks(path, images, classes, split), held_out_share, limit, annotations, ids)
+    categories = data.category_ids
     return MaskTestSet(
         data,
-        {number: name for name, number in ids.items()},
-        np.array([ids.get(name, -1) for name in classes], np.int64),
-        [name for name in source_classes(source) if name not in ids],
-        mask_truth(annotations, set(ids.values()), set(data.image_ids)) if rules == "coco" else None,
+        {number: name for name, number in categories.items()},
+        np.array([categories.get(name, -1) for name in classes], np.int64),
+        [name for name in source_classes(source) if name not in categories],
+        mask_truth(annotations, set(categories.values()), set(data.image_ids)) if rules == "coco" else None,
         annotations,
     )
 

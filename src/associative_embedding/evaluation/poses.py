@@ -69,6 +69,7 @@ def open_pose_test_set(
     skeleton: Skeleton,
     *,
     held_out_share: float = 0.0,
+    ids: str | None = None,
     limit: int = 0,
     protocol: Protocol = PROTOCOLS["coco"],
 ) -> PoseTestSet:
@@ -79,6 +80,7 @@ def open_pose_test_set(
         images: folder of its images.
         skeleton: of the models.
         held_out_share: use only the images that a recipe with this ``held_out`` keeps for validation (0 = all).
+        ids: file with the ids of the images to use, one a line (None = all).
         limit: use only the first N images (0 = all).
         protocol: the rules of the metrics.
 
@@ -86,7 +88,7 @@ def open_pose_test_set(
         ValueError: for annotations that cannot be used, or when no image is left.
     """
     data = CocoKeypoints(annotations, images, skeleton, people_only=False, cache=False)
-    data = select_test_images(data, held_out_share, limit, annotations)
+    data = select_test_images(data, held_out_share, limit, annotations, ids)
     truth = truth_for(annotations, skeleton, set(data.image_ids), protocol=protocol)
     return PoseTestSet(data, truth, protocol, annotations)
 

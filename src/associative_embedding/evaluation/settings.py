@@ -15,6 +15,7 @@ class EvaluationSettings:
         split: image set of a VOC tree, such as val.
         held_out: use only the images that a recipe with this ``held_out`` keeps for validation, a share in [0, 1];
             0 = all.
+        ids: file with the ids of the images to use, one a line; None = all.
         limit: use only the first N images; 0 = all.
         protocol: rules of the metrics. Poses: "coco" (None), "crowdpose" or "mpii"; masks: "coco" or "voc", None = the
             rules that belong to the format of the annotations.
@@ -27,6 +28,7 @@ class EvaluationSettings:
     images: str | None = None
     split: str = ""
     held_out: float = 0.0
+    ids: str | None = None
     limit: int = 0
     protocol: str | None = None
     groups: str | None = None

@@ -150,6 +150,8 @@ def run_evaluate(options: Namespace) -> int:
         raise UsageError("--ablation and --truth_detections are two experiments: give only one")
     if options.results and experiments:
         raise UsageError(f"--{experiments[0]} runs several evaluations, but --results holds one: leave --results out")
+    if options.ids is not None and options.held_out:
+        raise UsageError("--ids and --held_out choose the images: give only one")
     if options.groups and options.protocol != "mpii":
         raise UsageError(f"--groups needs --protocol mpii, not {options.protocol or 'coco'}")
     if options.track or options.link is not None or options.every != 1:
@@ -180,7 +182,7 @@ def run_evaluate_tracks(options: Namespace) -> int:
         raise UsageError(f"every must be 1 or more, not {options.every}")
     if options.images is None:
         raise UsageError("--track needs --images, the folder of the frames")
-    wrong = ("split", "protocol", "groups", "ablation", "truth_detections", "held_out", "results", "zoom")
+    wrong = ("split", "protocol", "groups", "ablation", "truth_detections", "held_out", "ids", "results", "zoom")
     if given := [name for name in wrong if options[name]]:
         raise UsageError(f"--{given[0]} has no effect with --track: leave it out")
     evaluate_tracks(options.model, model_options(options), value_of(TrackSettings, options))

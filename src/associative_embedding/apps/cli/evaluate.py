@@ -32,14 +32,14 @@ def evaluate_model(model: str, options: Options, settings: EvaluationSettings) -
         OSError: for a file that cannot be written, before any image is read.
         KeyboardInterrupt: the results so far are kept.
     """
-    check_outputs([model, settings.annotations, settings.groups], settings.json, settings.results)
+    check_outputs([model, settings.annotations, settings.groups, settings.ids], settings.json, settings.results)
     predictor = load(model, options)
     evaluate = evaluate_masks if predictor.task.finds_masks else evaluate_people
     metrics, notes = evaluate(predictor, settings)
     if settings.json:
         refined = {"refined": notes.pop("refined")} if "refined" in notes else {}
         # The test set's own entries replace the common ones: masks choose their protocol, if the user chose none.
-        common = {"held_out": settings.held_out, "protocol": settings.protocol or "coco"}
+        common = {"held_out": settings.held_out, "ids": settings.ids, "protocol": settings.protocol or "coco"}
         all_settings = {**common, **notes, **predictor.settings}
         write_metrics(settings.json, {"metrics": metrics, **refined, "model": model, "settings": all_settings})
     return metrics
@@ -58,6 +58,7 @@ def evaluate_people(predictor: Predictor, settings: EvaluationSettings) -> Evalu
         settings.images,
         poses.pose_task(predictor).skeleton,
         held_out_share=settings.held_out,
+        ids=settings.ids,
         limit=settings.limit,
         protocol=build_protocol(settings.protocol or "coco", settings.groups),
     )
@@ -89,6 +90,7 @@ def evaluate_masks(predictor: Predictor, settings: EvaluationSettings) -> Evalua
         split=settings.split,
         protocol=settings.protocol,
         held_out_share=settings.held_out,
+        ids=settings.ids,
         limit=settings.limit,
     )
     metrics = masks.evaluate_mask_model(

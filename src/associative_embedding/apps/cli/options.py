@@ -163,6 +163,8 @@ def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
     add("--groups", type=str, default=None, help=text)
     text = "use only the images that a recipe with this held_out keeps for validation, a share in [0, 1]; 0 = all"
     add("--held_out", type=float, default=0.0, help=text)
+    text = "use only the images whose ids a text file lists, one a line, such as a published split (default: all)"
+    add("--ids", type=str, default=None, metavar="FILE", help=text)
     add("--limit", type=int, default=0, help="use only the first N images; 0 = all")
     add("--json", type=str, default=None, help="file for metrics, model and settings (default: not written)")
     add("--results", type=str, default=None, help="file for results in COCO's format (default: not written)")
