@@ -75,6 +75,7 @@ SETTINGS = [
     f"--train.lr={NAME}",
     f"--config={{network: {{options: {{a: {IMPORT}}}}}}}",
     "--config=second.yaml",
+    "--conf=second.yaml",
     f"--network.help={NAME}",
     f"--config.help={NAME}",
 ]

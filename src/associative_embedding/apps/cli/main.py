@@ -158,8 +158,9 @@ def recipe_arguments(arguments: list[str]) -> list[str]:
     try:
         # Settings may name further recipes, which the parser would read without these checks.
         for flag, value in zip(arguments, [*arguments[1:], ""], strict=True):
-            if flag.partition("=")[0] == "--config":
-                check_recipe(flag.removeprefix("--config=") if "=" in flag else value)
+            name, equals, given = flag.partition("=")
+            if len(name) > 2 and "--config".startswith(name):  # argparse takes --conf, too
+                check_recipe(given if equals else value)
     except ValueError as error:
         raise UsageError(error) from None
     return arguments

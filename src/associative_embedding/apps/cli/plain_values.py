@@ -42,7 +42,9 @@ def plain_values(*settings: type[Any]) -> str:
 
     def load_limited(text: str) -> Any:
         check_yaml(text, "the value")
-        return load(text)
+        value = load(text)
+        check_texts(value)
+        return value
 
     set_loader(PARSER_MODE, load_limited, (yaml.YAMLError,))
     return PARSER_MODE
@@ -56,13 +58,26 @@ def new_parser() -> ArgumentParser:
 
 
 def check_argument(argument: str) -> None:
-    """Checks one word of a command line: jsonargparse reads the value in it as YAML, also where it wants a number.
+    """Checks one word of a command line, see `check_text`."""
+    _, equals, value = argument.partition("=")
+    check_text(value if equals and argument.startswith("-") else argument)
+
+
+def check_texts(value: Any) -> None:
+    """Checks all texts in a value, see `check_text`."""
+    if isinstance(value, str):
+        check_text(value)
+    elif isinstance(value, (list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            check_texts(item)
+
+
+def check_text(text: str) -> None:
+    """Checks a text that jsonargparse may read as YAML, without limits, where it wants a number.
 
     Raises:
-        UsageError: for a value that aliases make larger than the limits of `check_yaml`.
+        UsageError: for a text that aliases make larger than the limits of `check_yaml`.
     """
-    _, equals, value = argument.partition("=")
-    text = value if equals and argument.startswith("-") else argument
     if "&" not in text or "*" not in text:  # without aliases a value is no larger than its text
         return
     import yaml
@@ -70,7 +85,7 @@ def check_argument(argument: str) -> None:
     from associative_embedding.io.yaml_files import OverLimitError, check_yaml
 
     try:
-        check_yaml(text, f"{argument[:SHOWN]} ...")
+        check_yaml(text, f"{text[:SHOWN]} ...")
     except OverLimitError as error:
         raise UsageError(error) from None
     except yaml.YAMLError:
