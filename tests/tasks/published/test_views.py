@@ -53,7 +53,8 @@ def plain_merge(views: list[Outputs], side: int, rules: Conventions) -> Maps:
         for maps in (view.maps, view.mirrored):
             of_outputs = [grow(m.heatmap, between, rules.align_corners) for m in maps]
             heatmaps.append(grow(mean(of_outputs), side, rules.align_corners))
-            own = grow(maps[0].tag[:, :, 0], between, rules.align_corners)
+            of_tags = between if rules.map_size == "input-in-two-steps" else side
+            own = grow(maps[0].tag[:, :, 0], of_tags, rules.align_corners)
             tags.append(grow(own, side, rules.align_corners))
     of_scales = [mean(heatmaps[i : i + 2]) for i in range(0, len(heatmaps), 2)]
     return Maps(mean(of_scales), torch.stack(tags, dim=2))

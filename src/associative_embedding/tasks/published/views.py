@@ -82,7 +82,9 @@ def merge(
         sides = [maps for maps in (outputs.maps, outputs.mirrored) if maps]
         heatmaps.append(_mean(_average(maps, first, pixels, align) for maps in sides))
         if tagged:
-            tags.append(_stack([m.tag for maps in sides for m in maps], first, pixels, align))
+            # mmpose enlarges tags at once, also where heatmaps take two steps (UDP at several scales).
+            before = first if conventions.map_size == "input-in-two-steps" else pixels
+            tags.append(_stack([m.tag for maps in sides for m in maps], before, pixels, align))
     maps = Maps(_mean(heatmaps), tags[0] if len(tags) == 1 else torch.cat(tags, dim=2))
     if isinstance(base, CornerGeometry):
         return maps, replace(base, pixels=pixels)
