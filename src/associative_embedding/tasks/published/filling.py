@@ -7,6 +7,7 @@ import numpy as np
 from associative_embedding.structures.arrays import Array
 
 HIGH = 0.05  # heatmap value of the pixels that are tried first
+BATCH = 1 << 16  # pixels, times people, that are compared at once: these stay in the CPU's cache
 
 
 def choose_pixels(keypoints: Array, heatmap: Array, tag: Array) -> Array:
@@ -25,48 +26,54 @@ def choose_pixels(keypoints: Array, heatmap: Array, tag: Array) -> Array:
     flat, flat_tag = heatmap.reshape(types, -1), tag.reshape(types, tag.shape[1], -1)
     column, row = (keypoints[:, :, i].astype(np.int64).clip(0, size - 1) for i, size in ((0, width), (1, height)))
     found = keypoints[:, :, 2] > 0
-    own = [flat_tag[found[p], :, (row * width + column)[p, found[p]]].mean(axis=0) for p in range(count)]
+    own = np.array([flat_tag[found[p], :, (row * width + column)[p, found[p]]].mean(axis=0) for p in range(count)])
     chosen = np.full((count, types), -1)
     for k in np.flatnonzero(~found.all(axis=0)):
-        search = Search(flat[k], flat_tag[k])
-        for p in np.flatnonzero(~found[:, k]):
-            chosen[p, k] = search(own[p])
+        people = np.flatnonzero(~found[:, k])
+        chosen[people, k] = search(flat[k], flat_tag[k], own[people])
     return chosen
 
 
-class Search:
-    """The search for the best pixel of one keypoint type; `choose_pixels` explains what is best.
+def search(heatmap: Array, tag: Array, own: Array) -> Array:
+    """Returns the first of the best pixels for the tags of P people, ``(P,)`` int64; see `choose_pixels`.
 
     Args:
-        heatmap: ``(n,)`` float32, the pixels of the map.
+        heatmap: ``(n,)`` float32, the pixels of the map of one keypoint type.
         tag: ``(D, n)`` float32.
+        own: ``(P, D)`` float32, tags of the people.
     """
-
-    def __init__(self, heatmap: Array, tag: Array) -> None:
-        self.heatmap, self.tag = heatmap, tag
-        self.high = np.flatnonzero(heatmap >= HIGH)
-        # `take` needs a quarter of the time of an index in brackets.
-        self.high_values, self.high_tag = heatmap.take(self.high), tag.take(self.high, axis=1)
-
-    def __call__(self, tag: Array) -> int:
-        """Returns the first of the best pixels for a person's tag ``(D,)``."""
-        if len(self.high):
-            worth = self.high_values - rounded_distance(self.high_tag, tag)
-            best = int(worth.argmax())
-            # No pixel below `HIGH` is worth more than its heatmap value.
-            if worth[best] >= HIGH:
-                return int(self.high[best])
-        worth = rounded_distance(self.tag, tag)
-        return int(np.subtract(self.heatmap, worth, out=worth).argmax())
+    chosen, others = np.zeros(len(own), np.int64), np.arange(len(own))
+    # `take` needs a quarter of the time of an index in brackets.
+    high = np.flatnonzero(heatmap >= HIGH)
+    if len(high):
+        best, worth = best_pixels(heatmap.take(high), tag.take(high, axis=1), own)
+        chosen = high[best]
+        # No pixel below `HIGH` is worth more than its heatmap value.
+        others = np.flatnonzero(worth < HIGH)
+    chosen[others] = best_pixels(heatmap, tag, own[others])[0]
+    return chosen
 
 
-def rounded_distance(tags: Array, tag: Array) -> Array:
-    """Returns the rounded L2 distances ``(n,)`` of tags ``(D, n)`` to one tag ``(D,)``."""
+def best_pixels(heatmap: Array, tag: Array, own: Array) -> tuple[Array, Array]:
+    """Returns for each person the first of the best of all given pixels, and its worth; arguments as in `search`."""
+    best, worth = np.zeros(len(own), np.int64), np.zeros(len(own), np.float32)
+    step = max(1, BATCH // len(heatmap))
+    for first in range(0, len(own), step):
+        rows = slice(first, first + step)
+        values = rounded_distance(tag, own[rows])
+        np.subtract(heatmap, values, out=values)
+        best[rows] = values.argmax(axis=1)
+        worth[rows] = values[np.arange(len(values)), best[rows]]
+    return best, worth
+
+
+def rounded_distance(tag: Array, own: Array) -> Array:
+    """Returns the rounded L2 distances ``(P, n)`` of tags ``(D, n)`` to those of people ``(P, D)``."""
     # In place: without new arrays a whole map takes a tenth less time.
-    squares = tags[0] - tag[0]
+    squares = tag[0] - own[:, :1]
     np.square(squares, out=squares)
-    for others, own in zip(tags[1:], tag[1:], strict=True):
-        difference = others - own
+    for others, tags in zip(tag[1:], own.T[1:], strict=True):
+        difference = others - tags[:, None]
         squares += np.square(difference, out=difference)
     distance = np.sqrt(squares, out=squares)
     return np.asarray(np.rint(distance, out=distance))
