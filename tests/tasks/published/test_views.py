@@ -78,6 +78,15 @@ def test_the_same_bits_as_map_by_map(map_size: Any, align: bool, higher: bool, s
         assert geometry.map_size == (side, side)
 
 
+def test_the_paper_clips_heatmaps_at_one() -> None:
+    rules = Conventions(fit="square", map_size="network", clip=True)
+    views = [outputs_at(64, seed=5, higher=False)]
+    maps, _ = merge(views, [True], input_geometry((64, 64), 64, rules), rules)
+    plain = plain_merge(views, 16, rules).heatmap
+    assert plain.max() > 1
+    assert torch.equal(maps.heatmap, plain.clamp(max=1))
+
+
 def test_tags_of_one_scale_only() -> None:
     rules = Conventions()
     views = [outputs_at(side, seed=side, higher=True) for side in (128, 64)]

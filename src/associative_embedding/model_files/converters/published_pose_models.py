@@ -81,7 +81,7 @@ LITEPOSE_SIZES = {"litepose_xs": 256, "litepose_s": 448, "litepose_m": 448, "lit
 PROJECTS = {
     "pose-ae": Project(
         POSE_AE_DECODE,
-        Conventions(fit="square", map_size="network"),
+        Conventions(fit="square", map_size="network", clip=True),
         skeletons=("coco-17",),
         resize="long",
         enlarges=False,

@@ -30,6 +30,7 @@ class Conventions:
             largest scale.
         align_corners: maps are enlarged from corner pixel to corner pixel, not from edge to edge.
         mirror: the mirror image is run, too.
+        clip: heatmap values above 1 count as 1, so that their neighbours may be equally high (the paper's code).
     """
 
     fit: Fit = "centre"
@@ -37,6 +38,7 @@ class Conventions:
     map_size: MapSize = "input"
     align_corners: bool = False
     mirror: bool = True
+    clip: bool = False
 
     @classmethod
     def from_values(cls, values: Any) -> Conventions:

@@ -67,7 +67,7 @@ def merge(
         views: the outputs at each scale, the largest first.
         with_tags: whether the tags of a scale are used.
         base: the geometry of the input at scale 1, see `geometry.input_geometry`.
-        conventions: `map_size` and `align_corners` count.
+        conventions: `map_size`, `align_corners` and `clip` count.
 
     Returns:
         the maps, and their geometry.
@@ -85,7 +85,9 @@ def merge(
             # mmpose enlarges tags at once, also where heatmaps take two steps (UDP at several scales).
             before = first if conventions.map_size == "input-in-two-steps" else pixels
             tags.append(_stack([m.tag for maps in sides for m in maps], before, pixels, align))
-    maps = Maps(_mean(heatmaps), tags[0] if len(tags) == 1 else torch.cat(tags, dim=2))
+    heatmap = _mean(heatmaps)
+    heatmap = heatmap.clamp(max=1) if conventions.clip else heatmap
+    maps = Maps(heatmap, tags[0] if len(tags) == 1 else torch.cat(tags, dim=2))
     if isinstance(base, CornerGeometry):
         return maps, replace(base, pixels=pixels)
     return maps, replace(base, stride=max(1, base.input_size[1] // pixels[1]))
