@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from associative_embedding.io.files import Periodic, check_writable, write_json
-from associative_embedding.io.outputs import check_apart, check_output, marked, own_form, own_json
+from associative_embedding.io.files import Periodic, atomic_write, check_writable, json_text, write_json
+from associative_embedding.io.outputs import MARK, check_apart, check_output, marked, own_form, own_json, own_mark
 
 COMMAND = "ae evaluate"
 # COCO's results are a list, which has no place for a mark. Other tools write other keys, or another order, or no end of
@@ -32,7 +35,8 @@ def check_outputs(inputs: Sequence[str | None], json: str | None, results: str |
         OSError: for a file that cannot be written.
     """
     check_apart(json, results)
-    for path, own in ((results, OWN_RESULTS), (json, own_json(COMMAND))):
+    own_results = own_mark() if results and is_zip(results) else OWN_RESULTS
+    for path, own in ((results, own_results), (json, own_json(COMMAND))):
         if path:
             check_output(path, own, inputs)
             check_writable(path)
@@ -47,13 +51,36 @@ def write_metrics(path: str, document: dict[str, Any]) -> None:
     write_json(path, marked(document, COMMAND))
 
 
+def is_zip(path: str) -> bool:
+    """Whether results at a path are zipped, as COCO's server takes them."""
+    return path.lower().endswith(".zip")
+
+
+def write_results(path: str, results: list[dict[str, Any]]) -> None:
+    """Writes official results as json; where the path ends in ``.zip``, into a zip file as a json of the same name.
+
+    Raises:
+        ValueError, OSError: see `write_json`.
+    """
+    if not is_zip(path):
+        write_json(path, results)
+        return
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.comment = MARK  # the list has no place for a mark, see `OWN_RESULTS`
+        entry = zipfile.ZipInfo(f"{Path(path).stem}.json")  # without a date: equal results are equal files
+        entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+        archive.writestr(entry, json_text(path, results))
+    atomic_write(path, buffer.getvalue())
+
+
 @contextmanager
 def keeping(results: list[dict[str, Any]], path: str | None, total: int) -> Iterator[Callable[[], None]]:
     """Keeps the results of an evaluation, however it ends.
 
     Args:
         results: grows with each image.
-        path: file for the results; None = they are not written.
+        path: file for the results, see `write_results`; None = they are not written.
         total: number of images.
 
     Yields:
@@ -63,7 +90,7 @@ def keeping(results: list[dict[str, Any]], path: str | None, total: int) -> Iter
         KeyboardInterrupt: with the number of images that are done.
     """
     count = 0
-    save = Periodic(lambda: write_json(path, results) if path else None)
+    save = Periodic(lambda: write_results(path, results) if path else None)
 
     def done() -> None:
         nonlocal count

@@ -21,7 +21,8 @@ class EvaluationSettings:
             rules that belong to the format of the annotations.
         groups: ``mpii_groups_v12.mat``, for the protocol mpii; None = all people of an image are one group.
         json: file for metrics, model and settings.
-        results: file for official COCO results.
+        results: file for official COCO results; its json is zipped where the name ends in ``.zip``.
+        submission: name of the method: the results go into the zip file for COCO's server, see `submission_path`.
     """
 
     annotations: str
@@ -34,3 +35,4 @@ class EvaluationSettings:
     groups: str | None = None
     json: str | None = None
     results: str | None = None
+    submission: str | None = None

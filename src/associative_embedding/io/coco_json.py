@@ -15,13 +15,28 @@ from associative_embedding.structures.skeleton import Skeleton
 AREA_PER_BOX = 0.53
 
 
+class NoAnnotations(ValueError):
+    """A COCO json that lists images and has no annotations, as those of test sets."""
+
+
 def read_coco(path: str | Path) -> dict[str, Any]:
     """Returns the document, with its three lists of plain entries: ``images``, ``annotations`` and ``categories``.
 
     Raises:
+        NoAnnotations: when the file has no key ``annotations``.
         ValueError: when the file cannot be read, or is not in the COCO format.
     """
     return check_coco(read_json(path), str(path))
+
+
+def read_image_info(path: str | Path) -> dict[str, Any]:
+    """Returns a COCO document that may lack annotations, with an empty list in their place.
+
+    Raises:
+        ValueError: see `read_coco`.
+    """
+    document = read_json(path)
+    return check_coco({"annotations": [], **document} if isinstance(document, dict) else document, str(path))
 
 
 def read_json(path: str | Path) -> Any:
@@ -51,12 +66,15 @@ def check_coco(document: Any, where: str) -> dict[str, Any]:
         where: name of the file, for the error message.
 
     Raises:
+        NoAnnotations: when ``annotations`` alone is missing.
         ValueError: when a list is missing, or has an entry that is not an object.
     """
     for key in ("images", "annotations", "categories"):
         entries = document.get(key) if isinstance(document, dict) else None
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise ValueError(f"{where}: needs a list of objects '{key}' (COCO format)")
+            lacks = isinstance(document, dict) and key == "annotations" and key not in document
+            kind = NoAnnotations if lacks else ValueError
+            raise kind(f"{where}: needs a list of objects '{key}' (COCO format)")
     return plain_document(document, where)
 
 

@@ -148,8 +148,11 @@ def run_evaluate(options: Namespace) -> int:
     experiments = [name for name in ("ablation", "truth_detections") if options[name]]
     if len(experiments) > 1:
         raise UsageError("--ablation and --truth_detections are two experiments: give only one")
-    if options.results and experiments:
-        raise UsageError(f"--{experiments[0]} runs several evaluations, but --results holds one: leave --results out")
+    for name in ("results", "submission"):
+        if options[name] and experiments:
+            raise UsageError(f"--{experiments[0]} runs several evaluations, but --{name} holds one: leave --{name} out")
+    if options.results and options.submission:
+        raise UsageError("--results and --submission are two names of one file: give only one")
     if options.ids is not None and options.held_out:
         raise UsageError("--ids and --held_out choose the images: give only one")
     if options.groups and options.protocol != "mpii":
@@ -182,7 +185,18 @@ def run_evaluate_tracks(options: Namespace) -> int:
         raise UsageError(f"every must be 1 or more, not {options.every}")
     if options.images is None:
         raise UsageError("--track needs --images, the folder of the frames")
-    wrong = ("split", "protocol", "groups", "ablation", "truth_detections", "held_out", "ids", "results", "zoom")
+    wrong = (
+        "split",
+        "protocol",
+        "groups",
+        "ablation",
+        "truth_detections",
+        "held_out",
+        "ids",
+        "results",
+        "submission",
+        "zoom",
+    )
     if given := [name for name in wrong if options[name]]:
         raise UsageError(f"--{given[0]} has no effect with --track: leave it out")
     evaluate_tracks(options.model, model_options(options), value_of(TrackSettings, options))

@@ -10,10 +10,12 @@ from associative_embedding.evaluation.metrics.coco_eval import Metrics
 from associative_embedding.evaluation.protocols import build_protocol
 from associative_embedding.evaluation.results_file import check_outputs, write_metrics
 from associative_embedding.evaluation.settings import EvaluationSettings
+from associative_embedding.evaluation.submission import find_without_truth, open_pose_images, submission_path
 from associative_embedding.inference.load import load
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
-from associative_embedding.io.console import say
+from associative_embedding.io.coco_json import NoAnnotations
+from associative_embedding.io.console import say, visible
 
 Evaluated = tuple[Metrics, dict[str, Any]]  # metrics, and the settings of the test set
 
@@ -24,17 +26,21 @@ def evaluate_model(model: str, options: Options, settings: EvaluationSettings) -
     Keypoint types and classes of the annotations and of the model are matched by name. A type or class that only one of
     them has does not count.
 
+    Annotations that list images alone, as those of COCO's test-dev, give no metrics but results.
+
     Returns:
-        the metrics.
+        the metrics; none without annotations.
 
     Raises:
         ValueError: for a model, annotations or an image that cannot be used, or a file that no evaluation wrote.
         OSError: for a file that cannot be written, before any image is read.
         KeyboardInterrupt: the results so far are kept.
     """
+    if settings.submission is not None:
+        settings = dataclasses.replace(settings, results=submission_path(settings.annotations, settings.submission))
     check_outputs([model, settings.annotations, settings.groups, settings.ids], settings.json, settings.results)
     predictor = load(model, options)
-    evaluate = evaluate_masks if predictor.task.finds_masks else evaluate_people
+    evaluate = evaluate_masks if predictor.task.finds_masks else evaluate_or_find_people
     metrics, notes = evaluate(predictor, settings)
     if settings.json:
         refined = {"refined": notes.pop("refined")} if "refined" in notes else {}
@@ -43,6 +49,45 @@ def evaluate_model(model: str, options: Options, settings: EvaluationSettings) -
         all_settings = {**common, **notes, **predictor.settings}
         write_metrics(settings.json, {"metrics": metrics, **refined, "model": model, "settings": all_settings})
     return metrics
+
+
+def evaluate_or_find_people(predictor: Predictor, settings: EvaluationSettings) -> Evaluated:
+    """Evaluates a model that finds keypoints; without annotations it only writes what the model finds.
+
+    Raises:
+        ValueError, OSError: see `evaluate_model`.
+    """
+    try:
+        metrics, notes = evaluate_people(predictor, settings)
+    except NoAnnotations:
+        return {}, find_people_without_truth(predictor, settings)
+    if settings.submission is not None:
+        say(f"-> {visible(str(settings.results))}")
+    return metrics, notes
+
+
+def find_people_without_truth(predictor: Predictor, settings: EvaluationSettings) -> dict[str, Any]:
+    """Writes the results of a model on images without annotations; returns what it was run on.
+
+    Raises:
+        ValueError, OSError: see `evaluate_model`.
+    """
+    if settings.protocol or settings.groups:
+        raise ValueError(f"{settings.annotations} has no annotations to score: leave out --protocol and --groups")
+    if not settings.results:
+        text = "has no annotations, so there are no metrics; --submission NAME writes the file for COCO's server"
+        raise ValueError(f"{settings.annotations} {text}, --results FILE the same results")
+    images = open_pose_images(
+        settings.annotations,
+        str(settings.images),
+        poses.pose_task(predictor).skeleton,
+        held_out_share=settings.held_out,
+        ids=settings.ids,
+        limit=settings.limit,
+    )
+    count = find_without_truth(predictor, images, settings.results)
+    say(f"{count} people found in {len(images.data)} images without annotations -> {visible(settings.results)}")
+    return images.settings
 
 
 def evaluate_people(predictor: Predictor, settings: EvaluationSettings) -> Evaluated:
@@ -81,6 +126,8 @@ def evaluate_masks(predictor: Predictor, settings: EvaluationSettings) -> Evalua
     Raises:
         ValueError, OSError: see `evaluate_model`.
     """
+    if settings.submission is not None:
+        raise ValueError("--submission is only for pose models, and this model finds masks: --results FILE")
     if settings.groups:
         raise ValueError("--groups is only for pose models, and this model finds masks")
     test_set = masks.open_mask_test_set(

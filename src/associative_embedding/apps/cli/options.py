@@ -152,7 +152,10 @@ def build_train(parser: ArgumentParser) -> ArgumentParser:
 
 def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
-    text = "COCO json with the ground truth, or for masks the folder of a VOC tree"
+    text = (
+        "COCO json with the ground truth, or for masks the folder of a VOC tree; a json of images alone, as of COCO's "
+        "test-dev, gives no metrics but --submission or --results"
+    )
     add("--annotations", type=str, required=True, help=text)
     add("--images", type=str, default=None, help="folder of the images (default: JPEGImages of the VOC tree)")
     add("--split", type=str, default="", help="image set of a VOC tree, for example val")
@@ -167,7 +170,13 @@ def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
     add("--ids", type=str, default=None, metavar="FILE", help=text)
     add("--limit", type=int, default=0, help="use only the first N images; 0 = all")
     add("--json", type=str, default=None, help="file for metrics, model and settings (default: not written)")
-    add("--results", type=str, default=None, help="file for results in COCO's format (default: not written)")
+    text = "file for results in COCO's format, zipped if it ends in .zip (default: not written)"
+    add("--results", type=str, default=None, help=text)
+    text = (
+        "name of your method: write the results of a pose model into the zip file for COCO's server, "
+        "person_keypoints_SET_NAME_results.zip, after the annotations, image_info_SET.json"
+    )
+    add("--submission", type=str, default=None, metavar="NAME", help=text)
     add_experiment_options(parser)
     add_model_options(parser)
     return parser
