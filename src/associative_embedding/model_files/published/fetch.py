@@ -19,7 +19,7 @@ from associative_embedding.io.fetch_file import fetch_file
 from associative_embedding.io.lock_files import locked_in_turn
 from associative_embedding.io.private_files import private_folder
 from associative_embedding.model_files.checkpoint import save_model
-from associative_embedding.model_files.converters.published_pose_models import load_published
+from associative_embedding.model_files.converters.published_pose_models import PROJECTS, load_published
 from associative_embedding.model_files.graph_cache import cache_folder
 from associative_embedding.model_files.published.table import DIGEST, PublishedModel, terms
 
@@ -58,7 +58,8 @@ def published_file(model: PublishedModel, *, offline: bool = False) -> Path:
 
 def key_of(model: PublishedModel) -> str:
     """Returns a digest of all that a model file is made from."""
-    return hashlib.sha256(json.dumps([asdict(model), __version__]).encode()).hexdigest()[:12]
+    made_from = [asdict(model), __version__, repr(PROJECTS[model.project])]
+    return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:12]
 
 
 def download_checkpoint(model: PublishedModel, checkpoint: Path, *, offline: bool) -> None:
