@@ -76,6 +76,7 @@ def bombs() -> dict[str, bytes]:
         "called": saved(Calls(torch.FloatTensor, COUNT)),
         "bytearray": saved(Calls(bytearray, 4 * COUNT)),
         "bytearray in the old format": saved(Calls(bytearray, 4 * COUNT), _use_new_zipfile_serialization=False),
+        "two formats": saved(Calls(bytearray, 4 * COUNT), _use_new_zipfile_serialization=False) + saved(torch.zeros(4)),
         "lists": saved(nested()),
     }
 

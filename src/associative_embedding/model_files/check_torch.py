@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+ZIP = b"PK\x03\x04"
 SLACK = 64 * 2**20  # bytes that any file may take
 FACTOR = 4  # bytes in memory for a byte in the file; files of torch have one
 # Torch lets a pickle call `bytearray` with a number, which fills the memory. States and checkpoints have none.
@@ -33,14 +34,16 @@ def check_packed(path: str | Path) -> None:
         OSError: if the file cannot be read.
         zipfile.BadZipFile: if the archive is damaged.
     """
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            check_size(path, sum(member.file_size for member in members), "unpacks to")
-            fills = any(FILLER in archive.read(member) for member in members if member.filename.endswith(".pkl"))
-    else:
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content[: len(ZIP)] != ZIP:  # as torch tells the formats apart
             fills = content.find(FILLER) >= 0
+        else:
+            with zipfile.ZipFile(path) as archive:
+                members = archive.infolist()
+                check_size(path, sum(member.file_size for member in members), "unpacks to")
+                # Torch does not look at the case of names either.
+                pickles = [member for member in members if member.filename.lower().endswith(".pkl")]
+                fills = any(FILLER in archive.read(member) for member in pickles)
     if fills:
         raise TooLargeError(f"{path}: not a torch file of tensors and plain values; it has a bytearray")
 

@@ -186,6 +186,15 @@ def break_movenet(path: Path, how: str) -> None:
         case "no shape":
             del group["weights"][0]["shape"]
             path.write_text(json.dumps(document))
+        case "repeated":
+            group["paths"] = [f"{i}/{name}" for i in range(100_000) for name in group["paths"]]
+            path.write_text(json.dumps(document))
+        case "negative":
+            group["weights"][0]["shape"] = [-1]
+            path.write_text(json.dumps(document))
+        case "terabytes":
+            group["weights"][0]["shape"] = [10**6, 10**6]
+            path.write_text(json.dumps(document))
         case "quantised":
             group["weights"][0]["quantization"] = {"dtype": "uint8", "scale": 0.1, "min": 0}
             path.write_text(json.dumps(document))
@@ -201,6 +210,9 @@ def break_movenet(path: Path, how: str) -> None:
         ("other json", "not a TensorFlow.js graph model"),
         ("other model", "is this a MoveNet?"),
         ("no shape", "not a TensorFlow.js graph model"),
+        ("repeated", "its weights name a file twice"),
+        ("negative", "has the shape [-1]"),
+        ("terabytes", "its weights are truncated at"),
         ("quantised", "is stored as uint8, which is not supported"),
     ],
 )

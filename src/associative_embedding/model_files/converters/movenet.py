@@ -53,6 +53,9 @@ def read_tfjs(path: str | Path) -> dict[str, Array]:
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
         weights: dict[str, Array] = {}
+        shards = [Path(shard).name for group in document["weightsManifest"] for shard in group["paths"]]
+        if len(set(shards)) < len(shards):  # a short list could repeat a large file any number of times
+            raise ValueError(f"{path}: its weights name a file twice")
         for group in document["weightsManifest"]:
             weights |= read_group(path, group["paths"], group["weights"])
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, AttributeError, KeyError, TypeError):
@@ -83,6 +86,8 @@ def read_group(path: Path, shards: list[str], entries: list[dict[str, Any]]) -> 
         # float16 for float32 needs only a conversion; a scale would be 8- or 16-bit quantization.
         if not {stored, dtype} <= DTYPES.keys() or "scale" in entry.get("quantization", {}):
             raise ValueError(f"{path}: weight {name} is stored as {stored}, which is not supported")
+        if not all(type(side) is int and side >= 0 for side in shape):
+            raise ValueError(f"{path}: weight {name} has the shape {shape!r:.60}")
         count = math.prod(shape)
         size = count * np.dtype(DTYPES[stored]).itemsize
         if offset + size > len(data):
