@@ -51,7 +51,8 @@ def create_app(
 ) -> FastAPI:
     """Returns the service as an ASGI application, which any ASGI server can run.
 
-    The model runs in a process of its own, which is started here and ends with the application or with this process.
+    The model runs in a process of its own, which is started here and ends with the application or with this process. A
+    script must call this function under ``if __name__ == "__main__"``: the new process imports the script.
 
     Args:
         load: returns the model; picklable, for example ``functools.partial(associative_embedding.load, "person")``.
