@@ -164,9 +164,9 @@ def predict_image(path: str, predictor: Predictor, settings: ImageSettings, writ
     with errors_name(path):
         found, tags = find_instances(predictor, path, settings)
         try:
-            written = [*save_picture(found, tags, path, settings), *save_labels(found, path, settings)]
+            written = [*save_picture(found, tags, path, settings), *labels]
         except ValueError:
-            writer.add(found)  # the result itself is not lost
+            writer.add(found)  # a picture that its format cannot hold: the result itself is not lost
             raise
     # Last: --resume skips an image whose result is in the results file, and its pictures must exist then.
     writer.add(found)
@@ -204,6 +204,8 @@ def find_instances(predictor: Predictor, source: str, settings: ImageSettings) -
     # `explain` also returns the maps of this run, so the pictures of tags do not need the network again.
     decoded, maps, geometry = predictor.explain(source)
     decoded = select_instances(decoded, decoded.instances.score >= settings.min_score)
+        # Labels are a result: an image whose labels cannot be written is in no results, so --resume does it again.
+        labels = save_labels(found, path, settings)
     return decoded.instances, tag_pictures(decoded, maps, geometry)
 
 
