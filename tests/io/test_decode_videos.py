@@ -11,7 +11,7 @@ import pytest
 
 from associative_embedding.io.videos import Clip, open_video, read_frames
 from support.memory import measured
-from support.video_files import STEADY, VARYING, copy_stream, encode, remux
+from support.video_files import STEADY, VARYING, copy_stream, encode, remux, write
 
 pytestmark = pytest.mark.extra
 
@@ -235,3 +235,10 @@ def test_frames_that_are_stated_and_not_there(tmp_path: Path) -> None:
     result = measured(READ, tmp_path / "b.mp4")
     assert result.output == f"{tmp_path / 'b.mp4'}: states far more frames than its size explains; is it damaged?\n"
     assert result.megabytes < 300
+
+
+def test_pictures_of_an_unknown_kind_are_one_line(tmp_path: Path) -> None:
+    path = Path(write(tmp_path / "a.mp4"))
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzz1"))
+    with pytest.raises(ValueError, match=r"a\.mp4: has pictures of a kind that FFmpeg does not know"):
+        open_video(str(path))

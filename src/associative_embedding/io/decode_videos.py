@@ -76,6 +76,8 @@ def fault_of(container: Any, source: str) -> str:
     stream = picture_stream(container)
     if stream is None:
         return f"holds no video{' but only sound' if container.streams.audio else ''}"
+    if stream.codec_context is None:
+        return "has pictures of a kind that FFmpeg does not know"
     width, height = stream.codec_context.width, stream.codec_context.height
     if max(width, height) > MAX_SIDE:
         return f"a frame of {width}x{height} is too large; at most {MAX_SIDE} pixels a side are read"

@@ -153,7 +153,9 @@ def open_onnx(path: Path, device: torch.device, files: Mapping[str, bytes] | Non
         if files is None:  # this user made the graphs in the cache
             check_onnx(onnx, path, SHAPE)
         content = str(path) if files is None else files[path.suffix]
-        session = onnxruntime.InferenceSession(content, options, providers=providers)
+        # Without its fallback: it would print a second message on the standard output.
+        session = onnxruntime.InferenceSession(content, options, providers=providers, enable_fallback=0)
+        session._model_bytes = None  # it would keep the file in memory for the fallback
     except GraphError as error:
         raise ValueError(f"{path}: not a model that ae export wrote ({error})") from None
     except Exception as error:  # onnxruntime's errors have no common base class

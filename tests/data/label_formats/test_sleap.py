@@ -128,6 +128,13 @@ def test_broken_files_are_one_line(tmp_path: Path) -> None:
             del file[name]
         with pytest.raises(ValueError, match=f"{name}.slp: not as SLEAP writes it"):
             read_sleap(path)
+    for place, value in ((64, 100), (125, 16), (130, 4)):  # places in the first table of the file (found by fuzzing)
+        path = build(tmp_path / f"damaged{place}.slp")
+        data = bytearray(path.read_bytes())
+        data[place] = value
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=rf"damaged{place}.slp: (not as SLEAP writes it|cannot read the labels)"):
+            read_sleap(path)
     path = build(tmp_path / "cut.slp")
     path.write_bytes(path.read_bytes()[:-3000])
     with pytest.raises(ValueError, match=r"cut.slp"):

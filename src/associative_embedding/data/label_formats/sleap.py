@@ -97,7 +97,8 @@ def one_error_for(where: str) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyError, IndexError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError, RuntimeError, json.JSONDecodeError) as error:
+        # RuntimeError: RecursionError, and what the HDF5 library says of damaged tables
         reason = f"{type(error).__name__}: {error}"[:120]
         raise ValueError(f"{where}: not as SLEAP writes it ({reason}); save it anew with SLEAP") from None
 
