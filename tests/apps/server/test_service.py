@@ -94,6 +94,7 @@ def test_a_picture_comes_back(url: str) -> None:
         ("?threshold=nan", png(photo()), 422, "threshold must be a number"),
         ("?threshold=-1", png(photo()), 422, "threshold"),
         ("?format=exe", png(photo()), 422, "unknown setting format"),
+        ("?min_score=2", png(photo()), 422, "min_score must be in [0, 1]"),
     ],
 )
 def test_what_cannot_be_used_is_said(url: str, query: str, body: bytes, status: int, message: str) -> None:
@@ -156,6 +157,7 @@ def test_who_was_taken_is_answered_before_the_end(tmp_path: Path) -> None:
     began = tmp_path / "began"
     running = Running(partial(slow_pose, began), Limits(timeout=20))
     with running, ThreadPoolExecutor(1) as pool:
+        began.unlink()  # the model has run before the first request
         waiting = pool.submit(running.predict, photo())
         until(began.exists)
         running.server.should_exit = True

@@ -47,6 +47,14 @@ def test_cvat_skeletons(job: str, tmp_path: Path) -> None:
     assert (skeleton.keypoints, skeleton.edges) == (("nose", "tail"), (("nose", "tail"),))
 
 
+def test_labels_without_any_keypoint_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A task that nobody has labelled yet: its skeleton is declared, so it is no other kind of file."""
+    file = tmp_path / "annotations.xml"
+    file.write_text(CVAT.format(job="task").replace('outside="0"', 'outside="1"'))
+    assert people_of(read_cvat(file)) == {"sub/a.png": [("cat", {}, [5, 6, 20, 40])]}
+    assert f"{file}: no object has a labelled keypoint, so the result teaches nothing" in capsys.readouterr().err
+
+
 def cvat(folder: Path, inner: str) -> dict[str, Any]:
     image = f'<image id="0" name="a.png" width="80" height="60">{inner}</image>'
     (folder / "annotations.xml").write_text(f"<annotations>{image}</annotations>")

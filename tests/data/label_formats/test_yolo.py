@@ -206,7 +206,7 @@ def test_yolo_labels_beside_images_in_a_folder_images(tmp_path: Path) -> None:
         ("0 0.5 0.5 0.5 0.5 0.25 0.5 0.87", {"kpt_0": (20, 30, 2)}, "visibilities are no 0, 1 and 2"),
         ("0 0.5 0.5 0.5 0.5 0.25 0.5 2 0.93", {"kpt_0": (20, 30, 2)}, "one number more, the confidence"),
         ("0 0.5 0.5 0.5 0.5 0.25 0.5 1.000", {"kpt_0": (20, 30, 1)}, ""),
-        ("0 0.5 0.5 0.5 0.5 0 0 0.0", {}, ""),
+        ("0 0.5 0.5 0.5 0.5 0 0 0.0", {}, "no object has a labelled keypoint"),
         ("0.0 0.5 0.5 0.5 0.5 0.25 0.5 2", {"kpt_0": (20, 30, 2)}, ""),
     ],
 )

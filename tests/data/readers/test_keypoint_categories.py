@@ -53,3 +53,9 @@ def test_only_types_that_all_categories_have_are_labelled() -> None:
     assert read(category(1, "nose", "tail"), category(2, "tail", "left_ear")).labelled == [3]
     with pytest.raises(ValueError, match=r"a\.json: the categories c1 \(1\), c2 \(2\) have no keypoint name"):
         read(category(1, "nose", "tail"), category(2, "right_ear", "left_ear"))
+
+
+def test_two_categories_of_one_id_are_refused_if_their_keypoints_differ() -> None:
+    assert read(category(1, *RAT.keypoints), category(1, *RAT.keypoints)).labelled == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match=r"a\.json: two categories have the id 1 and other keypoints; give each its"):
+        read(category(1, *RAT.keypoints), category(1, *RAT.keypoints[::-1]))

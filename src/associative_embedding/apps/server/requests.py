@@ -73,7 +73,7 @@ def read_query(request: Request, model: ServedModel) -> Query:
     """Reads the query of a request.
 
     Raises:
-        ValueError: for an unknown name, or a value that is not a number.
+        ValueError: for an unknown name, or a value that is not a number or out of range.
     """
     known = request_settings(model)
     settings: dict[str, Any] = {}
@@ -85,6 +85,8 @@ def read_query(request: Request, model: ServedModel) -> Query:
             image = text
         elif name == "min_score":
             min_score = parse_number(name, text)
+            if not 0 <= min_score <= 1:
+                raise ValueError(f"min_score must be in [0, 1], not {text!r:.40}")
         elif name in known:
             settings[name] = type(known[name])(parse_number(name, text))
         else:

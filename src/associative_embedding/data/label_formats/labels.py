@@ -27,7 +27,7 @@ from associative_embedding.data.readers.coco_entries import (
     with_small_ids,
 )
 from associative_embedding.io.coco_json import AREA_PER_BOX, check_coco
-from associative_embedding.io.console import Notes, list_briefly
+from associative_embedding.io.console import Notes, list_briefly, remark
 from associative_embedding.io.image_limits import ImageError
 from associative_embedding.io.images import read_size
 from associative_embedding.structures.skeleton import Skeleton
@@ -35,6 +35,7 @@ from associative_embedding.structures.skeleton import Skeleton
 MAX_TOTAL = 20_000_000  # keypoints of all objects of a dataset; COCO has 5 million
 MAX_TYPES = 50_000  # keypoint types of all categories together; a skeleton of a thousand takes half a second
 Point = tuple[float, float, int]  # x, y, visibility: 1 occluded, 2 visible
+UNLABELLED: Point = (0.0, 0.0, 0)
 Box = tuple[float, float, float, float]  # x, y, width, height
 
 
@@ -117,6 +118,8 @@ def to_coco(images: Sequence[LabelledImage], skeletons: Mapping[str, Skeleton], 
                 numbers = {"id": len(annotations) + 1, "image_id": image_id, "category_id": ids[labelled.category]}
                 annotations.append({**numbers, **row})
     notes.say()
+    if not any(row["num_keypoints"] for row in annotations):
+        remark(f"{where}: no object has a labelled keypoint, so the result teaches nothing")
     return {
         "info": {"description": f"Converted by associative-embedding {__version__}"},
         "images": entries,
@@ -168,11 +171,12 @@ def with_known_points(labelled: LabelledObject, skeleton: Skeleton, notes: Notes
 
 def annotation_of(labelled: LabelledObject, skeleton: Skeleton) -> dict[str, Any]:
     """Returns the COCO annotation of an object, without ids. A missing box becomes the box around the points."""
-    points = [labelled.points.get(name, (0.0, 0.0, 0)) for name in skeleton.keypoints]
+    # a number of its own for each that is not labelled would take most of the memory
+    points = [rounded(labelled.points[name]) if name in labelled.points else UNLABELLED for name in skeleton.keypoints]
     box = box_around(list(labelled.points.values())) if labelled.box is None else labelled.box
     # four decimals keep the file small; the error of rounding is far below that of any label
     return {
-        "keypoints": [value for x, y, v in points for value in (round(float(x), 4), round(float(y), 4), int(v))],
+        "keypoints": [value for point in points for value in point],
         "num_keypoints": len(labelled.points),
         "bbox": [round(float(value), 4) for value in box],
         "area": round(float(AREA_PER_BOX * box[2] * box[3]), 4),
@@ -180,6 +184,12 @@ def annotation_of(labelled: LabelledObject, skeleton: Skeleton) -> dict[str, Any
         **({} if labelled.track_id is None else {"track_id": int(labelled.track_id)}),
         **({} if labelled.score is None else {"score": float(labelled.score)}),
     }
+
+
+def rounded(point: Point) -> Point:
+    """Returns a point with four decimals, as plain numbers."""
+    x, y, v = point
+    return round(float(x), 4), round(float(y), 4), int(v)
 
 
 def box_around(points: Sequence[Point]) -> Box:

@@ -96,7 +96,10 @@ def keypoint_types(
         used = [i for i in index if i >= 0]
         if len(set(used)) != len(used):
             raise ValueError(f"{path}: category {category.get('id')!r}: two keypoints are mapped to the same name")
-        maps[int_id(category, f"{path}: category")] = np.array(index)
+        number = int_id(category, f"{path}: category")
+        if number in maps and maps[number].tolist() != index:
+            raise ValueError(f"{path}: two categories have the id {number} and other keypoints; give each its own")
+        maps[number] = np.array(index)
     if not maps:
         raise ValueError(f"{path}: no category with 'keypoints'")
     if unknown := sorted(set(rename) - source_names):
