@@ -13,6 +13,7 @@ from PIL import Image, features
 from associative_embedding.io import image_limits
 from associative_embedding.io.decode_images import decode
 from associative_embedding.io.image_limits import ImageError, check_jpeg, has_more_scans, pixel_bytes
+from associative_embedding.io.images import read_size
 from support.image_bombs import IMAGE_BOMBS, flat_png, jpeg_of_scans
 from support.memory import measured
 from support.tiff_files import COMPRESSION, DEFLATE, tiff
@@ -119,6 +120,16 @@ def test_scans_are_counted_as_decoders_do() -> None:
     video = jpeg_of_scans(5) + b"\xff\xda\0\2" * 999  # a phone appends a film, whose bytes are any
     check_jpeg("a", video)
     assert decode(video).shape == (64, 64, 3)
+
+
+def test_the_header_of_a_jpeg_in_many_parts(tmp_path: Path) -> None:
+    """Pillow joins them one by one: of 500 MB that takes minutes."""
+    part = b"\xff\xe1\xff\xff" + b"Exif\0\0".ljust(65533, b"\0")
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8" + part * 200 + jpeg_of_scans(2)[2:])
+    with pytest.raises(ImageError, match="EXIF data in more than 100 parts"):
+        read_size(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").write_bytes(jpeg_of_scans(2) + bytes(11 * 2**20))
+    assert read_size(tmp_path / "a.jpg") == (64, 64)
 
 
 def test_a_decoy_of_small_tiles() -> None:

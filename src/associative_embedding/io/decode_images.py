@@ -41,6 +41,7 @@ from associative_embedding.structures.arrays import Array
 # Formats with a signature and a decoder inside of Pillow. Not EPS, which would start Ghostscript, and not TGA or PCX,
 # whose decoders accept nearly any bytes.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+LARGE_JPEG = 10 * 2**20  # bytes from which the parts of a JPEG are counted before its header is read
 HEAD = 512  # bytes that are enough to recognise a format
 
 # The beginning of files that people take for images -> what they are.
@@ -116,6 +117,9 @@ def size_of(file: BinaryIO, name: str) -> tuple[int, int]:
     """
     with _errors_of_decoders(name):
         signature = file.read(4)
+        if signature.startswith(JPEG) and file.seek(0, os.SEEK_END) > LARGE_JPEG:
+            file.seek(0)
+            check_jpeg(name, file.read())
         file.seek(0)
         if signature in SIGNATURES:
             page = TiffPage(file)
