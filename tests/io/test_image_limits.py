@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image, features
 
@@ -41,12 +42,14 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> float:
 @pytest.mark.slow
 def test_bombs(tmp_path: Path) -> None:
     """All in one process: none may leave memory behind, either."""
-    for number, (make, _) in enumerate(IMAGE_BOMBS.values()):
+    old = int(PIL.__version__.split(".")[0]) < 13  # reads the values that EXIF's tags share once for each
+    bombs = {what: bomb for what, bomb in IMAGE_BOMBS.items() if not (old and "exif of shared values" in what)}
+    for number, (make, _) in enumerate(bombs.values()):
         (tmp_path / f"{number:02}").write_bytes(make())
     paths = sorted(tmp_path.iterdir())
     assert max(path.stat().st_size for path in paths) < 2**22
     result = measured(READ, *paths)
-    for line, path, (what, (_, says)) in zip(result.output.splitlines(), paths, IMAGE_BOMBS.items(), strict=True):
+    for line, path, (what, (_, says)) in zip(result.output.splitlines(), paths, bombs.items(), strict=True):
         assert says in line, what
         assert says or line.startswith(("(", str(path))), what
     assert result.megabytes < BOMB

@@ -7,6 +7,7 @@ compression as black. So the directory of a file decides what happens to it. For
 from __future__ import annotations
 
 import io
+import os
 import struct
 from collections.abc import Mapping
 from typing import IO
@@ -155,10 +156,11 @@ def check_counts(file: IO[bytes], header: bytes, place: int) -> None:
         place: of the directory.
 
     Raises:
-        ValueError: for a tag of numbers with more than `MAX_VALUES`.
+        ValueError: for a tag of numbers with more than `MAX_VALUES`, or tags that share their bytes with each other.
     """
     order, big = "<" if header.startswith(b"II") else ">", b"+" in header[2:4]
     size, form, first = (20, f"{order}HHQ", 8) if big else (12, f"{order}HHI", 2)
+    left = file.seek(0, os.SEEK_END)
     file.seek(place)
     count = int.from_bytes(file.read(first), "little" if order == "<" else "big")
     rows = file.read(size * min(count, MAX_TAGS))
@@ -166,6 +168,8 @@ def check_counts(file: IO[bytes], header: bytes, place: int) -> None:
         tag, kind, values = struct.unpack_from(form, rows, start)
         if kind not in BYTES and values > MAX_VALUES:
             raise ValueError(f"tag {tag} has {values} values")
+        if (left := left - values) < 0:  # Pillow before 13 reads the same bytes for each of them
+            raise ValueError("its tags have more values than the file has bytes")
     if count > MAX_TAGS:
         raise ValueError(f"it has {count} tags")
 
