@@ -245,7 +245,7 @@ def test_a_video_on_a_full_disk_is_whole_up_to_a_frame_and_made_again(
     (part,) = out.iterdir()
     if kind != "mp4":
         assert whole.read_bytes().startswith(part.read_bytes())
-        assert part.read_bytes().endswith(b"\n")
+        assert part.read_bytes()[-1:] in (b"", b"\n")  # a small file may have no room for one frame
     stuffing.unlink()
     assert main([*command, str(out)]) == 0  # it is known as our own
     assert part.stat().st_size == whole.stat().st_size
