@@ -12,7 +12,9 @@ import pytest
 
 from associative_embedding.io import temporary_files
 from associative_embedding.io.files import atomic_write
-from associative_embedding.io.temporary_files import FILE, FOLDER, START, partial_file, remove_leftovers, scratch_folder
+from associative_embedding.io.temporary_files import FILE, FOLDER, HOST, partial_file, remove_leftovers, scratch_folder
+
+START = temporary_files.START + HOST  # of the names of this machine
 
 WRITER = """
 import sys, time
@@ -63,6 +65,7 @@ def test_files_of_others_and_other_kinds_stay(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / f"{START}pipe{FILE}")
     (tmp_path / f".{'0' * 32}.tmp").touch()
     (tmp_path / f"{START}x.txt").touch()
+    (tmp_path / f"{temporary_files.START}elsewhere-x{FILE}").touch()  # its lock may not be seen here
     kept = tmp_path / f"{START}x{FOLDER}" / "folder"
     kept.mkdir(parents=True)
     if not os.geteuid():
@@ -72,6 +75,10 @@ def test_files_of_others_and_other_kinds_stay(tmp_path: Path) -> None:
     remove_leftovers(tmp_path)
     assert names(tmp_path) == before
     assert kept.is_dir()
+    temporary_files._read.clear()
+    os.utime(tmp_path / f"{temporary_files.START}elsewhere-x{FILE}", (0, 0))
+    remove_leftovers(tmp_path)
+    assert len(names(tmp_path)) == len(before) - 1
 
 
 def test_one_that_is_removed_before_it_is_locked_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

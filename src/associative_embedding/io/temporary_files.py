@@ -7,6 +7,8 @@ that can be locked is a leftover. Only what has the name, owner and kind of file
 from __future__ import annotations
 
 import os
+import re
+import socket
 import stat
 import sys
 import tempfile
@@ -16,10 +18,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-START = ".associative-embedding-"  # of the names of files and folders
+START = ".associative-embedding-"  # of the names of files and folders; the name of the machine follows
+HOST = re.sub(r"[^\w.-]", "", socket.gethostname(), flags=re.ASCII)[:60] + "-"
 FILE, FOLDER = ".tmp", ".dir"  # ends of the names
 PUBLIC, PRIVATE = 0o666, 0o600  # permissions of a new file, before the umask
-SECONDS_OF_USE = 24 * 3600  # Windows has no lock on a path: there, what is a day old is a leftover
+# On a shared file system other machines may not notice a lock, and Windows has none: then it is a matter of age.
+SECONDS_OF_USE = 24 * 3600
 
 _read: set[str] = set()  # folders without leftovers: each is read once in a process
 
@@ -109,7 +113,7 @@ def remove_leftovers(folder: Path) -> None:
 def _in_use(parent: Path, end: str, create: Callable[[Path], None]) -> Iterator[Path]:
     """Yields the path of a new file or folder, which is locked inside the block."""
     while True:
-        path = parent / f"{START}{uuid.uuid4().hex}{end}"
+        path = parent / f"{START}{HOST}{uuid.uuid4().hex}{end}"
         create(path)
         try:
             descriptor = _lock(path)
@@ -127,7 +131,9 @@ def _in_use(parent: Path, end: str, create: Callable[[Path], None]) -> Iterator[
 
 def _remove_if_left(path: Path) -> None:
     """Removes a file or folder of this user that nobody uses."""
-    if not _may_be_left(path.lstat()):
+    about = path.lstat()
+    here = path.name.startswith(START + HOST)
+    if not _may_be_left(about) or not (here or time.time() - about.st_mtime > SECONDS_OF_USE):
         return
     descriptor = _lock(path, wait=False)
     if descriptor is None:
