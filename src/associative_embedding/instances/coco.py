@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from associative_embedding import __version__
@@ -50,10 +51,14 @@ def _areas(instances: Instances) -> list[float]:
     return [round(float(width * height), 2) for _, _, width, height in instances.xywh]
 
 
-def coco_dataset(results: Iterable[Instances], categories: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
+def coco_dataset(
+    results: Iterable[Instances],
+    categories: Sequence[Mapping[str, Any]] | None = None,
+    image_ids: Iterable[int] | None = None,
+) -> dict[str, Any]:
     """Returns results as one COCO dataset: ``info``, ``images``, ``annotations`` and ``categories``.
 
-    Image ids count from 1 in the order of the results, annotation ids from 1 over all images. The third value of a
+    Annotation ids count from 1 over all images, and so do image ids, unless they are given. The third value of a
     keypoint is its score in [0, 1] (0 = not found), not COCO's visibility. ``annotations`` alone is the results file of
     COCO's evaluation, if the image ids are those of the dataset.
 
@@ -61,6 +66,7 @@ def coco_dataset(results: Iterable[Instances], categories: Sequence[Mapping[str,
         results: one `Instances` for each image, also for images without instances.
         categories: all categories, in the COCO format. Default: the categories in the results; a skeleton of which no
             instance was found gets the lowest free id.
+        image_ids: one for each result; default: 1, 2, 3 ...
 
     Raises:
         ValueError: when a category id stands for two categories, or is not in `categories`.
@@ -69,7 +75,7 @@ def coco_dataset(results: Iterable[Instances], categories: Sequence[Mapping[str,
     annotations: list[dict[str, Any]] = []
     known = {category["id"]: category for category in categories or ()}
     without_id: list[Skeleton] = []  # of images without an instance, so no category id is known
-    for image_id, result in enumerate(results, start=1):
+    for image_id, result in zip(count(1) if image_ids is None else image_ids, results, strict=image_ids is not None):
         height, width = result.image_size
         name = utf8_name(result.source)
         images.append({"id": image_id, "file_name": name, "width": int(width), "height": int(height)})

@@ -34,15 +34,17 @@ def run_predict(options: Namespace) -> int:
     from associative_embedding.apps.cli.predict_images import ImageSettings, predict_images
 
     settings = value_of(ImageSettings, options)
+    if settings.images_of is not None and settings.recursive:
+        raise UsageError("--recursive has no effect with --images_of, whose json names the files: leave it out")
     return predict_images(options.sources, options.model, model_options(options), settings)
 
 
 # Options for one kind of source or one engine. With another one they would do nothing, so they are refused.
 VIDEO_OPTIONS = ("link", "smooth", "every", "start", "end", "fps", "formats", "window")
-IMAGE_OPTIONS = ("json", "labels", "recursive", "resume")
+IMAGE_OPTIONS = ("json", "labels", "recursive", "resume", "images_of")
 RAY_OPTIONS = ("workers", "shard_size", "batch", "gpus")
 ANIMATIONS = (".gif", ".apng")  # images that PyAV also reads as films
-LOCAL_OPTIONS = ("json", "show", "scores", "labels", "track", *VIDEO_OPTIONS)
+LOCAL_OPTIONS = ("json", "show", "scores", "labels", "track", "images_of", *VIDEO_OPTIONS)
 
 
 def sources_are_videos(options: Namespace) -> bool:

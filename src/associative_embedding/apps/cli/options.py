@@ -94,6 +94,11 @@ def add_image_options(parser: ArgumentParser) -> None:
     text = "file type of label images, for models that find masks; none = write none (default: tif)"
     add("--labels", type=Literal["tif", "png", "none"], default=None, help=text)
     add("--recursive", action="store_true", help="include the images in subfolders")
+    text = (
+        "COCO json, with or without annotations: predict the images that it lists, whose folder is SOURCE, and give "
+        "them its ids in the results file"
+    )
+    add("--images_of", type=str, default=None, metavar="JSON", help=text)
     text = "skip the images whose results the results file contains, and add the others to it"
     add("--resume", action="store_true", help=text)
 

@@ -5,8 +5,10 @@ An image that cannot be read does not stop the others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from os.path import isdir
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from associative_embedding.apps.cli.results_file import OWN_RESULTS, ResultsWrit
 from associative_embedding.apps.cli.tag_pictures import stack_pictures, tag_pictures
 from associative_embedding.apps.errors import UsageError
 from associative_embedding.apps.sources import collect_images
+from associative_embedding.data.readers.coco_images import CocoImages
 from associative_embedding.inference.load import load, remark_one_person
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
@@ -45,6 +48,8 @@ class ImageSettings:
         labels: file type of label images, "tif", "png" or "none"; None = "tif" for a model that finds masks.
         recursive: include the images in subfolders of the sources.
         resume: skip the images that the results file contains, and add the others to it.
+        images_of: COCO json, with or without annotations: predict the images that it lists, and give them its ids. The
+            source is their folder.
     """
 
     output: str
@@ -55,6 +60,7 @@ class ImageSettings:
     labels: str | None = None
     recursive: bool = False
     resume: bool = False
+    images_of: str | None = None
 
     @property
     def results_path(self) -> Path:
@@ -69,18 +75,17 @@ def predict_images(sources: Sequence[str], model: str, options: Options, setting
         the exit status: 0, or 1 if a source could not be read. All other sources are done then.
 
     Raises:
-        UsageError: for label images of a model that finds no masks.
-        ValueError: when the model cannot be used, the results file cannot be continued, another command is at work on
-            it, or somebody else wrote a file of the results.
+        UsageError: for label images of a model that finds no masks, or `images_of` without a folder.
+        ValueError: when the model cannot be used, an image of `images_of` has no file, the results file cannot be
+            continued, another command is at work on it, or somebody else wrote a file of the results.
         OSError: when a result cannot be written.
         KeyboardInterrupt: the results so far are kept.
     """
-    paths, failures = collect_images(sources, lambda source: find_images([source], recursive=settings.recursive))
-    paths = each_once(paths)
+    paths, image_ids, failures = images_to_predict(sources, settings)
     if not paths:
         # Before the model is loaded and the writer is open: a mistyped source must not replace earlier results.
         return 1
-    check_output(settings.results_path, OWN_RESULTS, [*paths, model])
+    check_output(settings.results_path, OWN_RESULTS, [*paths, model, settings.images_of])
     predictor = load(model, options)
     settings = with_model_defaults(settings, predictor)
     remark_one_person(predictor)
@@ -89,8 +94,10 @@ def predict_images(sources: Sequence[str], model: str, options: Options, setting
     count = done = 0
     with locked(lock_of(results)):
         try:
-            values = result_settings(predictor, model, options, settings)
-            writer = ResultsWriter(results, categories=categories, resume=settings.resume, settings=values)
+            values = result_settings(predictor, model, options, settings) | {"image_ids": digest_of(image_ids)}
+            writer = ResultsWriter(
+                results, categories=categories, resume=settings.resume, settings=values, image_ids=image_ids
+            )
             paths = remaining_paths(paths, writer)
             check_pictures(paths, settings)  # before the block: at its end the writer makes a file
             with writer:
@@ -109,6 +116,47 @@ def predict_images(sources: Sequence[str], model: str, options: Options, setting
     if done:
         say(f"{count} found in {done} of {len(paths)} images -> {visible(results)}")
     return 1 if failures else 0
+
+
+def images_to_predict(sources: Sequence[str], settings: ImageSettings) -> tuple[list[str], dict[str, int] | None, int]:
+    """Returns the paths and URLs of all images, the id of each `identity` if a json has them, and the failed sources.
+
+    Raises:
+        UsageError, ValueError: see `listed_images`.
+    """
+    if settings.images_of is not None:
+        listed = listed_images(sources, settings.images_of)
+        return list(listed), {identity(path): number for path, number in listed.items()}, 0
+    paths, failures = collect_images(sources, lambda source: find_images([source], recursive=settings.recursive))
+    return each_once(paths), None, failures
+
+
+def listed_images(sources: Sequence[str], path: str) -> dict[str, int]:
+    """Returns the path of each image that a COCO json lists, in its order, and its id.
+
+    Args:
+        sources: the folder of the images, as the only one.
+        path: the json.
+
+    Raises:
+        UsageError: for other sources.
+        ValueError: for a json that cannot be read or lists no image, an image without a file, or one that is listed
+            twice: its result would have two ids.
+    """
+    if len(sources) != 1 or not isdir(sources[0]):
+        raise UsageError("--images_of takes one source: the folder of the images that the json lists")
+    data = CocoImages(path, sources[0])
+    listed = {str(data.folder / record.file_name): record.image_id for record in data.records}
+    if not listed:
+        raise ValueError(f"{path}: lists no image")
+    if len({identity(name) for name in listed}) < len(data):
+        raise ValueError(f"{path}: lists a file of an image twice, under two ids")
+    return listed
+
+
+def digest_of(image_ids: Mapping[str, int] | None) -> str | None:
+    """Returns a short text that differs where images have other ids; None where they are numbered."""
+    return image_ids and hashlib.sha256(repr(sorted(image_ids.values())).encode()).hexdigest()[:16]
 
 
 def result_settings(predictor: Predictor, model: str, options: Options, settings: ImageSettings) -> dict[str, Any]:
@@ -163,6 +211,8 @@ def predict_image(path: str, predictor: Predictor, settings: ImageSettings, writ
     """
     with errors_name(path):
         found, tags = find_instances(predictor, path, settings)
+        # Labels are a result: an image whose labels cannot be written is in no results, so --resume does it again.
+        labels = save_labels(found, path, settings)
         try:
             written = [*save_picture(found, tags, path, settings), *labels]
         except ValueError:
@@ -204,8 +254,6 @@ def find_instances(predictor: Predictor, source: str, settings: ImageSettings) -
     # `explain` also returns the maps of this run, so the pictures of tags do not need the network again.
     decoded, maps, geometry = predictor.explain(source)
     decoded = select_instances(decoded, decoded.instances.score >= settings.min_score)
-        # Labels are a result: an image whose labels cannot be written is in no results, so --resume does it again.
-        labels = save_labels(found, path, settings)
     return decoded.instances, tag_pictures(decoded, maps, geometry)
 
 

@@ -103,12 +103,24 @@ def current_folder() -> str:
     return hashlib.sha256(os.fsencode(os.getcwd())).hexdigest()[:16]
 
 
-def join_datasets(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+def check_image_ids(path: Path, document: Mapping[str, Any], image_ids: Mapping[str, int]) -> None:
+    """Checks that the images of earlier results have the ids that they are to have.
+
+    Raises:
+        ValueError: for results that were numbered in another way.
+    """
+    for image in document["images"]:
+        if image_ids.get(identity(str(image.get("file_name")))) != image["id"]:
+            raise ValueError(f"{path}: its images have other ids than those of --images_of; choose another --output")
+
+
+def join_datasets(first: Mapping[str, Any], second: Mapping[str, Any], *, number: bool = True) -> dict[str, Any]:
     """Returns two COCO datasets with equal categories as one.
 
-    The ids of the first stay; the ids of the second are raised by the highest id of the first.
+    The ids of the first stay; the ids of the second are raised by the highest id of the first. Without `number` the
+    ids of all images stay.
     """
-    last_image = max((image["id"] for image in first["images"]), default=0)
+    last_image = max((image["id"] for image in first["images"]), default=0) if number else 0
     last_row = max((row["id"] for row in first["annotations"]), default=0)
     images = [{**image, "id": image["id"] + last_image} for image in second["images"]]
     rows = [
@@ -133,6 +145,7 @@ class ResultsWriter:
         categories: see `coco_dataset`.
         resume: keep the results in the file and add to them; False = replace them.
         settings: what the results depend on, json values; written to the file, and compared by `resume`.
+        image_ids: `identity` of each source -> its image id; None = images are numbered from 1 on.
 
     Raises:
         ValueError: with `resume`, for a file that cannot be continued, see `read_results`.
@@ -146,13 +159,16 @@ class ResultsWriter:
         categories: Sequence[Mapping[str, Any]] | None = None,
         resume: bool = False,
         settings: Mapping[str, Any] | None = None,
+        image_ids: Mapping[str, int] | None = None,
     ) -> None:
-        self.path = Path(path)
+        self.path, self.image_ids = Path(path), image_ids
         self.categories = categories
         # as it will be read from the file: lists, no tuples
         self.settings = {**json.loads(json.dumps(settings)), FOLDER: current_folder()} if settings else {}
         found = resume and self.path.exists()
         self.earlier = read_results(self.path, categories, self.settings) if found else None
+        if self.earlier is not None and image_ids is not None:
+            check_image_ids(self.path, self.earlier, image_ids)
         self._results: list[Instances] = []
         self._periodic = Periodic(self._write, interval)
 
@@ -182,9 +198,13 @@ class ResultsWriter:
         self._periodic.now()
 
     def _write(self) -> None:
-        document = coco_dataset(self._results, self.categories)
+        known = self.image_ids
+        ids = None if known is None else [known[identity(result.source)] for result in self._results]
+        document = coco_dataset(self._results, self.categories, ids)
         document["info"] |= {"settings": self.settings} if self.settings else {}
-        write_json(self.path, document if self.earlier is None else join_datasets(self.earlier, document))
+        if self.earlier is not None:
+            document = join_datasets(self.earlier, document, number=known is None)
+        write_json(self.path, document)
 
     def __enter__(self) -> ResultsWriter:
         return self
