@@ -1,4 +1,4 @@
-"""`make bench`: times of decoding, losses, prediction and training, and the peak memory of training.
+"""`make bench`: times of decoding, losses, prediction, training and published models, and the memory of training.
 
     python benchmarks/bench.py [--json FILE] [--only decode loss]
 
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from published import bench_published_decoding, bench_published_networks, targets
 from timing import median_ms, start_anew
 
 from associative_embedding.apps.cli.main import ALLOCATOR
@@ -207,6 +208,7 @@ TARGETS = {
     "decode 100 people 128x128 D=1": 20,
     "decode 30 people 128x128 D=2": 15,
     "tag loss forward + backward, batch 32 x 30 people x 17 x 128x128": 10,
+    **targets(),  # to be fallen below by far
 }
 
 
@@ -216,6 +218,8 @@ BENCHES = {
     "predict": bench_predict,
     "training": bench_training,
     "memory": bench_memory,
+    "published-networks": bench_published_networks,
+    "published-decode": bench_published_decoding,
 }
 
 
