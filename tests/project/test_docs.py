@@ -33,7 +33,7 @@ PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").gl
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LANGUAGES = {"python", "bash", "yaml", "text", "json"}
 OTHERS = {"make", "pip", "torchrun", "curl", "ray", "docker"}
-PARSED = ("serve", "://", "../shared", "s3:", "--engine ray")  # never end, or need what is not here
+PARSED = ("serve", "://", "../shared", "data/coco/", "s3:", "--engine ray")  # never end, or need what is not here
 QUICK = ["--train.steps=2", "--train.batch=2", "--train.validate_every=0", "--train.device=cpu", "--data.workers=0"]
 
 

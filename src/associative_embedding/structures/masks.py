@@ -155,7 +155,7 @@ class Masks:
         for start in range(0, len(self), ROWS):
             rows = slice(start, start + ROWS)
             met = np.maximum(low[rows, None], other_low) < np.minimum(high[rows, None], other_high)
-            for i, j in (np.argwhere(met.all(axis=2)) + (start, 0)).tolist():
+            for i, j in (np.argwhere(met.all(axis=2)) + np.array([start, 0])).tolist():
                 window, other_window = self.window(i), other.window(j)
                 shared = intersect(window, other_window)
                 assert shared is not None

@@ -156,7 +156,9 @@ def listed_images(sources: Sequence[str], path: str) -> dict[str, int]:
 
 def digest_of(image_ids: Mapping[str, int] | None) -> str | None:
     """Returns a short text that differs where images have other ids; None where they are numbered."""
-    return image_ids and hashlib.sha256(repr(sorted(image_ids.values())).encode()).hexdigest()[:16]
+    if image_ids is None:
+        return None
+    return hashlib.sha256(repr(sorted(image_ids.values())).encode()).hexdigest()[:16]
 
 
 def result_settings(predictor: Predictor, model: str, options: Options, settings: ImageSettings) -> dict[str, Any]:
