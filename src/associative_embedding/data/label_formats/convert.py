@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from associative_embedding.data.label_formats.label_studio_write import write_la
 from associative_embedding.data.label_formats.sleap import read_sleap
 from associative_embedding.data.label_formats.yolo import read_yolo
 from associative_embedding.data.label_formats.yolo_write import HEADER, write_yolo
+from associative_embedding.io.deadline import within
 from associative_embedding.io.outputs import MARK, Own, check_output, own_form, own_json
 
 Folder = str | Path | None  # folder of the images
@@ -60,7 +62,14 @@ def convert_labels(source: str, kind: str, to: str, output: str, images: str | N
         # A folder is read as a whole, so an output in it may be one of the inputs.
         inside = kind == to and Path(source).resolve() in path.resolve().parents
         check_output(path, own, [source, path if inside else None])
-    return WRITERS[to](READERS[kind](source, images), output, images)
+    read = READERS[kind]
+    labels = within(patience(source), source, read, source, images) if kind == "sleap" else read(source, images)
+    return WRITERS[to](labels, output, images)
+
+
+def patience(source: str) -> float:
+    """Returns the seconds in which an HDF5 file is read, however slow the machine: damaged ones are read for ever."""
+    return 60 + os.path.getsize(source) / 1e6
 
 
 def files_of(to: str, output: Path) -> list[tuple[Path, Own]]:
