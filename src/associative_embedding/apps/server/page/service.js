@@ -38,9 +38,9 @@ export async function predict(photo, settings, signal) {
   return dataset;
 }
 
-// Returns the photo as the service reads it, without results: no score is above 1.
+// Returns the photo as the service reads it, without results: scores stay below 1.
 export async function pictureOf(photo, signal) {
-  const answer = await upload(photo, { format: "picture", min_score: 2 }, signal);
+  const answer = await upload(photo, { format: "picture", min_score: 1 }, signal);
   if (!answer.ok) await readJson(answer); // always throws
   photo.digest = answer.headers.get("X-Image");
   return answer.blob();
