@@ -261,7 +261,7 @@ class Predictor:
             raise ValueError("smooth works only for models that find keypoints")
         tracker, smoother = Tracker(link_config(self.task, link or {})), Smoother(smooth) if smooth else None
         video, clip = open_video(source), clip or Clip()
-        return find_in_video(self, video, clip, min_score=min_score, tracker=tracker, smoother=smoother)
+        return find_in_video(self.stream, video, clip, min_score=min_score, tracker=tracker, smoother=smoother)
 
     def explain(self, source: Any) -> tuple[Decoded, Maps, ImageGeometry]:
         """Returns the instances of one image (with the picture), their groups, and the maps they were decoded from.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from associative_embedding.instances import Instances
 from associative_embedding.io.videos import Clip, Frame, Video, read_frames
@@ -13,12 +12,9 @@ from associative_embedding.structures.arrays import Array
 from associative_embedding.tasks.tracking.smoothing import Smoother
 from associative_embedding.tasks.tracking.tracker import Tracker
 
-if TYPE_CHECKING:
-    from associative_embedding.inference.predictor import Predictor
-
 
 def find_in_video(
-    predictor: Predictor,
+    stream: Callable[..., Iterator[Instances]],
     video: Video,
     clip: Clip,
     *,
@@ -29,7 +25,7 @@ def find_in_video(
     """Yields each frame of a clip and the instances in it, in constant memory.
 
     Args:
-        predictor: the model.
+        stream: `Predictor.stream` of the model.
         video: see `open_video`.
         clip: the frames to read.
         min_score: lowest score of an instance; None = the task's `shown_score`.
@@ -46,7 +42,7 @@ def find_in_video(
             waiting.append(frame)
             yield frame.image
 
-    for found in predictor.stream(images(), min_score=min_score, keep_image=False):
+    for found in stream(images(), min_score=min_score, keep_image=False):
         frame = waiting.popleft()
         found = replace(found, source=frame.name)
         if tracker:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from associative_embedding import __version__
+from associative_embedding.instances.found import Found
 from associative_embedding.io.files import utf8_name
 from associative_embedding.structures.skeleton import Skeleton
 
-if TYPE_CHECKING:
-    from associative_embedding.instances.result import Instances
 
-
-def annotations_of(instances: Instances, image_id: int = 1) -> list[dict[str, Any]]:
+def annotations_of(instances: Found, image_id: int = 1) -> list[dict[str, Any]]:
     """Returns N annotations in the COCO format, in image pixels; see `Instances.to_coco`."""
     # Rounded below the precision of any model, since digits are most of the file.
     return [
@@ -33,7 +31,7 @@ def annotations_of(instances: Instances, image_id: int = 1) -> list[dict[str, An
     ]
 
 
-def _shapes(instances: Instances) -> list[dict[str, Any]]:
+def _shapes(instances: Found) -> list[dict[str, Any]]:
     if instances.masks is not None:
         return [{"segmentation": encoded} for encoded in instances.masks.to_rle()]
     return [
@@ -45,14 +43,14 @@ def _shapes(instances: Instances) -> list[dict[str, Any]]:
     ]
 
 
-def _areas(instances: Instances) -> list[float]:
+def _areas(instances: Found) -> list[float]:
     if instances.masks is not None:
         return [float(area) for area in instances.masks.area]
     return [round(float(width * height), 2) for _, _, width, height in instances.xywh]
 
 
 def coco_dataset(
-    results: Iterable[Instances],
+    results: Iterable[Found],
     categories: Sequence[Mapping[str, Any]] | None = None,
     image_ids: Iterable[int] | None = None,
 ) -> dict[str, Any]:
@@ -100,7 +98,7 @@ def coco_dataset(
     }
 
 
-def _add_categories(known: dict[Any, Any], result: Instances, *, closed: bool) -> None:
+def _add_categories(known: dict[Any, Any], result: Found, *, closed: bool) -> None:
     """Adds the categories of a result to those known, by id; `closed` = there must be no new one."""
     for category in result.categories:
         if category["id"] not in known and closed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,18 +12,16 @@ from associative_embedding.drawing.canvas import check_picture
 from associative_embedding.drawing.masks import draw_masks
 from associative_embedding.drawing.palette import to_colour
 from associative_embedding.drawing.skeletons import MIN_KEYPOINT_SCORE, draw_skeletons, draw_trail, track_colours
+from associative_embedding.instances.found import Found
 from associative_embedding.io.optional_packages import need
 from associative_embedding.structures.arrays import Array
-
-if TYPE_CHECKING:
-    from associative_embedding.instances.result import Instances
 
 NOTEBOOK_SIDE = 800  # pixels; a photo of a camera would make a notebook of 20 MB
 
 
 def draw_instances(
     image: Array,
-    instances: Instances,
+    instances: Found,
     *,
     scores: bool = False,
     threshold: float = MIN_KEYPOINT_SCORE,
@@ -78,7 +76,7 @@ def draw_instances(
     return canvas
 
 
-def _texts(instances: Instances, scores: bool) -> list[str]:
+def _texts(instances: Found, scores: bool) -> list[str]:
     """Returns the text of each instance: its track, its class if there are several, its score."""
     texts = []
     for i in range(len(instances)):
@@ -92,7 +90,7 @@ def _texts(instances: Instances, scores: bool) -> list[str]:
     return texts
 
 
-def notebook_png(instances: Instances) -> bytes | None:
+def notebook_png(instances: Found) -> bytes | None:
     """Returns the picture as a PNG of at most `NOTEBOOK_SIDE` pixels, or None if the instances keep no image."""
     if instances.image is None:
         return None
@@ -103,7 +101,7 @@ def notebook_png(instances: Instances) -> bytes | None:
     return bytes(cv2.imencode(".png", picture[:, :, ::-1])[1])
 
 
-def plot(instances: Instances, axes: Any = None) -> Any:
+def plot(instances: Found, axes: Any = None) -> Any:
     """Draws the picture into axes of matplotlib, by default those in use, and returns them.
 
     Raises:

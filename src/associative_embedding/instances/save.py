@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from associative_embedding.instances.coco import coco_dataset
+from associative_embedding.instances.found import Found
 from associative_embedding.instances.table import save_csv
 from associative_embedding.io.files import write_json
 from associative_embedding.io.write_images import IMAGE_OPTIONS, write_image, write_labels
 
-if TYPE_CHECKING:
-    from associative_embedding.instances.result import Instances
 
-
-def save_instances(instances: Instances, path: str | Path) -> None:
+def save_instances(instances: Found, path: str | Path) -> None:
     """Writes the result for one image: a COCO dataset, a table, an annotated picture, or a label image.
 
     Args:

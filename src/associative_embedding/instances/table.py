@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from associative_embedding.instances.found import Found
 from associative_embedding.io.files import atomic_write, utf8_name
 from associative_embedding.io.optional_packages import need
 from associative_embedding.structures.arrays import Array
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from associative_embedding.instances.result import Instances
-
 DECIMALS = 4  # below the precision of any model
 
 
-def columns_of(instances: Instances) -> dict[str, Array]:
+def columns_of(instances: Found) -> dict[str, Array]:
     """Returns column name -> ``(N,)`` values: image, class, score, box and, if there are any, tracks, areas, keypoints.
 
     Boxes and keypoints are in image pixels, areas of masks in square pixels. A keypoint that was not found has NaN as
@@ -44,12 +41,12 @@ def columns_of(instances: Instances) -> dict[str, Array]:
     return columns
 
 
-def keypoint_names(instances: Instances) -> tuple[str, ...]:
+def keypoint_names(instances: Found) -> tuple[str, ...]:
     """Returns the names of the K keypoints; none for masks."""
     return () if instances.skeleton is None else instances.skeleton.keypoints
 
 
-def to_csv(instances: Instances) -> str:
+def to_csv(instances: Found) -> str:
     """Returns the table as csv, with a line of names; NaN is an empty cell."""
     columns = columns_of(instances)
     text = io.StringIO()
@@ -66,7 +63,7 @@ def cell(value: Any) -> Any:
     return "" if np.isnan(value) else f"{value:.{DECIMALS}f}".rstrip("0").rstrip(".")
 
 
-def save_csv(instances: Instances, path: str | Path) -> None:
+def save_csv(instances: Found, path: str | Path) -> None:
     """Writes the table.
 
     Raises:
@@ -75,7 +72,7 @@ def save_csv(instances: Instances, path: str | Path) -> None:
     atomic_write(path, to_csv(instances).encode())
 
 
-def to_pandas(instances: Instances) -> Any:
+def to_pandas(instances: Found) -> Any:
     """Returns the table as a ``pandas.DataFrame``.
 
     Raises:

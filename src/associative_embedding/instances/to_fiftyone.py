@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from associative_embedding.instances.found import Found
 from associative_embedding.io.optional_packages import need
 
-if TYPE_CHECKING:
-    from associative_embedding.instances.result import Instances
 
-
-def to_fiftyone(path: str | Path, instances: Instances) -> Any:
+def to_fiftyone(path: str | Path, instances: Found) -> Any:
     """Returns a ``fiftyone.Sample`` of an image, to add to a dataset.
 
     Its fields are ``detections`` (boxes, and masks if there are any) and, for instances with keypoints, ``keypoints``
@@ -33,7 +31,7 @@ def to_fiftyone(path: str | Path, instances: Instances) -> Any:
     return sample
 
 
-def to_detections(instances: Instances) -> Any:
+def to_detections(instances: Found) -> Any:
     """Returns ``fiftyone.Detections``: boxes x, y, width, height, scores, and masks within their boxes.
 
     Raises:
@@ -54,7 +52,7 @@ def to_detections(instances: Instances) -> Any:
     return fo.Detections(detections=labels)
 
 
-def to_keypoints(instances: Instances) -> Any:
+def to_keypoints(instances: Found) -> Any:
     """Returns ``fiftyone.Keypoints``: the points of each instance and their scores.
 
     Raises:
@@ -69,7 +67,7 @@ def to_keypoints(instances: Instances) -> Any:
     return fo.Keypoints(keypoints=labels)
 
 
-def named(instances: Instances, i: int) -> dict[str, Any]:
+def named(instances: Found, i: int) -> dict[str, Any]:
     """Returns the label of an instance and, if it has one, its track."""
     track = -1 if instances.track_id is None else int(instances.track_id[i])
     return {"label": str(instances.class_name[i]), **({} if track < 0 else {"index": track})}

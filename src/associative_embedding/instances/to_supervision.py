@@ -5,17 +5,15 @@ Both use image pixels. supervision does not state where the centre of a pixel li
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from associative_embedding.instances.found import Found
 from associative_embedding.io.optional_packages import need
 
-if TYPE_CHECKING:
-    from associative_embedding.instances.result import Instances
 
-
-def to_keypoints(instances: Instances) -> Any:
+def to_keypoints(instances: Found) -> Any:
     """Converts instances with keypoints.
 
     Returns:
@@ -39,7 +37,7 @@ def to_keypoints(instances: Instances) -> Any:
     )
 
 
-def to_detections(instances: Instances) -> Any:
+def to_detections(instances: Found) -> Any:
     """Converts the boxes, and the masks if there are any.
 
     Returns:

@@ -211,7 +211,7 @@ def find_in_frames(video: Video, predictor: Predictor, settings: VideoSettings) 
     smoother = None if settings.smooth is None else Smoother(settings.smooth)
     tracker = settings.tracker(predictor.task)
     return find_in_video(
-        predictor, video, settings.clip, min_score=settings.min_score, tracker=tracker, smoother=smoother
+        predictor.stream, video, settings.clip, min_score=settings.min_score, tracker=tracker, smoother=smoother
     )
 
 
