@@ -180,6 +180,7 @@ def test_bad_settings() -> None:
         read(stream, workers=-1)
 
 
+@pytest.mark.slow
 def test_errors_in_workers_reach_the_reader() -> None:
     def broken(sample: Sample, rng: np.random.Generator) -> None:
         raise ValueError("bad sample")

@@ -68,6 +68,7 @@ def rows_of(table: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in rows}
 
 
+@pytest.mark.slow
 def test_each_row_is_its_own_evaluation(
     model: str, source: SourceConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

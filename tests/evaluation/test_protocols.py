@@ -61,6 +61,7 @@ def test_mpii(model: str, source: SourceConfig, tmp_path: Path, capsys: pytest.C
     assert written["metrics"]["groups"] == 5
 
 
+@pytest.mark.slow
 def test_groups_of_a_release_need_its_places(
     model: str, source: SourceConfig, shared: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

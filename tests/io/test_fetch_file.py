@@ -63,6 +63,7 @@ def test_a_file_over_the_limit_is_refused(server: FileServer, tmp_path: Path) ->
     assert (tmp_path / "part").read_bytes() == DATA[:900]
 
 
+@pytest.mark.slow
 def test_a_silent_server_ends_the_download(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("associative_embedding.io.fetch_file.SILENCE", 0.5)
     server.break_after = 1000

@@ -23,6 +23,7 @@ def test_values_are_plain() -> None:
     assert load_yaml("", "f") is None
 
 
+@pytest.mark.slow
 def test_a_large_ordinary_file_is_read() -> None:
     rows = [f"- {{images: photos/{i}, weight: {i}.5}}" for i in range(15_000)]
     assert load_yaml("\n".join(rows), "f")[-1] == {"images": "photos/14999", "weight": 14999.5}

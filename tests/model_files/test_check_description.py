@@ -118,6 +118,7 @@ def test_every_command_checks_a_model_file_first(tmp_path: Path) -> None:
     assert done.megabytes < 1500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(BACKBONES))
 def test_every_backbone_is_built_without_memory_and_within_the_limit(name: str) -> None:
     with torch.device("meta"):

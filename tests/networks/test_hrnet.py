@@ -20,6 +20,7 @@ from support.published_weights import fill_by_name, official_shapes
 from support.tiny import FIGURE, log_of, tiny_data, tiny_recipe
 
 
+@pytest.mark.slow
 def test_published_outputs_are_reproduced(shared: Path) -> None:
     with torch.device("meta"):
         model = HigherHRNet(17, 17, HRNetOptions()).eval()

@@ -67,6 +67,7 @@ def test_uint8_float_and_memory_layout_do_not_matter(network: Network) -> None:
         assert torch.equal(maps.tag, expected.tag)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_channels_last_weights_compute_the_same(network: Network) -> None:
     image = random_images(network.multiple, network.multiple)
@@ -91,6 +92,7 @@ def test_an_image_does_not_depend_on_its_neighbours_in_the_batch(network: Networ
     torch.testing.assert_close(together.tag[1:2], alone.tag, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_every_parameter_learns(network: Network) -> None:
     trained = build_network(*description(network)).train()
     outputs = trained(random_images(network.multiple, network.multiple, batch=2))

@@ -151,6 +151,7 @@ def test_whole_pictures_are_resized_as_published() -> None:
     torch.testing.assert_close(resample(Maps(heatmap, heatmap[:, :, None]), source, target).heatmap, theirs)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_scales_and_mirror_are_a_loop() -> None:
     """The whole of test time: every view and its mirror image, left and right exchanged, all at the largest map."""

@@ -180,6 +180,7 @@ def test_a_model_starts_another_run(
     assert re.search(line, capfd.readouterr().err)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -209,6 +210,7 @@ def test_a_state_with_strange_values_is_one_line(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"stacks": 10**6}, {"widths": [10**5, 10**5]}, {"stem": [1] * 100_000}])
 def test_a_recipe_of_a_network_beyond_the_memory_is_one_line(
     options: dict[str, Any], tmp_path: Path, source: SourceConfig

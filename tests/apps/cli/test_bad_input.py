@@ -182,6 +182,7 @@ def assert_one_line(command: list[str], message: str, capfd: pytest.CaptureFixtu
     assert "Traceback" not in captured.out + captured.err
 
 
+@pytest.mark.slow
 def test_a_json_without_people_trains_nothing_and_has_no_numbers(
     place: Place, capfd: pytest.CaptureFixture[str]
 ) -> None:

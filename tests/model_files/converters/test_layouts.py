@@ -119,6 +119,7 @@ OWN: dict[str, tuple[Any, str, str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OWN)
 def test_a_layout_is_recognised_and_complete(name: str) -> None:
     shapes, project, backbone, options = OWN[name]

@@ -95,6 +95,7 @@ def test_movenet_fills_the_encoder_and_the_heatmap_branch(movenet: Path, tmp_pat
     assert all(name.startswith(("body.tag_pyramid", "body.tag_head")) for name in fresh)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backbone", "number"), [("mobilenet_v2_150", 6), ("mobilenet_v2_175", 4)])
 def test_the_wider_movenets_fill_wider_encoders(tmp_path: Path, backbone: str, number: int) -> None:
     """MultiPose, whose heatmap head comes after those of its boxes, and Thunder."""

@@ -57,6 +57,7 @@ def pose_ae_state(shared: Path) -> State:
     return state
 
 
+@pytest.mark.slow
 def test_pose_ae_computes_as_published(shared: Path, tmp_path: Path) -> None:
     arrays = np.load(shared / "reference" / "goldens" / "posenet_small.npz")
     content = {"state_dict": pose_ae_state(shared), "optimizer": {"state": {}}, "epoch": 3}

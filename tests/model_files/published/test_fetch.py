@@ -74,6 +74,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "cache/published").iterdir())
 
 
+@pytest.mark.slow
 def test_a_name_is_a_model(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Downloaded once; with the rules of its authors."""
     path = model_path(NAME)
