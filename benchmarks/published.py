@@ -29,6 +29,7 @@ from timing import markdown, start_anew
 
 from associative_embedding.apps.cli.main import ALLOCATOR
 from associative_embedding.model_files.checkpoint import ModelInfo, load_model, save_model
+from associative_embedding.model_files.converters.published_pose_models import HIGHERHRNET_DECODE, MMPOSE_DECODE
 from associative_embedding.model_files.export import export_model
 from associative_embedding.model_files.exported_network import SUFFIX, load_exported
 from associative_embedding.model_files.runtime import NEEDS
@@ -48,20 +49,7 @@ SIDE = 512  # pixels of the networks' input
 CPU = torch.device("cpu")
 SCAN = "one scan of all pixels"  # see `scan`
 
-MMPOSE: dict[str, Any] = {
-    "nms": 5,
-    "tag_distance": "l2",
-    "matching": "rounded",
-    "assignment": "published",
-    "position": "quarter",
-    "fill_rule": "published",
-    "duplicate_oks": 1.0,
-}
-RULES: dict[str, dict[str, Any]] = {
-    "HigherHRNet": MMPOSE | {"max_people": 30, "crowd": "join"},
-    "mmpose": MMPOSE,
-    "our own": {},
-}
+RULES = {"HigherHRNet": HIGHERHRNET_DECODE, "mmpose": MMPOSE_DECODE, "our own": DecodeConfig()}
 
 Case = tuple[int, int, int]  # people, side of the maps, tag dimensions
 # (fastest, median) ms of the authors' code, "H full" and "M0 full" in peers.md (5.1)
@@ -169,7 +157,7 @@ def time_decoding(case: Case, rounds: int) -> tuple[dict[str, Times], dict[str, 
     """Returns the times of decoding maps by each set of rules and of `scan`, and how many people each finds."""
     people, side, dimensions = case
     maps, geometry = draw_scene(people, side, dimensions), letterbox((side, side), side, multiple=1, stride=1)
-    tasks = {name: PoseTask(COCO_17, DecodeConfig(**rules)) for name, rules in RULES.items()}
+    tasks = {name: PoseTask(COCO_17, rules) for name, rules in RULES.items()}
     calls: dict[str, Callable[[], Any]] = {name: lambda t=t: t.decode(maps, geometry) for name, t in tasks.items()}
     found = {name: len(call()) for name, call in calls.items()}
     return in_turns(calls | {SCAN: lambda: scan(maps)}, SCAN, rounds), found

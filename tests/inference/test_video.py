@@ -41,3 +41,12 @@ def test_wrong_settings_are_told_before_the_first_frame(model: str, frames: str)
         run.track(frames, link={"memry": 3})
     with pytest.raises(ValueError, match=r"film\.mp4: not a video"):
         run.track(f"{frames}/film.mp4")
+
+
+def test_keypoints_of_tracks_are_smoothed(model: str, frames: str) -> None:
+    run = ae.load(model)
+    plain, smooth = (list(run.track(frames, min_score=0.01, smooth=value)) for value in (None, 0.1))
+    np.testing.assert_array_equal(plain[0][1].keypoints, smooth[0][1].keypoints)  # nothing came before
+    assert any(not np.array_equal(a.keypoints, b.keypoints) for (_, a), (_, b) in zip(plain, smooth, strict=True))
+    with pytest.raises(ValueError, match="smooth works only for models that find keypoints"):
+        ae.load("nuclei").track(frames, smooth=1.0)

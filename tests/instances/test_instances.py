@@ -146,7 +146,15 @@ def test_a_plot_has_the_picture() -> None:
     people, axes = made(2), pyplot.figure().subplots()
     assert people.plot(axes) is axes
     np.testing.assert_array_equal(axes.images[0].get_array(), people.draw())
+    assert people.plot() is pyplot.gca()  # the axes in use
     pyplot.close("all")
+
+
+def test_show_opens_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Image.Image] = []
+    monkeypatch.setattr(Image.Image, "show", lambda self: opened.append(self))
+    made(2).show()
+    np.testing.assert_array_equal(np.asarray(opened[0]), made(2).draw())
 
 
 def test_draw_needs_an_image() -> None:

@@ -19,9 +19,11 @@ from associative_embedding import __version__
 from associative_embedding.apps.cli import main as cli
 from associative_embedding.apps.cli.commands import build_recipe
 from associative_embedding.apps.cli.data_commands import DATA_BUILDERS
-from associative_embedding.apps.cli.main import main
+from associative_embedding.apps.cli.main import main, option_names
 from associative_embedding.apps.cli.options import BUILDERS
+from associative_embedding.apps.cli.other_names import OTHER_NAMES
 from associative_embedding.apps.cli.plain_values import new_parser
+from associative_embedding.training.recipe_file import setting_names
 from associative_embedding.training.run_folder import plain
 from support.tiny import FIGURE, tiny_data, tiny_recipe
 
@@ -273,3 +275,8 @@ def test_whatever_ends_it_is_one_line(
     assert main(["predict", "a.jpg"]) == status
     assert capfd.readouterr().err == f"{line}\n"
     assert signal.getsignal(signal.SIGTERM) == handler
+
+
+def test_every_hint_is_an_option_of_some_command() -> None:
+    known = {*setting_names(), *option_names(["predict"]), *option_names(["evaluate"])}
+    assert {ours for names in OTHER_NAMES.values() for ours in names} - known == set()
