@@ -28,13 +28,6 @@ OK = b"HTTP/1.1 200 OK\r\n"
 ENOUGH = 60.0  # seconds, for a busy machine
 
 
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
 def get(url: str, timeout: float = ENOUGH, max_bytes: int = 10**6) -> bytes:
     return download(url, timeout=timeout, max_bytes=max_bytes)
 

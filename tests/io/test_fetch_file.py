@@ -14,13 +14,6 @@ DATA = bytes(range(256)) * 1000
 ENOUGH = 60.0  # seconds, for a busy machine
 
 
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
 @pytest.fixture
 def server() -> Iterator[FileServer]:
     with FileServer(DATA) as started:

@@ -29,14 +29,6 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of an empty cache, which does not exist yet."""
-    monkeypatch.delenv("AE_RUNTIME")
-    monkeypatch.setenv("AE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
 def model(tmp_path: Path) -> Path:
     tiny_model(tmp_path / "model.safetensors")
     return tmp_path / "model.safetensors"

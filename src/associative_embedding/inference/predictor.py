@@ -18,7 +18,7 @@ from torch import Tensor
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.prefetch import ahead
 from associative_embedding.inference.refiner import Refined, Refiner, unrefined
-from associative_embedding.inference.rules import MAX_INPUT_SIDE, Output, Outputs, Rules, Sizes, rules_of
+from associative_embedding.inference.rules import Output, Outputs, Rules, Sizes, rules_of
 from associative_embedding.inference.tiles import stitch, windows
 from associative_embedding.inference.video import find_in_video
 from associative_embedding.instances import Instances
@@ -26,6 +26,7 @@ from associative_embedding.io.console import errors_name
 from associative_embedding.io.find_images import find_images
 from associative_embedding.io.images import read_image
 from associative_embedding.io.videos import Clip, Frame, open_video
+from associative_embedding.model_files.check_description import MAX_SIDE
 from associative_embedding.model_files.checkpoint import ModelInfo
 from associative_embedding.model_files.exported_network import ExportedNetwork
 from associative_embedding.networks.network import Network
@@ -98,9 +99,9 @@ class Predictor:
             raise ValueError("only models that find masks work tile by tile: leave out the zoom")
         if not self.scales or min(self.scales) <= 0 or len(set(self.scales)) != len(self.scales):
             raise ValueError(f"scales must be positive, each once, not {', '.join(map(str, self.scales))}")
-        if not 32 <= self.input_size * min(self.scales) <= self.input_size * max(self.scales) <= MAX_INPUT_SIDE:
+        if not 32 <= self.input_size * min(self.scales) <= self.input_size * max(self.scales) <= MAX_SIDE:
             raise ValueError(
-                f"input size {self.input_size} with scales {self.scales} is not within 32..{MAX_INPUT_SIDE} pixels"
+                f"input size {self.input_size} with scales {self.scales} is not within 32..{MAX_SIDE} pixels"
             )
         if self.network.stride % self.info.enlarge:
             raise ValueError(f"maps of stride {self.network.stride} cannot be enlarged {self.info.enlarge} times")

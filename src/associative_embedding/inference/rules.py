@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from associative_embedding.model_files.check_description import MAX_SIDE
 from associative_embedding.model_files.checkpoint import ModelInfo
 from associative_embedding.networks.network import enlarge, final_maps
 from associative_embedding.structures.arrays import Array
@@ -24,8 +25,6 @@ from associative_embedding.tasks.single_person.task import SinglePersonTask
 # published code all outputs that count, not merged yet.
 Output = Maps | Peaks | published.Outputs
 Outputs = list[tuple[Output, ImageGeometry]]  # an entry per scale, largest first
-
-MAX_INPUT_SIDE = 4096
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class OwnRules:
             side = max(multiple, round(self.sizes.zoom * max(size) * scale))
             return letterbox(size, side, multiple=multiple, stride=stride)
         # A strip of 100 x 100,000 pixels, whose short side is fitted, would otherwise take all memory.
-        longest = min(MAX_INPUT_SIDE, long_side(size, side, self.info.resize))
+        longest = min(MAX_SIDE, long_side(size, side, self.info.resize))
         return letterbox(size, longest, multiple=multiple, stride=stride)
 
     def sample(self, image: Array, geometry: ImageGeometry) -> Array:
