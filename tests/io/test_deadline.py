@@ -48,3 +48,5 @@ def test_sleap_is_read_so(tmp_path: Path) -> None:
     (tmp_path / "b.slp").write_bytes(b"no HDF5")
     with pytest.raises(ValueError, match=r"b\.slp: cannot read the labels \(not an HDF5 file\)"):
         convert_labels(str(tmp_path / "b.slp"), "sleap", "coco", str(tmp_path / "b.json"))
+    with pytest.raises(ValueError, match=r"cannot read the labels \(not a file\)"):
+        convert_labels(str(tmp_path), "sleap", "coco", str(tmp_path / "b.json"))

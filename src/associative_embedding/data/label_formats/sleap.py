@@ -83,7 +83,7 @@ def opened(path: str | Path) -> Iterator[Any]:
     try:
         file = h5py.File(path, "r", rdcc_nbytes=CACHE)
     except OSError as error:
-        reason = "no such file" if not Path(path).is_file() else "not an HDF5 file"
+        reason = "not a file" if not Path(path).is_file() else "not an HDF5 file"
         raise ValueError(f"{path}: cannot read the labels ({reason})") from error
     with file:
         yield file
