@@ -83,7 +83,8 @@ def opened(path: str | Path) -> Iterator[Any]:
     try:
         file = h5py.File(path, "r", rdcc_nbytes=CACHE)
     except OSError as error:
-        reason = "not a file" if not Path(path).is_file() else "not an HDF5 file"
+        kind = "not an HDF5 file" if Path(path).is_file() else "not a file"
+        reason = kind if Path(path).exists() else "no such file"
         raise ValueError(f"{path}: cannot read the labels ({reason})") from error
     with file:
         yield file
