@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from associative_embedding.data.readers.voc import VOC_CLASSES
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.data.sources import open_keypoints, open_masks, source_classes
 from support.coco_files import document, write
-from support.tiny import FIGURE
+from support.tiny import FIGURE, tiny_data
 from support.voc_tree import tree
 
 # pycocotools' decode, as an oracle, meets NumPy 2 with a DeprecationWarning of its own
@@ -60,6 +61,41 @@ def test_open_masks_takes_a_tree(tmp_path: Path) -> None:
     assert open_masks(source, VOC_CLASSES, part="train").image_ids == [2008000001]
     assert open_masks(source, VOC_CLASSES, part="validation").image_ids == [2007000032]
     assert source_classes(source) == list(VOC_CLASSES)
+
+
+def listed(path: Path, *ids: int) -> str:
+    path.write_text("".join(f"{number}\n" for number in ids))
+    return str(path)
+
+
+def test_a_list_of_ids_is_left_to_validation(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """As the published code does with its 500 images: those of them that have a labelled person."""
+    source = replace(tiny_data(tmp_path, images=6), held_out_ids=listed(tmp_path / "valid_id", 5, 2))
+    opened = {part: open_keypoints(source, FIGURE, part=part).image_ids for part in ("train", "validation")}
+    assert opened == {"train": [1, 3, 4, 6], "validation": [2, 5]}
+    assert capfd.readouterr().err == ""
+
+    more = replace(source, held_out_ids=listed(tmp_path / "more", 5, 2, 99))
+    assert open_keypoints(more, FIGURE, part="train").image_ids == [1, 3, 4, 6]
+    assert "more: 2 of its 3 ids are images of" in capfd.readouterr().err
+    (tmp_path / "voc").mkdir()
+    voc = SourceConfig(
+        annotations=str(tree(tmp_path / "voc")), split="train", held_out_ids=listed(tmp_path / "i", 2008000001)
+    )
+    assert open_masks(voc, VOC_CLASSES, part="train").image_ids == [2007000032]
+
+
+def test_a_list_of_ids_of_other_images_is_refused(tmp_path: Path) -> None:
+    source = tiny_data(tmp_path, images=2)
+    for ids, message in (
+        (listed(tmp_path / "other", 98, 99), r"other: none of its 2 ids is one of the 2 images of .*annotations\.json"),
+        (listed(tmp_path / "all", 1, 2), r"no image to train on is left, held_out_ids: .*all takes all 2"),
+        (str(tmp_path / "missing"), "missing: cannot read the image ids"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            open_keypoints(replace(source, held_out_ids=ids), FIGURE, part="train")
+    with pytest.raises(ValueError, match="held_out and source.held_out_ids choose the same images"):
+        replace(source, held_out=0.1, held_out_ids="ids")
 
 
 def test_a_split_is_needed_for_trees_and_for_nothing_else(tmp_path: Path) -> None:

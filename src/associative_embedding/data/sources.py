@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -14,6 +15,7 @@ from associative_embedding.data.readers.image_folder import ImageFolder
 from associative_embedding.data.readers.person_crops import PersonCrops
 from associative_embedding.data.readers.voc import VOC_CLASSES, VocMasks
 from associative_embedding.data.settings import SourceConfig
+from associative_embedding.io.console import remark
 from associative_embedding.structures.skeleton import Skeleton
 
 SourcePart = Literal["train", "validation"]  # without, or only, the share that `SourceConfig.held_out` states
@@ -161,14 +163,45 @@ def select_part(images: Images, source: SourceConfig, part: SourcePart, *, if_no
     Raises:
         ValueError: when no image to train on is left.
     """
-    selected = images
-    if source.held_out:
-        selected = images.select(lambda image_id: held_out(image_id, source.held_out) == (part == "validation"))
+    kept = held_out_test(source)
+    selected = images if kept is None else images.select(lambda image_id: kept(image_id) == (part == "validation"))
+    if source.held_out_ids is not None and part == "train":
+        remark_left_out(source, len(images) - len(selected), len(images))
     # An empty part for validation is the caller's to report: other sources may have images.
     if part == "train" and not len(selected):
-        why = f"held_out: {source.held_out} takes all {len(images)}" if len(images) else if_none
+        name = "held_out" if source.held_out_ids is None else "held_out_ids"
+        why = f"{name}: {getattr(source, name)} takes all {len(images)}" if len(images) else if_none
         raise ValueError(f"{source.annotations or source.images}: no image to train on is left, {why}")
     return selected.cached() if source.cache else selected  # cached last, so that no unused file is read
+
+
+def remark_left_out(source: SourceConfig, left_out: int, count: int) -> None:
+    """Prints how many images of a list of ids training leaves out, if not all: the others may have no labelled person.
+
+    Args:
+        source: its settings.
+        left_out: number of its images to train on that are left out.
+        count: number of these images.
+
+    Raises:
+        ValueError: when there is none, as for the list of another data set.
+    """
+    listed, where = len(read_ids(str(source.held_out_ids))), source.annotations or source.images
+    if not left_out and count:
+        raise ValueError(f"{source.held_out_ids}: none of its {listed} ids is one of the {count} images of {where}")
+    if left_out < listed:
+        remark(f"{source.held_out_ids}: {left_out} of its {listed} ids are images of {where} to train on; left out")
+
+
+def held_out_test(source: SourceConfig) -> Callable[[int], bool] | None:
+    """Returns the test whether an image id is held out of training; None when the source holds out nothing.
+
+    Raises:
+        ValueError: for a list of ids that cannot be read.
+    """
+    if source.held_out_ids is not None:
+        return set(read_ids(source.held_out_ids)).__contains__
+    return partial(held_out, fraction=source.held_out) if source.held_out else None
 
 
 def select_test_images(images: Images, held_out_share: float, limit: int, name: str, ids: str | None = None) -> Images:

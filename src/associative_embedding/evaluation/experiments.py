@@ -142,6 +142,9 @@ def run_experiment(experiment: str, model: str, options: Options, settings: Eval
     variants = EXPERIMENTS[experiment](first, options)
     if test_set.unknown:
         say(f"the model has no {visible(', '.join(test_set.unknown))}: they do not count\n")
+    if experiment == "truth_detections" and (count := test_set.data.coco_splits["val2017"]):
+        # The paper's experiment is on held-out training images; a reader of the table must not take these for such.
+        say(f"{count} of {len(test_set.data)} images are of COCO's val2017, not held out of its training images\n")
     rows: dict[str, Metrics] = {}
     notes: dict[str, Any] = {}
     for variant in variants:

@@ -53,10 +53,11 @@ class PoseTestSet:
     @property
     def settings(self) -> dict[str, Any]:
         """What metrics on it are computed on, for json."""
-        categories = self.data.categories
+        categories, splits = self.data.categories, self.data.coco_splits
         return {
             "annotations": self.name,
             "images": len(self.data),
+            "coco_splits": {split: splits[split] for split in sorted(splits) if split},
             "categories": dict(categories.read),
             "categories_left_out": dict(categories.left_out),
             "not_counted": self.unknown,

@@ -1,4 +1,4 @@
-"""Images that a recipe both trains and validates on: the numbers of the validation say nothing about other images."""
+"""Images on which numbers say nothing about others: those of the validation, or of COCO's, that are trained on."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from associative_embedding.data.readers.coco_keypoints import held_out
+from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.data.readers.frame_pairs import FramePairs
 from associative_embedding.data.readers.image_folder import ImageFolder
 from associative_embedding.data.readers.person_crops import PersonCrops
 from associative_embedding.data.settings import SourceConfig
+from associative_embedding.data.sources import held_out_test
 from associative_embedding.data.stream import Samples
 from associative_embedding.io.coco_json import read_coco
 
@@ -30,14 +31,29 @@ def shared_images(validation: Sequence[SourceConfig], datasets: Sequence[Samples
         if shared := len(images & trained):
             yield (
                 f"data.validation: {shared} of {len(images)} images of {source.annotations or source.images} are also "
-                "trained on, so its numbers are too good; held_out in both sources, or another file, keeps them apart"
+                "trained on, so its numbers are too good; held_out or held_out_ids in both sources, or another file, keeps them apart"
             )
+
+
+def validation_set_lines(sources: Sequence[SourceConfig], datasets: Sequence[Samples]) -> Iterator[str]:
+    """Yields a line for each source that trains on COCO's validation set, as far as its file states the sets."""
+    for source, samples in zip(sources, datasets, strict=True):
+        images = people_images(samples)
+        if isinstance(images, CocoKeypoints) and (count := images.coco_splits["val2017"]):
+            yield (
+                f"data.sources: {count} of {len(images)} images of {source.annotations} are of COCO's validation set "
+                "val2017: published figures for val2017 are not comparable with this model's"
+            )
+
+
+def people_images(samples: Samples) -> Samples:
+    """Returns the images of crops or pairs of frames; all other samples as they are."""
+    return samples.images if isinstance(samples, (PersonCrops, FramePairs)) else samples
 
 
 def trained_images(samples: Samples) -> Iterator[Place]:
     """Yields the images of a data set."""
-    if isinstance(samples, (PersonCrops, FramePairs)):
-        samples = samples.images
+    samples = people_images(samples)
     if isinstance(samples, ImageFolder):
         folder = os.path.realpath(samples.folder)
         yield from ((folder, os.path.normpath(record.file_name)) for record in samples.records)
@@ -47,7 +63,7 @@ def validated_images(source: SourceConfig) -> set[Place]:
     """Returns the images of a source of the validation; none for a VOC tree, whose image sets are made to differ."""
     if source.annotations is None or Path(source.annotations).is_dir():
         return set()
-    folder, share = os.path.realpath(source.images), source.held_out
+    folder, in_part = os.path.realpath(source.images), held_out_test(source)
     images = read_coco(source.annotations)["images"]
-    kept = [image for image in images if not share or held_out(image.get("id", 0), share)]
+    kept = [image for image in images if in_part is None or in_part(image.get("id", 0))]
     return {(folder, os.path.normpath(str(image.get("file_name")))) for image in kept}

@@ -17,7 +17,7 @@ from associative_embedding.tasks.pose.keypoint_task import KeypointTask
 from associative_embedding.tasks.task import Task
 from associative_embedding.training.idle_settings import idle_settings
 from associative_embedding.training.recipe import Recipe
-from associative_embedding.training.shared_images import shared_images
+from associative_embedding.training.shared_images import shared_images, validation_set_lines
 
 SAMPLES = 64  # that are searched for one with something to learn; nearly always the first one has
 
@@ -47,6 +47,7 @@ def start_lines(recipe: Recipe, task: Task, stream: TrainingStream, stride: int)
     lines += untaught_types(counts, names_of_types(task))
     if isinstance(task, KeypointTask) and recipe.data.augment.mirror:
         lines.append(mirror_line(task.skeleton))
+    lines += validation_set_lines(sources, datasets)
     lines += shared_images(recipe.data.validation, datasets)
     return [*lines, *empty_targets(task, stream, stride), *weights_of_0(recipe), *idle_settings(recipe)]
 

@@ -71,7 +71,7 @@ def open_pose_images(source: SourceConfig, skeleton: Skeleton, limit: int) -> Co
     rename = source.rename or None
     # Not cached: every image is read once per validation, and memory is kept for the training images.
     images = CocoKeypoints(source.annotations, source.images, skeleton, people_only=False, cache=False, rename=rename)
-    return select_test_images(images, source.held_out, limit, images.source)
+    return select_test_images(images, source.held_out, limit, images.source, source.held_out_ids)
 
 
 def build_mask_validation(recipe: Recipe) -> Validation:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Container, Mapping
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 from associative_embedding.structures.arrays import Array
 
 LARGEST = 1e15  # pixels or square pixels; far larger numbers are infinite in the float32 of training
+COCO_SPLIT = re.compile(r"\b(?:train|val|test)20\d\d\b")
 MAX_ID = 2**31 - 1  # a video's and a track's id together fit into an int64
 
 
@@ -90,6 +93,13 @@ def name_and_size(path: str, image: dict[str, Any]) -> tuple[str, tuple[int, int
     if not all(type(side) is int and side > 0 for side in (height, width)):  # json's true is an int in Python
         raise ValueError(f"{where}: 'height' and 'width' must be positive integers, not {height!r} and {width!r}")
     return image["file_name"], (height, width)  # type: ignore[return-value]
+
+
+def coco_split(image: dict[str, Any]) -> str:
+    """Returns the set of COCO that an image entry states, such as "val2017": by ``coco_split`` or ``coco_url``."""
+    stated = str(image.get("coco_split") or image.get("coco_url") or "")
+    found = COCO_SPLIT.search(stated)
+    return sys.intern(found[0]) if found else ""  # one text for all images of a set
 
 
 def check_flags(annotation: dict[str, Any], where: str) -> None:

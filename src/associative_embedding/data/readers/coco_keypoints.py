@@ -7,6 +7,7 @@ that a source does not label are stated in `Sample.labelled`, regions in `Sample
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
@@ -76,6 +77,11 @@ class CocoKeypoints(ImageFolder[KeypointRecord]):
             records = [r for r in records if len(r.keypoints) or not people_only]
         chosen = [r for r in records if image_ids is None or r.image_id in image_ids]
         super().__init__(images, chosen, annotations or images, cache=cache)
+
+    @property
+    def coco_splits(self) -> Counter[str]:
+        """Number of images of each set of COCO ("val2017"); "" counts those whose set the file does not state."""
+        return Counter(record.coco_split for record in self.records)
 
     def __getitem__(self, index: int) -> Sample:
         record = self.records[index]

@@ -13,6 +13,7 @@ from associative_embedding.data.readers.coco_entries import (
     area_of,
     box_of,
     check_flags,
+    coco_split,
     name_and_size,
     numbers,
     source_keypoints,
@@ -41,6 +42,7 @@ class KeypointRecord(ImageRecord):
         track_id: ``(N,)`` int64, or None unless all N people have one.
         video_id: number of the video that the image is a frame of, see `VideoFrames`; 0 without tracks.
         frame: its number in the video.
+        coco_split: the set of COCO that the image belongs to, such as "val2017"; empty where the file does not state it.
     """
 
     keypoints: Array
@@ -50,6 +52,7 @@ class KeypointRecord(ImageRecord):
     track_id: Array | None = None
     video_id: int = 0
     frame: int = 0
+    coco_split: str = ""
 
     @property
     def annotated(self) -> bool:
@@ -126,6 +129,7 @@ def read_record(
         boxes_xywh=np.array([p.box_xywh for p in people]).reshape(-1, 4),
         unlabelled=tuple(unlabelled),
         track_id=track_ids(people, where),
+        coco_split=coco_split(image),
     )
 
 
