@@ -22,6 +22,8 @@ class SourceConfig:
         overlap: probability that a person of another image is pasted over an image.
         rename: keypoint name in the source -> keypoint name to teach; for masks, category name -> class.
         held_out: share of the images, chosen by image id, that training leaves to validation.
+        held_out_ids: text file with the ids of the images that training leaves to validation, one a line, such as a
+            published split; None = none.
         cache: hold the encoded files in memory.
         split: image set of a VOC tree, such as "train"; only for VOC trees.
     """
@@ -37,9 +39,12 @@ class SourceConfig:
     held_out: float = 0.0
     cache: bool = True
     split: str = ""
+    held_out_ids: str | None = None
 
     def __post_init__(self) -> None:
         check("source.", self, {"weight": POSITIVE, "mosaic": SHARE, "overlap": SHARE, "held_out": BELOW_ONE})
+        if self.held_out and self.held_out_ids is not None:
+            raise ValueError("source.held_out and source.held_out_ids choose the same images: give only one")
         if self.shards is not None:
             inside = {"images": self.shards, "annotations": f"{self.shards.rstrip('/')}/annotations.json"}
             for name, value in inside.items():

@@ -31,7 +31,8 @@ def shared_images(validation: Sequence[SourceConfig], datasets: Sequence[Samples
         if shared := len(images & trained):
             yield (
                 f"data.validation: {shared} of {len(images)} images of {source.annotations or source.images} are also "
-                "trained on, so its numbers are too good; held_out or held_out_ids in both sources, or another file, keeps them apart"
+                "trained on, so its numbers are too good; held_out or held_out_ids in both sources, or another "
+                "file, keeps them apart"
             )
 
 

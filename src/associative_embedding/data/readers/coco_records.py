@@ -42,7 +42,7 @@ class KeypointRecord(ImageRecord):
         track_id: ``(N,)`` int64, or None unless all N people have one.
         video_id: number of the video that the image is a frame of, see `VideoFrames`; 0 without tracks.
         frame: its number in the video.
-        coco_split: the set of COCO that the image belongs to, such as "val2017"; empty where the file does not state it.
+        coco_split: the set of COCO that the image belongs to, such as "val2017"; empty if not stated.
     """
 
     keypoints: Array
