@@ -23,7 +23,6 @@ from PIL import Image
 
 import associative_embedding as ae
 from associative_embedding.apps.cli import predict_images as run_predict
-from associative_embedding.apps.cli import tag_pictures
 from associative_embedding.apps.cli.main import main
 from associative_embedding.drawing.skeletons import MIN_KEYPOINT_SCORE
 from associative_embedding.inference.predictor import Predictor
@@ -32,6 +31,7 @@ from associative_embedding.io.images import read_image
 from associative_embedding.io.lock_files import lock_of, locked
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.maps import Maps
+from associative_embedding.tasks import tag_pictures
 from support.commands import document_of
 from support.tiny import FIGURE, TINY_DECODE, photo, tiny_model, tiny_predictor
 

@@ -17,7 +17,6 @@ from PIL import Image
 from scipy import ndimage
 
 from associative_embedding.apps.cli import predict_images as run_predict
-from associative_embedding.apps.cli import tag_pictures
 from associative_embedding.apps.cli.main import main
 from associative_embedding.apps.cli.results_file import labels_path
 from associative_embedding.drawing.masks import mask_colours
@@ -30,6 +29,7 @@ from associative_embedding.structures.geometry import ImageGeometry
 from associative_embedding.structures.maps import Maps
 from associative_embedding.structures.masks import Masks
 from associative_embedding.structures.run_lengths import decode_runs
+from associative_embedding.tasks import tag_pictures
 from associative_embedding.tasks.multi_scale import View
 from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig

@@ -15,7 +15,6 @@ from typing import Any
 from tqdm import tqdm
 
 from associative_embedding.apps.cli.results_file import OWN_RESULTS, ResultsWriter, identity, labels_path, picture_path
-from associative_embedding.apps.cli.tag_pictures import stack_pictures, tag_pictures
 from associative_embedding.apps.errors import UsageError
 from associative_embedding.apps.sources import collect_images
 from associative_embedding.data.readers.coco_images import CocoImages
@@ -31,6 +30,7 @@ from associative_embedding.io.outputs import check_output, own_mark
 from associative_embedding.io.write_images import write_image, write_labels
 from associative_embedding.model_files.find import model_digest
 from associative_embedding.structures.arrays import Array
+from associative_embedding.tasks.tag_pictures import stack_pictures, tag_pictures
 from associative_embedding.tasks.task import Decoded, Task
 
 
