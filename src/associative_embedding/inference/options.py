@@ -16,16 +16,16 @@ class Options:
     None stands for the value in the model file.
 
     Attributes:
-        input_size: side of the network's input, or of a tile, in pixels; ``ae info MODEL`` prints whether it is the
-            long or the short side of the image.
+        input_size: side of the network's input, or of a tile; ``ae info MODEL`` prints whether it is the long or the
+            short side of the image.
         scales: factors of the input size. The network runs once for each; the task merges the results.
         flip: also run the mirror image; default: only for models of published code that does.
         zoom: input pixels per image pixel; images larger than the input are cut into tiles. 0 = fit the whole image
             into the input size. Only models that find masks use tiles.
         tag_scales: the scales whose tags are used; default: all, as in the paper (section 3.3), but only scale 1 for
             models of published code, which uses no other.
-        refine: name or path of the single-person model that refines every person; "none" = no refinement.
-        device: cpu, cuda, cuda:1 ..., or auto = a GPU if there is one.
+        refine: single-person model that refines every person; its name or path, or "none" = no refinement.
+        device: auto = a GPU if there is one; or cpu, cuda, cuda:1 ...
         runtime: library that runs the network; auto = on a CPU ONNX Runtime or OpenVINO if one is installed, else
             PyTorch.
         offline: download no model: published models and those of the Hugging Face Hub must be in their caches.

@@ -215,7 +215,7 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     assert command == "train" or "null" not in text  # a default that explains nothing
 
 
-@pytest.mark.parametrize("build", [*BUILDERS.values(), *(build for build, _ in DATA_BUILDERS.values())])
+@pytest.mark.parametrize("build", [*BUILDERS.values(), *DATA_BUILDERS.values()])
 def test_every_option_has_a_text(build: Any) -> None:
     for action in build(new_parser())._actions:
         assert action.help or action.dest == "kind", action.dest

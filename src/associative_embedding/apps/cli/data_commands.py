@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from associative_embedding.apps.cli.help_pages import PAGES
 from associative_embedding.apps.cli.plain_values import new_parser
 
 # Everything else is imported inside functions: until Python has read its modules, Ctrl-C prints a traceback.
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def build_data(parser: ArgumentParser) -> ArgumentParser:
-    kinds = parser.add_subcommands(dest="kind")
-    for name, (build, text) in DATA_BUILDERS.items():
-        kinds.add_subcommand(name, build(new_parser()), help=text)
+    kinds = parser.add_subcommands(dest="kind", title="kinds")
+    for name, build in DATA_BUILDERS.items():
+        page = f"data {name}"
+        kinds.add_subcommand(name, build(new_parser(page)), help=PAGES[page].purpose)
     return parser
 
 
@@ -25,8 +27,8 @@ def build_synthetic(parser: ArgumentParser) -> ArgumentParser:
     add("folder", type=str, help="folder to write: annotations.json and images/")
     add("--images", type=int, default=100, help="number of images; with --frames, number of videos")
     text = "keypoints of the figures: coco-17, crowdpose-14, mpii-16, lsp-14, or a COCO json"
-    add("--skeleton", type=str, default="coco-17", help=text)
-    add("--size", type=int, default=256, help="side of the square images, in pixels")
+    add("--skeleton", type=str, default="coco-17", metavar="NAME", help=text)
+    add("--size", type=int, default=256, metavar="PIXELS", help="side of the square images")
     text = "lowest and highest number of figures in an image"
     add("--people", type=int, nargs=2, default=[1, 3], metavar=("LOWEST", "HIGHEST"), help=text)
     add("--seed", type=int, default=0, help="seed of the random numbers; equal seeds give equal images")
@@ -39,8 +41,8 @@ def build_mpii(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
     add("annotation", type=str, help="mpii_human_pose_v1_u12_1.mat")
     text = "folder of MPII's images; annotations of images that are not in it are left out"
-    add("--images", type=str, required=True, help=text)
-    add("--output", type=str, required=True, help="COCO json to write")
+    add("--images", type=str, required=True, metavar="FOLDER", help=text)
+    add("--output", type=str, required=True, metavar="JSON", help="COCO json to write")
     add("--part", type=Literal["train", "test", "all"], default="all", help="part of MPII to convert")
     return parser
 
@@ -48,10 +50,10 @@ def build_mpii(parser: ArgumentParser) -> ArgumentParser:
 def build_split(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
     add("annotations", type=str, help="COCO json of a video")
-    add("--output", type=str, required=True, help="folder to write train.json and test.json to")
+    add("--output", type=str, required=True, metavar="FOLDER", help="folder to write train.json and test.json to")
     # Neighbouring frames are almost equal, so a random split would put copies of the training images into the test.
     text = "share of the images, from the end of the video, that becomes test.json, for example 0.2"
-    add("--last", type=float, required=True, help=text)
+    add("--last", type=float, required=True, metavar="SHARE", help=text)
     return parser
 
 
@@ -61,31 +63,32 @@ def build_convert(parser: ArgumentParser) -> ArgumentParser:
     add("source", type=str, help="labels to read: a file, or the folder that the tool wrote")
     add("--from", type=sources, required=True, help="format of the labels")
     add("--to", type=Literal["coco", "cvat", "label-studio", "yolo"], default="coco", help="format to write")
-    add("--output", type=str, required=True, help="file to write; for yolo the folder to write")
+    text = "file to write; for yolo the folder to write"
+    add("--output", type=str, required=True, metavar="FILE", help=text)
     text = (
         "folder of the images, for their sizes; with --to yolo the images are copied from it, "
         "with --from sleap embedded frames are written to it (default: not used)"
     )
-    add("--images", type=str, help=text)
+    add("--images", type=str, metavar="FOLDER", help=text)
     return parser
 
 
 def build_shard(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
     add("annotations", type=str, help="COCO json")
-    add("--images", type=str, required=True, help="folder of its images")
+    add("--images", type=str, required=True, metavar="FOLDER", help="folder of its images")
     text = "folder to write the tar files to; a recipe reads it by data.sources: [{shards: FOLDER}]"
-    add("--output", type=str, required=True, help=text)
+    add("--output", type=str, required=True, metavar="FOLDER", help=text)
     add("--size", type=int, default=1000, help="images per tar file")
     return parser
 
 
-DATA_BUILDERS: dict[str, tuple[Callable[[ArgumentParser], ArgumentParser], str]] = {
-    "synthetic": (build_synthetic, "draw images or videos of stick figures, with annotations"),
-    "mpii": (build_mpii, "convert the annotation of MPII Human Pose to a COCO json"),
-    "split": (build_split, "split the COCO json of a video into its first and its last part"),
-    "convert": (build_convert, "convert labels between COCO, CVAT, DeepLabCut, Label Studio, SLEAP and YOLO"),
-    "shard": (build_shard, "pack a COCO json and its images into tar files that training reads directly"),
+DATA_BUILDERS: dict[str, Callable[[ArgumentParser], ArgumentParser]] = {
+    "synthetic": build_synthetic,
+    "mpii": build_mpii,
+    "split": build_split,
+    "convert": build_convert,
+    "shard": build_shard,
 }
 
 

@@ -20,9 +20,10 @@ from associative_embedding import __version__
 from associative_embedding.apps.cli.allocator import ALLOCATOR
 from associative_embedding.apps.cli.commands import COMMANDS
 from associative_embedding.apps.cli.data_commands import DATA_BUILDERS
+from associative_embedding.apps.cli.help_pages import PAGES
 from associative_embedding.apps.cli.options import BUILDERS
 from associative_embedding.apps.cli.other_names import hint
-from associative_embedding.apps.cli.plain_values import check_argument, new_parser, plain_values
+from associative_embedding.apps.cli.plain_values import check_argument, new_parser
 from associative_embedding.apps.errors import UsageError
 from associative_embedding.io.standard_streams import open_streams, output_status
 
@@ -33,17 +34,6 @@ if TYPE_CHECKING:
 HYPHENATED = re.compile(r"(?<=^--)[a-z]+(-[a-z]+)+(?=$|=)")  # --input-size is accepted for --input_size
 
 INTERRUPTED = 130  # exit status of a command that Ctrl-C ended: 128 + SIGINT, as shells expect
-
-SUMMARIES = {
-    "predict": "find people or objects in images or videos",
-    "train": "train a model from a recipe (a YAML file); the same command continues a stopped run",
-    "evaluate": "compute the official metrics of a model on annotated images",
-    "export": "write the network of a model for ONNX Runtime or OpenVINO, which are faster on a CPU",
-    "serve": "start an HTTP service with a page to try a model in the browser",
-    "info": "list the shipped models, or describe one model: size, categories, settings",
-    "convert": "convert weights of another project to a model file or an encoder",
-    "data": "make a data set, or convert, split or pack annotations",
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -149,7 +139,7 @@ def recipe_arguments(arguments: list[str]) -> list[str]:
     """
     from associative_embedding.training.recipe_file import check_recipe
 
-    if arguments[:1] in (["-h"], ["--help"]):
+    if arguments[:1] in (["-h"], ["--help"], ["--help_all"]):
         return arguments
     # The parser applies arguments in their order: settings before the recipe would be overwritten by it.
     if not arguments or arguments[0].startswith("-"):
@@ -200,30 +190,19 @@ REWORDINGS = (
 def option_names(arguments: Sequence[str]) -> list[str]:
     """Returns the names of all options of the command, or the kind of ``ae data``, in these arguments."""
     kinds = {"data": DATA_BUILDERS}.get(arguments[0], {})
-    build = next((kinds[word][0] for word in arguments[1:2] if word in kinds), BUILDERS[arguments[0]])
+    build = next((kinds[word] for word in arguments[1:2] if word in kinds), BUILDERS[arguments[0]])
     actions = build(new_parser())._actions
     return [option.lstrip("-") for action in actions for option in action.option_strings]
 
 
 def build_parser(chosen: str) -> ArgumentParser:
     """Returns the parser of all commands; only the chosen one has its options."""
-    from jsonargparse import ArgumentParser
-
-    from associative_embedding.apps.cli.help_text import HelpFormatter
-
-    parser = ArgumentParser(
-        prog="ae",
-        exit_on_error=False,
-        parser_mode=plain_values(),
-        formatter_class=HelpFormatter,  # the parsers of the commands inherit it
-        description="Associative embedding: a network detects keypoints or pixels and predicts a tag for each. Equal "
-        "tags mean the same person or object.",
-    )
+    parser = new_parser()
     parser.add_argument("--version", action="version", version=f"associative-embedding {__version__}")
-    commands = parser.add_subcommands(dest="command")
+    commands = parser.add_subcommands(dest="command", title="commands")
     for name, build in BUILDERS.items():
-        command = new_parser()
-        commands.add_subcommand(name, command, help=SUMMARIES[name])
+        command = new_parser(name)
+        commands.add_subcommand(name, command, help=PAGES[name].purpose)
         # The options of all commands would delay each start of `ae` by about 40 ms.
         if name == chosen:
             build(command)  # after `add_subcommand`: jsonargparse requires that the outer level is added first

@@ -31,15 +31,26 @@ def model_options(options: Namespace) -> Options:
     return value_of(Options, options)
 
 
+# What users write behind the flags of `Options`; the others get a word by their type.
+METAVARS = {
+    "input_size": "PIXELS",
+    "scales": "FACTOR",
+    "zoom": "FACTOR",
+    "tag_scales": "FACTOR",
+    "refine": "MODEL",
+    "device": "cpu|cuda|auto",
+}
+
+
 def add_model_options(parser: ArgumentParser) -> None:
     """Adds ``--model``, and a flag for each field of `Options` with its text in the docstring of `Options`."""
     from docstring_parser import parse
 
     from associative_embedding.inference.options import Options
 
-    group = parser.add_argument_group("the model and how it runs")
-    text = "name of a shipped model (ae info) or of a published one (ae info --published), or a model file"
-    group.add_argument("--model", type=str, default="person", help=text)
+    group = parser.add_argument_group("model")
+    text = "name (ae info) or file; ae info --published lists models of other projects"
+    group.add_argument("--model", type=str, default="person", metavar="NAME", help=text)
     texts = {
         field.arg_name: str(field.description).replace("``", "").rstrip(".")
         for field in parse(str(Options.__doc__)).params
@@ -53,91 +64,101 @@ def add_flag(group: Any, name: str, hint: Any, *, default: Any, text: str) -> No
     if default is None and "default" not in text:
         text = f"{text} (default: the value in the model file)"
     kind = next((part for part in get_args(hint) if NoneType in get_args(hint) and part is not NoneType), hint)
+    word = {"metavar": METAVARS[name]} if name in METAVARS else {}
     if kind is bool:
         from jsonargparse import ActionYesNo  # type: ignore[attr-defined]
 
         group.add_argument(f"--{name}", action=ActionYesNo(no_prefix="no_"), default=default, help=text)
     elif get_origin(kind) is tuple:
-        group.add_argument(f"--{name}", type=get_args(kind)[0], nargs="+", default=default, help=text)
+        group.add_argument(f"--{name}", type=get_args(kind)[0], nargs="+", default=default, help=text, **word)
     else:
         is_mapping = get_origin(kind) not in (None, Literal)
-        group.add_argument(f"--{name}", type=dict if is_mapping else kind, default=default, help=text)
+        group.add_argument(f"--{name}", type=dict if is_mapping else kind, default=default, help=text, **word)
 
 
 def build_predict(parser: ArgumentParser) -> ArgumentParser:
-    add = parser.add_argument
+    add_input_options(parser)
+    add_model_options(parser)
+    add_output_options(parser)
+    add_video_options(parser)
+    add_mask_options(parser)
+    add_cluster_options(parser)
+    return parser
+
+
+def add_input_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("input").add_argument
     text = (
-        "image, folder, quoted pattern such as 'photos/*.jpg', or URL; or video file, "
-        "folder or pattern of videos, stream, or number of a camera. "
+        "image, video, folder, URL, stream, camera, '*.jpg'. A camera has a number, a pattern is in quotes. "
         # A flag with several values takes every word behind it.
         "Write the sources before --scales, --tag-scales and --formats"
     )
     add("sources", nargs="+", type=str, metavar="SOURCE", help=text)
-    add("--output", type=str, default="output", help="folder for annotated pictures and other results")
-    add("--min_score", type=float, default=None, help="lowest score of an instance, 0 to 1 (default: the model's)")
-    shown = Literal["found", "people", "tags", "nothing"]  # people: the old name of found
-    text = "what to draw: found (or people) = instances, tags = instances and their tags, nothing = no pictures"
-    add("--show", type=shown, default="found", help=text)
-    text = "draw the score of each instance, and its class if the model has several"
-    add("--scores", action="store_true", help=text)
-    add_model_options(parser)
-    add_image_options(parser)
-    add_video_options(parser)
-    add_engine_options(parser)
-    return parser
-
-
-def add_image_options(parser: ArgumentParser) -> None:
-    add = parser.add_argument_group("images").add_argument
-    text = "results file, a COCO dataset (default: predictions.json in the folder OUTPUT)"
-    add("--json", type=str, default=None, help=text)
-    text = "file type of label images, for models that find masks; none = write none (default: tif)"
-    add("--labels", type=Literal["tif", "png", "none"], default=None, help=text)
     add("--recursive", action="store_true", help="include the images in subfolders")
     text = (
-        "COCO json, with or without annotations: predict the images that it lists, whose folder is SOURCE, and give "
+        "COCO json, with or without annotations; predict the images that it lists, whose folder is SOURCE, and give "
         "them its ids in the results file"
     )
     add("--images_of", type=str, default=None, metavar="JSON", help=text)
-    text = "skip the images whose results the results file contains, and add the others to it"
+
+
+def add_output_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("output").add_argument
+    add("--output", type=str, default="output", metavar="FOLDER", help="folder of pictures and other results")
+    text = "lowest score of what is shown and written, 0 to 1 (default: the model's)"
+    add("--min_score", type=float, default=None, help=text)
+    shown = Literal["found", "people", "tags", "nothing"]  # people: the old name of found
+    text = "found, tags or nothing; found (or people) = draw what was found, tags = its tags as well"
+    add("--show", type=shown, default="found", metavar="WHAT", help=text)
+    add("--scores", action="store_true", help="draw the score of each instance; and its class, if there are several")
+    text = (
+        "csv = a table, beside the json; for videos also mp4 jsonl mot. A table has a row for each instance. Of videos "
+        "only these files are written: mp4 = annotated video, jsonl = COCO in json lines, mot = MOTChallenge text "
+        "(default: mp4 jsonl)"
+    )
+    kinds = Literal["csv", "mp4", "jsonl", "mot"]
+    add("--formats", type=kinds, nargs="+", default=None, metavar="FORMAT", help=text)
+    text = "results file of images, a COCO dataset (default: predictions.json in the folder of --output)"
+    add("--json", type=str, default=None, metavar="FILE", help=text)
+    text = "go on where the same command was stopped; images whose results are in the results file are skipped"
     add("--resume", action="store_true", help=text)
 
 
 def add_video_options(parser: ArgumentParser) -> None:
-    add = parser.add_argument_group("videos").add_argument
-    text = "link the instances of all frames to tracks with ids; a folder of images is then one video"
-    add("--track", action="store_true", help=text)
-    text = "settings of --track that replace the model's, for example '{by: motion}'; see link.* in ae train --help"
+    add = parser.add_argument_group("video").add_argument
+    add("--track", action="store_true", help="link frames to tracks with ids; a folder of images is then one video")
+    text = "settings of --track that replace the model's, for example '{by: motion}'; see link.* in ae train --help-all"
     add("--link", type=dict, default=None, help=text)
-    text = "smooth the keypoints of tracks: cutoff frequency in Hz, 1 = strong, 5 = weak (default: no smoothing)"
-    add("--smooth", type=float, default=None, help=text)
+    text = "smooth the keypoints of tracks; cutoff frequency, 1 = strong, 5 = weak (default: no smoothing)"
+    add("--smooth", type=float, default=None, metavar="HZ", help=text)
     add("--every", type=int, default=1, help="use every N-th frame")
-    add("--start", type=float, default=0.0, help="start of the part to process, in seconds")
-    add("--end", type=float, default=None, help="end of the part to process, in seconds (default: the video's end)")
+    add("--start", type=float, default=0.0, metavar="SECONDS", help="start of the part to process")
+    text = "end of the part to process (default: the video's end)"
+    add("--end", type=float, default=None, metavar="SECONDS", help=text)
     text = "frames per second of a folder of images or a pattern (default: 30)"
     add("--fps", type=float, default=None, help=text)
-    kinds = Literal["mp4", "jsonl", "csv", "mot"]
-    text = (
-        "files to write: mp4 = annotated video, jsonl = COCO in json lines, csv = table, mot = MOTChallenge text "
-        "(default: mp4 jsonl)"
-    )
-    add("--formats", type=kinds, nargs="+", default=None, help=text)
     add("--window", action="store_true", help="show the annotated video in a window while it is computed")
 
 
-def add_engine_options(parser: ArgumentParser) -> None:
-    add = parser.add_argument_group("large jobs on a Ray cluster").add_argument
+def add_mask_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("masks").add_argument
+    text = "file type of label images; a pixel is the number of its object; none = write none (default: tif)"
+    add("--labels", type=Literal["tif", "png", "none"], default=None, help=text)
+
+
+def add_cluster_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("cluster").add_argument
     text = (
-        "here = compute in this process; ray = compute on the Ray cluster at RAY_ADDRESS, or on all cores of this "
-        "machine, and write parquet files to the folder OUTPUT"
+        "ray = on a Ray cluster, or on all cores; the address of the cluster is RAY_ADDRESS. It writes parquet files "
+        "to the folder of --output; here = compute in this process"
     )
     add("--engine", type=Literal["here", "ray"], default="here", help=text)
-    text = "with --engine ray: number of worker processes (default: one per GPU, or per CPU core without a GPU)"
+    text = "number of worker processes (default: one per GPU, or per CPU core without a GPU)"
     add("--workers", type=int, default=None, help=text)
-    add("--shard_size", type=int, default=256, help="with --engine ray: images per parquet file")
-    text = "with --engine ray: highest number of images in one batch (default: 8 on a GPU, 1 on a CPU)"
+    add("--shard_size", type=int, default=256, help="images per parquet file")
+    text = "highest number of images in one batch (default: 8 on a GPU, 1 on a CPU)"
     add("--batch", type=int, default=None, help=text)
-    text = "with --engine ray: GPUs per worker, 0.5 = two workers share one (default: 1 if the cluster has a GPU)"
+    text = "GPUs per worker, 0.5 = two workers share one (default: 1 if the cluster has a GPU)"
     add("--gpus", type=float, default=None, help=text)
 
 
@@ -156,29 +177,36 @@ def build_train(parser: ArgumentParser) -> ArgumentParser:
 
 
 def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
-    add = parser.add_argument
+    add = parser.add_argument_group("data and metrics").add_argument
     text = (
-        "COCO json with the ground truth, or for masks the folder of a VOC tree; a json of images alone, as of COCO's "
+        "COCO json with the ground truth, or folder of a VOC tree; a json of images alone, as of COCO's "
         "test-dev, gives no metrics but --submission or --results"
     )
-    add("--annotations", type=str, required=True, help=text)
-    add("--images", type=str, default=None, help="folder of the images (default: JPEGImages of the VOC tree)")
-    add("--split", type=str, default="", help="image set of a VOC tree, for example val")
+    add("--annotations", type=str, required=True, metavar="JSON", help=text)
+    add(
+        "--images",
+        type=str,
+        default=None,
+        metavar="FOLDER",
+        help="folder of the images (default: JPEGImages of the VOC tree)",
+    )
+    add("--split", type=str, default="", metavar="NAME", help="image set of a VOC tree, for example val")
     rules = Literal["coco", "crowdpose", "mpii", "voc"]
     text = "rules of the metrics (default: coco; for a VOC tree voc)"
     add("--protocol", type=rules, default=None, help=text)
     text = "mpii_groups_v12.mat, for --protocol mpii (default: all people in an image are one group)"
-    add("--groups", type=str, default=None, help=text)
+    add("--groups", type=str, default=None, metavar="FILE", help=text)
     text = "use only the images that a recipe with this held_out keeps for validation, a share in [0, 1]; 0 = all"
     add("--held_out", type=float, default=0.0, help=text)
     text = "use only the images whose ids a text file lists, one a line, such as a published split (default: all)"
     add("--ids", type=str, default=None, metavar="FILE", help=text)
     add("--limit", type=int, default=0, help="use only the first N images; 0 = all")
-    add("--json", type=str, default=None, help="file for metrics, model and settings (default: not written)")
-    text = "file for results in COCO's format, zipped if it ends in .zip (default: not written)"
-    add("--results", type=str, default=None, help=text)
+    text = "file for metrics, model and settings (default: not written)"
+    add("--json", type=str, default=None, metavar="FILE", help=text)
+    text = "file for results in COCO's format; zipped if it ends in .zip (default: not written)"
+    add("--results", type=str, default=None, metavar="FILE", help=text)
     text = (
-        "name of your method: write the results of a pose model into the zip file for COCO's server, "
+        "name of your method, for COCO's server; write the results of a pose model into the zip file "
         "person_keypoints_SET_NAME_results.zip, after the annotations, image_info_SET.json"
     )
     add("--submission", type=str, default=None, metavar="NAME", help=text)
@@ -188,15 +216,16 @@ def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
 
 
 def add_experiment_options(parser: ArgumentParser) -> None:
-    add = parser.add_argument_group("several evaluations in one table").add_argument
+    add = parser.add_argument_group("experiments, in one table").add_argument
     text = (
-        "one scale and several, each without and with the mirror image and the refiner (table 4 of the paper); with "
+        "scales, mirror image and refiner, one by one; table 4 of the paper: one scale and several, each without and "
+        "with the mirror image and the refiner; with "
         "--flip or --no_flip only the rows with or without the mirror image"
     )
     add("--ablation", action="store_true", help=text)
     text = "predictions; true detections with predicted tags; predicted detections with true tags (paper, section 4.1)"
     add("--truth_detections", action="store_true", help=text)
-    text = "frames of a video linked by tags, by motion, and by both; the annotations need track_id"
+    text = "frames of a video, linked in three ways; by tags, by motion, by both; the annotations need track_id"
     add("--track", action="store_true", help=text)
     text = "settings of --track that replace the model's, for example '{max_gap: 30}'"
     add("--link", type=dict, default=None, help=text)
@@ -205,7 +234,12 @@ def add_experiment_options(parser: ArgumentParser) -> None:
 
 def build_convert(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
-    add("file", type=str, help="a checkpoint (.pth, .pth.tar), or the model.json of a MoveNet for TensorFlow.js")
+    add(
+        "file",
+        type=str,
+        metavar="FILE",
+        help="a checkpoint (.pth, .pth.tar), or the model.json of a MoveNet for TensorFlow.js",
+    )
     sources = Literal["pose-ae", "higherhrnet", "mmpose", "litepose", "swahr", "movenet", "efficientnet-lite0"]
     text = (
         "project of the weights (default: a pose model, recognised by its tensors); movenet and efficientnet-lite0 are "
@@ -213,14 +247,14 @@ def build_convert(parser: ArgumentParser) -> ArgumentParser:
     )
     add("--from", type=sources, default=None, help=text)
     text = "file to write (default: the name of FILE with .safetensors, in the current folder)"
-    add("--output", type=str, default=None, help=text)
+    add("--output", type=str, default=None, metavar="FILE", help=text)
     text = (
         "keypoints of a pose model: a known name or a COCO json (default: of the data set that the file or its name "
         "tells, else of the only one with this number of keypoints)"
     )
-    add("--skeleton", type=str, default=None, help=text)
+    add("--skeleton", type=str, default=None, metavar="NAME", help=text)
     text = "input size of a pose model, in pixels (default: what the file or its name tells, else the published one)"
-    add("--input_size", type=int, default=None, help=text)
+    add("--input_size", type=int, default=None, metavar="PIXELS", help=text)
     return parser
 
 
@@ -230,7 +264,8 @@ def build_export(parser: ArgumentParser) -> ArgumentParser:
     add("model", type=str, help=text)
     text = "onnx = one .onnx file, openvino = a pair of .xml and .bin"
     add("--format", type=Literal["onnx", "openvino"], default="onnx", help=text)
-    add("--output", type=str, default=None, help="file to write (default: the model's name, in the current folder)")
+    text = "file to write (default: the model's name, in the current folder)"
+    add("--output", type=str, default=None, metavar="FILE", help=text)
     text = "let the graph find the heatmap peaks too; only for pose models, and prediction is limited to one scale"
     add("--with_peaks", action="store_true", help=text)
     add("--offline", action="store_true", help="download no model: it must be in the cache")
@@ -238,24 +273,31 @@ def build_export(parser: ArgumentParser) -> ArgumentParser:
 
 
 def build_serve(parser: ArgumentParser) -> ArgumentParser:
-    add = parser.add_argument
-    add("--host", type=str, default="127.0.0.1", help="address to listen on; 0.0.0.0 = all addresses of this machine")
+    add = parser.add_argument_group("service").add_argument
+    add(
+        "--host",
+        type=str,
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address to listen on; 0.0.0.0 = all addresses of this machine",
+    )
     add("--port", type=int, default=8000, help="port to listen on; 0 = a free one")
     text = (
-        "further names by which browsers may call the service, without http:// and port: needed behind a proxy "
+        "names by which browsers may call it, behind a proxy; without http:// and port "
         "(default: localhost, HOST, and if others can reach it, the name and numbers of this machine)"
     )
     add("--allow_host", type=str, nargs="+", default=[], metavar="NAME", help=text)
     add("--queue", type=int, default=64, help="highest number of waiting requests; further requests get status 429")
     text = "highest number of images in one batch (default: 8 on a GPU, 1 on a CPU)"
     add("--batch", type=int, default=None, help=text)
-    add("--max_bytes", type=int, default=20 * 2**20, help="size limit of an image file, in bytes")
-    add("--max_pixels", type=int, default=40_000_000, help="size limit of an image, in pixels")
-    add("--timeout", type=float, default=30.0, help="longest time for a request, waiting included, in seconds")
-    text = "longest time that one image may keep the model, in seconds (default: half of --timeout)"
-    add("--max_seconds", type=float, default=None, help=text)
-    text = "bytes of all requests together, in arrival and in the queue, and of the images kept for the page"
-    add("--memory", type=int, default=512 * 2**20, help=text)
+    add("--max_bytes", type=int, default=20 * 2**20, metavar="BYTES", help="size limit of an image file")
+    add("--max_pixels", type=int, default=40_000_000, metavar="PIXELS", help="size limit of an image")
+    text = "longest time for a request, waiting included"
+    add("--timeout", type=float, default=30.0, metavar="SECONDS", help=text)
+    text = "longest time that one image may keep the model (default: half of --timeout)"
+    add("--max_seconds", type=float, default=None, metavar="SECONDS", help=text)
+    text = "for all requests, in arrival and in the queue, and the images kept for the page"
+    add("--memory", type=int, default=512 * 2**20, metavar="BYTES", help=text)
     add("--connections", type=int, default=512, help="highest number of open connections")
     text = "accept the URL of an image instead of the image; only public addresses are read"
     add("--urls", action="store_true", help=text)
@@ -271,7 +313,8 @@ def build_info(parser: ArgumentParser) -> ArgumentParser:
     add("models", nargs="*", type=str, metavar="MODEL", help=text)
     text = "list the models of other projects that ae downloads and converts by name, with their licences"
     add("--published", action="store_true", help=text)
-    add("--json", type=str, default=None, help="file for the same information as json (default: not written)")
+    text = "file for the same information as json (default: not written)"
+    add("--json", type=str, default=None, metavar="FILE", help=text)
     return parser
 
 

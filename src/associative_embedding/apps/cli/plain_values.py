@@ -50,11 +50,20 @@ def plain_values(*settings: type[Any]) -> str:
     return PARSER_MODE
 
 
-def new_parser() -> ArgumentParser:
-    """Returns an empty parser for one command. It raises errors, so that `main` can print them on one line."""
+def new_parser(name: str = "") -> ArgumentParser:
+    """Returns a parser that has no option but ``--help``. It raises errors, so that `main` can print them on one line.
+
+    Args:
+        name: of a command, a key of `help_pages.PAGES`; "" = of all commands.
+    """
     from jsonargparse import ArgumentParser
 
-    return ArgumentParser(exit_on_error=False, parser_mode=plain_values())
+    from associative_embedding.apps.cli.help_text import HelpFormatter, add_help
+
+    mode = plain_values()
+    parser = ArgumentParser(exit_on_error=False, parser_mode=mode, formatter_class=HelpFormatter, add_help=False)
+    add_help(parser, name)
+    return parser
 
 
 def check_argument(argument: str) -> None:
