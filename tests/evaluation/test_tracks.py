@@ -41,6 +41,7 @@ def test_the_truth_itself_is_perfect_in_several_videos(videos_json: str) -> None
         frames.append(FrameResult(i, data.records[i].video_id, truth, found))
     numbers = track_numbers(frames, LinkConfig(by="tags", min_frames=1))
     assert (numbers["HOTA"], numbers["MOTA"], numbers["IDF1"], numbers["switches"]) == (1, 1, 1, 0)
+    assert track_numbers(frames, LinkConfig(by="tags"))["MOTA"] == 1  # first frames have ids as well
     assert keypoint_numbers(frames)["pixels_mean"] == 0
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 import associative_embedding as ae
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.instances import Instances
 from associative_embedding.io.videos import Clip
+from support.boxes import seen
 from support.tiny import photo
 
 
@@ -50,3 +56,20 @@ def test_keypoints_of_tracks_are_smoothed(model: str, frames: str) -> None:
     assert any(not np.array_equal(a.keypoints, b.keypoints) for (_, a), (_, b) in zip(plain, smooth, strict=True))
     with pytest.raises(ValueError, match="smooth works only for models that find keypoints"):
         ae.load("nuclei").track(frames, smooth=1.0)
+
+
+def test_the_first_frame_has_the_ids_of_the_second(monkeypatch: pytest.MonkeyPatch, model: str, frames: str) -> None:
+    def stream(self: Predictor, sources: Any, **options: Any) -> Iterator[Instances]:
+        for i, image in enumerate(sources):
+            if i == 3:
+                raise ValueError("no more")
+            # somebody else comes in the third frame
+            yield replace(
+                seen([[10, 20], [50, 30]][: 1 + i // 2], [[0], [9]][: 1 + i // 2]), image_size=image.shape[:2]
+            )
+
+    monkeypatch.setattr(Predictor, "stream", stream)
+    ids: list[list[int]] = []
+    with pytest.raises(ValueError, match="no more"):
+        ids.extend(np.asarray(found.track_id).tolist() for _, found in ae.load(model).track(frames))
+    assert ids == [[1], [1], [1, -1]]  # the last came, although its second is not settled

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
@@ -32,6 +33,7 @@ from associative_embedding.instances import Instances
 from associative_embedding.io.console import errors_name, remark, say
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.sample import Sample
+from associative_embedding.tasks.tracking.late_ids import LateIds
 from associative_embedding.tasks.tracking.settings import LinkConfig
 from associative_embedding.tasks.tracking.task import link_config
 from associative_embedding.tasks.tracking.tracker import Tracker
@@ -155,17 +157,25 @@ def track_numbers(frames: Sequence[FrameResult], config: LinkConfig) -> Metrics:
 
 
 def link_all(frames: Sequence[FrameResult], config: LinkConfig) -> list[Instances]:
-    """The instances that have a track, with ids that no two videos share."""
-    linked, tracker, video, first = [], Tracker(config), None, 0
-    for frame in frames:
-        if frame.video != video:
-            first += tracker.count  # ids must not repeat in the next video
-            tracker, video = Tracker(config), frame.video
-        found = tracker(frame.found, frame.number)
-        track_id = np.asarray(found.track_id)
-        numbered = track_id > 0
-        linked.append(replace(found[numbered], track_id=track_id[numbered] + first))
+    """The instances that have a track, as ``ae predict --track`` writes them, with ids that no two videos share."""
+    linked: list[Instances] = []
+    first = 0
+    for _, video in groupby(frames, key=lambda frame: frame.video):
+        tracker = Tracker(config)
+        for found in link_video(tracker, video):
+            track_id = np.asarray(found.track_id)
+            numbered = track_id > 0
+            linked.append(replace(found[numbered], track_id=track_id[numbered] + first))
+        first += tracker.count  # ids must not repeat in the next video
     return linked
+
+
+def link_video(tracker: Tracker, frames: Iterable[FrameResult]) -> Iterator[Instances]:
+    """Yields the instances of each frame of a video with their ids."""
+    late = LateIds[FrameResult](tracker)
+    for frame in frames:
+        yield from (found for _, found in late.add(frame, frame.found, frame.number))
+    yield from (found for _, found in late.rest())
 
 
 def track_frame(frame: FrameResult, found: Instances) -> TrackFrame:

@@ -45,8 +45,8 @@ class Instances:
         image: ``(H, W, 3)`` uint8 RGB, the image itself, for `draw`; None if it was not kept.
         source: file name or URL of the image; "" for an array.
         masks: N masks in image pixels; None for results with keypoints.
-        track_id: ``(N,)`` int64; instances with equal ids in the frames of a video are the same individual. -1 = not in
-            a track (yet). None for single images.
+        track_id: ``(N,)`` int64; instances with equal ids in the frames of a video are the same individual. -1 = in no
+            track. None for single images.
         class_names: category id -> name, of every class that the model can find. Empty for results with keypoints,
             whose only class has the name of the skeleton.
 

@@ -62,14 +62,14 @@ def test_everything_that_is_written(video: str, model: str, tmp_path: Path, monk
     assert head["categories"]
     assert [f["image"]["frame"] for f in frames] == list(range(0, 20, 2))
     assert [f["image"]["time"] for f in frames] == pytest.approx([i / 10 for i in range(0, 20, 2)])
-    assert [[a["track_id"] for a in f["annotations"]] for f in frames] == [[-1, -1]] + [[1, 2]] * 9
+    assert [[a["track_id"] for a in f["annotations"]] for f in frames] == [[1, 2]] * 10
     (mot,) = (np.loadtxt(p, delimiter=",") for p in out.glob("*.txt"))
-    assert mot.shape == (18, 10)
-    assert mot[0, :6].tolist() == [3, 1, 11, 17, 8, 8]  # frames and places count from 1
+    assert mot.shape == (20, 10)
+    assert mot[0, :6].tolist() == [1, 1, 7, 17, 8, 8]  # frames and places count from 1
     (table,) = out.glob("*.csv")
     rows = list(csv.DictReader(table.read_text().splitlines()))
     assert len(rows) == 20
-    assert rows[0]["track_id"] == ""
+    assert rows[0]["track_id"] == "1"  # from the first frame on
     assert (rows[-1]["frame"], rows[-1]["track_id"], rows[-1]["a_x"], rows[-1]["b_score"]) == (
         "18",
         "2",
@@ -90,7 +90,7 @@ def test_tracks_of_a_video_that_is_looked_at_now_and_then(
     walkers(monkeypatch)
     assert run(video, model, tmp_path / "out", "--track", "--every", "4", "--formats", "jsonl") == 0
     frames = lines(tmp_path / "out")[1:]
-    assert [[a["track_id"] for a in f["annotations"]] for f in frames] == [[-1, -1]] + [[1, 2]] * 4
+    assert [[a["track_id"] for a in f["annotations"]] for f in frames] == [[1, 2]] * 5
 
 
 def test_two_commands_do_not_write_one_film(
@@ -167,7 +167,7 @@ def test_a_damaged_frame_of_a_folder_is_named_and_left_out(
     assert "1 frame cannot be read and is left out" in printed.err
     assert "5 frames" in printed.out
     (mot,) = (np.loadtxt(path, delimiter=",") for path in out.glob("*.txt"))
-    assert sorted(set(mot[:, 0])) == [2, 4, 5, 6]
+    assert sorted(set(mot[:, 0])) == [1, 2, 4, 5, 6]
 
 
 def test_a_frame_of_another_size_is_left_out_of_the_mp4_alone(
@@ -218,7 +218,7 @@ def test_every_film_of_a_folder_has_its_own_tracks(
     assert [path.name[0] for path in written] == ["1", "3"]
     for path in written:
         rows = [json.loads(line) for line in path.read_text().splitlines()[1:]]
-        assert [[a["track_id"] for a in row["annotations"]] for row in rows] == [[-1, -1]] + [[1, 2]] * 3
+        assert [[a["track_id"] for a in row["annotations"]] for row in rows] == [[1, 2]] * 4
     assert "2.mp4: not a video that can be read" in capsys.readouterr().err
     assert run(str(films / "*.mp4"), model, out, "--formats", "jsonl") == 1
     assert capsys.readouterr().out.count("4 frames") == 2

@@ -20,7 +20,7 @@ class LinkConfig:
             join it.
         max_gap: frames without an instance up to which a track can be continued by its place.
         memory: frames after which a lost track is dropped; beyond `max_gap` only its tag can recover it.
-        min_frames: frames with an instance from which a track has an id.
+        min_frames: frames with an instance from which a track has an id; in results its earlier frames get it, too.
         start_score: lowest score of an instance that begins a track.
     """
 

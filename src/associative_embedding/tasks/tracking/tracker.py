@@ -29,6 +29,7 @@ class Track:
     """The state of a track after its last instance.
 
     Attributes:
+        key: a number that no other track has, from 1.
         number: its id, from 1; 0 = no id yet, as it has too few instances.
         tag: ``(D,)`` running mean over its instances.
         class_id: of its instances.
@@ -40,6 +41,7 @@ class Track:
         frame: of the last instance.
     """
 
+    key: int
     number: int
     tag: Array
     class_id: int
@@ -68,9 +70,12 @@ class Tracker:
         self.config = config or LinkConfig()
         self.tracks: list[Track] = []
         self.count = 0  # of ids given so far
+        self.begun = 0  # tracks so far, also those that never had an id
 
     def __call__(self, found: Instances, frame: int) -> Instances:
         """Returns the instances with `Instances.track_id`; `NO_TRACK` where a track has too few instances for an id.
+
+        `late_ids.LateIds` gives these their ids, too, some frames later.
 
         Args:
             found: the instances of a frame.
@@ -79,20 +84,42 @@ class Tracker:
         Raises:
             ValueError: for a frame that does not come after the last one, or tags of another length.
         """
+        return replace(found, track_id=self.ids(self.link(found, frame)))
+
+    def link(self, found: Instances, frame: int) -> Array:
+        """Adds the instances of a frame to the tracks; returns the `Track.key` of each, ``(N,)`` int64, 0 = none.
+
+        Arguments and errors: see `__call__`.
+        """
         if self.tracks and frame <= (last := max(track.frame for track in self.tracks)):
             raise ValueError(f"frames must come in order, and frame {frame} is not after frame {last}")
         self.tracks = [track for track in self.tracks if is_kept(track, frame, self.config)]
         new = [observe(found, i, frame) for i in range(len(found))]
         joined = link(self.tracks, new, frame, self.config)
-        tracks, numbers = dict(enumerate(self.tracks)), np.full(len(new), NO_TRACK, np.int64)
+        tracks, keys = dict(enumerate(self.tracks)), np.zeros(len(new), np.int64)
         for i, (track, j) in enumerate(zip(new, joined, strict=True)):
             if j < 0 and track.score < self.config.start_score:
                 continue  # a weak instance may continue a track, and begins none
-            key = int(j) if j >= 0 else len(self.tracks) + i
-            tracks[key] = self._number(extend(self.tracks[j], track) if j >= 0 else track)
-            numbers[i] = tracks[key].number or NO_TRACK
+            place = int(j) if j >= 0 else len(self.tracks) + i
+            tracks[place] = self._number(extend(self.tracks[j], track) if j >= 0 else self._begin(track))
+            keys[i] = tracks[place].key
         self.tracks = list(tracks.values())
-        return replace(found, track_id=numbers)
+        return keys
+
+    def ids(self, keys: Array) -> Array:
+        """Returns the id of the track with each key, ``(N,)`` int64; `NO_TRACK` where it has none, or has ended."""
+        numbers = {track.key: track.number or NO_TRACK for track in self.tracks}
+        return np.array([numbers.get(key, NO_TRACK) for key in keys.tolist()], np.int64)
+
+    def waits(self, keys: Array) -> bool:
+        """Whether a track with one of the keys has no id, but may still get one."""
+        waiting = {track.key for track in self.tracks if not track.number}
+        return not waiting.isdisjoint(keys.tolist())
+
+    def _begin(self, track: Track) -> Track:
+        """Gives a new track its key."""
+        self.begun += 1
+        return replace(track, key=self.begun)
 
     def _number(self, track: Track) -> Track:
         """Gives the track an id, if it has none and has enough instances."""
@@ -106,6 +133,7 @@ def observe(found: Instances, i: int, frame: int) -> Track:
     """Returns a track of one instance, row i of a frame's instances."""
     x, y, width, height = (float(v) for v in found.xywh[i])
     return Track(
+        key=0,
         number=0,
         tag=found.tag[i].astype(np.float64),
         class_id=int(found.class_id[i]),
@@ -125,6 +153,7 @@ def extend(track: Track, now: Track) -> Track:
     inertia = INERTIA if track.instances > 1 else 0.0  # the velocity of a first instance is unknown
     return replace(
         now,
+        key=track.key,
         number=track.number,
         tag=track.tag + share * (now.tag - track.tag),
         velocity=inertia * track.velocity + (1 - inertia) * velocity,
