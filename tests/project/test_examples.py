@@ -15,15 +15,29 @@ import torch
 
 from associative_embedding.data.readers.coco_records import read_records
 from associative_embedding.io.coco_json import load_skeleton
-from associative_embedding.model_files.checkpoint import save_model
+from associative_embedding.model_files.checkpoint import load_model, save_model
 from associative_embedding.structures.arrays import Array
 from support.paths import ROOT
-from support.tiny import tiny_data, tiny_info, tiny_model, tiny_network
+from support.tiny import photo, tiny_data, tiny_info, tiny_model, tiny_network
 
 
 def run(script: str, *arguments: object) -> str:
     command = [sys.executable, str(ROOT / script), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
+
+
+@pytest.mark.slow
+def test_finer_maps_at_first_show_the_same(tmp_path: Path) -> None:
+    source, target = tiny_model(tmp_path / "a.safetensors", backbone="mobilenet_v2"), tmp_path / "b.safetensors"
+    run("examples/finer_maps.py", source, target)
+    (coarse, _), (fine, info) = load_model(source), load_model(target)
+    assert (coarse.stride, fine.stride) == (4, 2)
+    assert info.options["stride"] == 2
+    image = torch.from_numpy(photo(64, 96)).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        before, after = coarse.eval()(image)[-1].heatmap, fine.eval()(image)[-1].heatmap
+    smaller = torch.nn.functional.avg_pool2d(after, 2)
+    assert np.corrcoef(before.flatten(), smaller.flatten())[0, 1] > 0.9
 
 
 @pytest.mark.slow

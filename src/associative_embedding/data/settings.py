@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-from associative_embedding.structures.setting_checks import BELOW_ONE, POSITIVE, SHARE, check
+from associative_embedding.structures.setting_checks import BELOW_ONE, NOT_NEGATIVE, POSITIVE, SHARE, check
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,29 @@ class SourceConfig:
 
 
 @dataclass(frozen=True)
+class Microscope:
+    """Changes of training images that microscopes make; all are off by default.
+
+    Attributes:
+        gamma: largest logarithm of the exponent that is applied to brightness.
+        noise: probability of a camera's noise.
+        stain: strength of the change of each stain in images with colours (0.2: a factor in 0.8 to 1.2).
+        touch: probability that copies of objects are placed so that they touch others, for masks.
+        empty: probability that an image becomes an empty field: background, noise and dust, and nothing to find.
+    """
+
+    gamma: float = 0.0
+    noise: float = 0.0
+    stain: float = 0.0
+    touch: float = 0.0
+    empty: float = 0.0
+
+    def __post_init__(self) -> None:
+        shares = dict.fromkeys(("noise", "touch", "empty"), SHARE)
+        check("augment.microscope.", self, {"gamma": NOT_NEGATIVE, "stain": BELOW_ONE} | shares)
+
+
+@dataclass(frozen=True)
 class Augment:
     """How much training images are varied. The defaults of rotation and scale are the paper's (section 4.1).
 
@@ -69,6 +93,9 @@ class Augment:
         blur: probability of a slight blur.
         invert: probability of the negative. Stained cells are dark on bright, fluorescent cells bright on dark; with
             negatives, images of one kind also teach the other.
+        scale_of: what a scale of 1 means: the "image" just fits into the input, or one input pixel is one "pixel" of
+            the image. In microscopy objects have one size in pixels, and images have many.
+        microscope: changes that microscopes make.
     """
 
     rotation: float = 30.0
@@ -79,6 +106,8 @@ class Augment:
     grey: float = 0.05
     blur: float = 0.05
     invert: float = 0.0
+    scale_of: Literal["image", "pixel"] = "image"
+    microscope: Microscope = field(default_factory=Microscope)
 
     def __post_init__(self) -> None:
         check("augment: ", self, {})  # types only; the ranges below involve two values or a pair

@@ -12,8 +12,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from associative_embedding.data.augmentation.microscope import under_microscope
 from associative_embedding.data.augmentation.warp_masks import warp_masks
-from associative_embedding.data.settings import Augment
+from associative_embedding.data.settings import Augment, Microscope
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.geometry import ImageGeometry, centred, warp
 from associative_embedding.structures.keypoints import hide_outside
@@ -95,7 +96,9 @@ def augment(
         if invert:  # before the view, whose padding must stay black
             frame = replace(frame, image=cv2.bitwise_not(frame.image))
         part = view(frame, geometry, flip_index if geometry.mirrored else None)
-        return replace(part, image=vary_colours(part.image, rng, settings))
+        part = replace(part, image=vary_colours(part.image, rng, settings))
+        # Without these changes no random number is drawn for them, so that older recipes read the same samples.
+        return part if settings.microscope == Microscope() else under_microscope(part, rng, settings.microscope)
 
     # Both frames of a pair share one view, as from a camera at rest; their colours differ, as in changing light.
     later = None if sample.later is None else augmented(sample.later)
@@ -105,12 +108,12 @@ def augment(
 def random_view(
     sample: Sample, rng: np.random.Generator, settings: Augment, input_size: tuple[int, int]
 ) -> ImageGeometry:
-    """Returns the geometry of a random view of the image or of its focus; scale 1 just fits it into the input.
+    """Returns the geometry of a random view of the image or of its focus.
 
     Args:
         sample: in image pixels.
         rng: the source of all randomness.
-        settings: ranges of scale, shift and rotation, probability of the mirror.
+        settings: ranges of scale, shift and rotation, probability of the mirror, and what a scale of 1 means.
         input_size: (H, W) of the view.
     """
     height, width = image_size = sample.image.shape[:2]
@@ -118,7 +121,8 @@ def random_view(
     if sample.focus is not None:
         x, y, width, height = sample.focus.tolist()
     low, high = np.log(settings.scale)
-    scale = math.exp(rng.uniform(low, high)) * min(input_size[0] / height, input_size[1] / width)
+    fitting = min(input_size[0] / height, input_size[1] / width) if settings.scale_of == "image" else 1.0
+    scale = math.exp(rng.uniform(low, high)) * fitting
     shift_y, shift_x = rng.uniform(-settings.shift, settings.shift, 2) * input_size / scale
     mirror = bool(rng.random() < settings.mirror)
     return centred(
