@@ -79,7 +79,12 @@ CHANGED: list[tuple[str, Any, dict[str, Any], str]] = [
     ("row.num_keypoints", 0, {"num_keypoints": 2}, "1 annotation (1): 'num_keypoints' is 0, but"),
     ("row.area", 0, {"area": None}, "1 annotation (1): 'area' is 0, but"),
     ("row.segmentation", [[1, 2, 3, 4]], {"segmentation": None}, "no three corners; the box takes its place"),
-    ("row.segmentation", [[1, 2, 3, 4], [1, 2, 9, 2, 9, 8]], {"segmentation": [[1, 2, 9, 2, 9, 8]]}, ""),
+    (
+        "row.segmentation",
+        [[1, 2, 3, 4], [1, 2, 9, 2, 9, 8]],
+        {"segmentation": [[1, 2, 9, 2, 9, 8]]},
+        "fewer than three corners",
+    ),
     ("row.segmentation", "", {"segmentation": None}, "no three corners"),
     ("image.width", 0, {"width": None, "height": None}, ""),
     ("image.height", ..., {"width": None, "height": None}, ""),

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from associative_embedding.data.readers.coco_masks import CocoMasks
+from associative_embedding.data.readers.sound_masks import with_sound_masks
 from associative_embedding.data.readers.voc import VocMasks
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.data.sources import check_mask_source, is_voc, read_masks, select_test_images, source_classes
@@ -131,7 +132,7 @@ def mask_truth(annotations: str, categories: set[int], image_ids: set[int]) -> d
     Raises:
         ValueError: when it cannot be scored.
     """
-    document = read_coco(annotations)
+    document = with_sound_masks(annotations, read_coco(annotations))
     truth = {
         **document,
         "images": [image for image in document["images"] if image["id"] in image_ids],

@@ -11,7 +11,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from associative_embedding.io.coco_values import NUMBERS, box_around, plain_numbers, plain_segmentation, whole
+from associative_embedding.io.coco_values import (
+    NUMBERS,
+    box_around,
+    loses_polygons,
+    plain_numbers,
+    plain_segmentation,
+    whole,
+)
 from associative_embedding.io.console import Notes, remark
 
 Entry = dict[str, Any]
@@ -145,6 +152,8 @@ def plain_annotation(row: Entry, notes: Notes) -> Entry | None:
         changes["segmentation"] = region
         if region is None:
             notes.add("'segmentation' has no three corners; the box takes its place", *named(row))
+        elif loses_polygons(row["segmentation"], region):
+            notes.add("'segmentation' has polygons of fewer than three corners, which are left out", *named(row))
     row = {**row, **changes} if changes else row
     return with_count(row, notes) if labelled else with_place(row, region, notes)
 

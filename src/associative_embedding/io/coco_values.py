@@ -67,6 +67,17 @@ def plain_segmentation(value: Any) -> Any:
     return [polygon for polygon in flat if len(polygon) >= CORNERS] or None
 
 
+def loses_polygons(value: Any, plain: Any) -> bool:
+    """Whether the plain form of a segmentation has fewer polygons than a list of polygons had."""
+    return (
+        isinstance(value, list)
+        and isinstance(plain, list)
+        and len(plain) < len(value)
+        and isinstance(value[0], list)
+        and not all(map(is_point, value))
+    )
+
+
 def is_number(value: Any) -> bool:
     """Whether a value is a number; json's true is an int in Python."""
     return type(value) in NUMBERS

@@ -199,12 +199,50 @@ BAD_RUNS = [
 
 @pytest.mark.parametrize("runs", BAD_RUNS)
 @pytest.mark.parametrize("crowd", [0, 1])
-def test_run_lengths_that_do_not_fit_are_named(tmp_path: Path, runs: dict[str, Any], crowd: int) -> None:
-    data = CocoMasks(*write(tmp_path, document(thing(5, runs, iscrowd=crowd))), CLASSES)
-    where = "a crowd's" if crowd else "annotation 5:"
-    with pytest.raises(ValueError, match=rf"a\.json: image 7: {where} 'segmentation' cannot be read") as caught:
-        data[0]
-    assert "\n" not in str(caught.value)
+def test_run_lengths_that_do_not_fit_are_named_at_the_start_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], runs: dict[str, Any], crowd: int
+) -> None:
+    content = document(thing(1, plain(box_mask(5, 6, 7, 8))), thing(5, runs, iscrowd=crowd, bbox=[20, 1, 5, 5]))
+    sample = CocoMasks(*write(tmp_path, content), CLASSES)[0]
+    line = "1 annotation (5 of 7.png): run lengths that do not fit the image; the box takes their place"
+    assert line in capsys.readouterr().err
+    assert sample.area.tolist() == [56]
+    assert np.array_equal(sample.ignore, box_mask(20, 1, 5, 5))
+
+
+def test_polygons_of_fewer_than_three_points_are_named_at_the_start_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = [thing(i, [[1, 2, 3, 4]], bbox=[20, 1, 5, 5]) for i in (2, 3)]
+    content = document(thing(1, [[7, 8], polygon(2, 3, 5, 4)]), *short, thing(4, [[]], bbox=None))
+    sample = CocoMasks(*write(tmp_path, content), CLASSES)[0]
+    lines = capsys.readouterr().err
+    assert "1 annotation (1): 'segmentation' has polygons of fewer than three corners, which are left out" in lines
+    assert "3 annotations (2, 3, 4): 'segmentation' has no three corners; the box takes its place" in lines
+    assert "1 annotation (4): no labelled keypoint, box or mask; left out" in lines
+    assert np.array_equal(sample.masks.dense(), [box_mask(2, 3, 5, 4)])
+    assert np.array_equal(sample.ignore, box_mask(20, 1, 5, 5))
+
+
+def test_outlines_that_are_too_long_are_named_at_the_start_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    zigzag = np.tile([0, 0, W, H], 50_000).tolist()
+    content = document(thing(1, [zigzag], bbox=None), thing(2, plain(box_mask(5, 6, 7, 8))))
+    content["annotations"][0].pop("bbox")
+    assert CocoMasks(*write(tmp_path, content), CLASSES)[0].area.tolist() == [56]
+    assert "of outline are more than" in capsys.readouterr().err
+
+
+def test_run_lengths_are_compared_with_the_file_where_no_size_is_stated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = {"size": [H, W + 1], "counts": [H * (W + 1)]}
+    content = document(thing(1, other), thing(2, plain(box_mask(5, 6, 7, 8))))
+    for key in ("height", "width"):
+        del content["images"][0][key]
+    assert CocoMasks(*write(tmp_path, content), CLASSES)[0].area.tolist() == [56]
+    assert "1 annotation (1 of 7.png): run lengths" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

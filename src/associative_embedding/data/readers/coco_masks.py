@@ -21,6 +21,7 @@ from associative_embedding.data.readers.coco_entries import (
 )
 from associative_embedding.data.readers.image_folder import ImageFolder, ImageRecord, check_folder
 from associative_embedding.data.readers.segmentations import mark_regions, region_crop
+from associative_embedding.data.readers.sound_masks import with_sound_masks
 from associative_embedding.io.coco_json import read_coco
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks
@@ -54,7 +55,8 @@ class CocoMasks(ImageFolder[MaskRecord]):
     """Images with objects and their masks, a map-style data set of `Sample`.
 
     Crowds (``iscrowd``) and objects that have a box but no segmentation are ignored regions, not objects. Objects of
-    other classes are background. The area of an object is the number of pixels of its mask.
+    other classes are background. The area of an object is the number of pixels of its mask. Segmentations that cannot
+    be read are left out, see `with_sound_masks`.
 
     Args:
         annotations: a COCO json.
@@ -86,7 +88,7 @@ class CocoMasks(ImageFolder[MaskRecord]):
     ) -> None:
         check_folder(images)
         self.source = annotations
-        document = read_coco(annotations)
+        document = with_sound_masks(annotations, read_coco(annotations), images)
         known = category_ids(annotations, document, rename or {})
         check_classes(annotations, classes, known)
         self.category_ids = {name: known[name] for name in classes if name in known}
