@@ -13,9 +13,10 @@ from associative_embedding.evaluation.poses import evaluate_pose_model, open_pos
 from associative_embedding.evaluation.protocols import Protocol, build_protocol
 from associative_embedding.evaluation.results_file import check_outputs, write_metrics
 from associative_embedding.evaluation.settings import EvaluationSettings
-from associative_embedding.inference.load import NO_REFINER, load
+from associative_embedding.inference.load import load
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
+from associative_embedding.inference.refiner import NO_REFINER
 from associative_embedding.io.console import say, visible
 
 

@@ -10,7 +10,7 @@ import torch
 
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
-from associative_embedding.inference.refiner import Refiner
+from associative_embedding.inference.refiner import NO_REFINER, Refiner
 from associative_embedding.io.console import remark
 from associative_embedding.io.optional_packages import Runtime
 from associative_embedding.model_files.checkpoint import ModelInfo
@@ -19,8 +19,6 @@ from associative_embedding.model_files.runtime import load_network
 from associative_embedding.networks.device import choose_device
 from associative_embedding.tasks.pose.task import PoseTask
 from associative_embedding.tasks.single_person.task import SinglePersonTask
-
-NO_REFINER = "none"
 
 
 def load(model: str | Path = "person", options: Options | None = None, **changes: Any) -> Predictor:

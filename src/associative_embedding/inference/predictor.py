@@ -17,7 +17,7 @@ from torch import Tensor
 
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.prefetch import ahead
-from associative_embedding.inference.refiner import Refined, Refiner, unrefined
+from associative_embedding.inference.refiner import NO_REFINER, Refined, Refiner, unrefined
 from associative_embedding.inference.rules import Output, Outputs, Rules, Sizes, rules_of
 from associative_embedding.inference.tiles import stitch, windows
 from associative_embedding.inference.video import find_in_video
@@ -31,6 +31,7 @@ from associative_embedding.model_files.checkpoint import ModelInfo
 from associative_embedding.model_files.exported_network import ExportedNetwork
 from associative_embedding.networks.network import Network
 from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.calibration import Calibration
 from associative_embedding.structures.geometry import ImageGeometry
 from associative_embedding.structures.maps import Maps, Peaks
 from associative_embedding.structures.windows import Window
@@ -202,8 +203,19 @@ class Predictor:
             found = self.shown(self.find(image), min_score)
         return replace(found, image=image if keep_image else None, source=name)
 
+    @property
+    def calibration(self) -> Calibration:
+        """The map of raw scores to shown ones that the model file has for the refiner in use; else scores stay."""
+        return self.info.calibration.get(self.refiner.name if self.refiner else NO_REFINER, Calibration())
+
     def shown(self, found: Instances, min_score: float | None = None) -> Instances:
-        """Returns the instances with at least a score; None = the task's `shown_score`."""
+        """Returns what a user sees: calibrated scores, and the instances with at least a score.
+
+        Args:
+            found: with raw scores, see `find`.
+            min_score: calibrated; None = the task's `shown_score`.
+        """
+        found = replace(found, score=self.calibration(found.score))
         return found[found.score >= (self.task.shown_score if min_score is None else min_score)]
 
     def stream(
@@ -278,13 +290,14 @@ class Predictor:
                 raise ValueError("a model exported with peaks has no maps of tags to show")
             decoded, (maps, geometry) = self.task.decode_views(self.rules.views(self._run(self.prepare(image))))
             refined = self.refine(decoded.instances, image)
-        instances = replace(refined.people, image=image, source=name)
+        people = refined.people
+        instances = replace(people, image=image, source=name, score=self.calibration(people.score))
         return replace(decoded, instances=instances, group=decoded.group[refined.row]), maps, geometry
 
     # ---- the way of one image
 
     def find(self, image: Array) -> Instances:
-        """Returns the instances in an image ``(H, W, 3)`` uint8 RGB; they keep no picture.
+        """Returns the instances in an image ``(H, W, 3)`` uint8 RGB, with raw scores; they keep no picture.
 
         Raises:
             ValueError: when the network's output is not finite.

@@ -27,6 +27,7 @@ from associative_embedding.tasks.pose.duplicates import distinct
 from associative_embedding.tasks.single_person.settings import RefineConfig
 from associative_embedding.tasks.single_person.task import SinglePersonTask
 
+NO_REFINER = "none"  # in place of the name of one
 MOST_CROPS = 32  # in one batch: in a crowd the activations of all crops would not fit into the memory
 MOVED = 0.02  # of the person's size: smaller shifts do not count as moved
 

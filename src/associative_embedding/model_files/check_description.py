@@ -54,7 +54,7 @@ def check_values(values: dict[str, Any], task: str) -> None:
         raise ValueError(f"zoom must be 0, or a number in [{SMALLEST_ZOOM}, 100), not {zoom!r:.{SHOWN}}")
     if values.get("resize", "long") not in ("long", "short"):
         raise ValueError(f"resize must be 'long' or 'short', not {values['resize']!r:.{SHOWN}}")
-    kinds = {"backbone": str, "refine": str, "options": dict, "notes": dict}
+    kinds = {"backbone": str, "refine": str, "options": dict, "notes": dict, "calibration": dict}
     for key, kind in {**kinds, "decode": dict}.items():
         given = values[key] if key == "decode" else values.get(key, kind())
         if not isinstance(given, kind):

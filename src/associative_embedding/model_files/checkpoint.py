@@ -29,6 +29,7 @@ from associative_embedding.model_files.check_torch import TooLargeError, check_p
 from associative_embedding.model_files.stand_ins import STAND_INS
 from associative_embedding.networks.network import Network
 from associative_embedding.networks.zoo import build_network
+from associative_embedding.structures.calibration import Calibration
 from associative_embedding.tasks.all_tasks import TASKS
 from associative_embedding.tasks.published.conventions import Conventions
 from associative_embedding.tasks.task import Task
@@ -58,6 +59,8 @@ class ModelInfo:
         refine: name of the shipped single-person model that refines every person; "" = none.
         conventions: how the published code of the weights runs the network; None = as this project does. With them
             `resize` and `enlarge` count for nothing.
+        calibration: name of a refiner, or "none" -> the map of raw scores to the share that is right, found with it.
+            Scores stay raw with another refiner.
     """
 
     backbone: str
@@ -72,6 +75,7 @@ class ModelInfo:
     enlarge: int = 1
     refine: str = ""
     conventions: Conventions | None = None
+    calibration: dict[str, Calibration] = field(default_factory=dict)
 
     def build(self) -> Network:
         """Returns the network with fresh weights.
@@ -88,6 +92,7 @@ class ModelInfo:
         conventions = values.pop("conventions")
         if conventions is not None:
             values["conventions"] = dataclasses.asdict(conventions)
+        values["calibration"] = {name: calibration.points for name, calibration in self.calibration.items()}
         return json.dumps({"format": FORMAT, **values}, sort_keys=True)
 
     @classmethod
@@ -113,6 +118,8 @@ class ModelInfo:
             if name != "pose":
                 raise ValueError(f"conventions belong to models of the task pose, not of {name}")
             values["conventions"] = Conventions.from_values(values["conventions"])
+        maps = values.get("calibration", {})
+        values["calibration"] = {name: Calibration.from_values(points) for name, points in maps.items()}
         return cls(**{**values, "task": task, "scales": tuple(values.get("scales", (1.0,)))})
 
 
@@ -133,6 +140,18 @@ def save_model(path: str | Path, network: Network, info: ModelInfo, *, half: boo
         for name, value in network.state_dict().items()
     }
     atomic_write(path, safetensors.torch.save(state, metadata={KEY: info.to_json()}))
+
+
+def describe_anew(source: str | Path, target: str | Path, info: ModelInfo) -> None:
+    """Writes a model file with the tensors of another one, in their precision, and a new description.
+
+    Raises:
+        ValueError: when the source is missing or no safetensors file.
+        OSError: see `atomic_write`.
+    """
+    with open_weights(source) as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+    atomic_write(target, safetensors.torch.save(state, metadata={KEY: info.to_json()}))
 
 
 def read_weights(path: str | Path) -> tuple[dict[str, Tensor], ModelInfo | None]:

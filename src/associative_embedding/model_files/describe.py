@@ -90,6 +90,8 @@ def summary_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "input", f"{summary['input_size']} px on the {summary['resize']} side, times {scales}"
     yield "zoom", f"{summary['zoom']} input pixels per image pixel, in tiles" if summary["zoom"] else ""
     yield "refined by", summary["refine"]
+    calibrated = " and ".join(f"with {name}" if name != "none" else "unrefined" for name in summary["calibration"])
+    yield "scores", f"the share that is right (ae calibrate), {calibrated}" if calibrated else "raw"
     for name in ("conventions", "decode", "link", "notes"):
         yield name, settings_text(summary.get(name, {}))
 

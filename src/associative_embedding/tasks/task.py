@@ -54,7 +54,7 @@ class Task(Protocol):
             left and right are not known, so that nothing may be mirrored.
         categories: COCO categories of what it finds, with ``id`` and ``name``; for masks, one per channel, in order.
         finds_masks: whether its instances have masks; otherwise they have keypoints.
-        shown_score: lowest score that the commands show by default; evaluation and Python calls have no such limit.
+        shown_score: lowest score that is shown by default; evaluation has no such limit.
     """
 
     @property

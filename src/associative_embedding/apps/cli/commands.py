@@ -178,6 +178,15 @@ def run_evaluate(options: Namespace) -> int:
     return 0
 
 
+def run_calibrate(options: Namespace) -> int:
+    if options.ids is not None and options.held_out:
+        raise UsageError("--ids and --held_out choose the images: give only one")
+    from associative_embedding.apps.cli.calibrate import CalibrationSettings, calibrate
+
+    calibrate(options.model, value_of(CalibrationSettings, options))
+    return 0
+
+
 def run_evaluate_tracks(options: Namespace) -> int:
     from associative_embedding.evaluation.tracks import TrackSettings, evaluate_tracks
 
@@ -298,6 +307,7 @@ COMMANDS: dict[str, Callable[[Any], int]] = {
     "predict": run_predict,
     "train": run_train,
     "evaluate": run_evaluate,
+    "calibrate": run_calibrate,
     "export": run_export,
     "serve": run_serve,
     "info": run_info,

@@ -63,6 +63,11 @@ PAGES = {  # key: the words behind ``ae``
         ),
         MODEL + "annotations images protocol limit json results submission ablation track",
     ),
+    "calibrate": Page(
+        "make scores say how often they are right, measured on annotated images; writes a model file",
+        "MODEL --annotations JSON --output FILE [options]",
+        (("ae calibrate my --annotations val.json --images val/ --output new.safetensors", ""),),
+    ),
     "export": Page(
         "write the network of a model for ONNX Runtime or OpenVINO, which are faster on a CPU",
         "MODEL [options]",

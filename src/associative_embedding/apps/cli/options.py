@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, g
 
 from associative_embedding.apps.cli.data_commands import build_data
 from associative_embedding.apps.cli.plain_values import plain_values
+from associative_embedding.apps.errors import UsageError
 
 # Everything else is imported inside functions: until Python has read its modules, Ctrl-C prints a traceback.
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from associative_embedding.inference.options import Options
 
 T = TypeVar("T")
+READING = "reading"  # the field of `Options` whose own fields are flags
 
 
 def value_of(kind: type[T], options: Namespace) -> T:
@@ -25,10 +27,20 @@ def value_of(kind: type[T], options: Namespace) -> T:
 
 
 def model_options(options: Namespace) -> Options:
-    """Returns how the model of a command runs."""
-    from associative_embedding.inference.options import Options
+    """Returns how the model of a command runs, and what it reads of images.
 
-    return value_of(Options, options)
+    Raises:
+        UsageError: for a value of `Reading` that is not one of its values.
+    """
+    from associative_embedding.inference.options import Options
+    from associative_embedding.io.reading import Reading
+
+    try:
+        reading = value_of(Reading, options)
+    except ValueError as error:
+        raise UsageError(error) from None
+    values = {field.name: options[field.name] for field in fields(Options) if field.name != READING}
+    return Options(**values, reading=reading)
 
 
 # What users write behind the flags of `Options`; the others get a word by their type.
@@ -56,7 +68,30 @@ def add_model_options(parser: ArgumentParser) -> None:
         for field in parse(str(Options.__doc__)).params
     }
     for name, hint in get_type_hints(Options).items():
-        add_flag(group, name, hint, default=getattr(Options(), name), text=texts[name])
+        if name != READING:
+            add_flag(group, name, hint, default=getattr(Options(), name), text=texts[name])
+    add_reading_options(parser)
+
+
+def add_reading_options(parser: ArgumentParser) -> None:
+    """Adds a flag for each field of `Reading`."""
+    from associative_embedding.io.reading import Reading
+
+    add = parser.add_argument_group("planes, channels and values of an image").add_argument
+    text = "number, from 1, or name of the channel to read; needed where an image has several that are no colours"
+    add("--channel", type=str, default=None, metavar="CHANNEL", help=text)
+    text = "plane to read, such as 3, z3, t2 or t2z3; all = each by itself (default: of a depth the maximum, else all)"
+    add("--page", type=str, default=None, metavar="PAGE", help=text)
+    text = "join the planes of the depth, or of the only axis, to their maximum or mean"
+    add("--project", type=Literal["max", "mean"], default=None, help=text)
+    text = "what the dimensions of a TIFF mean, such as tzcyx (default: as the file states)"
+    add("--axes", type=str, default=None, metavar="AXES", help=text)
+    add("--level", type=int, default=0, metavar="N", help="resolution to read of several in a file; 0 = the finest")
+    text = (
+        "values that become black and white: LOW:HIGH such as 100:4000 or 0.1%%:99.9%%, percentiles = 1%%:99.8%%, none = "
+        "the whole range, auto = percentiles where deep values use little of their range"
+    )
+    add("--normalize", type=str, default=Reading().normalize, metavar="HOW", help=text)
 
 
 def add_flag(group: Any, name: str, hint: Any, *, default: Any, text: str) -> None:
@@ -232,6 +267,27 @@ def add_experiment_options(parser: ArgumentParser) -> None:
     add("--every", type=int, default=1, help="with --track: use every N-th frame")
 
 
+def build_calibrate(parser: ArgumentParser) -> ArgumentParser:
+    add = parser.add_argument
+    add("model", type=str, metavar="MODEL", help="name of a shipped model (ae info), or a model file")
+    text = "COCO json with the ground truth of images that the model was not trained on, or folder of a VOC tree"
+    add("--annotations", type=str, required=True, metavar="JSON", help=text)
+    text = "folder of the images (default: JPEGImages of the VOC tree)"
+    add("--images", type=str, default=None, metavar="FOLDER", help=text)
+    add("--split", type=str, default="", metavar="NAME", help="image set of a VOC tree, for example val")
+    text = "use only the images that a recipe with this held_out keeps for validation, a share in [0, 1]; 0 = all"
+    add("--held_out", type=float, default=0.0, help=text)
+    text = "use only the images whose ids a text file lists, one a line (default: all)"
+    add("--ids", type=str, default=None, metavar="FILE", help=text)
+    add("--limit", type=int, default=0, help="use only the first N images; 0 = all")
+    text = "name or file of the single-person model that the map is for; none = without one (default: the model's own)"
+    add("--refine", type=str, default=None, metavar="MODEL", help=text)
+    add("--output", type=str, required=True, metavar="FILE", help="model file to write")
+    text = "picture of the shares before and after (default: not written)"
+    add("--plot", type=str, default=None, metavar="FILE", help=text)
+    return parser
+
+
 def build_convert(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
     add(
@@ -322,6 +378,7 @@ BUILDERS: dict[str, Callable[[ArgumentParser], ArgumentParser]] = {
     "predict": build_predict,
     "train": build_train,
     "evaluate": build_evaluate,
+    "calibrate": build_calibrate,
     "export": build_export,
     "serve": build_serve,
     "info": build_info,

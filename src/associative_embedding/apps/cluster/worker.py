@@ -71,11 +71,10 @@ class ShardWorker:
     def rows(self, paths: Sequence[str]) -> Iterator[Row]:
         """Yields a row for each path, in their order."""
         predictor = self.predictor
-        min_score = predictor.task.shown_score if self.job.min_score is None else self.job.min_score
         size = self.job.batch or (1 if predictor.device.type == "cpu" else 8)
         # Two batches are read ahead: one waits while the next one is read.
         for batch in batches(ahead(open_images(paths, self.job.base), 2 * size), size):
-            yield from find_in_batch(predictor, batch, min_score)
+            yield from find_in_batch(predictor, batch, self.job.min_score)
 
 
 def open_images(paths: Sequence[str], base: str) -> Iterator[OpenedImage]:
@@ -109,7 +108,7 @@ def batches(images: Iterable[OpenedImage], size: int) -> Iterator[list[OpenedIma
         yield batch
 
 
-def find_in_batch(predictor: Predictor, batch: Sequence[OpenedImage], min_score: float) -> Iterator[Row]:
+def find_in_batch(predictor: Predictor, batch: Sequence[OpenedImage], min_score: float | None) -> Iterator[Row]:
     """Yields the rows of some images. The network runs on all of them at once; if that fails, on each alone."""
     whole = [image for _, image in batch if not isinstance(image, Exception) and len(predictor.tiles(image)) == 1]
     try:
@@ -131,6 +130,6 @@ def find_in_batch(predictor: Predictor, batch: Sequence[OpenedImage], min_score:
             in_batch = len(predictor.tiles(image)) == 1
             with errors_name(path):
                 found = predictor.finish(image, [next(outputs)]) if in_batch else predictor.find(image)
-            yield found_row(path, found[found.score >= min_score])
+            yield found_row(path, predictor.shown(found, min_score))
         except IMAGE_ERRORS as error:
             yield failed_row(path, error)

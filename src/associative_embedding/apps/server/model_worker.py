@@ -176,7 +176,7 @@ class ModelWorker:
                 outputs = [self.outputs[job.digest]]
             found = predictor.join(image, self._parts(predictor, outputs))
             self._check()
-            return render(found[found.score >= job.min_score], image, job, predictor.task.categories)
+            return render(predictor.shown(found, job.min_score), image, job, predictor.task.categories)
         except Stopped:
             return None
         except TooLarge as error:

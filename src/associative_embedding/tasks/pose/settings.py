@@ -40,8 +40,8 @@ class DecodeConfig:
             code's); over the keypoints "found"; or "shrunk", over the keypoints found and two more of score 0.
         min_keypoints: fewest detected keypoints of a person; others are dropped.
         min_score: lowest score of a person; others are dropped.
-        shown_score: lowest score of a person in results and pictures of the commands; Python calls and evaluation have
-            no such limit.
+        shown_score: lowest score of a person, calibrated if the model file has a map for it, in results and pictures of
+            the commands, the service and Python calls; evaluation has no such limit.
         duplicate_oks: of two people with at least this OKS the weaker is dropped (1 = keep all).
         max_people: limit of published code, used as `crowd` states; 0 = no limit.
         crowd: what happens at `max_people`: "keep" that many, the first groups; "join": detections join only these,

@@ -20,8 +20,9 @@ class MaskDecodeConfig:
         min_weight: a mode needs at least this much foreground around it, the sum of the heatmap over map pixels.
         min_size: smallest connected region, image pixels; smaller ones are dropped.
         min_score: lowest score of an object (mean heatmap value inside its mask); others are dropped.
-        shown_score: lowest score of an object in results and pictures of the commands; Python calls and evaluation have
-            no such limit. It has no effect below `threshold`, as no object has a lower score.
+        shown_score: lowest score of an object, calibrated if the model file has a map for it, in results and pictures
+            of the commands, the service and Python calls; evaluation has no such limit. No raw score is below
+            `threshold`.
         scales: with several input sizes, each gives "proposals", of which NMS keeps the best (the paper's); or heatmaps
             are averaged and tags "stacked", as for poses.
         nms_iou: mask IoU above which the weaker of two proposals of a class is dropped.

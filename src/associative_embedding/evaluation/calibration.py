@@ -1,0 +1,142 @@
+"""How often instances with a given score are right, and the map that makes scores say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import isotonic_regression
+from tqdm import tqdm
+
+from associative_embedding.evaluation.masks import MaskTestSet
+from associative_embedding.evaluation.metrics.cells import match_objects
+from associative_embedding.evaluation.metrics.oks import oks
+from associative_embedding.evaluation.poses import PoseTestSet
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.instances import Instances
+from associative_embedding.io.console import errors_name
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.calibration import Calibration, from_pairs
+from associative_embedding.structures.masks import require_masks
+from associative_embedding.structures.sample import Sample
+
+RIGHT = 0.5  # least OKS or IoU of an instance that is right, as in AP50
+BINS = 10  # of equally many instances
+LEAST = 100  # instances: with fewer, the shares say more about chance than about the model
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """N found instances.
+
+    Attributes:
+        score: ``(N,)`` in [0, 1].
+        right: ``(N,)`` bool.
+    """
+
+    score: Array
+    right: Array
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def bins(self, count: int = BINS) -> list[tuple[float, float, int]]:
+        """Returns mean score, share that is right and number of instances, for bins of about equally many."""
+        order = np.argsort(self.score, kind="stable")
+        parts = [part for part in np.array_split(order, count) if len(part)]
+        return [(float(self.score[part].mean()), float(self.right[part].mean()), len(part)) for part in parts]
+
+    def error(self) -> float:
+        """Returns the expected calibration error: mean distance of score and share over the bins (Guo et al., 2017)."""
+        return float(sum(abs(score - share) * n for score, share, n in self.bins()) / max(1, len(self)))
+
+
+def judge(predictor: Predictor, test_set: PoseTestSet | MaskTestSet) -> Judged:
+    """Runs a model on a test set, and says of each instance that it finds whether it is right.
+
+    An instance is right if a true one of its class fits it by an OKS (keypoints) or IoU (masks) of at least `RIGHT`;
+    of several that fit one true instance only one is right. One that is not right and lies mostly in an ignored region,
+    such as a crowd, does not count. Scores are raw.
+
+    Raises:
+        ValueError: when an image cannot be read, or the network's output is not finite.
+    """
+    scores, rights = [np.zeros(0)], [np.zeros(0, bool)]
+    for i in tqdm(range(len(test_set.data)), disable=None, desc="calibrate", unit="image"):
+        sample = test_set.data[i]
+        with errors_name(sample.file_name):
+            found = predictor.find(sample.image)
+        scores.append(found.score)
+        rights.append(
+            right_people(sample, found) if isinstance(test_set, PoseTestSet) else right_objects(sample, found)
+        )
+    return Judged(np.concatenate(scores).astype(np.float64), np.concatenate(rights))
+
+
+def right_people(sample: Sample, found: Instances) -> Array:
+    """Returns which of N people are right, ``(N,)`` bool; the best-scored chooses first, as in COCO's evaluation."""
+    assert found.skeleton is not None
+    similarity = oks(found.keypoints, sample.keypoints, sample.area, found.skeleton.oks_sigmas)  # (N, M)
+    right, free = np.zeros(len(found), bool), np.ones(len(sample.keypoints), bool)
+    for row in np.argsort(-found.score, kind="stable"):
+        fit = np.where(free, similarity[row], 0)
+        if fit.max(initial=0) >= RIGHT:
+            right[row] = True
+            free[int(fit.argmax())] = False
+    return right
+
+
+def right_objects(sample: Sample, found: Instances) -> Array:
+    """Returns which of N objects are right, ``(N,)`` bool."""
+    assert sample.class_id is not None
+    iou = require_masks(sample.masks).iou(require_masks(found.masks))  # (T, N)
+    same = sample.class_id[:, None] + 1 == found.class_id  # class ids of a model count from 1
+    right = np.zeros(len(found), bool)
+    right[match_objects(np.where(same, iou, 0), RIGHT)[1]] = True
+    return right
+
+
+def ignored(sample: Sample, found: Instances) -> Array:
+    """Returns which of N instances lie mostly in the ignored region, ``(N,)`` bool."""
+    if sample.ignore is None:
+        return np.zeros(len(found), bool)
+    if found.masks is not None:
+        return found.masks.without(sample.ignore).area * 2 < found.masks.area
+    height, width = sample.ignore.shape
+    x, y = np.floor(found.keypoints[..., 0]).astype(int), np.floor(found.keypoints[..., 1]).astype(int)
+    inside = sample.ignore[y.clip(0, height - 1), x.clip(0, width - 1)]  # (N, K)
+    seen = found.keypoints[..., 2] > 0
+    return np.asarray((inside & seen).sum(axis=1) * 2 > seen.sum(axis=1))
+
+
+def fit_calibration(judged: Judged) -> Calibration:
+    """Returns the map that fits what was judged best among rising ones (isotonic regression over the bins).
+
+    Raises:
+        ValueError: for fewer than `LEAST` instances.
+    """
+    if len(judged) < LEAST:
+        raise ValueError(
+            f"{len(judged)} instances were found, and a calibration needs at least {LEAST}: use more images"
+        )
+    score, share, count = np.array(judged.bins()).T
+    # One more right and one more wrong instance, so that no bin says that it is never wrong (Laplace).
+    share = (share * count + 1) / (count + 2)
+    rising = isotonic_regression(share, weights=count).x
+    # Bins with equal scores would be one point with two values.
+    kept = np.append(np.diff(score) > 1e-6, True) & (score > 0) & (score < 1)
+    return from_pairs(list(zip(score[kept].tolist(), rising[kept].tolist(), strict=True)))
+
+
+def cross_validated(judged: Judged, parts: int = 5) -> Judged:
+    """Returns what was judged with calibrated scores, each from a map that did not see the instance.
+
+    Raises:
+        ValueError: see `fit_calibration`.
+    """
+    part = np.arange(len(judged)) % parts
+    score = np.zeros(len(judged))
+    for k in range(parts):
+        others = part != k
+        score[~others] = fit_calibration(Judged(judged.score[others], judged.right[others]))(judged.score[~others])
+    return Judged(score, judged.right)
