@@ -16,7 +16,7 @@ from support.tiny import HOURGLASS
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
-        ({"near": 3}, "near"),
+        ({"tags": "groups", "near": 3}, "near"),
         ({"tags": "pixels", "official_push": True}, "official_push"),
         ({"tags": "pixels", "push_kernel": "max"}, "push_kernel"),
         ({"push_kernel": "max", "push_sigma": 0.5}, "push_sigma"),
@@ -26,6 +26,18 @@ from support.tiny import HOURGLASS
 def test_a_loss_setting_without_effect_is_refused(settings: dict[str, Any], name: str) -> None:
     with pytest.raises(ValueError, match=rf"loss\.{name} has no meaning with loss\.\w+: \w+; leave one of them out"):
         LossConfig(**settings)
+
+
+def test_the_tag_loss_is_the_papers_for_the_task() -> None:
+    """Section 3.4 for masks, section 3.3 for keypoints, unless the recipe states another."""
+    assert Recipe(task="segmentation").loss.tags == "pixels"
+    assert Recipe(task="segmentation", loss=LossConfig(near=24)).loss == LossConfig(tags="pixels", near=24)
+    assert Recipe(task="segmentation", loss=LossConfig(tags="groups")).loss.tags == "groups"
+    assert Recipe().loss.tags == Recipe(task="tracking").loss.tags == "groups"
+    with pytest.raises(ValueError, match=r"loss\.near has no meaning with loss\.tags: groups"):
+        Recipe(loss=LossConfig(near=3))
+    with pytest.raises(ValueError, match=r"loss\.official_push has no meaning with loss\.tags: pixels"):
+        Recipe(task="segmentation", loss=LossConfig(official_push=True))
 
 
 @pytest.mark.parametrize(

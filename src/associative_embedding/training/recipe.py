@@ -9,7 +9,7 @@ The docstrings are the text of ``ae train --help`` and of docs/reference.md: one
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from associative_embedding.data.settings import Augment, SourceConfig
@@ -27,6 +27,7 @@ from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
 from associative_embedding.tasks.single_person.settings import RefineConfig
 from associative_embedding.tasks.tracking.settings import LinkConfig
+from associative_embedding.training.clock import seconds_of
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,8 @@ class LossConfig:
         heatmap_weight: factor of the heatmap loss, at least 0.
         foreground: weight of the pixels of a keypoint or object in "mse" and "cross_entropy", above 0 (1 in the paper).
         tags: tag loss: "groups" compares the mean tags of groups (the paper's for poses, section 3.3), "pixels" all
-            pairs of sampled pixels (the paper's for masks, section 3.4).
+            pairs of sampled pixels (the paper's for masks, section 3.4); null = "pixels" for the task "segmentation",
+            else "groups".
         pull: factor of the pull loss, at least 0 (1e-3 in the paper).
         push: factor of the push loss, at least 0 (1e-3 in the paper).
         pull_warmup: number of steps in which the factor of pull rises from 0 to `pull`. Pull that outweighs push in the
@@ -164,7 +166,7 @@ class LossConfig:
     heatmap: Literal["mse", "focal", "cross_entropy"] = "mse"
     heatmap_weight: float = 1.0
     foreground: float = 1.0
-    tags: Literal["groups", "pixels"] = "groups"
+    tags: Literal["groups", "pixels"] | None = None
     pull: float = 1e-3
     push: float = 1e-3
     pull_warmup: int = 0
@@ -197,6 +199,11 @@ class TrainConfig:
 
     Attributes:
         steps: number of optimiser steps, at least 1.
+        time: longest time of the run with its validations, such as 30m, 2h or 1h30m; "" = no limit. A run that cannot
+            reach `steps` in it goes through its schedules faster, so that the learning rate has fallen when it ends.
+            Sessions that continue a run share the budget.
+        patience: validations without a better result after which the run ends; 0 = never. With it, the model file is
+            the one of the best validation. What counts: AP, mAP50, dsb_map or OKS, by the task.
         batch: samples per process in one batch, at least 1.
         accumulate: number of batches whose gradients are averaged in one step, at least 1: a larger batch in the memory
             of a small one. Batch norms that are not frozen still use the statistics of one batch.
@@ -225,6 +232,8 @@ class TrainConfig:
     """
 
     steps: int = 1000
+    time: str = ""
+    patience: int = 0
     batch: int = 8
     accumulate: int = 1
     optimizer: Literal["adam", "adamw"] = "adamw"
@@ -248,14 +257,20 @@ class TrainConfig:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        counts = ("warmup", "seed", "log_every", "save_every", "validate_every", "keep")
+        counts = ("patience", "warmup", "seed", "log_every", "save_every", "validate_every", "keep")
         ranges = {"lr": POSITIVE, "ema": BELOW_ONE} | dict.fromkeys(("steps", "batch", "accumulate"), ONE_OR_MORE)
         ranges |= dict.fromkeys(("drop_factor", "lr_end"), SHARE)
         check("train.", self, ranges | dict.fromkeys((*counts, "weight_decay", "clip"), NOT_NEGATIVE))
+        try:
+            seconds_of(self.time)
+        except ValueError as error:
+            raise ValueError(f"train.time {error}") from None
         # `check` covers the dict, not its values. 0 is allowed: such parameters stay, but their batch norms do not.
         for prefix, factor in self.lr_factors.items():
             if not (fits(factor, float) and 0 <= factor < math.inf):
                 raise ValueError(f"train.lr_factors: {prefix} must be a number of at least 0, not {factor}")
+        if self.patience and not self.validate_every:
+            raise ValueError("train.patience counts validations: set train.validate_every, too")
 
 
 @dataclass(frozen=True)
@@ -299,6 +314,9 @@ class Recipe:
         if not (self.loss.heatmap_weight or (self.network.tag_size and (self.loss.pull or self.loss.push))):
             raise ValueError("loss.heatmap_weight, loss.pull and loss.push are 0: nothing would be learned")
         masks = self.task == "segmentation"
+        if self.loss.tags is None:  # written into the run's own recipe, so that it states what was used
+            tags: Literal["groups", "pixels"] = "pixels" if masks else "groups"
+            object.__setattr__(self, "loss", replace(self.loss, tags=tags))
         idle, kind = (("sigma", "sigma_growth"), "keypoints") if masks else (("zoom",), "masks")
         for name in idle:
             if getattr(self.data, name) != getattr(DataConfig, name):
