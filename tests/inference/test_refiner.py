@@ -231,6 +231,47 @@ def test_a_score_is_the_mean_of_both_looks() -> None:
     assert refined_score(np.array([0.4]), old * 0, new, near & False) == pytest.approx([0.2])
 
 
+def as_the_demo_does(old: Array, new: Array) -> Array:
+    """pose-ae-demo's rule, a keypoint at a time."""
+    result = old.copy()
+    for n, (before, after) in enumerate(zip(old, new, strict=True)):
+        matches = [np.sum((b[:2] - a[:2]) ** 2) < 100 for b, a in zip(before, after, strict=True) if b[2] > 0]
+        if np.mean(matches) >= 0.2:
+            for k, (b, a) in enumerate(zip(before, after, strict=True)):
+                if b[2] == 0 or a[2] > 0.15:
+                    result[n, k] = a
+    return result
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=60, deadline=None)
+def test_the_published_rule_is_the_demo_codes(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    old = rng.random((4, 6, 3)) * [50, 50, 1]
+    old[:, 1:][rng.random((4, 5)) < 0.3] = 0  # the demo code needs a keypoint
+    new = rng.random((4, 6, 3)) * [50, 50, 0.3]
+    close = rng.random((4, 6)) < rng.random()
+    new[close, :2] = old[close, :2] + rng.normal(0, 8, (int(close.sum()), 2))
+    config = RefineConfig(rule="published")
+    near = agreeing(old, new, rng.uniform(1, 1000, 4), config)  # the size of a person does not matter
+    assert np.array_equal(merged_keypoints(old, new, near, config), as_the_demo_does(old, new))
+
+
+def test_by_the_published_rule_scores_stay_and_nobody_is_dropped() -> None:
+    """And a keypoint lies a quarter map pixel, here of 100 / 32 pixels, beside the middle of one."""
+    double = scored(TRUTH + np.array([[3.0, 0], [3, 0], [0, 3]]), 0.5, 0.5, 0.5)
+    good = scored(TRUTH + np.array([1.0, 0]), 0.5, 0.5, 0.5)
+    before = people(np.concatenate([double, good]))
+    refined = refiner(config=replace(REPLACE, rule="published"))(before, picture())
+    assert refined.row.tolist() == [0, 1]
+    assert np.array_equal(refined.people.score, before.score)
+    assert not np.array_equal(refined.people.keypoints, before.keypoints)
+    square = np.array([[40.0, 40, 100, 100]])
+    found = refiner(config=replace(REPLACE, rule="published"), flip=False).keypoints_in(picture(), square)
+    places = (found[0, :, :2] - 40) / (100 / 32) % 1
+    assert np.minimum(abs(places - 0.25), abs(places - 0.75)).max() < 1e-4
+
+
 # --- predictor and commands
 
 
@@ -305,6 +346,25 @@ def test_prediction_by_command(model: str, second: str, source: SourceConfig, tm
     plain, refined = (json.loads((tmp_path / name / "predictions.json").read_text())["annotations"] for name in "ab")
     assert len(plain) == len(refined)
     assert [row["keypoints"] for row in plain] != [row["keypoints"] for row in refined]
+
+
+def test_the_published_rule_is_one_setting(model: str, second: str, source: SourceConfig, tmp_path: Path) -> None:
+    image = sorted(Path(source.images).iterdir())[0]
+    plain, refined = load(model)(image, min_score=0), load(model, refine=second, refine_rule="published")
+    found = refined(image, min_score=0)
+    assert np.array_equal(found.score, plain.score)
+    assert not np.array_equal(found.keypoints, plain.keypoints)
+    assert refined.settings["refine_rule"] == "published"
+    files = ["--annotations", str(source.annotations), "--images", source.images, "--model", model]
+    numbers = tmp_path / "numbers.json"
+    options = ["--refine", second, "--refine_rule", "published", "--json", str(numbers)]
+    assert main(["evaluate", *files, *options]) == 0
+    assert json.loads(numbers.read_text())["settings"]["refine_rule"] == "published"
+    with pytest.raises(ValueError, match="refine_rule: this model has no refiner; name one with refine"):
+        load(model, refine_rule="published")
+    assert load(model, refine="none", refine_rule="published").refiner is None
+    with pytest.raises(ValueError, match=r"refine\.rule must be one of 'agreement', 'published', not 'paper'"):
+        RefineConfig(rule="paper")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from associative_embedding.model_files.find import model_path, shipped_models
 from associative_embedding.model_files.runtime import load_network
 from associative_embedding.networks.device import choose_device
 from associative_embedding.tasks.pose.task import PoseTask
+from associative_embedding.tasks.single_person.settings import RefineRule
 from associative_embedding.tasks.single_person.task import SinglePersonTask
 
 
@@ -31,7 +32,7 @@ def load(model: str | Path = "person", options: Options | None = None, **changes
             ``model.safetensors``; or ``hf://owner/name`` on the Hugging Face Hub (extra ``[hub]``).
         options: how to run it; default: as the model file states, on a GPU if there is one.
         changes: fields of `Options`, which replace the fields of `options`: input_size, scales, flip, zoom, tag_scales,
-            refine, device, runtime, decode.
+            refine, refine_rule, device, runtime, offline, decode.
 
     Raises:
         ValueError: when the model, runtime or device does not exist, or the model cannot be read or refined.
@@ -42,7 +43,9 @@ def load(model: str | Path = "person", options: Options | None = None, **changes
     network, info = load_network(model_path(model, offline=options.offline), device, options.runtime)
     # The refiner runs on the same device and runtime: crops of one image would otherwise wait for each other.
     second = choose_refiner(options.refine, info)
-    refiner = load_refiner(second, info, device, options.runtime) if second else None
+    if options.refine_rule and not second and options.refine != NO_REFINER:
+        raise ValueError("refine_rule: this model has no refiner; name one with refine")
+    refiner = load_refiner(second, info, device, options.runtime, options.refine_rule) if second else None
     return Predictor(network, info, options, refiner=refiner)
 
 
@@ -72,11 +75,18 @@ def choose_refiner(refine: str | Path | None, info: ModelInfo) -> str | Path | N
     return info.refine or None
 
 
-def load_refiner(model: str | Path, info: ModelInfo, device: torch.device, runtime: Runtime = "auto") -> Refiner:
+def load_refiner(
+    model: str | Path,
+    info: ModelInfo,
+    device: torch.device,
+    runtime: Runtime = "auto",
+    rule: RefineRule | None = None,
+) -> Refiner:
     """Loads the single-person model that refines the people of another model.
 
     Args:
         info: describes the model that finds the people.
+        rule: replaces the rule in the model's file, see `RefineConfig`.
 
     Raises:
         ValueError: when it cannot be read, or has other keypoints than the people.
@@ -85,6 +95,9 @@ def load_refiner(model: str | Path, info: ModelInfo, device: torch.device, runti
         raise ValueError(f"only a model of the task pose can be refined, not one of {info.task.name}")
     # The message names the way out: the model that the user asked for may be fine without its refiner.
     try:
-        return Refiner(*load_network(model_path(model), device, runtime), info.task.skeleton, name=str(model))
+        network, own = load_network(model_path(model), device, runtime)
+        if rule and isinstance(own.task, SinglePersonTask):
+            own = replace(own, task=replace(own.task, decode_config=replace(own.task.decode_config, rule=rule)))
+        return Refiner(network, own, info.task.skeleton, name=str(model))
     except ValueError as error:
         raise ValueError(f"refine: {error}; {NO_REFINER!r} = no refinement") from None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from associative_embedding.io.optional_packages import Runtime
+from associative_embedding.tasks.single_person.settings import RefineRule
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Options:
         tag_scales: the scales whose tags are used; default: all, as in the paper (section 3.3), but only scale 1 for
             models of published code, which uses no other.
         refine: single-person model that refines every person; its name or path, or "none" = no refinement.
+        refine_rule: how refined keypoints replace those found; "published" = as in the paper's demo code, see
+            `RefineConfig`.
         device: auto = a GPU if there is one; or cpu, cuda, cuda:1 ...
         runtime: library that runs the network; auto = on a CPU ONNX Runtime or OpenVINO if one is installed, else
             PyTorch.
@@ -40,6 +43,7 @@ class Options:
     zoom: float | None = None
     tag_scales: tuple[float, ...] | None = None
     refine: str | None = None
+    refine_rule: RefineRule | None = None
     device: str = "auto"
     runtime: Runtime = "auto"
     offline: bool = False

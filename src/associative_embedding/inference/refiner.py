@@ -1,8 +1,20 @@
 """Refines the people of an image with a single-person model (paper, section 4.1).
 
 The first model finds people in the whole image; the second one runs on a crop around each person, where it localises
-keypoints more exactly. A person's keypoints are replaced or filled in where both models agree enough, the score rises
-with the agreement, and of two people who end up in one place the weaker is dropped. Tags do not change.
+keypoints more exactly. The paper gives no rule for what is done with both results; its demo code, pose-ae-demo, has
+one. `RefineConfig.rule` selects between that rule and ours, which differs in five places:
+
+| | published | agreement (ours) |
+|---|---|---|
+| a new keypoint agrees with the old one | within 10 image pixels | within a share of the person's size |
+| a missing keypoint is filled in | whatever its heatmap value | from the threshold on |
+| a person's score | stays | mean of the old score and the agreement |
+| two people in one place | both stay | the weaker is dropped |
+| place of a keypoint | a quarter pixel towards the higher neighbour | top of a parabola |
+
+Both discard all new keypoints of a person of whom too few agree, and replace a keypoint that was found from the
+threshold on. Neither places a keypoint outside of the image, nor where no heatmap value is positive; the demo code
+does, and its threshold excludes the value itself. Tags do not change.
 """
 
 from __future__ import annotations
@@ -24,12 +36,14 @@ from associative_embedding.structures.geometry import ImageGeometry, centred, cr
 from associative_embedding.structures.maps import Peaks
 from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.duplicates import distinct
+from associative_embedding.tasks.published.positions import quarter
 from associative_embedding.tasks.single_person.settings import RefineConfig
 from associative_embedding.tasks.single_person.task import SinglePersonTask
 
 NO_REFINER = "none"  # in place of the name of one
 MOST_CROPS = 32  # in one batch: in a crowd the activations of all crops would not fit into the memory
 MOVED = 0.02  # of the person's size: smaller shifts do not count as moved
+PUBLISHED_DISTANCE = 10.0  # image pixels up to which keypoints agree in the demo code
 
 
 class Refiner:
@@ -87,8 +101,11 @@ class Refiner:
         # Order matters: what agrees is measured on the old keypoints, before any is replaced.
         near = agreeing(people.keypoints, new, size, self.config)
         keypoints = merged_keypoints(people.keypoints, new, near, self.config)
-        score = refined_score(people.score, people.keypoints, new, near)
-        row = distinct(keypoints, score, np.asarray(self.skeleton.sigmas), self.config.duplicate_oks)
+        score, duplicate_oks = people.score, 1.0
+        if self.config.rule == "agreement":
+            score = refined_score(people.score, people.keypoints, new, near)
+            duplicate_oks = self.config.duplicate_oks
+        row = distinct(keypoints, score, np.asarray(self.skeleton.sigmas), duplicate_oks)
         refined = replace(people[row], keypoints=keypoints[row].astype(np.float32), score=score[row].astype(np.float32))
         return Refined(refined, row, changes(people.keypoints, keypoints, size, len(row)))
 
@@ -114,11 +131,20 @@ class Refiner:
         size = heatmaps[0].shape[-2:]
         # All sizes of a crop cover the same region, so their maps differ only in resolution.
         same = [F.interpolate(maps, size=size, mode="bilinear", align_corners=False) for maps in heatmaps]
-        peaks = highest(torch.stack(same).mean(dim=0))
+        peaks = self._peaks(torch.stack(same).mean(dim=0))
         xy = np.stack([crop.to_image(row[:, :2]) for crop, row in zip(views[0], peaks, strict=True)])
         # A crop at the border contains padding, where a peak is no keypoint of the image.
         inside = ((xy >= 0) & (xy < image.shape[1::-1])).all(axis=2)
         return np.concatenate([xy, (peaks[:, :, 2] * inside)[..., None]], axis=2)
+
+    def _peaks(self, heatmap: Tensor) -> Array:
+        """Returns ``(N, K, 3)`` float64 x, y on the map and value in [0, 1] of heatmaps ``(N, K, h, w)``."""
+        peaks = highest(heatmap)
+        if self.config.rule == "published":
+            flat = heatmap.flatten(0, 1).float().cpu().numpy()
+            y, x = np.divmod(flat.reshape(len(flat), -1).argmax(axis=1), flat.shape[2])
+            peaks[:, :, :2] = quarter(flat, np.arange(len(flat)), y, x).reshape(*peaks.shape[:2], 2)
+        return peaks
 
     def _heatmap(self, crops: Array) -> Tensor:
         """Returns heatmaps ``(N, K, h, w)`` of crops ``(N, H, W, 3)`` uint8 RGB."""
@@ -144,22 +170,24 @@ def crop_geometry(image: Array, square: Array, size: int, stride: int) -> ImageG
 def agreeing(old: Array, new: Array, size: Array, config: RefineConfig) -> Array:
     """Returns ``(N, K)`` bool: whether the new position of a keypoint is near the old one.
 
-    The published code uses a distance of 10 pixels; here it grows with the person.
+    "Near" is up to 10 pixels by the published rule; by ours it grows with the person (`config.distance`).
 
     Args:
-        old: ``(N, K, 3)`` x, y and score, 0 = not found.
+        old: ``(N, K, 3)`` x, y in image pixels and score, 0 = not found.
         new: ``(N, K, 3)`` x, y and score.
         size: ``(N,)`` longer side of the box around each person, in the pixels of x and y.
     """
     distance = np.linalg.norm(new[:, :, :2] - old[:, :, :2], axis=2)
-    return np.asarray((old[:, :, 2] > 0) & (distance < config.distance * size[:, None]))
+    reach = PUBLISHED_DISTANCE if config.rule == "published" else config.distance * size[:, None]
+    return np.asarray((old[:, :, 2] > 0) & (distance < reach))
 
 
 def merged_keypoints(old: Array, new: Array, near: Array, config: RefineConfig) -> Array:
     """Returns the keypoints of refined people, ``(N, K, 3)`` x, y and score.
 
-    As in the published code, a new keypoint with at least `config.threshold` replaces the old one. If fewer than
-    `config.agree` of a person's keypoints agree, the crop shows somebody else, and all new keypoints are discarded.
+    A new keypoint with at least `config.threshold` replaces the old one. By the published rule a missing keypoint is
+    filled in below the threshold, too. If fewer than `config.agree` of the keypoints that a person had agree, the crop
+    shows somebody else, and by both rules all new keypoints are discarded.
 
     Args:
         old, new: ``(N, K, 3)`` x, y and score, 0 = not found.
@@ -167,15 +195,17 @@ def merged_keypoints(old: Array, new: Array, near: Array, config: RefineConfig) 
     """
     # Of the keypoints found, not of all K: a person who is half in the image has few.
     same = near.sum(axis=1) >= config.agree * (old[:, :, 2] > 0).sum(axis=1)
-    taken = same[:, None] & (new[:, :, 2] >= config.threshold)
-    return np.where(taken[..., None], new, old)
+    used = new[:, :, 2] >= config.threshold
+    if config.rule == "published":
+        used |= (old[:, :, 2] == 0) & (new[:, :, 2] > 0)
+    return np.where((same[:, None] & used)[..., None], new, old)
 
 
 def refined_score(score: Array, old: Array, new: Array, near: Array) -> Array:
-    """Returns the ``(N,)`` scores of refined people: the mean of the old score and the agreement.
+    """Returns the ``(N,)`` scores of refined people by our rule: the mean of the old score and the agreement.
 
-    The agreement is the mean over the old keypoints of the new score, 0 where the new position is not near. The
-    published code does not change scores; this rule is worth 0.01 AP, as agreement ranks people well.
+    The agreement is the mean over the old keypoints of the new score, 0 where the new position is not near. By the
+    published rule scores stay; ours is worth 0.01 AP, as agreement ranks people well.
 
     Args:
         score: ``(N,)`` old scores in [0, 1].

@@ -103,6 +103,7 @@ def prepare_job(job: Job, paths: Sequence[str], shard_size: int) -> Job:
         "input_size": options.input_size,
         "scales": None if options.scales is None else list(options.scales),
         "flip": predictor.flip,
+        "refine_rule": options.refine_rule,
         "zoom": options.zoom,
         "tag_scales": None if options.tag_scales is None else list(options.tag_scales),
         "decode": dict(options.decode),

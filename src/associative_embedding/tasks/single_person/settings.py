@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from associative_embedding.structures.setting_checks import ABOVE_0, POSITIVE, SHARE, Range, check
+
+RefineRule = Literal["agreement", "published"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,11 @@ class RefineConfig:
         distance: distance up to which an old and a refined keypoint agree, as a share of the longer side of the box.
         agree: share of the person's keypoints that must agree; otherwise all refined keypoints are discarded.
         duplicate_oks: of two refined people with at least this OKS the weaker is dropped (1 = keep all).
+        rule: "agreement" (this project's): distances grow with the person, only keypoints from `threshold` on are used,
+            the agreement changes scores, and duplicates are dropped. "published" (the paper's demo code): keypoints
+            agree within 10 image pixels, a missing keypoint is filled in whatever its heatmap value, scores of people
+            stay, nobody is dropped, and keypoints lie a quarter pixel towards the higher neighbour. `distance` and
+            `duplicate_oks` then have no effect.
     """
 
     margin: float = 1.3
@@ -27,6 +35,7 @@ class RefineConfig:
     distance: float = 0.1
     agree: float = 0.2
     duplicate_oks: float = 0.8
+    rule: RefineRule = "agreement"
 
     def __post_init__(self) -> None:
         ranges: dict[str, Range] = {
