@@ -38,6 +38,7 @@ from associative_embedding.structures.windows import Window
 from associative_embedding.tasks.multi_scale import View, merge_views
 from associative_embedding.tasks.pose.task import PoseTask
 from associative_embedding.tasks.published.views import tag_scales
+from associative_embedding.tasks.segmentation.task import SegmentationTask
 from associative_embedding.tasks.task import Decoded, Task
 from associative_embedding.tasks.tracking.smoothing import Smoother
 from associative_embedding.tasks.tracking.task import link_config
@@ -46,8 +47,7 @@ from associative_embedding.tasks.tracking.tracker import Tracker
 Inputs = list[tuple[Tensor, ImageGeometry]]  # an entry per scale, largest first
 
 MAX_ZOOM = 16.0
-# Shares of a tile's side: what neighbours have in common, and the rim that is not trusted, as it lacks surroundings.
-OVERLAP, MARGIN = 0.25, 0.0625
+OVERLAP = 0.25  # least share of a tile's side that neighbours have in common
 
 
 class Predictor:
@@ -56,8 +56,8 @@ class Predictor:
     Args:
         network: in eval mode.
         info: the description in the model file.
-        options: how to run it. The options ``refine``, ``refine_rule``, ``device`` and ``runtime`` are used by `load`,
-            which makes the network and the refiner.
+        options: how to run it. The options ``refine``, ``device`` and ``runtime`` are used by `load`, which makes
+            the network and the refiner.
         refiner: refines every person with a single-person model; None = people stay as decoded.
         changes: fields of `Options`, which replace the fields of `options`.
 
@@ -77,7 +77,7 @@ class Predictor:
         refiner: Refiner | None = None,
         **changes: Any,
     ) -> None:
-        if wrong := {"refine", "refine_rule", "device", "runtime"} & changes.keys():
+        if wrong := {"refine", "device", "runtime"} & changes.keys():
             raise ValueError(f"{', '.join(sorted(wrong))}: belongs to load, which makes the network and the refiner")
         options = replace(options or Options(), **changes)
         self.network, self.refiner = network, refiner
@@ -157,7 +157,6 @@ class Predictor:
             "tag_scales": list(self.tag_scales),
             "flip": self.flip,
             "refine": self.refiner.name if self.refiner else None,
-            "refine_rule": self.refiner.config.rule if self.refiner else None,
             "decode": asdict(self.task.decode_config),
         }
 
@@ -207,10 +206,7 @@ class Predictor:
     @property
     def calibration(self) -> Calibration:
         """The map of raw scores to shown ones that the model file has for the refiner in use; else scores stay."""
-        # By the published rule the refiner leaves scores as they are.
-        refiner = self.refiner
-        name = refiner.name if refiner and refiner.config.rule == "agreement" else NO_REFINER
-        return self.info.calibration.get(name, Calibration())
+        return self.info.calibration.get(self.refiner.name if self.refiner else NO_REFINER, Calibration())
 
     def shown(self, found: Instances, min_score: float | None = None) -> Instances:
         """Returns what a user sees: calibrated scores, and the instances with at least a score.
@@ -367,8 +363,9 @@ class Predictor:
         if len(tiles) == 1:
             # Models that find people do not use tiles, and only people are refined.
             return self.refine(next(iter(parts)), image).people
+        assert isinstance(self.task, SegmentationTask)  # see _check
         size = (image.shape[0], image.shape[1])
-        return stitch(zip(tiles, parts, strict=True), size, round(MARGIN * self.tile_side))
+        return self.task.cleaned(stitch(zip(tiles, parts, strict=True), size))
 
     # ---- parts of the steps
 
@@ -380,9 +377,10 @@ class Predictor:
     def tiles(self, image: Array) -> list[Window]:
         """The windows of an image that the network gets one by one; most images are a single one."""
         size = (image.shape[0], image.shape[1])
-        if not self.tile_side or max(size) <= self.tile_side:
+        if not self.tile_side:
             return [(slice(0, size[0]), slice(0, size[1]))]
-        return windows(size, self.tile_side, round(OVERLAP * self.tile_side))
+        grid = max(1, round(self.network.multiple / self.zoom))
+        return windows(size, self.tile_side, round(OVERLAP * self.tile_side), grid)
 
     def maps(self, image: Array) -> View:
         """Returns the merged maps of one image ``(H, W, 3)`` uint8 RGB, batch 1, and the geometry of the largest scale.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -58,3 +60,27 @@ def test_the_lowest_score_shown_is_a_setting() -> None:
 def test_no_classes() -> None:
     with pytest.raises(ValueError, match="each once and at least one"):
         SegmentationTask(())
+
+
+def test_a_region_that_min_weight_dropped_stays_dropped() -> None:
+    """Also beside a large object, whose label its pixels would have otherwise."""
+    labels = np.zeros((32, 48), np.int32)
+    labels[4:28, 4:20] = 1
+    labels[10:16, 24:28] = 2
+    geometry = letterbox((32, 48), 48, multiple=1, stride=2)
+    kept = SegmentationTask(("cell",), MaskDecodeConfig(min_weight=5)).decode(ideal(labels, 2), geometry)
+    dropped = SegmentationTask(("cell",), MaskDecodeConfig(min_weight=7)).decode(ideal(labels, 2), geometry)
+    assert (len(kept), len(dropped)) == (2, 1)
+    assert dropped.xywh[0].tolist() == kept.xywh[0].tolist()
+
+
+@pytest.mark.parametrize(("regions", "areas"), [(True, [40, 20]), (False, [60])])
+def test_masks_that_have_changed_are_cleaned(regions: bool, areas: list[int]) -> None:
+    mask = np.zeros((16, 32), bool)
+    mask[2:12, 2:6], mask[2:12, 8:10], mask[2:5, 20:23] = True, True, True
+    task = SegmentationTask(("cell",), MaskDecodeConfig(regions=regions, min_size=10))
+    found = task.decode(ideal(np.ones((16, 32), np.int32), 1), letterbox((16, 32), 32, multiple=1, stride=1))
+    cleaned = task.cleaned(replace(found, masks=Masks.from_dense([mask], (16, 32))))
+    assert cleaned.masks is not None
+    assert cleaned.masks.area.tolist() == areas
+    assert cleaned.score.tolist() == [found.score[0]] * len(areas)

@@ -127,14 +127,17 @@ class ModelWorker:
         if height * width > self.limits.max_pixels:
             return  # decoding refuses it
         # Zeros that take no memory: only the shape matters.
-        tiles = len(self.predictor.tiles(np.broadcast_to(np.uint8(0), (height, width, 3))))
-        seconds, most = tiles * self._seconds_of_tile(), self.limits.seconds_of_image
-        if tiles > 1 and seconds > SURELY * most:
+        tiles = self.predictor.tiles(np.broadcast_to(np.uint8(0), (height, width, 3)))
+        if len(tiles) == 1:
+            return
+        side = self.predictor.tile_side
+        area = sum((rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in tiles)
+        seconds, most = area / side**2 * self._seconds_of_tile(), self.limits.seconds_of_image
+        if seconds > SURELY * most:
             allowed = int(np.sqrt(max(1.0, most / self._seconds_of_tile())))
-            side = self.predictor.tile_side
             pixels = side + int((allowed - 1) * (1 - OVERLAP) * side)
             raise TooLarge(
-                f"{NAME} is {width}x{height}: its {tiles} tiles would keep the model for about {seconds:.0f} "
+                f"{NAME} is {width}x{height}: its {len(tiles)} tiles would keep the model for about {seconds:.0f} "
                 f"seconds, and {most:g} are allowed, as for {pixels}x{pixels} pixels"
             )
 

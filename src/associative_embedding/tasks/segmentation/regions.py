@@ -9,7 +9,9 @@ import numpy as np
 
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.geometry import ImageGeometry
-from associative_embedding.structures.masks import Masks
+from associative_embedding.structures.masks import Masks, trim
+
+DROPPED = -1  # label of foreground that belongs to no object, and must not be given to the object beside it
 
 
 def to_image(heatmap: Array, labels: Array, geometry: ImageGeometry) -> tuple[Array, Array]:
@@ -37,7 +39,7 @@ def to_image(heatmap: Array, labels: Array, geometry: ImageGeometry) -> tuple[Ar
 def fill_labels(labels: Array, foreground: Array, reach: float) -> Array:
     """Restricts labels to the foreground, and gives unlabelled foreground the label of the nearest labelled pixel.
 
-    The result is 0 where the nearest label is farther than `reach` pixels away.
+    The result is 0 where the nearest label is farther than `reach` pixels away, or is `DROPPED`.
 
     Args:
         labels: ``(H, W)`` int32, 0 = none.
@@ -45,13 +47,13 @@ def fill_labels(labels: Array, foreground: Array, reach: float) -> Array:
     """
     missing = labels == 0
     if not missing.any() or missing.all():
-        return np.where(foreground, labels, 0)
+        return np.where(foreground, labels, 0).clip(0)
     distance, nearest = cv2.distanceTransformWithLabels(
         missing.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
     of_pixel = np.zeros(int(nearest.max()) + 1, np.int32)
     of_pixel[nearest[~missing]] = labels[~missing]
-    return np.where(foreground & (distance <= reach), of_pixel[nearest], 0)
+    return np.where(foreground & (distance <= reach), of_pixel[nearest], 0).clip(0)
 
 
 def fill_reach(geometry: ImageGeometry) -> float:
@@ -60,27 +62,26 @@ def fill_reach(geometry: ImageGeometry) -> float:
     return 1 + 1.5 * geometry.stride / geometry.scale * math.sqrt(2)
 
 
-def clean(labels: Array, min_size: int, *, split: bool) -> tuple[Masks, Array]:
-    """Drops connected regions under `min_size` pixels, and returns the rest as masks.
+def clean(masks: Masks, min_size: int, *, split: bool) -> tuple[Masks, Array]:
+    """Drops connected regions under `min_size` pixels.
 
     Args:
-        labels: ``(H, W)`` int32, 0 = none.
+        masks: M.
         min_size: pixels.
-        split: every connected region is an object; otherwise all regions of one label together are one.
+        split: every connected region becomes a mask; otherwise all regions of a mask stay together.
 
     Returns:
-        N masks, and label - 1 of each, ``(N,)`` int64.
+        N masks, and the number of the mask that each comes from, ``(N,)`` int64.
     """
-    whole = Masks.from_labels(labels)
     corners, crops, source = [], [], []
-    for i, crop in enumerate(whole.crops):
+    for i, crop in enumerate(masks.crops):
         for part in connected(crop, min_size, split=split):
-            y, x = np.flatnonzero(part.any(axis=1))[[0, -1]], np.flatnonzero(part.any(axis=0))[[0, -1]]
-            corners.append(whole.corners[i] + (y[0], x[0]))
-            crops.append(part[y[0] : y[1] + 1, x[0] : x[1] + 1])
+            corner, trimmed = trim(part)
+            corners.append(masks.corners[i] + corner)
+            crops.append(trimmed)
             source.append(i)
     places = np.array(corners, np.int64).reshape(-1, 2)
-    return Masks(whole.size, places, tuple(crops)), np.array(source, np.int64)
+    return Masks(masks.size, places, tuple(crops)), np.array(source, np.int64)
 
 
 def connected(crop: Array, min_size: int, *, split: bool) -> list[Array]:

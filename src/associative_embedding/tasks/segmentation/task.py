@@ -16,9 +16,17 @@ from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.detections import Detections, Groups
 from associative_embedding.structures.geometry import ImageGeometry
 from associative_embedding.structures.maps import Maps
+from associative_embedding.structures.masks import Masks, require_masks
 from associative_embedding.structures.sample import Sample
 from associative_embedding.tasks.multi_scale import View, merge_views
-from associative_embedding.tasks.segmentation.regions import clean, fill_labels, fill_reach, mean_inside, to_image
+from associative_embedding.tasks.segmentation.regions import (
+    DROPPED,
+    clean,
+    fill_labels,
+    fill_reach,
+    mean_inside,
+    to_image,
+)
 from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
 from associative_embedding.tasks.segmentation.target import encode_masks
 from associative_embedding.tasks.targets import ImageTarget
@@ -132,6 +140,12 @@ class SegmentationTask:
         others = np.full(len(proposals) - len(parts[0].group), -1)
         return replace(parts[0], instances=proposals[kept], group=np.append(parts[0].group, others)[kept]), views[0]
 
+    def cleaned(self, objects: Instances) -> Instances:
+        """Applies `min_size` and `regions` once more, to objects whose masks have changed; in the same order."""
+        config = self.decode_config
+        masks, row = clean(require_masks(objects.masks), config.min_size, split=config.regions)
+        return replace(objects[row], masks=masks)
+
     def _decode_class(self, number: int, heatmap: Array, tag: Array, geometry: ImageGeometry) -> Decoded:
         """The objects of one class, from its ``(h, w)`` heatmap and ``(D, h, w)`` tags.
 
@@ -154,7 +168,7 @@ class SegmentationTask:
             min_weight=config.min_weight,
         )
         labels = np.zeros(heatmap.shape, np.int32)
-        labels[y, x] = groups.group + 1  # dropped detections have the group -1, and the label 0
+        labels[y, x] = np.where(groups.group < 0, DROPPED, groups.group + 1)
         instances, group = self._objects(number, heatmap, labels, groups, geometry)
         return Decoded(instances, group, detections, np.full(len(y), number), groups)
 
@@ -164,13 +178,13 @@ class SegmentationTask:
         """The masks of one class in image pixels, and the group ``(N,)`` of each.
 
         Args:
-            labels: ``(h, w)`` int32 group + 1 of each map pixel, 0 = none.
+            labels: ``(h, w)`` int32 group + 1 of each map pixel, 0 = background, `DROPPED` = of no group.
         """
         config = self.decode_config
         image_heatmap, labels = to_image(heatmap, labels, geometry)
         # The outline comes from the heatmap, which varies smoothly between map pixels; labels only divide the inside.
         labels = fill_labels(labels, image_heatmap >= config.threshold, fill_reach(geometry))
-        masks, group = clean(labels, config.min_size, split=config.regions)
+        masks, group = clean(Masks.from_labels(labels), config.min_size, split=config.regions)
         instances = Instances(
             score=mean_inside(masks, image_heatmap).clip(0, 1).astype(np.float32),
             class_id=np.full(len(group), number + 1),
