@@ -56,8 +56,8 @@ class Predictor:
     Args:
         network: in eval mode.
         info: the description in the model file.
-        options: how to run it. The options ``refine``, ``device`` and ``runtime`` are used by `load`, which makes
-            the network and the refiner.
+        options: how to run it. The options ``refine``, ``refine_rule``, ``device`` and ``runtime`` are used by `load`,
+            which makes the network and the refiner.
         refiner: refines every person with a single-person model; None = people stay as decoded.
         changes: fields of `Options`, which replace the fields of `options`.
 
@@ -77,7 +77,7 @@ class Predictor:
         refiner: Refiner | None = None,
         **changes: Any,
     ) -> None:
-        if wrong := {"refine", "device", "runtime"} & changes.keys():
+        if wrong := {"refine", "refine_rule", "device", "runtime"} & changes.keys():
             raise ValueError(f"{', '.join(sorted(wrong))}: belongs to load, which makes the network and the refiner")
         options = replace(options or Options(), **changes)
         self.network, self.refiner = network, refiner
@@ -157,6 +157,7 @@ class Predictor:
             "tag_scales": list(self.tag_scales),
             "flip": self.flip,
             "refine": self.refiner.name if self.refiner else None,
+            "refine_rule": self.refiner.config.rule if self.refiner else None,
             "decode": asdict(self.task.decode_config),
         }
 
@@ -206,7 +207,10 @@ class Predictor:
     @property
     def calibration(self) -> Calibration:
         """The map of raw scores to shown ones that the model file has for the refiner in use; else scores stay."""
-        return self.info.calibration.get(self.refiner.name if self.refiner else NO_REFINER, Calibration())
+        # By the published rule the refiner leaves scores as they are.
+        refiner = self.refiner
+        name = refiner.name if refiner and refiner.config.rule == "agreement" else NO_REFINER
+        return self.info.calibration.get(name, Calibration())
 
     def shown(self, found: Instances, min_score: float | None = None) -> Instances:
         """Returns what a user sees: calibrated scores, and the instances with at least a score.
