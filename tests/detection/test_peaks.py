@@ -228,6 +228,28 @@ def test_a_large_half_precision_map_is_finite() -> None:
     assert len(detections) == 17
 
 
+@pytest.mark.parametrize("where", ["heatmap", "tag", "both"])
+def test_finite_maps_whose_sum_overflows_are_finite(where: str) -> None:
+    """4,096 times 1e36 is more than the largest number of single precision, 3.4e38."""
+    heatmap = torch.full((1, 64, 64), -1e36 if where != "tag" else 0.0)
+    tag = torch.full((1, 1, 64, 64), 1e36 if where != "heatmap" else 0.0)
+    heatmap[0, 20, 30] = 0.9
+    detections, _ = find(heatmap, tag)
+    np.testing.assert_allclose(detections.xy, [[30, 20]], atol=0.5)
+    table = peaks_on_gpu.find_peaks(heatmap, tag, heatmap >= 0.1, 5)
+    assert table is not None
+    assert len(table) == 1
+    assert highest(heatmap[None])[0, 0, 2] == pytest.approx(0.9)
+    for value in (torch.nan, torch.inf, -torch.inf):
+        broken = heatmap.clone()
+        broken[0, 0, 0] = value
+        assert peaks_on_gpu.find_peaks(broken, tag, heatmap >= 0.1, 5) is None
+        with pytest.raises(ValueError, match="contains NaN or infinity"):
+            find(broken, tag)
+        with pytest.raises(ValueError, match="contains NaN or infinity"):
+            highest(broken[None])
+
+
 def test_maps_with_a_gradient_are_accepted() -> None:
     heatmap = gaussian((12, 12), (4, 5), 1.5).requires_grad_()
     detections, _ = find(heatmap, torch.zeros(1, 1, 12, 12, requires_grad=True))

@@ -27,7 +27,7 @@ from associative_embedding.tasks.pose.task import PoseTask
 from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
 from associative_embedding.tasks.segmentation.task import SegmentationTask
 from support.published_weights import random_weights
-from support.tiny import FIGURE, HOURGLASS, TINY_DECODE, tiny_info, tiny_model
+from support.tiny import FIGURE, HOURGLASS, TINY_DECODE, tiny_info, tiny_model, tiny_network
 
 pytestmark = pytest.mark.extra
 
@@ -175,6 +175,27 @@ def test_values_that_are_not_finite_are_an_error() -> None:
 
     with pytest.raises(ValueError, match="NaN or infinity"):
         PoseTask(FIGURE, DecodeConfig()).decode_peaks(peaks, letterbox((32, 32), 32, multiple=32, stride=4))
+
+
+@pytest.mark.parametrize(("form", "value"), [("onnx", 1e36), ("onnx", torch.inf), ("openvino", 1e36)])
+def test_a_graph_with_peaks_tells_large_maps_from_infinite_ones(form: str, value: float, tmp_path: Path) -> None:
+    """The sum of these tags is more than the largest number of single precision, 3.4e38."""
+    pytest.importorskip(form, reason=f"needs the extra [{form}]")
+    info = tiny_info("mobilenet_v2")
+    network = tiny_network(info)
+    with torch.no_grad():
+        network.body.tag_head[-1].bias.fill_(value)
+    model, target = tmp_path / "large.safetensors", tmp_path / f"large.{'onnx' if form == 'onnx' else 'xml'}"
+    save_model(model, network, info)
+    assert main(["export", str(model), "--with_peaks", "--format", form, "--output", str(target)]) == 0
+    photo = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    predictor = load(target)
+    if value < torch.inf:
+        assert len(predictor(photo, min_score=0)) > 0
+        assert len(load(model)(photo, min_score=0)) > 0
+    else:
+        with pytest.raises(ValueError, match="NaN or infinity"):
+            predictor(photo)
 
 
 def test_what_cannot_be_exported_or_read(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,7 +79,7 @@ def highest(heatmap: Tensor) -> Array:
     place = torch.arange(len(flat), device=flat.device) * (height * width) + pixel
     xy = peaks_on_gpu.subpixel(flat, place, pixel // width, pixel % width)
     rows = torch.cat([xy, value[:, None].float().clamp(0, 1)], dim=1).double()
-    if not bool(torch.isfinite(flat.sum(dtype=torch.float32))):
+    if not bool(torch.isfinite(flat.sum(dtype=torch.float64))):  # in single precision finite values may overflow
         raise ValueError(NOT_FINITE)
     return np.asarray(rows.cpu().numpy().reshape(batch, channels, 3))
 

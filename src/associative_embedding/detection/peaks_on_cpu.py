@@ -48,9 +48,11 @@ def find_peaks(heatmap: Array, tag: Array, candidates: Array, window: int) -> Ar
 
 
 def finite(values: Array) -> bool:
-    """Whether no value is NaN or infinite. Such a value makes the sum NaN or infinite, and a sum needs no memory."""
+    """Whether no value is NaN or infinite."""
     with np.errstate(all="ignore"):
-        return bool(np.isfinite(values.sum(dtype=np.float32)))
+        # Such a value makes the sum NaN or infinite, and a sum needs no memory. Finite values may add up to infinity,
+        # too: then each is looked at.
+        return bool(np.isfinite(values.sum(dtype=np.float32)) or np.isfinite(values).all())
 
 
 def highest_of_window(heatmap: Array, candidates: Array, window: int) -> Array:

@@ -26,9 +26,10 @@ def find_peaks(heatmap: Tensor, tag: Tensor, candidates: Tensor, window: int) ->
     pixel = torch.stack([channel, y, x], dim=1).float()  # exact: all below 2^24
     score, xy = heatmap[channel, y, x, None].float(), subpixel(heatmap, place, y, x)
     table = torch.cat([pixel, score, xy, tag[channel, :, y, x].float()], dim=1)
-    # One more row holds the sum of the maps: every transfer waits for the device, so there is only one.
-    total = heatmap.sum(dtype=torch.float32) + tag.sum(dtype=torch.float32)
-    rows = torch.cat([table, total.expand(1, table.shape[1])]).double().cpu().numpy()
+    # One more row holds the sum of the maps: every transfer waits for the device, so there is only one. In single
+    # precision finite values may add up to infinity.
+    total = heatmap.sum(dtype=torch.float64) + tag.sum(dtype=torch.float64)
+    rows = torch.cat([table.double(), total.expand(1, table.shape[1])]).cpu().numpy()
     return rows[:-1] if np.isfinite(rows[-1, 0]) else None
 
 

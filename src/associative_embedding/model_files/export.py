@@ -54,8 +54,11 @@ class OutputsGraph(MapsGraph):
         return coarse.heatmap, coarse.tag, fine.heatmap
 
 
+SMALL = 2.0**-60  # the sum of any number of finite values times this is finite in single precision
+
+
 class PeaksGraph(MapsGraph):
-    """Image -> table of peaks ``(B, C top_k, 6 + D)`` and sum of the maps ``(B,)``; see `structures.maps.Peaks`.
+    """Image -> table of peaks ``(B, C top_k, 6 + D)`` and small sum of the maps ``(B,)``; see `structures.maps.Peaks`.
 
     Args:
         network: with tags.
@@ -71,7 +74,7 @@ class PeaksGraph(MapsGraph):
         """Returns the table and the sum of an image ``(B, 3, H, W)`` uint8 RGB."""
         heatmap, tag = super().forward(image)
         # The maps do not leave the graph. If one value is not finite, the sum is not finite, and decoding stops.
-        total = heatmap.flatten(1).sum(dim=1) + tag.flatten(1).sum(dim=1)
+        total = (heatmap * SMALL).flatten(1).sum(dim=1) + (tag * SMALL).flatten(1).sum(dim=1)
         return find_peaks(heatmap, tag, nms=self.nms, top_k=self.top_k), total
 
 

@@ -81,8 +81,8 @@ class Peaks:
 
     Attributes:
         table: ``(B, P, 6 + D)`` float32, one row for each of P peaks; columns as in `detection.peak_table`.
-        total: ``(B,)`` sum of all maps. It is not finite if a value of the maps is not finite; the maps themselves
-            are not available to check.
+        total: ``(B,)`` sum of all maps, times a small number. It is finite if and only if all values of the maps are;
+            the maps themselves are not available to check.
         size: (C, h, w) of the maps.
     """
 
