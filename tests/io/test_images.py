@@ -94,14 +94,19 @@ def test_float_tiff() -> None:
     np.testing.assert_array_equal(read_image(colour), RGB)
     with pytest.raises(ImageError, match="limit of 100 pixels"):
         read_image(colour, max_pixels=100)
-    with pytest.raises(ImageError, match=r"must lie in \[0, 1\], these lie in \[0, 255\]"):
-        read_image(encoded(Image.fromarray(GREY.astype(np.float32)), "TIFF"))
+    stretched = read_image(encoded(Image.fromarray(GREY.astype(np.float32)), "TIFF"))
+    np.testing.assert_array_equal(stretched[:, :, 0], stretched_by_percentiles(GREY))
 
 
-def test_integers_whose_white_is_unknown_are_refused() -> None:
-    data = encoded(Image.fromarray(np.array([[0, 70000]], np.int32)), "TIFF")
-    with pytest.raises(ImageError, match="32-bit integers"):
-        read_image(data)
+def stretched_by_percentiles(values: Array) -> Array:
+    low, high = np.percentile(values.astype(np.float64), [1, 99.8])
+    return (((values - low) / (high - low)).clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def test_integers_whose_white_is_unknown_are_stretched() -> None:
+    values = np.arange(-1000, 71_000, 100, dtype=np.int32).reshape(20, 36)
+    for source in (encoded(Image.fromarray(values), "TIFF"), values, values.astype(">i8"), values.astype(np.float64)):
+        np.testing.assert_array_equal(read_image(source)[:, :, 0], stretched_by_percentiles(values))
 
 
 def test_cmyk_of_adobe() -> None:
@@ -163,6 +168,11 @@ def test_arrays() -> None:
     np.testing.assert_array_equal(read_image(RGB[::-1, ::-1]), RGB[::-1, ::-1])
     np.testing.assert_array_equal(read_image(RGB.astype(np.float64) / 255), RGB)
     np.testing.assert_array_equal(read_image(np.array([[1.0005, -0.0005]], np.float32))[0, :, 0], [255, 0])
+    np.testing.assert_array_equal(read_image(GREY > 127)[:, :, 0], np.where(GREY > 127, 255, 0))
+    deep = RGB.astype(np.uint16) * 257
+    for order in "<>":
+        np.testing.assert_array_equal(read_image(deep.astype(f"{order}u2")), RGB)
+        np.testing.assert_array_equal(read_image((RGB / 255).astype(f"{order}f4")), RGB)
 
 
 @pytest.mark.parametrize(
@@ -172,10 +182,9 @@ def test_arrays() -> None:
         (np.zeros((8, 8, 2), np.uint8), "shape must be"),
         (np.zeros(8, np.uint8), "shape must be"),
         (np.zeros((0, 8, 3), np.uint8), "no pixels"),
-        (np.zeros((8, 8), np.int64), "dtype must be"),
-        (np.zeros((8, 8), bool), "dtype must be"),
-        (np.full((8, 8), np.nan), "must lie in"),
-        (np.full((8, 8), 2.0), "must lie in"),
+        (np.zeros((8, 8), np.complex64), "type complex64, which are no grey values"),
+        (np.full((8, 8), "a"), "which are no grey values"),
+        (np.full((8, 8), np.nan), "no value that is finite"),
         (np.zeros((200, 200), np.uint8), "200x200, more than the limit of 10000 pixels"),
     ],
 )

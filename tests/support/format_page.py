@@ -47,11 +47,17 @@ class Section:
 SECTIONS = (
     Section(
         "Images",
-        "All commands read images by one function (`io/decode_images.py`), as 8 bits: 16 bits are divided by 257,\n"
-        "float values lie in [0, 1]. Transparency lies over white. The EXIF orientation is applied, but for\n"
-        "annotations whose stated size is the stored one. The content of a file decides, not its ending.\n"
-        "Limits: 500 MB, 178,956,970 pixels, 2 GB of memory while it is decoded (11 bytes for each pixel; AVIF 16, "
-        "WebP 18,\nJPEG 2000 in one tile 26, deep TIFFs twice their values), and 100 scans of a JPEG.",
+        "All commands read images by one function (`io/decode_images.py`), as 8 bits. Pictures of 8 bits keep their\n"
+        "values. Of deeper ones whose contrast (colours: whose brightest value) is at least a quarter of their range,\n"
+        "the whole range becomes black to white, as photographs need it: 16 bits are divided by 257, floats in [0, 1]\n"
+        "multiplied by 255. Of all others percentiles 1 and 99.8 of each picture and channel do, as is usual in\n"
+        "microscopy; `--normalize` chooses. Of several channels `--channel` chooses one, of planes `--page`,\n"
+        "`--project` and `--axes`: by default a depth gives its maximum, and `ae predict` reads each time and page.\n\n"
+        "Transparency lies over white. The EXIF orientation is applied, but for annotations whose stated size is\n"
+        "the stored one. The content of a file decides, not its ending. Limits: 500 MB, 178,956,970 pixels, 2 GB of\n"
+        "memory while it is decoded (11 bytes for each pixel; AVIF 16, WebP 18, JPEG 2000 in one tile 26, deep TIFFs\n"
+        "twice their values), and 100 scans of a JPEG. Models that work tile by tile read larger TIFFs and OME-Zarr\n"
+        "images by windows, up to 4,294,967,295 pixels.",
         image_trials,
     ),
     Section(

@@ -11,11 +11,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+import tifffile
 from PIL import Image, features
 
 from associative_embedding.io.decode_images import decode
+from associative_embedding.io.reading import PLAIN, Reading
 from support.png_files import chunk, png
-from support.tiff_files import COMPRESSION, DEFLATE, JPEG_2000, JPEG_XL, PHOTOMETRIC, tiff
+from support.tiff_files import COMPRESSION, DEFLATE, JPEG_XL, PHOTOMETRIC, tiff
 from support.trials import Trial, attempt
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -39,6 +41,15 @@ CLEAR = over_white(RGB, ALPHA)
 CLEAR_GREY = over_white(GREY_RGB, ALPHA)
 
 
+def stretched_values(values: Array) -> Array:
+    """Percentiles 1 and 99.8 become black and white."""
+    low, high = np.percentile(values, [1, 99.8])
+    return (((values - low) / (high - low)).clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+STRETCHED = stretched_values(GREY_RGB)
+
+
 @dataclass(frozen=True)
 class ImageFile:
     """A file to try.
@@ -49,6 +60,7 @@ class ImageFile:
         expected: ``(H, W, 3)`` uint8, what it shows; None if it is no image.
         tolerance: largest difference of a value in the middle of a block.
         needs: a feature of Pillow without which it cannot be read.
+        reading: what is read of it.
     """
 
     kind: str
@@ -57,6 +69,7 @@ class ImageFile:
     expected: Array | None = None
     tolerance: int = EXACT
     needs: str = ""
+    reading: Reading = PLAIN
 
 
 def image_trials() -> list[Trial]:
@@ -66,7 +79,7 @@ def image_trials() -> list[Trial]:
 
 def shows(file: ImageFile, name: str) -> bool:
     """Decodes a file and returns whether the pixels are right."""
-    image = decode(file.data, name)
+    image = decode(file.data, name, reading=file.reading)
     if file.expected is None or image.shape != file.expected.shape:
         return False
     middle = slice(BLOCK // 2, None, BLOCK)
@@ -76,7 +89,7 @@ def shows(file: ImageFile, name: str) -> bool:
 
 def image_files() -> Iterator[ImageFile]:
     """Yields all files that the Pillow of this machine can write and read."""
-    for files in (jpegs, pngs, tiffs, float_tiffs, odd_tiffs, other_kinds, other_files):
+    for files in (jpegs, pngs, tiffs, float_tiffs, deep_tiffs, stacks, odd_tiffs, other_kinds, other_files):
         for file in files():
             if not file.needs or features.check(file.needs):
                 yield file
@@ -212,20 +225,58 @@ def float_tiffs() -> Iterator[ImageFile]:
     yield ImageFile("TIFF", "RGB, float, Deflate", tiff(colour, tags={COMPRESSION: (DEFLATE,)}), RGB)
     yield ImageFile("TIFF", "planes, RGB, float", tiff(colour.transpose(2, 0, 1), planar=True), RGB)
     yield ImageFile("TIFF", "white is zero, float", tiff(1 - grey, tags={PHOTOMETRIC: (0,)}), GREY_RGB)
-    yield ImageFile("TIFF", "float beyond [0, 1]", tiff(255 * grey))
-    yield ImageFile("TIFF", "float with NaN", tiff(np.where(GREY > 9, grey, np.nan).astype(np.float32)))
+    yield ImageFile("TIFF", "float beyond [0, 1]", tiff(9000 * grey), STRETCHED)
+    odd = tiff(np.where(GREY.min() < GREY, grey, np.nan).astype(np.float32))
+    yield ImageFile("TIFF", "float with NaN", odd, np.where(GREY.min() < GREY_RGB, GREY_RGB, 0))
+
+
+def deep_tiffs() -> Iterator[ImageFile]:
+    """The values of cameras, which use a part of their range."""
+    stretched = partial(ImageFile, "TIFF", expected=STRETCHED)
+    yield stretched("grey, 12 of 16 bits", tiff(GREY.astype(np.uint16) * 16))
+    yield stretched("grey, 12 of 16 bits, on an offset", tiff(GREY.astype(np.uint16) * 16 + 100))
+    yield stretched("RGB, 12 of 16 bits", tiff(RGB.astype(np.uint16) * 16), expected=stretched_values(RGB))
+    yield stretched("integers of 32 bits", tiff(GREY.astype(np.uint32) * 1000))
+    yield stretched("signed integers of 8 bits", tiff((GREY.astype(int) - 128).astype(np.int8)))
+    yield stretched("signed integers of 16 bits", tiff(GREY.astype(np.int16) * 100))
+    yield stretched("float, background subtracted", tiff(GREY.astype(np.float32) - 50))
+    yield stretched("float of 12 bits in [0, 1]", tiff(GREY.astype(np.float32) / 4095))
+    yield stretched("a constant value", tiff(np.full_like(GREY, 9, np.uint16)), expected=np.zeros_like(GREY_RGB))
+
+
+def stacks() -> Iterator[ImageFile]:
+    """Files of several planes and channels."""
+    planes = np.stack([GREY // 2, GREY, GREY // 4])
+    one = partial(ImageFile, "TIFF", expected=GREY_RGB)
+    depth = {"imagej": True, "metadata": {"axes": "ZYX"}}
+    yield one("planes of a depth (ImageJ)", by_tifffile(planes, **depth))
+    yield one("planes of a depth, `--page 2`", by_tifffile(planes, **depth), reading=Reading(page=2))
+    mean = np.rint(planes.astype(float).mean(0)).astype(np.uint8)[:, :, None].repeat(3, 2)
+    joined = Reading(project="mean")
+    yield one("planes of a depth, `--project mean`", by_tifffile(planes, **depth), expected=mean, reading=joined)
+    times = by_tifffile(planes[1:], ome=True, metadata={"axes": "TYX"})
+    yield one("times (OME)", times)
+    yield one("pages, `--axes zyx`", tiff(*planes), reading=Reading(axes="zyx"))
+    channels = by_tifffile(planes, ome=True, metadata={"axes": "CYX", "Channel": {"Name": ["actin", "DAPI", "ER"]}})
+    yield one("channels (OME)", channels, expected=None)
+    yield one("channels (OME), `--channel DAPI`", channels, reading=Reading(channel="DAPI"))
+    both = by_tifffile(np.stack([planes, planes[::-1]], 1), imagej=True, metadata={"axes": "ZCYX"})
+    yield one("depth and channels (ImageJ), `--channel 2`", both, reading=Reading(channel=2))
+    four = tiff(np.dstack([GREY // 2, GREY, GREY // 4, GREY // 3]), tags={PHOTOMETRIC: (1,)})
+    yield one("several channels that are no colours", four, expected=None)
+    yield one("several channels that are no colours, `--channel 2`", four, reading=Reading(channel=2))
+    yield one("RGB, `--channel 1`", tiff(RGB), reading=Reading(channel=1))
+
+
+def by_tifffile(array: Array, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, array, photometric="minisblack", **options)
+    return buffer.getvalue()
 
 
 def odd_tiffs() -> Iterator[ImageFile]:
     refused = partial(ImageFile, "TIFF")
-    four = np.dstack([RGB, GREY])
     yield ImageFile("TIFF", "RGB and further channels", tiff(np.dstack([RGBA, GREY]), tags={338: (0, 0)}), RGB)
-    yield refused("several channels that are no colours", tiff(four, tags={PHOTOMETRIC: (1,)}))
-    yield refused("integers of 32 bits", tiff(GREY.astype(np.uint32)))
-    yield refused("signed integers of 8 bits", tiff((GREY // 2).astype(np.int8)))
-    yield refused("signed integers of 16 bits", tiff(GREY.astype(np.int16) * 128))
-    yield refused("12 bits", tiff(GREY, tags={258: (12,)}))
-    yield refused("compression JPEG 2000", tiff(GREY, tags={COMPRESSION: (JPEG_2000,)}))
     yield refused("compression JPEG XL", tiff(GREY, tags={COMPRESSION: (JPEG_XL,)}))
     yield refused("raw pixels of a camera (DNG)", tiff(GREY, tags={PHOTOMETRIC: (32803,)}))
     yield refused("a preview first (DNG, NEF, CR2)", tiff(RGB, RGB, tags={254: (1,)}))

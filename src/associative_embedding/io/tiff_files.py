@@ -1,7 +1,7 @@
-"""Reads the TIFF files that Pillow refuses or misreads: floats of several channels, planes of 16 bits, white as zero.
+"""Reads the pages of TIFF files that Pillow refuses or misreads: deep values, planes, channels, white as zero.
 
 Neither Pillow nor OpenCV reports all that they cannot read: planes of 16 bits come out as stripes, an unknown
-compression as black. So the directory of a file decides what happens to it. Format: TIFF 6.0 (Adobe, 1992).
+compression as black. So the directory of a page decides what happens to it. Format: TIFF 6.0 (Adobe, 1992).
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import io
 import os
 import struct
 from collections.abc import Mapping
-from typing import IO
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
-from associative_embedding.io.image_values import ReadRows
+from associative_embedding.io.image_values import Pixels
 from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.windows import Window
 
 Values = tuple[int, ...]
 
@@ -31,6 +32,8 @@ WHITE_IS_ZERO, GREY, RGB, YCBCR = 0, 1, 2, 6  # values of PHOTOMETRIC
 COLOURS = {WHITE_IS_ZERO: 1, GREY: 1, RGB: 3, 3: 1, 5: 4, YCBCR: 3, 8: 3}  # 3: palette, 5: CMYK, 8: Lab
 ALPHA = (1, 2)  # values of EXTRA
 KINDS = {1: "u", 2: "i", 3: "f"}  # value of SAMPLE_FORMAT -> numpy's kind
+PLAIN_KINDS = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f16", "f32", "f64")
+DIFFERENCES = 2  # value of PREDICTOR: each value is stored as the difference from its left neighbour
 BYTE_COMPRESSIONS = (1, 5, 8, 32773, 32946, 34925, 50000)  # none, LZW, Deflate, PackBits, LZMA, Zstandard
 JPEG_COMPRESSIONS = (6, 7)
 OTHER_COMPRESSIONS = {33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC", 50002: "JPEG XL"}
@@ -41,18 +44,21 @@ ADVICE = "save it as grey or RGB of 8 or 16 bits, without compression or with LZ
 
 
 class TiffPage:
-    """The directory of the first page of a TIFF.
+    """The directory of a page of a TIFF.
 
     Args:
-        file: at its start; only the directory is read.
+        file: only the directory is read.
+        place: of the directory; default: that of the first page.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: BinaryIO, place: int | None = None) -> None:
+        file.seek(0)
         header = file.read(8)
         header += file.read(8) if b"+" in header[2:4] else b""
         directory = TiffImagePlugin.ImageFileDirectory_v2(header)
-        check_counts(file, header, directory.next)
-        file.seek(directory.next)
+        place = directory.next if place is None else place
+        check_counts(file, header, place)
+        file.seek(place)
         directory.load(file)
         self.tags: Mapping[int, int | Values] = directory
         self.order = "<" if header.startswith(b"II") else ">"
@@ -100,22 +106,30 @@ class TiffPage:
         """The number of channels that are neither colours nor transparency."""
         return self.channels - COLOURS.get(self.photometric, 0) - self.has_alpha
 
+    @property
+    def colours(self) -> bool:
+        """Whether the page is a colour picture; else its channels are grey pictures."""
+        return self.photometric not in (WHITE_IS_ZERO, GREY)
+
+    @property
+    def grey_channels(self) -> int:
+        """The number of channels where these are grey pictures, each of its own; 0 for one picture."""
+        return self.channels if not self.colours and self.other_channels else 0
+
+    @property
+    def is_preview(self) -> bool:
+        """Whether the page shows another one in a smaller size."""
+        return bool(self.number(SUBFILE, 0) & 1)
+
     def fault(self) -> str:
-        """Returns why the page cannot be read, or an empty text."""
+        """Returns why neither Pillow nor `value_pixels` can read the page, or an empty text."""
         compression = self.number(COMPRESSION, 1)
-        if self.number(SUBFILE, 0) & 1:
-            return "begins with a small preview, as raw files of cameras do; export it as JPEG or PNG"
         if compression not in TiffImagePlugin.COMPRESSION_INFO:
             name = OTHER_COMPRESSIONS.get(compression, f"number {compression}")
             return f"is a TIFF with the compression {name}, which cannot be read; {ADVICE}"
         reduced = self.photometric == YCBCR and self.values(REDUCTION) != (1, 1)  # JPEG's decoder enlarges colours
         if self.photometric not in COLOURS or (reduced and compression not in JPEG_COMPRESSIONS):
             return f"is a TIFF of the colour space {self.photometric}, which cannot be read; {ADVICE}"
-        if self.kind == "i" or (self.kind == "u" and self.bits == 32):
-            sign = "signed " if self.kind == "i" else ""
-            return f"has {sign}{self.bits}-bit integers, whose white is not known; convert it to 8 or 16 bits"
-        if self.photometric in (WHITE_IS_ZERO, GREY) and self.other_channels:
-            return f"has {self.channels} channels that are no colours; save the one to read as a file of its own"
         return ""
 
     def is_cut(self, length: int) -> bool:
@@ -137,17 +151,24 @@ class TiffPage:
 
     @property
     def holds_plain_values(self) -> bool:
-        """Whether the unpacked bytes are the values of the pixels."""
+        """Whether the unpacked bytes are the values of the pixels, or whole numbers and their differences."""
+        predictor = self.number(PREDICTOR, 1)
         return (
             self.number(COMPRESSION, 1) in BYTE_COMPRESSIONS
-            and self.number(PREDICTOR, 1) == self.number(FILL_ORDER, 1) == 1
+            and (predictor == 1 or (predictor == DIFFERENCES and self.kind in "ui"))
+            and self.number(FILL_ORDER, 1) == 1
             and self.photometric in (WHITE_IS_ZERO, GREY, RGB)
-            and (self.kind, self.bits) in {("u", 8), ("u", 16), ("f", 16), ("f", 32), ("f", 64)}
+            and f"{self.kind}{self.bits}" in PLAIN_KINDS
             and set(self.values(BITS)) == {self.bits}
         )
 
+    @property
+    def inverted(self) -> bool:
+        """Whether the values count from white to black."""
+        return self.photometric == WHITE_IS_ZERO
 
-def check_counts(file: IO[bytes], header: bytes, place: int) -> None:
+
+def check_counts(file: BinaryIO, header: bytes, place: int) -> None:
     """Checks the number of values of each tag before they become numbers of Python, of forty bytes each.
 
     Args:
@@ -174,36 +195,45 @@ def check_counts(file: IO[bytes], header: bytes, place: int) -> None:
         raise ValueError(f"it has {count} tags")
 
 
-def value_rows(data: bytes, page: TiffPage) -> ReadRows:
-    """Returns a function that returns rows of a page that `holds_plain_values`.
+def value_pixels(file: BinaryIO, page: TiffPage, channel: int | None = None) -> Pixels:
+    """Returns the values of a page that `holds_plain_values`, of the type in the file; they are unpacked here.
 
-    These are ``(h, W, 1)`` grey, ``(h, W, 3)`` RGB or ``(h, W, 4)`` RGBA, of the type in the file; 0 is black.
+    Args:
+        file: of the page.
+        page: its directory.
+        channel: the only one to return, from 0; None = the colours, with transparency if there is one.
     """
     kind = np.dtype(f"{page.order}{page.kind}{page.bits // 8}")
-    wanted = range(COLOURS[page.photometric] + page.has_alpha)
+    wanted = range(COLOURS[page.photometric] + page.has_alpha) if channel is None else [channel]
     if page.planar:
-        planes = [read_plane(data, page, number, kind.itemsize) for number in wanted]
+        planes = [read_plane(file, page, number, kind.itemsize) for number in wanted]
     else:
-        planes = [read_plane(data, page, 0, page.channels * kind.itemsize)]
+        planes = [read_plane(file, page, 0, page.channels * kind.itemsize)]
+    grey_alpha = channel is None and page.has_alpha and not page.colours
 
-    def read(rows: slice) -> Array:
+    def read(window: Window) -> Array:
+        rows, columns = window
         parts = [np.asarray(plane.crop((0, rows.start, plane.width, rows.stop))) for plane in planes]
-        values = [part.view(kind).reshape(len(part), page.width, -1) for part in parts]
-        array = np.concatenate(values, axis=2)[:, :, : len(wanted)].astype(kind.newbyteorder("="))
-        return colours_of(array, page)
+        values = [values_of(part.view(kind), page).reshape(len(part), page.width, -1) for part in parts]
+        array = np.concatenate(values, axis=2) if page.planar else values[0][:, :, list(wanted)]
+        return array[:, columns][:, :, [0, 0, 0, 1]] if grey_alpha else array[:, columns]
 
-    return read
-
-
-def colours_of(array: Array, page: TiffPage) -> Array:
-    """Returns rows of a page ``(h, W, C)`` in which 0 is black; grey with transparency becomes RGBA."""
-    count = COLOURS[page.photometric]
-    if page.photometric == WHITE_IS_ZERO:
-        array[:, :, :count] = 1 - array[:, :, :count] if page.kind == "f" else ~array[:, :, :count]
-    return array[:, :, [0, 0, 0, 1]] if page.has_alpha and count == 1 else array
+    return Pixels((page.height, page.width), read, inverted=page.inverted)
 
 
-def read_plane(data: bytes, page: TiffPage, number: int, pixel_bytes: int) -> Image.Image:
+def values_of(part: Array, page: TiffPage) -> Array:
+    """Returns stored rows ``(h, W * C)`` in the order of bytes of this machine, with differences added up."""
+    native = part.astype(part.dtype.newbyteorder("="))
+    if page.number(PREDICTOR, 1) != DIFFERENCES:
+        return native
+    pixels = native.reshape(len(part), page.width, -1)
+    side = page.tile[1] or page.width  # each tile begins anew
+    for x in range(0, page.width, side):
+        pixels[:, x : x + side] = np.cumsum(pixels[:, x : x + side], axis=1, dtype=native.dtype)
+    return pixels.reshape(native.shape)
+
+
+def read_plane(file: BinaryIO, page: TiffPage, number: int, pixel_bytes: int) -> Image.Image:
     """Returns the unpacked bytes of a plane, as a grey image of 8 bits, which has so many more columns.
 
     Pillow unpacks them and reports damage.
@@ -212,13 +242,14 @@ def read_plane(data: bytes, page: TiffPage, number: int, pixel_bytes: int) -> Im
     places, sizes = (TILE_PLACES, TILE_BYTES) if tiled else (STRIP_PLACES, STRIP_BYTES)
     count = len(page.values(places)) // (page.channels if page.planar else 1)
     part = slice(number * count, (number + 1) * count)
+    data, starts = read_parts(file, page.values(places)[part], page.values(sizes)[part])
     tags = {
         WIDTH: (page.width * pixel_bytes,),
         HEIGHT: (page.height,),
         BITS: (8,),
         COMPRESSION: page.values(COMPRESSION) or (1,),
         PHOTOMETRIC: (GREY,),
-        places: page.values(places)[part],
+        places: starts,
         CHANNELS: (1,),
         sizes: page.values(sizes)[part],
     }
@@ -231,8 +262,24 @@ def read_plane(data: bytes, page: TiffPage, number: int, pixel_bytes: int) -> Im
     return image  # its pixels; the file is closed
 
 
+def read_parts(file: BinaryIO, places: Values, sizes: Values) -> tuple[bytes, Values]:
+    """Returns the bytes of strips or tiles behind an empty header of 8 bytes, and their places there."""
+    first = min(places, default=0)
+    last = max((place + size for place, size in zip(places, sizes, strict=False)), default=0)
+    if last - first <= 2 * sum(sizes):  # one after the other, as most files have them, or one over the other
+        file.seek(first)
+        return bytes(8) + file.read(last - first), tuple(place - first + 8 for place in places)
+    parts, starts, length = [bytes(8)], [], 8
+    for place, size in zip(places, sizes, strict=False):
+        file.seek(place)
+        parts.append(file.read(size))
+        starts.append(length)
+        length += len(parts[-1])
+    return b"".join(parts), tuple(starts)
+
+
 def with_directory(data: bytes, tags: Mapping[int, Values], order: str) -> bytes:
-    """Returns a TIFF with another directory, which is put behind its data."""
+    """Returns a TIFF of a directory, which is put behind the data, of which the first 8 bytes are the header's."""
     start = len(data) + len(data) % 2
     rows, lists = b"", b""
     for tag, values in sorted(tags.items()):
