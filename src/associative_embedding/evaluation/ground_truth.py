@@ -97,7 +97,7 @@ def truth_for(
     if dataset["images"]:
         # scored once without results: a faulty dataset is an error now, not after hours of prediction
         protocol.score(dataset, [], name=annotations)
-        if not any(is_labelled(row) for row in dataset["annotations"]):
+        if protocol.groups is None and not any(map(is_labelled, dataset["annotations"])):
             count = len(dataset["images"])
             remark(f"{annotations}: no person to find has a labelled keypoint (images: {count}): metrics are undefined")
     return GroundTruth(dataset, order)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,14 @@ from tqdm import tqdm
 
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.data.sources import select_test_images
-from associative_embedding.evaluation.ground_truth import GroundTruth, truth_for
+from associative_embedding.evaluation.ground_truth import GroundTruth, is_labelled, truth_for
+from associative_embedding.evaluation.group_views import Region, Regions, at_scale, cut, of_region, read_regions
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
 from associative_embedding.evaluation.metrics.grouping import RightGrouping
 from associative_embedding.evaluation.oracle import Given, people_from_true_detections, people_from_true_tags
+from associative_embedding.evaluation.pixel_errors import PixelErrors, pixel_errors
 from associative_embedding.evaluation.protocols import PROTOCOLS, Protocol
-from associative_embedding.evaluation.results_file import keeping
+from associative_embedding.evaluation.results_file import WriteResults, keeping, write_results
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import Changes
 from associative_embedding.instances import Instances
@@ -43,6 +45,17 @@ class PoseTestSet:
     truth: GroundTruth
     protocol: Protocol
     name: str
+
+    @property
+    def labelled(self) -> bool:
+        """Whether a person to find has a labelled keypoint; those of MPII's test images have none."""
+        return any(map(is_labelled, self.truth.dataset["annotations"]))
+
+    def regions(self) -> Regions | None:
+        """What is evaluated in each image by MPII's groups; None: whole images are evaluated."""
+        if self.protocol.groups is None:
+            return None
+        return read_regions(self.truth.dataset, self.protocol.groups, self.name)
 
     @property
     def unknown(self) -> list[str]:
@@ -100,36 +113,98 @@ def evaluate_pose_model(
     *,
     given: Given = "nothing",
     results_path: str | None = None,
+    write: WriteResults = write_results,
     announce: Callable[[Metrics], None] = lambda metrics: None,
 ) -> tuple[Metrics, Changes]:
     """Returns the metrics of a model (see `pose_metrics`), and what its refiner changed.
 
     Args:
         given: what of the ground truth replaces predictions, see `find_people`.
-        results_path: COCO results are written to this file, now and then during the work.
+        results_path: results are written to this file, now and then during the work.
+        write: writes them; default: as COCO results.
         announce: gets the metrics before anything else is written.
 
     Raises:
         KeyboardInterrupt: the results so far are kept.
     """
-    results: list[dict[str, Any]] = []
-    grouping, changed = RightGrouping(), Changes()
-    with keeping(results, results_path, len(test_set.data)) as done:
-        for i in tqdm(range(len(test_set.data)), disable=None, desc="evaluate", unit="image"):
-            sample = test_set.data[i]
-            with errors_name(sample.file_name):
-                people, counts = find_people(predictor, sample, given)
-                # With parts of the ground truth given, the question is what tags or heatmaps are worth alone.
-                if given == "nothing":
-                    refined = predictor.refine(people, sample.image)
-                    people, changed = refined.people, changed + refined.changes
-            truth = test_set.truth
-            results += coco_results([(sample.image_id, people)], category_id=truth.category_id, order=truth.order)
-            grouping += counts
+    found = Found()
+    with keeping(found.results, results_path, len(test_set.data), write) as done:
+        for part in results_of_images(predictor, test_set, given):
+            found.add(part)
             done()
-        metrics = pose_metrics(test_set.truth.dataset, results, grouping, test_set.name, test_set.protocol)
+        metrics = pose_metrics(test_set.truth.dataset, found.results, found.grouping, test_set.name, test_set.protocol)
         announce(metrics)
-    return metrics, changed
+    return metrics, found.changes
+
+
+@dataclass
+class Found:
+    """What was found in some images: COCO results, true keypoints grouped correctly, and what refinement changed."""
+
+    results: list[dict[str, Any]] = field(default_factory=list)
+    grouping: RightGrouping = field(default_factory=RightGrouping)
+    changes: Changes = field(default_factory=Changes)
+
+    def add(self, other: Found) -> None:
+        """Adds what was found in other images; `results` stays the same list."""
+        self.results += other.results
+        self.grouping += other.grouping
+        self.changes += other.changes
+
+
+def results_of_images(predictor: Predictor, test_set: PoseTestSet, given: Given = "nothing") -> Iterator[Found]:
+    """Yields what is found in each image of a test set; by MPII's groups in the crops around these.
+
+    Args:
+        given: what of the ground truth replaces predictions, see `find_people`.
+
+    Raises:
+        ValueError: when an image cannot be read, or the network's output is not finite.
+    """
+    data, regions = test_set.data, test_set.regions()
+    for i, image_id in enumerate(tqdm(data.image_ids, disable=None, desc="evaluate", unit="image")):
+        if regions is not None and not regions[image_id]:  # as most images of MPII: the file is not read
+            yield Found()
+            continue
+        sample = data[i]
+        with errors_name(sample.file_name):
+            if regions is None:
+                yield results_of(predictor, sample, test_set.truth, given)
+            else:
+                yield results_of_groups(predictor, sample, test_set.truth, given, regions[image_id])
+
+
+def results_of_groups(
+    predictor: Predictor, sample: Sample, truth: GroundTruth, given: Given, regions: Sequence[Region]
+) -> Found:
+    """Returns what is found in the crops around the groups of one image, in its pixels, without bystanders.
+
+    Raises:
+        ValueError: when the network's output is not finite.
+    """
+    found = Found()
+    for region in regions:
+        crop, corner = cut(sample, region)
+        part = results_of(at_scale(predictor, crop.image.shape[:2], region.scale), crop, truth, given)
+        part.results = of_region(part.results, corner, region, regions)
+        found.add(part)
+    return found
+
+
+def results_of(predictor: Predictor, sample: Sample, truth: GroundTruth, given: Given = "nothing") -> Found:
+    """Returns what is found in one image or crop, in its pixels.
+
+    Raises:
+        ValueError: when the network's output is not finite.
+    """
+    people, counts = find_people(predictor, sample, given)
+    changed = Changes()
+    # With parts of the ground truth given, the question is what tags or heatmaps are worth alone.
+    if given == "nothing":
+        refined = predictor.refine(people, sample.image)
+        people, changed = refined.people, refined.changes
+    rows = coco_results([(sample.image_id, people)], category_id=truth.category_id, order=truth.order)
+    return Found(rows, counts, changed)
 
 
 def pose_table(test_set: PoseTestSet, metrics: Metrics) -> str:
@@ -219,7 +294,7 @@ def pose_metrics(
 def evaluate_samples(
     predictor: Predictor, samples: Iterable[tuple[Sample, Sequence[dict[str, Any]]]], *, count: int | None = None
 ) -> Metrics:
-    """Returns the `pose_metrics` of a predictor on samples of its own skeleton; nobody is refined.
+    """Returns `pose_metrics` and `PixelErrors` of a predictor on samples of its own skeleton; nobody is refined.
 
     Args:
         samples: each with all its annotations (`truth_of_source`); read once, one at a time.
@@ -228,7 +303,8 @@ def evaluate_samples(
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     found: list[tuple[int, Instances]] = []
-    grouping = RightGrouping()
+    grouping, errors = RightGrouping(), PixelErrors()
+    sigmas = pose_task(predictor).skeleton.sigmas
     progress = tqdm(samples, total=count, disable=None, leave=False, desc="evaluate", unit="image")
     # Samples of several sources may have equal image ids, so they are numbered anew.
     for i, (sample, rows) in enumerate(progress):
@@ -239,6 +315,7 @@ def evaluate_samples(
         annotations += [{**row, "image_id": i, "category_id": 1} for row in rows]
         found.append((i, instances))
         grouping += counts
+        errors += pixel_errors(instances.keypoints, sample.keypoints, sample.area, sigmas)
     categories = [pose_task(predictor).skeleton.to_category()]
     truth = {"images": images, "annotations": annotations, "categories": categories}
-    return pose_metrics(truth, coco_results(found), grouping)
+    return {**pose_metrics(truth, coco_results(found), grouping), **errors.numbers()}

@@ -9,7 +9,7 @@ from typing import Any
 
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
 from associative_embedding.evaluation.metrics.mpii_coco import evaluate_mpii, format_mpii
-from associative_embedding.evaluation.metrics.mpii_groups import read_groups
+from associative_embedding.evaluation.metrics.mpii_groups import Groups, read_groups
 from associative_embedding.evaluation.metrics.mpii_people import add_head_sizes
 from associative_embedding.evaluation.metrics.oks import evaluate_crowdpose, evaluate_keypoints
 from associative_embedding.evaluation.metrics.table import format_table
@@ -30,12 +30,14 @@ class Protocol:
         prepare: adds to the dataset what `score` derives from labels. It runs before the labels are removed that the
             model does not have, because MPII's head sizes come from labels of the head.
         digits: decimal places of the metrics in a table.
+        groups: of `read_groups`: the images are predicted and scored by these; None = whole images are predicted.
     """
 
     score: Callable[..., Metrics]
     show: Callable[[Metrics], str] = format_table
     prepare: Callable[[dict[str, Any]], dict[str, Any]] = unchanged
     digits: int = 3
+    groups: Groups | None = None
 
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -64,4 +66,5 @@ def build_protocol(name: str, groups: str | None = None) -> Protocol:
     if name != "mpii":
         raise ValueError(f"groups of people belong to the protocol mpii, not {name}")
     # read here, so that a wrong file is an error before the evaluation begins
-    return replace(PROTOCOLS[name], score=partial(evaluate_mpii, groups=read_groups(groups)))
+    listed = read_groups(groups)
+    return replace(PROTOCOLS[name], score=partial(evaluate_mpii, groups=listed), groups=listed)

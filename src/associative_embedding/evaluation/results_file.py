@@ -13,11 +13,13 @@ from associative_embedding.io.files import Periodic, atomic_write, check_writabl
 from associative_embedding.io.outputs import MARK, check_apart, check_output, marked, own_form, own_json, own_mark
 
 COMMAND = "ae evaluate"
+WriteResults = Callable[[str, list[dict[str, Any]]], None]  # writes results to a path
 # COCO's results are a list, which has no place for a mark. Other tools write other keys, or another order, or no end of
 # the last line.
 ROW = (
     r'\{"image_id": \d+, "category_id": \d+, '
-    r'("keypoints": \[[^]{}]*\]|"segmentation": \{"size": \[\d+, \d+\], "counts": "[^"]*"\}), "score": [\d.e-]+\}'
+    r'("keypoints": \[[^]{}]*\]|"segmentation": \{"size": \[\d+, \d+\], "counts": "[^"]*"\}), "score": [\d.e-]+'
+    r'(, "mpii_group": -?\d+)?\}'
 )
 OWN_RESULTS = own_form(rf"\[(\]|{ROW}[,\]])", rb"\]\n")
 
@@ -35,7 +37,7 @@ def check_outputs(inputs: Sequence[str | None], json: str | None, results: str |
         OSError: for a file that cannot be written.
     """
     check_apart(json, results)
-    own_results = own_mark() if results and is_zip(results) else OWN_RESULTS
+    own_results = own_mark() if results and results.lower().endswith((".zip", ".mat")) else OWN_RESULTS
     for path, own in ((results, own_results), (json, own_json(COMMAND))):
         if path:
             check_output(path, own, inputs)
@@ -75,13 +77,16 @@ def write_results(path: str, results: list[dict[str, Any]]) -> None:
 
 
 @contextmanager
-def keeping(results: list[dict[str, Any]], path: str | None, total: int) -> Iterator[Callable[[], None]]:
+def keeping(
+    results: list[dict[str, Any]], path: str | None, total: int, write: WriteResults = write_results
+) -> Iterator[Callable[[], None]]:
     """Keeps the results of an evaluation, however it ends.
 
     Args:
         results: grows with each image.
-        path: file for the results, see `write_results`; None = they are not written.
+        path: file for the results; None = they are not written.
         total: number of images.
+        write: writes the results to the file.
 
     Yields:
         a function to call after each image.
@@ -90,7 +95,7 @@ def keeping(results: list[dict[str, Any]], path: str | None, total: int) -> Iter
         KeyboardInterrupt: with the number of images that are done.
     """
     count = 0
-    save = Periodic(lambda: write_results(path, results) if path else None)
+    save = Periodic(lambda: write(path, results) if path else None)
 
     def done() -> None:
         nonlocal count

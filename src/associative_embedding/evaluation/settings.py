@@ -19,10 +19,12 @@ class EvaluationSettings:
         limit: use only the first N images; 0 = all.
         protocol: rules of the metrics. Poses: "coco" (None), "crowdpose" or "mpii"; masks: "coco" or "voc", None = the
             rules that belong to the format of the annotations.
-        groups: ``mpii_groups_v12.mat``, for the protocol mpii; None = all people of an image are one group.
+        groups: ``mpii_groups_v12.mat``, for the protocol mpii: each group is predicted in the crop around it; None =
+            all people of an image are one group, and the whole image is predicted.
         json: file for metrics, model and settings.
         results: file for official COCO results; its json is zipped where the name ends in ``.zip``.
-        submission: name of the method: the results go into the zip file for COCO's server, see `submission_path`.
+        submission: name of the method: the results go into the zip file for COCO's server, see `submission_path`, or
+            with `groups` into the file of MPII's toolkit, see `mpii_submission`.
     """
 
     annotations: str

@@ -47,6 +47,7 @@ from associative_embedding.tasks.tracking.tracker import Tracker
 Inputs = list[tuple[Tensor, ImageGeometry]]  # an entry per scale, largest first
 
 MAX_ZOOM = 16.0
+MIN_SIDE = 32  # of the input at the smallest scale, pixels
 OVERLAP = 0.25  # least share of a tile's side that neighbours have in common
 
 
@@ -100,9 +101,9 @@ class Predictor:
             raise ValueError("only models that find masks work tile by tile: leave out the zoom")
         if not self.scales or min(self.scales) <= 0 or len(set(self.scales)) != len(self.scales):
             raise ValueError(f"scales must be positive, each once, not {', '.join(map(str, self.scales))}")
-        if not 32 <= self.input_size * min(self.scales) <= self.input_size * max(self.scales) <= MAX_SIDE:
+        if not MIN_SIDE <= self.input_size * min(self.scales) <= self.input_size * max(self.scales) <= MAX_SIDE:
             raise ValueError(
-                f"input size {self.input_size} with scales {self.scales} is not within 32..{MAX_SIDE} pixels"
+                f"input size {self.input_size} with scales {self.scales} is not within {MIN_SIDE}..{MAX_SIDE} pixels"
             )
         if self.network.stride % self.info.enlarge:
             raise ValueError(f"maps of stride {self.network.stride} cannot be enlarged {self.info.enlarge} times")
@@ -170,6 +171,17 @@ class Predictor:
         # A shallow copy: weights are shared, so a service can change a threshold for each request.
         other = copy.copy(self)
         other.info = replace(self.info, task=with_decode_settings(self.task, settings))
+        return other
+
+    def with_input_size(self, input_size: int) -> Predictor:
+        """Returns a copy with another input size; it shares the network.
+
+        Raises:
+            ValueError: for a size out of range.
+        """
+        other = copy.copy(self)
+        other.input_size = input_size
+        other._check()
         return other
 
     # ---- for users

@@ -16,35 +16,9 @@ from associative_embedding.data.preparation.mpii import mpii_to_coco
 from associative_embedding.data.preparation.mpii_file import MpiiImage, read_mpii
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.structures.known_skeletons import MPII_16
+from support.mpii_release import EMPTY, person, point, release, structs
 
-EMPTY = np.zeros((0, 0))
 W, H = 80, 60
-
-
-def structs(rows: list[dict[str, Any]]) -> np.ndarray:
-    """A MATLAB structure array, as savemat takes it; the fields are those of the first row."""
-    fields = list(rows[0]) if rows else ["x"]
-    array = np.empty((1, len(rows)), dtype=[(name, object) for name in fields])
-    for i, row in enumerate(rows):
-        array[0, i] = tuple(row.get(name, EMPTY) for name in fields)
-    return array
-
-
-def cell(rows: list[Any]) -> np.ndarray:
-    array = np.empty((len(rows), 1), dtype=object)
-    for i, row in enumerate(rows):
-        array[i, 0] = row
-    return array
-
-
-def point(joint: int, visible: Any, x: float | None = None) -> dict[str, Any]:
-    return {"x": 10.0 + joint if x is None else x, "y": 20.5 + joint, "id": joint, "is_visible": visible}
-
-
-def person(points: Any, **fields: Any) -> dict[str, Any]:
-    annopoints = EMPTY if points is None else structs([{"point": structs(points) if points else EMPTY}])
-    place = {"scale": 1.5, "objpos": structs([{"x": 30.0, "y": 40.0}])}
-    return {"x1": 12.0, "y1": 8.0, "x2": 42.0, "y2": 48.0, "annopoints": annopoints, **place, **fields}
 
 
 ALL = [point(j, "1" if j % 2 else "0") for j in range(16)]
@@ -55,27 +29,6 @@ TWO = [
 ONE = [person([point(3, 1)])]
 TEST = [{"scale": 2.0, "objpos": structs([{"x": 300.0, "y": 200.0}])}]  # keypoints and heads are withheld
 BARE = [{"scale": EMPTY, "objpos": EMPTY}]
-
-
-def release(people: list[Any], train: list[int], single: Any, **fields: Any) -> dict[str, Any]:
-    images = [
-        {
-            "image": structs([{"name": f"{i}.png"}]),
-            "annorect": structs(rows) if rows else EMPTY,
-            "frame_sec": EMPTY,
-            "vididx": i,
-        }
-        for i, rows in enumerate(people)
-    ]
-    return {
-        "annolist": structs(images),
-        "img_train": np.array([train], dtype=np.uint8),
-        "version": "12",
-        "single_person": cell(single),
-        "act": structs([{"act_name": "yoga", "cat_name": "", "act_id": 1}] * len(images)),
-        "video_list": cell(["abc"]),
-        **fields,
-    }
 
 
 def write(folder: Path, content: Any) -> Path:
@@ -172,7 +125,10 @@ def by_image(dataset: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
 
 def test_as_coco(annotation: Path, tmp_path: Path) -> None:
     dataset = mpii_to_coco(read_mpii(annotation), tmp_path)
-    assert dataset["images"][3] == {"id": 4, "file_name": "3.png", "width": W, "height": H, "mpii_index": 3}
+    place = {"mpii_index": 3, "mpii_train": False, "mpii_single": [0]}
+    assert dataset["images"][3] == {"id": 4, "file_name": "3.png", "width": W, "height": H, **place}
+    assert dataset["images"][0]["mpii_single"] == []
+    assert dataset["info"]["mpii_left_out"] == []
     assert [c["keypoints"] for c in dataset["categories"]] == [list(MPII_16.keypoints)]
     rows = by_image(dataset)
     assert {key: len(value) for key, value in rows.items()} == {1: 2, 2: 1, 3: 0, 4: 1, 5: 0}
@@ -195,7 +151,9 @@ def test_parts(part: Any, ids: list[int], annotation: Path, tmp_path: Path) -> N
 
 def test_images_that_are_not_there_are_left_out(annotation: Path, tmp_path: Path) -> None:
     (tmp_path / "0.png").unlink()
-    assert [i["mpii_index"] for i in mpii_to_coco(read_mpii(annotation), tmp_path)["images"]] == [1, 2, 3, 4]
+    dataset = mpii_to_coco(read_mpii(annotation), tmp_path)
+    assert [i["mpii_index"] for i in dataset["images"]] == [1, 2, 3, 4]
+    assert dataset["info"]["mpii_left_out"] == [{"mpii_index": 0, "mpii_train": True, "mpii_single": []}]
     (tmp_path / "1.png").write_text("text")
     with pytest.raises(ValueError, match=r"1\.png: not an image"):
         mpii_to_coco(read_mpii(annotation), tmp_path)

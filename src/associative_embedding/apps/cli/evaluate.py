@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 from associative_embedding.evaluation import masks, poses
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
+from associative_embedding.evaluation.mpii_submission import (
+    check_release,
+    mpii_submission_path,
+    write_mpii_predictions,
+)
 from associative_embedding.evaluation.protocols import build_protocol
-from associative_embedding.evaluation.results_file import check_outputs, write_metrics
+from associative_embedding.evaluation.results_file import check_outputs, write_metrics, write_results
 from associative_embedding.evaluation.settings import EvaluationSettings
 from associative_embedding.evaluation.submission import find_without_truth, open_pose_images, submission_path
 from associative_embedding.inference.load import load
@@ -26,7 +32,8 @@ def evaluate_model(model: str, options: Options, settings: EvaluationSettings) -
     Keypoint types and classes of the annotations and of the model are matched by name. A type or class that only one of
     them has does not count.
 
-    Annotations that list images alone, as those of COCO's test-dev, give no metrics but results.
+    Annotations that list images alone, as those of COCO's test-dev, and MPII's test images, whose people have no
+    labels, give no metrics but results.
 
     Returns:
         the metrics; none without annotations.
@@ -37,7 +44,7 @@ def evaluate_model(model: str, options: Options, settings: EvaluationSettings) -
         KeyboardInterrupt: the results so far are kept.
     """
     if settings.submission is not None:
-        settings = dataclasses.replace(settings, results=submission_path(settings.annotations, settings.submission))
+        settings = dataclasses.replace(settings, results=official_path(settings, settings.submission))
     check_outputs([model, settings.annotations, settings.groups, settings.ids], settings.json, settings.results)
     predictor = load(model, options)
     evaluate = evaluate_masks if predictor.task.finds_masks else evaluate_or_find_people
@@ -51,6 +58,22 @@ def evaluate_model(model: str, options: Options, settings: EvaluationSettings) -
     return metrics
 
 
+def official_path(settings: EvaluationSettings, name: str) -> str:
+    """Returns the file of a submission under its official name.
+
+    Raises:
+        ValueError: for a name, or settings, that give no official file.
+    """
+    if settings.protocol != "mpii":
+        return submission_path(settings.annotations, name)
+    if settings.groups is None:
+        raise ValueError("--submission with --protocol mpii needs --groups, the groups that are evaluated")
+    for option in ("held_out", "ids", "limit"):
+        if getattr(settings, option):
+            raise ValueError(f"MPII's toolkit evaluates all groups: leave --{option} out with --submission")
+    return mpii_submission_path(name)
+
+
 def evaluate_or_find_people(predictor: Predictor, settings: EvaluationSettings) -> Evaluated:
     """Evaluates a model that finds keypoints; without annotations it only writes what the model finds.
 
@@ -61,7 +84,7 @@ def evaluate_or_find_people(predictor: Predictor, settings: EvaluationSettings) 
         metrics, notes = evaluate_people(predictor, settings)
     except NoAnnotations:
         return {}, find_people_without_truth(predictor, settings)
-    if settings.submission is not None:
+    if settings.submission is not None and metrics:
         say(f"-> {visible(str(settings.results))}")
     return metrics, notes
 
@@ -98,6 +121,7 @@ def evaluate_people(predictor: Predictor, settings: EvaluationSettings) -> Evalu
     """
     if settings.split or settings.images is None:
         raise ValueError("a pose model needs a COCO json and --images, the folder of its images, and no --split")
+    protocol = build_protocol(settings.protocol or "coco", settings.groups)
     test_set = poses.open_pose_test_set(
         settings.annotations,
         settings.images,
@@ -105,15 +129,27 @@ def evaluate_people(predictor: Predictor, settings: EvaluationSettings) -> Evalu
         held_out_share=settings.held_out,
         ids=settings.ids,
         limit=settings.limit,
-        protocol=build_protocol(settings.protocol or "coco", settings.groups),
+        protocol=protocol,
     )
+    scored = protocol.groups is None or test_set.labelled
+    if not scored and not settings.results:
+        text = "no person has labels, as in MPII's test images, so there are no metrics; --submission NAME writes the"
+        raise ValueError(f"{settings.annotations}: {text} file for MPII's toolkit, --results FILE the same results")
+    write = write_results
+    if settings.submission is not None and protocol.groups is not None:
+        check_release(test_set.truth.dataset, protocol.groups, settings.annotations)
+        write = partial(write_mpii_predictions, test_set.truth.dataset, protocol.groups)
     # Metrics are printed before a file is written: if the disk is full, they are not lost.
     metrics, changes = poses.evaluate_pose_model(
         predictor,
         test_set,
         results_path=settings.results,
-        announce=lambda found: say(poses.pose_table(test_set, found)),
+        write=write,
+        announce=lambda found: say(poses.pose_table(test_set, found)) if scored else None,
     )
+    if not scored:
+        metrics = {}
+        say(f"no labels in {len(test_set.data)} images, so no metrics -> {visible(str(settings.results))}")
     if predictor.refiner is None:
         return metrics, test_set.settings
     say(f"refined by {predictor.refiner.name}: {changes}")

@@ -229,7 +229,10 @@ def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
     rules = Literal["coco", "crowdpose", "mpii", "voc"]
     text = "rules of the metrics (default: coco; for a VOC tree voc)"
     add("--protocol", type=rules, default=None, help=text)
-    text = "mpii_groups_v12.mat, for --protocol mpii (default: all people in an image are one group)"
+    text = (
+        "mpii_groups_v12.mat, for --protocol mpii: predict and score by these groups (default: all people in an image "
+        "are one group)"
+    )
     add("--groups", type=str, default=None, metavar="FILE", help=text)
     text = "use only the images that a recipe with this held_out keeps for validation, a share in [0, 1]; 0 = all"
     add("--held_out", type=float, default=0.0, help=text)
@@ -242,7 +245,8 @@ def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
     add("--results", type=str, default=None, metavar="FILE", help=text)
     text = (
         "name of your method, for COCO's server; write the results of a pose model into the zip file "
-        "person_keypoints_SET_NAME_results.zip, after the annotations, image_info_SET.json"
+        "person_keypoints_SET_NAME_results.zip, after the annotations, image_info_SET.json; with --groups the file "
+        "of MPII's toolkit, NAME/pred_keypoints_mpii_multi.mat"
     )
     add("--submission", type=str, default=None, metavar="NAME", help=text)
     add_experiment_options(parser)

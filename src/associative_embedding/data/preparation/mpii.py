@@ -54,8 +54,10 @@ def write_mpii_as_coco(path: str | Path, folder: str | Path, output: str | Path,
 def mpii_to_coco(images: Sequence[MpiiImage], folder: str | Path, *, part: MpiiPart = "all") -> dict[str, Any]:
     """Returns a COCO dataset of the images that are in a folder, with the keys that MPII's protocols need.
 
-    Beside COCO's keys an image has ``mpii_index`` (its place in the release, from 0) and an annotation ``mpii_person``
-    (its place in the image, from 0), ``single_person`` and, where known, ``head_box`` xyxy, ``objpos`` and ``scale``.
+    Beside COCO's keys an image has ``mpii_index`` (its place in the release, from 0), ``mpii_train`` and
+    ``mpii_single`` (the places of the people who stand apart), and an annotation ``mpii_person`` (its place in the
+    image, from 0), ``single_person`` and, where known, ``head_box`` xyxy, ``objpos`` and ``scale``. The entry
+    ``mpii_left_out`` of ``info`` lists the images of the part that are not in the folder: MPII's groups count them.
     ``area`` is 0.53 of the box. People without labels get a box from position and scale, which training ignores;
     without position or scale they are left out.
 
@@ -72,22 +74,32 @@ def mpii_to_coco(images: Sequence[MpiiImage], folder: str | Path, *, part: MpiiP
     if not there:
         raise ValueError(f"{folder}: none of the {len(chosen)} images of this part is there")
     rows = [row for i, image in there for row in annotation_rows(i, image)]
+    present = {i for i, _ in there}
     return {
-        "images": [image_entry(i, image.file_name, Path(folder)) for i, image in there],
+        "info": {"mpii_left_out": [place_in_release(i, image) for i, image in chosen if i not in present]},
+        "images": [image_entry(i, image, Path(folder)) for i, image in there],
         # ids from 1: in pycocotools, annotation 0 means "no match"
         "annotations": [{"id": number, **row} for number, row in enumerate(rows, start=1)],
         "categories": [MPII_16.to_category()],
     }
 
 
-def image_entry(index: int, name: str, folder: Path) -> dict[str, Any]:
+def image_entry(index: int, image: MpiiImage, folder: Path) -> dict[str, Any]:
     """Returns the COCO entry of an image, with the size in the header of its file."""
+    name = image.file_name
     try:
-        with Image.open(folder / name, formats=["JPEG", "PNG"]) as image:
-            width, height = image.size
+        with Image.open(folder / name, formats=["JPEG", "PNG"]) as file:
+            width, height = file.size
     except Exception as error:  # Pillow raises many kinds for broken files
         raise ValueError(f"{folder / name}: not an image ({error})") from None
-    return {"id": index + 1, "file_name": name, "width": width, "height": height, "mpii_index": index}
+    size = {"width": width, "height": height}
+    return {"id": index + 1, "file_name": name, **size, **place_in_release(index, image)}
+
+
+def place_in_release(index: int, image: MpiiImage) -> dict[str, Any]:
+    """Returns what MPII's groups of people need to know of an image."""
+    single = [number for number, person in enumerate(image.people) if person.single]
+    return {"mpii_index": index, "mpii_train": image.train, "mpii_single": single}
 
 
 def annotation_rows(index: int, image: MpiiImage) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import numpy as np
 from associative_embedding.evaluation.metrics.coco_eval import Metrics, read_truth
 from associative_embedding.evaluation.metrics.mpii import PeopleGroup, mpii_multiperson_ap, pckh
 from associative_embedding.evaluation.metrics.mpii_groups import assign_to_group, group_region
-from associative_embedding.evaluation.metrics.mpii_people import MpiiScene, read_scenes
+from associative_embedding.evaluation.metrics.mpii_people import MpiiPerson, MpiiScene, read_scenes
 from associative_embedding.evaluation.metrics.table import format_table
 from associative_embedding.structures.arrays import Array
 
@@ -27,17 +27,17 @@ def evaluate_mpii(
 ) -> Metrics:
     """Returns MPII Multi-Person AP (the paper's table 1), and PCKh of the people who stand alone.
 
-    A prediction counts in the group in whose region it lies (`assign_to_group`); others are bystanders. A group is left
-    out, with the predictions in its region, if one of its people is not in the dataset, has no labels, or has an
-    unknown head size. The PCKh of a person counts the prediction with the highest score in the person's own region.
-    The box of a person replaces a missing ``objpos`` (its centre) and ``scale`` (its longer side).
+    A prediction counts in the group that it states, or else in whose region it lies (`assign_to_group`); others are
+    bystanders. A group is left out, with the predictions in its region, if one of its people is not in the dataset, has
+    no labels, or has an unknown head size. The PCKh of a person counts the prediction with the highest score in the
+    person's own region. The box of a person replaces a missing ``objpos`` (its centre) and ``scale`` (its longer side).
 
     Args:
         truth: a COCO dataset, or the path of its json. Its keypoints have MPII's names; others do not count.
         results: COCO results, with keypoints in the order of the dataset. The third number of a keypoint is its score,
             0 = not predicted. Every prediction counts, however low its score.
-        groups: the result of `read_groups`, of which the groups of several people are evaluated. None = all labelled
-            people of an image are one group.
+        groups: the result of `read_groups`, see `evaluated_groups`. None = all labelled people of an image are one
+            group.
         name: name of the dataset in error messages; None = its path.
 
     Returns:
@@ -67,27 +67,42 @@ def no_people() -> tuple[Array, Array, Array]:
 
 
 def scored_groups(scene: MpiiScene) -> list[PeopleGroup]:
-    """Returns the groups of one image that can be scored, each with the predictions in its region."""
-    groups = [group for group in scene.groups if group]
-    if not groups:
-        return []
-    regions = [group_region(np.stack([p.objpos for p in g]), np.array([p.scale for p in g])) for g in groups]
-    # groups that cannot be scored take part, so that their predictions do not count as errors of a neighbour
-    of = assign_to_group(scene.predicted, np.stack([box for box, _ in regions]), np.array([s for _, s in regions]))
+    """Returns the groups of one image that can be scored, each with the predictions for it or in its region."""
+    of = groups_in_place(scene.predicted, scene.groups) if scene.stated is None else scene.stated
     return [
         PeopleGroup(
             scene.predicted[of == i], np.stack([p.keypoints for p in group]), np.array([p.head_size for p in group])
         )
-        for i, group in enumerate(groups)
-        if all(person.labelled and person.head_size > 0 for person in group)
+        for i, group in enumerate(scene.groups)
+        if group and all(person.labelled and person.head_size > 0 for person in group)
     ]
+
+
+def groups_in_place(predicted: Array, groups: Sequence[Sequence[MpiiPerson]]) -> Array:
+    """Returns ``(P,)`` int64, the group in whose region each prediction lies (`assign_to_group`), -1 = none.
+
+    Args:
+        predicted: ``(P, 16, 3)`` x, y in pixels and score.
+        groups: of one image; an empty one has no region.
+    """
+    places = [i for i, group in enumerate(groups) if group]
+    # groups that cannot be scored take part, so that their predictions do not count as errors of a neighbour
+    regions = [region_of(groups[i]) for i in places]
+    boxes = np.reshape([box for box, _ in regions], (-1, 4))
+    found = assign_to_group(predicted, boxes, np.array([scale for _, scale in regions]))
+    return np.array([*places, -1])[found]
+
+
+def region_of(people: Sequence[MpiiPerson]) -> tuple[Array, float]:
+    """Returns the box around people's positions and their mean scale, see `group_region`."""
+    return group_region(np.stack([p.objpos for p in people]), np.array([p.scale for p in people]))
 
 
 def scored_single_people(scene: MpiiScene) -> list[tuple[Array, Array, Array]]:
     """For each single person of known head size: ``(1, 16, 3)`` predicted, ``(1, 16, 3)`` true, ``(1,)`` head size."""
     rows = []
     for person in scene.single_people:
-        region, scale = group_region(person.objpos[None], np.array([person.scale]))
+        region, scale = region_of([person])
         near = np.flatnonzero(assign_to_group(scene.predicted, region[None], np.array([scale])) == 0)
         # without a prediction in the region all keypoints are missing, and count as wrong
         predicted = scene.predicted[near[scene.score[near].argmax()]] if len(near) else np.zeros((16, 3))

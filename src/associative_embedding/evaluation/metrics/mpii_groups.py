@@ -6,6 +6,7 @@ group and its mean scale, but not the number, positions and scales of its single
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from associative_embedding.data.preparation.mpii_file import PERSON_HEIGHT
 from associative_embedding.io.matlab import read_matlab
 from associative_embedding.structures.arrays import Array
 
+Groups = list[list[Array]]  # of each image of the release, see `read_groups`
 
-def read_groups(path: str | Path) -> list[list[Array]]:
+
+def read_groups(path: str | Path) -> Groups:
     """Reads the groups of every MPII image from ``mpii_groups_v12.mat``.
 
     Returns:
@@ -30,6 +33,21 @@ def read_groups(path: str | Path) -> list[list[Array]]:
     if cells.dtype != object:
         raise ValueError(f"{path}: 'groups' is not a cell array")
     return [[group.ravel().astype(np.int64) - 1 for group in cell.ravel()] for cell in cells.ravel()]
+
+
+def evaluated_groups(groups: Sequence[Array], single: Collection[int] | None) -> list[list[int]]:
+    """Returns the groups of one image that MPII Multi-Person evaluates: those without people who stand apart.
+
+    A group of one person who does not stand apart is one of them (function getMultiPersonGroups of MPII's code).
+
+    Args:
+        groups: of `read_groups`.
+        single: indices of the people who stand apart; None = not known: groups of several people are evaluated.
+    """
+    listed = [group.tolist() for group in groups]
+    if single is None:
+        return [group for group in listed if len(group) > 1]
+    return [group for group in listed if group and not set(group) & set(single)]
 
 
 def group_region(objpos: Array, scale: Array) -> tuple[Array, float]:

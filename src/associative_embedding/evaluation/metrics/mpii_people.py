@@ -1,7 +1,8 @@
 """Reads what MPII's protocols evaluate from a COCO dataset and COCO results: people, groups, single people, head sizes.
 
 Beside COCO's keys the annotations may have the keys that `data.preparation.mpii.mpii_to_coco` writes: ``head_box``,
-``objpos``, ``scale``, ``mpii_person`` and ``single_person``, and the images ``mpii_index``.
+``objpos``, ``scale``, ``mpii_person`` and ``single_person``, the images ``mpii_index`` and ``mpii_single``. A result
+that was predicted for one group (`evaluation.group_views`) has its place in the image as `GROUP_KEY`.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import numpy as np
 
 from associative_embedding.data.preparation.mpii_file import PERSON_HEIGHT
 from associative_embedding.evaluation.metrics.mpii import head_sizes
+from associative_embedding.evaluation.metrics.mpii_groups import evaluated_groups
 from associative_embedding.evaluation.metrics.oks import checked_results
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.known_skeletons import MPII_16
 
+GROUP_KEY = "mpii_group"
 # MPII annotates head top and upper neck 0.8 diagonals of the head box apart; the head size is 0.6 diagonals
 HEAD_PER_NECK = 0.75
 
@@ -55,12 +58,14 @@ class MpiiScene:
     Attributes:
         predicted: ``(P, 16, 3)`` x, y in pixels and the score of the keypoint.
         score: ``(P,)`` scores of the predicted people.
-        groups: people who are evaluated together.
+        stated: ``(P,)`` int64, the group that each was predicted for, -1 = none; None = not stated.
+        groups: people who are evaluated together; empty where one of them is not in the dataset.
         single_people: people who are evaluated alone.
     """
 
     predicted: Array
     score: Array
+    stated: Array | None
     groups: list[list[MpiiPerson]]
     single_people: list[MpiiPerson]
 
@@ -124,8 +129,9 @@ def read_scenes(
             text = f"{where}: annotation {row.get('id', number)} of image {row['image_id']}"
             people[row["image_id"]].append(read_person(row, names_of[row["category_id"]], text))
     found: dict[Any, list[Mapping[str, Any]]] = {key: [] for key in ids}
-    for result in checked_results(results, ids, {key: len(names) for key, names in names_of.items()}):
-        found[result["image_id"]].append(result)
+    checked = checked_results(results, ids, {key: len(names) for key, names in names_of.items()})
+    for result, given in zip(checked, results, strict=True):
+        found[result["image_id"]].append({**result, GROUP_KEY: given.get(GROUP_KEY)})
     single_is_stated = any("single_person" in row for row in dataset["annotations"])
     return [
         MpiiScene(
@@ -133,11 +139,18 @@ def read_scenes(
                 [in_mpii_order(r["keypoints"], names_of[r["category_id"]], where) for r in found[key]]
             ).reshape(-1, 16, 3),
             score=np.array([r["score"] for r in found[key]]),
+            stated=stated_groups(found[key]),
             groups=groups_of_image(image, people[key], groups, where),
             single_people=single_people_of(people[key], single_is_stated),
         )
         for key, image in ((image["id"], image) for image in dataset["images"])
     ]
+
+
+def stated_groups(results: Sequence[Mapping[str, Any]]) -> Array | None:
+    """Returns the groups that results were predicted for, ``(P,)`` int64; None unless all state one."""
+    stated = [result.get(GROUP_KEY) for result in results]
+    return None if None in stated else np.array(stated, np.int64)
 
 
 def mpii_categories(dataset: Mapping[str, Any], where: str) -> dict[int, list[str]]:
@@ -197,7 +210,7 @@ def box_around(keypoints: Array) -> list[float]:
 def groups_of_image(
     image: Mapping[str, Any], people: list[MpiiPerson], groups: Sequence[Sequence[Array]] | None, where: str
 ) -> list[list[MpiiPerson]]:
-    """Returns the groups of one image: MPII's groups of several people, or all labelled people as one group.
+    """Returns the groups of one image: those that MPII evaluates, or all labelled people as one group.
 
     A group is empty if one of its people is not in the dataset. It cannot be scored, but it is counted as left out.
 
@@ -214,9 +227,8 @@ def groups_of_image(
             f"{len(groups) - 1}, not {index!r}; 'ae data mpii' writes it"
         )
     of_number = {person.number: person for person in people}
-    # the protocol evaluates groups of several people; PCKh evaluates people who stand alone
-    several = [group.tolist() for group in groups[index] if len(group) > 1]
-    return [[of_number[n] for n in group] if of_number.keys() >= set(group) else [] for group in several]
+    evaluated = evaluated_groups(groups[index], image.get("mpii_single"))
+    return [[of_number[n] for n in group] if of_number.keys() >= set(group) else [] for group in evaluated]
 
 
 def single_people_of(people: list[MpiiPerson], single_is_stated: bool) -> list[MpiiPerson]:
