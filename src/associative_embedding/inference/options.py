@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from associative_embedding.io.optional_packages import Runtime
+from associative_embedding.io.reading import Reading
 from associative_embedding.tasks.single_person.settings import RefineRule
 
 
@@ -32,6 +33,7 @@ class Options:
         runtime: library that runs the network; auto = on a CPU ONNX Runtime or OpenVINO if one is installed, else
             PyTorch.
         offline: download no model: published models and those of the Hugging Face Hub must be in their caches.
+        reading: which planes and channels of an image are read, and which of its values become black and white.
         decode: decode settings that replace the values in the model file, for example {threshold: 0.2};
             ``ae info MODEL`` prints all of them.
     """
@@ -47,4 +49,5 @@ class Options:
     device: str = "auto"
     runtime: Runtime = "auto"
     offline: bool = False
+    reading: Reading = field(default_factory=Reading)
     decode: Mapping[str, Any] = field(default_factory=dict)

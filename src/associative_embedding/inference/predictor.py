@@ -12,6 +12,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,7 +25,8 @@ from associative_embedding.inference.video import find_in_video
 from associative_embedding.instances import Instances
 from associative_embedding.io.console import errors_name
 from associative_embedding.io.find_images import find_images
-from associative_embedding.io.images import read_image
+from associative_embedding.io.images import OpenImage, open_image, read_image
+from associative_embedding.io.stacks import Slide
 from associative_embedding.io.videos import Clip, Frame, open_video
 from associative_embedding.model_files.check_description import MAX_SIDE
 from associative_embedding.model_files.checkpoint import ModelInfo
@@ -90,6 +92,7 @@ class Predictor:
         usual = tag_scales(self.scales) if info.conventions else self.scales
         self.tag_scales = usual if options.tag_scales is None else tuple(options.tag_scales)
         self.zoom = info.zoom if options.zoom is None else options.zoom
+        self.reading = options.reading
         self._check()
         _ = self.rules  # they check the scales
 
@@ -158,6 +161,7 @@ class Predictor:
             "tag_scales": list(self.tag_scales),
             "flip": self.flip,
             "refine": self.refiner.name if self.refiner else None,
+            "reading": asdict(self.reading),
             "refine_rule": self.refiner.config.rule if self.refiner else None,
             "decode": asdict(self.task.decode_config),
         }
@@ -188,33 +192,58 @@ class Predictor:
 
     @overload
     def __call__(
-        self, source: list[Any] | tuple[Any, ...], *, min_score: float | None = None, keep_image: bool = True
+        self,
+        source: list[Any] | tuple[Any, ...],
+        *,
+        min_score: float | None = None,
+        keep_image: bool = True,
+        **reading: Any,
     ) -> list[Instances]: ...
 
     @overload
-    def __call__(self, source: Any, *, min_score: float | None = None, keep_image: bool = True) -> Instances: ...
+    def __call__(
+        self, source: Any, *, min_score: float | None = None, keep_image: bool = True, **reading: Any
+    ) -> Instances: ...
 
     def __call__(
-        self, source: Any, *, min_score: float | None = None, keep_image: bool = True
+        self, source: Any, *, min_score: float | None = None, keep_image: bool = True, **reading: Any
     ) -> Instances | list[Instances]:
         """Finds the people or objects in one image: a path, URL, bytes, ``(H, W[, 3 or 4])`` array (RGB) or PIL image.
 
-        A list of images gives a list of results. A single-person model takes the whole image for one person.
+            cells = model("stack.tif", channel=2, project="max")
+
+        A list of images gives a list of results. A single-person model takes the whole image for one person. Of an
+        image of several planes the first picture is read, see `Reading`; `stream` gives all. A slide of any size is
+        read by windows, if the model works tile by tile.
 
         Args:
             min_score: lowest score of an instance, in [0, 1]; None = the task's `shown_score`, as in the commands and
                 the service; 0 = all, also doubtful ones.
-            keep_image: keep the picture in the result, for `Instances.draw`.
+            keep_image: keep the picture in the result, for `Instances.draw`; slides are not kept.
+            reading: fields of `Reading`, which replace those of the model's options.
 
         Raises:
             ValueError: when the image cannot be read, or the network's output is not finite.
         """
         if isinstance(source, (list, tuple)):
-            return list(self.stream(source, min_score=min_score, keep_image=keep_image))
-        image, name = read_image(source), name_of(source)
-        with errors_name(name):  # `read_image` names the image itself
+            return list(self.stream(source, min_score=min_score, keep_image=keep_image, **reading))
+        opened = self.open(source, **reading)
+        opened.say(first=True)
+        image, name = opened[0], name_of(source)
+        with errors_name(name):  # `open_image` names the image itself
             found = self.shown(self.find(image), min_score)
-        return replace(found, image=image if keep_image else None, source=name)
+        return told(found, opened, 0, name, image if keep_image else None)
+
+    def open(self, source: Any, **reading: Any) -> OpenImage:
+        """Opens an image as a call reads it; its pictures are decoded one by one.
+
+        Args:
+            source, reading: as for a call.
+
+        Raises:
+            ValueError: as a call.
+        """
+        return open_image(source, replace(self.reading, **reading), windows=bool(self.tile_side))
 
     @property
     def calibration(self) -> Calibration:
@@ -235,32 +264,39 @@ class Predictor:
         return found[found.score >= (self.task.shown_score if min_score is None else min_score)]
 
     def stream(
-        self, sources: str | Iterable[Any], *, min_score: float | None = None, keep_image: bool = True
+        self, sources: str | Iterable[Any], *, min_score: float | None = None, keep_image: bool = True, **reading: Any
     ) -> Iterator[Instances]:
-        """Finds the instances of one image after another, in order, in constant memory.
+        """Finds the instances of one picture after another, in order, in constant memory.
 
-        One thread reads and prepares the next images, one runs the network, and the caller's thread decodes.
+        An image of several planes gives a result for each of its pictures, see `Reading`. One thread reads and prepares
+        the next images, one runs the network, and the caller's thread decodes.
 
         Args:
             sources: images as for a call, or the name of a folder or a pattern (``"photos/*.jpg"``).
-            min_score, keep_image: as for a call.
+            min_score, keep_image, reading: as for a call.
 
         Raises:
             ValueError: as a call, in place of the first image with a fault.
         """
         sources = find_images([sources]) if isinstance(sources, str) else sources
+
+        def pictures() -> Iterator[tuple[OpenImage, int, str, Array | Slide]]:
+            for source in sources:
+                opened = self.open(source, **reading)
+                opened.say()
+                for number in range(len(opened)):
+                    yield opened, number, name_of(source), opened[number]
+
         prepared = (
-            (image, name_of(source), self.prepare(image[tile]))
-            for source, image in ((source, read_image(source)) for source in sources)
-            for tile in self.tiles(image)
+            (picture, self.prepare(picture[3][tile])) for picture in pictures() for tile in self.tiles(picture[3])
         )
-        outputs = ahead((image, name, self._run_named(inputs, name)) for image, name, inputs in ahead(prepared))
-        for image, name, first in outputs:
+        outputs = ahead((picture, self._run_named(inputs, picture[2])) for picture, inputs in ahead(prepared))
+        for (opened, number, name, image), first in outputs:
             # Lazily: the maps of all tiles of a slide would not fit into the memory.
-            others = (output for _, _, output in islice(outputs, len(self.tiles(image)) - 1))
+            others = (output for _, output in islice(outputs, len(self.tiles(image)) - 1))
             with errors_name(name):
                 found = self.shown(self.finish(image, chain([first], others)), min_score)
-            yield replace(found, image=image if keep_image else None, source=name)
+            yield told(found, opened, number, name, image if keep_image else None)
 
     def track(
         self,
@@ -298,7 +334,7 @@ class Predictor:
         Raises:
             ValueError: as a call; and for an image of several tiles, as tags of different tiles cannot be compared.
         """
-        image, name = read_image(source), name_of(source)
+        image, name = read_image(source, reading=self.reading), name_of(source)
         with errors_name(name):
             if len(self.tiles(image)) > 1:
                 raise ValueError(f"larger than a tile of {self.tile_side} pixels, so its tags cannot be shown")
@@ -312,8 +348,8 @@ class Predictor:
 
     # ---- the way of one image
 
-    def find(self, image: Array) -> Instances:
-        """Returns the instances in an image ``(H, W, 3)`` uint8 RGB, with raw scores; they keep no picture.
+    def find(self, image: Array | Slide) -> Instances:
+        """Returns the instances in an image ``(H, W, 3)`` uint8 RGB or a slide, with raw scores and without a picture.
 
         Raises:
             ValueError: when the network's output is not finite.
@@ -359,7 +395,7 @@ class Predictor:
         """Step 4. Refines every person by the single-person model; without a refiner people stay as they are."""
         return self.refiner(found, image) if self.refiner else unrefined(found)
 
-    def finish(self, image: Array, outputs: Iterable[Outputs]) -> Instances:
+    def finish(self, image: Array | Slide, outputs: Iterable[Outputs]) -> Instances:
         """Steps 3 and 4, for a whole image.
 
         Args:
@@ -368,7 +404,7 @@ class Predictor:
         """
         return self.join(image, (self.decode(of_tile).instances for of_tile in outputs))
 
-    def join(self, image: Array, parts: Iterable[Instances]) -> Instances:
+    def join(self, image: Array | Slide, parts: Iterable[Instances]) -> Instances:
         """Step 4, or for several tiles their union: what `decode` found -> the instances of the image.
 
         Args:
@@ -378,6 +414,7 @@ class Predictor:
         tiles = self.tiles(image)
         if len(tiles) == 1:
             # Models that find people do not use tiles, and only people are refined.
+            assert isinstance(image, np.ndarray)  # a slide has many tiles
             return self.refine(next(iter(parts)), image).people
         assert isinstance(self.task, SegmentationTask)  # see _check
         size = (image.shape[0], image.shape[1])
@@ -390,7 +427,7 @@ class Predictor:
         """Side of a tile in image pixels; 0 = images are not cut into tiles."""
         return int(self.input_size / self.zoom) if self.zoom else 0
 
-    def tiles(self, image: Array) -> list[Window]:
+    def tiles(self, image: Array | Slide) -> list[Window]:
         """The windows of an image that the network gets one by one; most images are a single one."""
         size = (image.shape[0], image.shape[1])
         if not self.tile_side:
@@ -444,6 +481,22 @@ def with_decode_settings(task: Task, settings: Mapping[str, Any]) -> Task:
     except TypeError as error:
         given = ", ".join(f"{name}: {value!r}" for name, value in settings.items())
         raise ValueError(f"decode settings {given}: a value is of the wrong type ({error})") from None
+
+
+def told(found: Instances, opened: OpenImage, number: int, name: str, image: Array | Slide | None) -> Instances:
+    """Returns the instances of a picture with what is known about it.
+
+    Args:
+        found: the instances.
+        opened: the image of the picture.
+        number: of the picture, from 0.
+        name: of the image.
+        image: the picture, to keep it; a slide is not kept.
+    """
+    title = opened.pictures.title(number)
+    source = f"{name}#{title}" if name and title else name
+    kept = image if isinstance(image, np.ndarray) else None
+    return replace(found, image=kept, source=source, pixel_size=opened.pixel_size)
 
 
 def name_of(source: Any) -> str:

@@ -47,6 +47,7 @@ class Instances:
         masks: N masks in image pixels; None for results with keypoints.
         track_id: ``(N,)`` int64; instances with equal ids in the frames of a video are the same individual. -1 = in no
             track. None for single images.
+        pixel_size: side of a pixel in micrometres as the image states it; None = not known.
         class_names: category id -> name, of every class that the model can find. Empty for results with keypoints,
             whose only class has the name of the skeleton.
 
@@ -65,6 +66,7 @@ class Instances:
     masks: Masks | None = None
     track_id: Array | None = None
     class_names: Mapping[int, str] = field(default_factory=dict)
+    pixel_size: float | None = None
 
     def __post_init__(self) -> None:
         # Checked here, since a wrong shape would otherwise fail later and elsewhere, in a picture or a file.

@@ -77,7 +77,7 @@ def add_reading_options(parser: ArgumentParser) -> None:
     """Adds a flag for each field of `Reading`."""
     from associative_embedding.io.reading import Reading
 
-    add = parser.add_argument_group("planes, channels and values of an image").add_argument
+    add = group_of(parser, "input").add_argument
     text = "number, from 1, or name of the channel to read; needed where an image has several that are no colours"
     add("--channel", type=str, default=None, metavar="CHANNEL", help=text)
     text = "plane to read, such as 3, z3, t2 or t2z3; all = each by itself (default: of a depth the maximum, else all)"
@@ -88,10 +88,16 @@ def add_reading_options(parser: ArgumentParser) -> None:
     add("--axes", type=str, default=None, metavar="AXES", help=text)
     add("--level", type=int, default=0, metavar="N", help="resolution to read of several in a file; 0 = the finest")
     text = (
-        "values that become black and white: LOW:HIGH such as 100:4000 or 0.1%%:99.9%%, percentiles = 1%%:99.8%%, none = "
-        "the whole range, auto = percentiles where deep values use little of their range"
+        "values that become black and white: LOW:HIGH such as 100:4000 or 0.1%%:99.9%%, percentiles = 1%%:99.8%%, "
+        "none = the whole range, auto = percentiles where deep values use little of their range"
     )
     add("--normalize", type=str, default=Reading().normalize, metavar="HOW", help=text)
+
+
+def group_of(parser: ArgumentParser, title: str) -> Any:
+    """Returns the group of options with a title, which is made if there is none."""
+    known = [group for group in parser._action_groups if group.title == title]
+    return known[0] if known else parser.add_argument_group(title)
 
 
 def add_flag(group: Any, name: str, hint: Any, *, default: Any, text: str) -> None:
@@ -122,7 +128,7 @@ def build_predict(parser: ArgumentParser) -> ArgumentParser:
 
 
 def add_input_options(parser: ArgumentParser) -> None:
-    add = parser.add_argument_group("input").add_argument
+    add = group_of(parser, "input").add_argument
     text = (
         "image, video, folder, URL, stream, camera, '*.jpg'. A camera has a number, a pattern is in quotes. "
         # A flag with several values takes every word behind it.
