@@ -19,6 +19,7 @@ def publish(
     target: str,
     input_size: int | None = None,
     scales: list[float] | None = None,
+    tag_scales: list[float] | None = None,
     decode: dict[str, object] | None = None,
     refine: str | None = None,
 ) -> None:
@@ -27,7 +28,7 @@ def publish(
     Args:
         source: model file of a run.
         target: file to write.
-        input_size, scales, refine: values of `ModelInfo`; None = the run's.
+        input_size, scales, tag_scales, refine: values of `ModelInfo`; None = the run's.
         decode: decode settings that replace the run's.
 
     Raises:
@@ -41,6 +42,7 @@ def publish(
         task=replace(info.task, decode_config=settings),  # type: ignore[type-var]
         input_size=input_size or info.input_size,
         scales=tuple(scales or info.scales),
+        tag_scales=tuple(tag_scales) if tag_scales else info.tag_scales,
         refine=info.refine if refine is None else refine,
     )
     # half precision halves the file; the loader computes in single precision again
@@ -54,7 +56,8 @@ if __name__ == "__main__":
     parser.add_argument("target")
     parser.add_argument("--input-size", type=int, default=None)
     parser.add_argument("--scales", type=float, nargs="+", default=None)
+    parser.add_argument("--tag-scales", type=float, nargs="+", default=None)
     parser.add_argument("--decode", type=json.loads, default={})
     parser.add_argument("--refine", default=None, help="the shipped single-person model that refines the people found")
     options = parser.parse_args()
-    publish(options.source, options.target, options.input_size, options.scales, options.decode, options.refine)
+    publish(**vars(options))

@@ -13,7 +13,9 @@ import torch
 from PIL import Image
 
 import associative_embedding as ae
+from associative_embedding.apps.cli.main import main
 from associative_embedding.inference.load import load
+from associative_embedding.model_files.checkpoint import load_model
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.skeleton import Skeleton
 from support.tiny import FIGURE, photo, tiny_model, tiny_predictor
@@ -54,6 +56,23 @@ def test_a_list_of_images_gives_a_list(model: str, tmp_path: Path) -> None:
     assert run([]) == []
     by_pattern = run.stream(f"{tmp_path}/*.png")
     assert [people.source for people in by_pattern] == list(map(str, names))
+
+
+def test_a_model_file_says_whose_tags_are_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tiny_model(tmp_path / "m.safetensors", scales=(1.0, 0.5), tag_scales=(1.0,))
+    assert load_model(path)[1].tag_scales == (1.0,)
+    assert ae.load(path).tag_scales == (1.0,)
+    assert ae.load(path, scales=(1.0, 0.75, 0.5)).tag_scales == (1.0,)
+    assert ae.load(path, tag_scales=(0.5,)).tag_scales == (0.5,)
+    assert ae.load(path, scales=(0.75, 0.5)).tag_scales == (0.75, 0.5)  # without the model's scale, all
+    of_one, of_all = (ae.load(path, tag_scales=used)(photo(), min_score=0) for used in (None, (1.0, 0.5)))
+    assert (of_one.tag.shape[1], of_all.tag.shape[1]) == (2, 4)
+    assert main(["info", path]) == 0
+    assert "tags of        1\n" in capsys.readouterr().out
+    other = tiny_model(tmp_path / "other.safetensors", scales=(1.0, 0.5))
+    assert ae.load(other).tag_scales == (1.0, 0.5)
+    assert main(["info", other]) == 0
+    assert "tags of  " not in capsys.readouterr().out
 
 
 def test_a_model_tells_what_it_is(model: str) -> None:

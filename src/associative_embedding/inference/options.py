@@ -24,8 +24,8 @@ class Options:
         flip: also run the mirror image; default: only for models of published code that does.
         zoom: input pixels per image pixel; images larger than the input are cut into tiles. 0 = fit the whole image
             into the input size. Only models that find masks use tiles.
-        tag_scales: the scales whose tags are used; default: all, as in the paper (section 3.3), but only scale 1 for
-            models of published code, which uses no other.
+        tag_scales: the scales whose tags are used; default: the model file's, else all, as in the paper (section 3.3),
+            but only scale 1 for models of published code, which uses no other.
         refine: single-person model that refines every person; its name or path, or "none" = no refinement.
         refine_rule: how refined keypoints replace those found; "published" = as in the paper's demo code, see
             `RefineConfig`.

@@ -89,12 +89,17 @@ class Predictor:
         self.info = replace(info, task=with_decode_settings(info.task, options.decode))
         self.input_size = info.input_size if options.input_size is None else options.input_size
         self.scales = tuple(sorted(info.scales if options.scales is None else options.scales, reverse=True))
-        usual = tag_scales(self.scales) if info.conventions else self.scales
-        self.tag_scales = usual if options.tag_scales is None else tuple(options.tag_scales)
+        self.tag_scales = self._usual_tag_scales() if options.tag_scales is None else tuple(options.tag_scales)
         self.zoom = info.zoom if options.zoom is None else options.zoom
         self.reading = options.reading
         self._check()
         _ = self.rules  # they check the scales
+
+    def _usual_tag_scales(self) -> tuple[float, ...]:
+        """The scales whose tags are used if the user chooses none: the model's, as far as it runs at them."""
+        if stated := tuple(scale for scale in self.info.tag_scales or () if scale in self.scales):
+            return stated
+        return tag_scales(self.scales) if self.info.conventions else self.scales
 
     def _check(self) -> None:
         if not 0 <= self.zoom <= MAX_ZOOM:

@@ -76,6 +76,9 @@ def check_scales(values: Mapping[str, Any]) -> None:
         raise ValueError(f"scales must be at most {MAX_SCALES} numbers, not {len(scales)}")
     if side * max(scales) > MAX_SIDE:
         raise ValueError(f"the input size {side} times {max(scales):g} is more than {MAX_SIDE} pixels")
+    used = values.get("tag_scales")
+    if used is not None and (not isinstance(used, list) or not used or not all(scale in scales for scale in used)):
+        raise ValueError(f"tag_scales must be some of the scales {scales}, not {used!r:.{SHOWN}}")
 
 
 def check_shapes(build: Callable[[], nn.Module], shapes: Shapes) -> None:

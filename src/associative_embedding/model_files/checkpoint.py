@@ -49,6 +49,7 @@ class ModelInfo:
         task: the meaning of the maps, and the decode settings that suit the weights.
         input_size: pixels, the side of the network's input (see `resize`) at which the model works best.
         scales: factors of `input_size`. The network runs once for each, and the task merges the results.
+        tag_scales: those of the scales whose tags are used; None = all, or for `conventions` the one nearest to 1.
         zoom: input pixels per image pixel at which the model works best; 0 = fit each image into `input_size`.
         tag_size: D, tag dimension; 0 = no tags.
         options: the options of the backbone that differ from its defaults.
@@ -76,6 +77,7 @@ class ModelInfo:
     refine: str = ""
     conventions: Conventions | None = None
     calibration: dict[str, Calibration] = field(default_factory=dict)
+    tag_scales: tuple[float, ...] | None = None
 
     def build(self) -> Network:
         """Returns the network with fresh weights.
@@ -92,6 +94,8 @@ class ModelInfo:
         conventions = values.pop("conventions")
         if conventions is not None:
             values["conventions"] = dataclasses.asdict(conventions)
+        if self.tag_scales is None:  # left out, so that the file reads as those of earlier versions
+            del values["tag_scales"]
         values["calibration"] = {name: calibration.points for name, calibration in self.calibration.items()}
         return json.dumps({"format": FORMAT, **values}, sort_keys=True)
 
@@ -120,6 +124,8 @@ class ModelInfo:
             values["conventions"] = Conventions.from_values(values["conventions"])
         maps = values.get("calibration", {})
         values["calibration"] = {name: Calibration.from_values(points) for name, points in maps.items()}
+        if values.get("tag_scales") is not None:
+            values["tag_scales"] = tuple(values["tag_scales"])
         return cls(**{**values, "task": task, "scales": tuple(values.get("scales", (1.0,)))})
 
 

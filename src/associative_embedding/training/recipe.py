@@ -24,6 +24,7 @@ from associative_embedding.structures.setting_checks import (
     fits,
 )
 from associative_embedding.tasks.pose.settings import DecodeConfig
+from associative_embedding.tasks.published.conventions import Conventions
 from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
 from associative_embedding.tasks.single_person.settings import RefineConfig
 from associative_embedding.tasks.tracking.settings import LinkConfig
@@ -100,6 +101,8 @@ class DataConfig:
             `validation_size`; 0 = the whole image is fitted into `validation_size`. The model file stores it.
         validation_scales: factors on `validation_size`, each above 0 and below 100; validation merges the maps of all
             scales. The model file stores them as the default for prediction.
+        validation_tag_scales: those of the scales whose tags are used; null = all, or with `conventions` the one
+            nearest to 1. The model file stores them.
         augment: random changes of training images, see `Augment`.
         reach: largest distance, in frames, of two frames that are compared, at least 1; for the task "tracking".
     """
@@ -115,6 +118,7 @@ class DataConfig:
     validation_size: int = 256
     zoom: float = 0.0
     validation_scales: tuple[float, ...] = (1.0,)
+    validation_tag_scales: tuple[float, ...] | None = None
     augment: Augment = field(default_factory=Augment)
     reach: int = 30
 
@@ -133,6 +137,10 @@ class DataConfig:
         )
         if not self.validation_scales or not all(fits(s, float) and 0 < s < 100 for s in self.validation_scales):
             raise ValueError(f"data.validation_scales must be positive numbers, not {list(self.validation_scales)}")
+        used = self.validation_tag_scales
+        if used is not None and (not used or not set(used) <= set(self.validation_scales)):
+            scales = list(self.validation_scales)
+            raise ValueError(f"data.validation_tag_scales must be some of {scales}, not {list(used)}")
 
 
 @dataclass(frozen=True)
@@ -290,6 +298,8 @@ class Recipe:
         masks: what to learn, for "segmentation", see `MaskConfig`.
         mask_decode: how maps become objects, for "segmentation", see `MaskDecodeConfig`.
         refine: crops and when new keypoints replace old ones, for "single-person", see `RefineConfig`.
+        conventions: rules of published code between an image and the maps to decode, for "pose", see `Conventions`;
+            null = this project's. They have no effect on training images. The model file stores them.
         train: steps, learning rate and checkpoints, see `TrainConfig`.
     """
 
@@ -303,6 +313,7 @@ class Recipe:
     masks: MaskConfig = field(default_factory=MaskConfig)
     mask_decode: MaskDecodeConfig = field(default_factory=MaskDecodeConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
+    conventions: Conventions | None = None
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
@@ -313,6 +324,8 @@ class Recipe:
             raise ValueError(f"network.tag_size {needed} for the task {self.task}, not {self.network.tag_size}")
         if not (self.loss.heatmap_weight or (self.network.tag_size and (self.loss.pull or self.loss.push))):
             raise ValueError("loss.heatmap_weight, loss.pull and loss.push are 0: nothing would be learned")
+        if self.conventions and self.task != "pose":
+            raise ValueError(f"conventions are for the task pose, not {self.task}; leave them out")
         masks = self.task == "segmentation"
         if self.loss.tags is None:  # written into the run's own recipe, so that it states what was used
             tags: Literal["groups", "pixels"] = "pixels" if masks else "groups"

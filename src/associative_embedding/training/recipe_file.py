@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
+from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from associative_embedding.io.yaml_files import read_yaml
@@ -49,14 +50,18 @@ def check_section(values: Any, kind: type[Any], prefix: str, path: str) -> None:
         if key not in hints:
             raise ValueError(f"{path}: unknown setting {name!r}{suggestion(name, setting_names())}")
         hint, parts = hints[key], get_args(hints[key])
-        if is_dataclass(hint) and isinstance(hint, type):
-            check_section(value, hint, f"{name}.", path)
+        section = parts[0] if NoneType in parts else hint  # a section that may be null
+        if is_dataclass(section) and isinstance(section, type):
+            if value is not None or section is hint:
+                check_section(value, section, f"{name}.", path)
         elif parts and is_dataclass(parts[0]) and isinstance(value, list):
             if len(value) > MOST_ENTRIES:
                 raise ValueError(f"{path}: {name} has {len(value)} entries; at most {MOST_ENTRIES} are read; join them")
             for entry in value:
                 check_section(entry, parts[0], f"{name}.", path)  # type: ignore[arg-type]  # a class, not an instance
-        elif NUMBERS & {hint, *parts} or (parts and is_dataclass(parts[0])):
+        elif NUMBERS & {hint, *parts, *(inner for part in parts for inner in get_args(part))} or (
+            parts and is_dataclass(parts[0])
+        ):
             check_texts(value, name, path)
 
 

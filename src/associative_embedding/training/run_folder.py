@@ -187,6 +187,8 @@ def model_info(recipe: Recipe, task: Task) -> ModelInfo:
         input_size=recipe.data.validation_size,
         zoom=recipe.data.zoom,
         scales=tuple(recipe.data.validation_scales),
+        tag_scales=recipe.data.validation_tag_scales and tuple(recipe.data.validation_tag_scales),
+        conventions=recipe.conventions,
     )
 
 

@@ -207,9 +207,10 @@ def build_train(parser: ArgumentParser) -> ArgumentParser:
     from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
     from associative_embedding.data.settings import SourceConfig
+    from associative_embedding.tasks.published.conventions import Conventions
     from associative_embedding.training.recipe import Recipe
 
-    plain_values(SourceConfig)
+    plain_values(SourceConfig, Conventions)
     # `main.recipe_arguments` writes the flag; users give the recipe without it, as the first argument.
     text = "the recipe: ae train RECIPE.yaml [--setting value ...]; settings after it replace values in it"
     parser.add_argument("--config", action=ActionConfigFile, metavar="RECIPE", help=text)
