@@ -1,4 +1,4 @@
-"""The files of the page: what holds without a browser. The page in a browser: test_page_in_browser.py."""
+"""The files of the page: what holds without a browser. The page in a browser: the folder page."""
 
 from __future__ import annotations
 
@@ -74,6 +74,11 @@ def test_the_package_has_the_files_and_they_are_small() -> None:
     assert sum(sizes.values()) < 110_000
 
 
+def test_page_and_site_have_one_logo() -> None:
+    icon = page_folder().joinpath("icon.svg").read_bytes()
+    assert icon == (ROOT / "docs" / "assets" / "logo.svg").read_bytes()
+
+
 def test_the_routes_state_the_types_of_the_files() -> None:
     from fastapi import FastAPI
     from fastapi.testclient import TestClient
@@ -102,6 +107,7 @@ def test_what_the_page_is_told() -> None:
     assert category == {
         "id": 1,
         "name": "figure",
+        "keypoints": list(FIGURE.keypoints),
         "edges": [[0, 1], [0, 2], [1, 3], [2, 4]],
         "sides": ["", "l", "r", "l", "r"],
     }

@@ -26,7 +26,7 @@ MEDIA_TYPES = {
     ".jpg": "image/jpeg",
 }
 # Name of the only category of a model -> example photo
-EXAMPLES = {"person": "person.jpg", "nucleus": "nucleus.jpg"}
+EXAMPLES = {"person": "people.jpg", "nucleus": "nucleus.jpg"}
 
 
 def page_router(model: ServedModel, limits: Limits) -> APIRouter:
@@ -87,12 +87,13 @@ def page_description(model: ServedModel, limits: Limits) -> dict[str, Any]:
 
 
 def describe_category(category: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns id and name of a COCO category; with keypoints also its edges, counted from 0, and sides."""
+    """Returns id and name of a COCO category; with keypoints also their names, edges (counted from 0) and sides."""
     described = {"id": category["id"], "name": category["name"]}
     if "keypoints" not in category:
         return described
     skeleton = Skeleton.from_category(category)
-    return {**described, "edges": skeleton.edge_index.tolist(), "sides": list(keypoint_sides(skeleton))}
+    edges, sides = skeleton.edge_index.tolist(), list(keypoint_sides(skeleton))
+    return {**described, "keypoints": list(skeleton.keypoints), "edges": edges, "sides": sides}
 
 
 def hex_colour(red: int, green: int, blue: int) -> str:

@@ -1,5 +1,7 @@
 // Draws skeletons and masks over a photo, like the package's own pictures (drawing/skeletons.py, drawing/masks.py).
 
+import { plain } from "./service.js";
+
 const RIM = "#101014", FAINT = .2, FILL = .35, MANY = 30;
 
 // The colour of each instance: the palette's, or by tag, where similar colours mean similar tags.
@@ -12,7 +14,8 @@ export function instanceColours(found, palette, byTag) {
   return found.map(a => `hsl(${Math.round(300 * at(a, 0))} 90% ${Math.round(45 + 25 * at(a, 1))}%)`);
 }
 
-// Draws a view: {picture, width, height, found, colours, chosen}; width and height in image pixels. `model`: see page.py.
+// Draws a view: {picture, width, height, found, colours, chosen, joint}; width and height in image pixels; joint: index of a
+// keypoint of the chosen instance whose name is written, or -1. `model`: see page.py.
 export function draw(canvas, view, model) {
   const pen = canvas.getContext("2d");
   pen.setTransform(1, 0, 0, 1, 0, 0);
@@ -31,6 +34,7 @@ export function draw(canvas, view, model) {
     else drawSkeleton(pen, a, view.colours[i], view, model);
   }
   for (const i of order) if (i === view.chosen || (view.chosen < 0 && isNumbered(view, view.found[i]))) drawNumber(pen, i, view);
+  if (view.joint >= 0 && view.found[view.chosen]?.keypoints) drawJoint(pen, view, model);
   pen.globalAlpha = 1;
 }
 
@@ -75,6 +79,26 @@ function drawNumber(pen, i, view) {
   pen.fillStyle = view.colours[i]; pen.beginPath(); pen.arc(x, y, size * .8, 0, 2 * Math.PI); pen.fill();
   pen.fillStyle = RIM; pen.font = `700 ${size * (i < 9 ? 1.1 : i < 99 ? .9 : .65)}px system-ui, sans-serif`;
   pen.textAlign = "center"; pen.textBaseline = "middle"; pen.fillText(i + 1, x, y + size * .06);
+}
+
+// Rings a keypoint of the chosen instance, and writes its name beside it, inside of the photo.
+function drawJoint(pen, view, model) {
+  const a = view.found[view.chosen], point = seenPoints(a, model.keypoint_score)[view.joint];
+  if (!point) return;
+  const size = .028 * Math.sqrt(view.width * view.height), [x, y] = point, text = jointName(a, view.joint, model);
+  for (const [paint, width] of [[RIM, .26], ["#fff", .12]]) {
+    pen.strokeStyle = paint; pen.lineWidth = width * size; pen.beginPath(); pen.arc(x, y, .55 * size, 0, 2 * Math.PI); pen.stroke();
+  }
+  pen.font = `600 ${size}px system-ui, sans-serif`;
+  const wide = pen.measureText(text).width + .8 * size, left = clamp(x + size, 0, Math.max(0, view.width - wide));
+  const top = clamp(y - 2.2 * size, 0, Math.max(0, view.height - 1.6 * size));
+  pen.fillStyle = RIM; pen.fillRect(left, top, wide, 1.6 * size);
+  pen.fillStyle = "#fff"; pen.textAlign = "left"; pen.textBaseline = "middle"; pen.fillText(text, left + .4 * size, top + .85 * size);
+}
+
+// Returns the name of a keypoint in words, "left wrist".
+export function jointName(a, j, model) {
+  return plain(model.byId.get(a.category_id)?.keypoints?.[j] ?? `point ${j + 1}`).replaceAll("_", " ");
 }
 
 // Returns a canvas with the mask of an instance in its box; kept, because pointing at a row draws all masks again.
@@ -152,6 +176,16 @@ export function instanceAt(x, y, view, model) {
       ? maskOf(a)(Math.floor(x), Math.floor(y)) ? 0 : Infinity
       : Math.min(...seenPoints(a, model.keypoint_score).filter(Boolean).map(([px, py]) => Math.hypot(px - x, py - y)));
     if (distance < least) { best = i; least = distance; }
+  });
+  return best;
+}
+
+// Returns the index of the keypoint of an instance that is nearest to a point, at most `reach` image pixels away, or -1.
+export function jointAt(x, y, a, reach, model) {
+  let best = -1, least = reach;
+  if (a?.keypoints) seenPoints(a, model.keypoint_score).forEach((point, j) => {
+    const distance = point ? Math.hypot(point[0] - x, point[1] - y) : Infinity;
+    if (distance <= least) { best = j; least = distance; }
   });
   return best;
 }

@@ -1,5 +1,5 @@
 // The page: the photo, the request in progress and its result. Drawing, sliders and requests are in the other files.
-import { draw, instanceAt, instanceColours } from "./drawing.js";
+import { draw, instanceAt, instanceColours, jointAt, jointName } from "./drawing.js";
 import { describeModel, plain, predict, ServiceError } from "./service.js";
 import { megabytes, readPhoto } from "./photos.js";
 import { buildSliders, element, movedSettings } from "./sliders.js";
@@ -10,8 +10,8 @@ const PLURALS = { person: "people", nucleus: "nuclei" };
 const $ = id => document.getElementById(id);
 
 // photo: {name, bytes, digest}; view: what is drawn, see drawing.js; dataset: the answer, of this photo and
-// these settings only; pinned and pointed: indices of instances, or -1; request: the newest one; failure: of `start`.
-let model = null, sliders = [], photo = null, view = null, dataset = null, pinned = -1, pointed = -1, request = null, timer = 0, opened = 0, failure = "";
+// these settings only; pinned and pointed: indices of instances, or -1; joint: of a keypoint, or -1; request: the newest one; failure: of `start`.
+let model = null, sliders = [], photo = null, view = null, dataset = null, pinned = -1, pointed = -1, joint = -1, request = null, timer = 0, opened = 0, failure = "";
 
 function say(text) { $("status").textContent = text; }
 
@@ -103,7 +103,7 @@ function showPhoto({ picture, width, height }) {
   canvas.width = picture.width;
   canvas.height = picture.height;
   canvas.style.setProperty("--ratio", width / height);
-  view = { picture, width, height, found: [], colours: [], chosen: -1 };
+  view = { picture, width, height, found: [], colours: [], chosen: -1, joint: -1 };
   canvas.hidden = false;
   $("empty").hidden = true;
   $("stage").classList.add("full");
@@ -152,7 +152,7 @@ function showFailure(error) {
 
 function showResult(answer) {
   dataset = answer;
-  pinned = pointed = -1;
+  pinned = pointed = joint = -1;
   const found = answer?.annotations ?? [];
   if (view) {
     const image = answer?.images?.[0];
@@ -161,6 +161,7 @@ function showResult(answer) {
     recolour();
   }
   showTable();
+  showJoints();
   $("save").disabled = !answer;
   $("results").hidden = !answer;
   $("some").hidden = !found.length;
@@ -190,9 +191,9 @@ function redraw() {
 function showTable() {
   const colours = view?.colours ?? [];
   $("list").replaceChildren(...(view?.found ?? []).map((a, i) => {
-    const category = model.byId.get(a.category_id), swatch = element("span", { className: "swatch" });
+    const swatch = element("span", { className: "swatch" });
     swatch.style.setProperty("--own", colours[i]);
-    const button = element("button", { type: "button" }, swatch, `${plain(category?.name ?? a.category_id)} ${i + 1}`);
+    const button = element("button", { type: "button" }, swatch, nameOf(a, i));
     button.setAttribute("aria-pressed", false);
     button.addEventListener("click", () => pin(i));
     button.addEventListener("focus", () => { if (button.matches(":focus-visible")) point(i); }); // by keys, not by a finger
@@ -211,9 +212,29 @@ function measure(a) {
   return `${seen} of ${a.keypoints.length / 3}`;
 }
 
-function point(i) { pointed = i; highlight(); }
+// The names and places of the keypoints of the instance whose row was chosen.
+function showJoints() {
+  const a = view?.found[pinned];
+  $("joints").hidden = !a?.keypoints;
+  if (!a?.keypoints) return;
+  $("joints-heading").textContent = `Points of ${nameOf(a, pinned)}`;
+  $("joint-list").replaceChildren(...Array.from({ length: a.keypoints.length / 3 }, (_, j) => {
+    const [x, y, score] = a.keypoints.slice(3 * j, 3 * j + 3), seen = score > 0 && score >= model.keypoint_score;
+    const cells = seen ? [score.toFixed(2), x.toFixed(1), y.toFixed(1)] : ["not found", "", ""];
+    const row = element("tr", {}, element("th", { scope: "row" }, jointName(a, j, model)), ...cells.map(text => element("td", {}, text)));
+    row.addEventListener("pointerenter", event => { if (event.pointerType === "mouse") pointJoint(j); });
+    row.addEventListener("pointerleave", () => pointJoint(-1));
+    return row;
+  }));
+}
 
-function pin(i) { pinned = pinned === i ? -1 : i; highlight(); }
+function nameOf(a, i) { return `${plain(model.byId.get(a.category_id)?.name ?? a.category_id)} ${i + 1}`; }
+
+function point(i, j = -1) { pointed = i; joint = j; highlight(); }
+
+function pointJoint(j) { joint = j; highlight(); }
+
+function pin(i) { pinned = pinned === i ? -1 : i; showJoints(); highlight(); }
 
 function highlight() {
   const chosen = pointed >= 0 ? pointed : pinned;
@@ -221,14 +242,17 @@ function highlight() {
     row.classList.toggle("on", j === chosen);
     row.querySelector("button").setAttribute("aria-pressed", j === pinned);
   });
-  if (!view || view.chosen === chosen) return;
+  if (!view || (view.chosen === chosen && view.joint === joint)) return;
   view.chosen = chosen;
+  view.joint = joint;
   redraw();
 }
 
-function instanceUnder(event) {
-  const box = $("canvas").getBoundingClientRect();
-  return instanceAt((event.clientX - box.left) * view.width / box.width, (event.clientY - box.top) * view.height / box.height, view, model);
+// Returns the instance under the pointer, and its keypoint within 14 pixels of the screen; -1 where there is none.
+function under(event) {
+  const box = $("canvas").getBoundingClientRect(), scale = view.width / box.width;
+  const x = (event.clientX - box.left) * scale, y = (event.clientY - box.top) * scale, i = instanceAt(x, y, view, model);
+  return [i, jointAt(x, y, view.found[i], 14 * scale, model)];
 }
 
 function download() {
@@ -258,9 +282,9 @@ function openFirst(files) {
 }
 
 camera.connect({ $, clear, say, complain, openPhoto });
-$("canvas").addEventListener("pointermove", event => { if (event.pointerType === "mouse") point(instanceUnder(event)); });
+$("canvas").addEventListener("pointermove", event => { if (event.pointerType === "mouse") point(...under(event)); });
 $("canvas").addEventListener("pointerleave", () => point(-1));
-$("canvas").addEventListener("click", event => { const i = instanceUnder(event); if (i >= 0) pin(i); else { pinned = -1; highlight(); } });
+$("canvas").addEventListener("click", event => { const [i, j] = under(event); joint = j; pin(i >= 0 ? i : pinned); });
 $("file").addEventListener("change", event => {
   const [file] = event.target.files;
   event.target.value = ""; // otherwise the same file, chosen again, would be no change
