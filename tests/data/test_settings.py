@@ -20,6 +20,7 @@ from associative_embedding.data.settings import Augment
         {"grey": -0.1},
         {"blur": 2},
         {"invert": 2},
+        {"colours": "published", "colour": 0.5},
     ],
 )
 def test_settings_out_of_range(values: dict[str, object]) -> None:

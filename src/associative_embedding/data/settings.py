@@ -80,11 +80,11 @@ class Microscope:
 
 @dataclass(frozen=True)
 class Augment:
-    """How much training images are varied. The defaults of rotation and scale are the paper's (section 4.1).
+    """How much training images are varied. The paper says nothing of it; the defaults are this project's.
 
     Attributes:
         rotation: largest angle in degrees; drawn from [-rotation, rotation].
-        scale: smallest and largest scale, drawn log-uniformly; 1 = the whole image just fits into the input.
+        scale: smallest and largest scale, drawn log-uniformly; see `scale_of`.
         shift: largest shift of the view in x and in y, as a share of the input's sides.
         mirror: probability of a mirror image.
         colour: strength of the change of brightness, contrast and saturation (0.4: a factor in 0.6 to 1.4); a quarter
@@ -93,8 +93,12 @@ class Augment:
         blur: probability of a slight blur.
         invert: probability of the negative. Stained cells are dark on bright, fluorescent cells bright on dark; with
             negatives, images of one kind also teach the other.
-        scale_of: what a scale of 1 means: the "image" just fits into the input, or one input pixel is one "pixel" of
-            the image. In microscopy objects have one size in pixels, and images have many.
+        scale_of: what a scale of 1 means: the whole "image" just fits into the input; its "short" side does, as in
+            published HRNet code; or one input pixel is one "pixel" of the image. In microscopy objects have one size in
+            pixels, and images have many.
+        colours: "factors" are those of `colour`. "published" are the colours of the paper's code: hue turned by up to
+            72 degrees, saturation times 0.5 to 1.5, up to 0.3 of the range added to all channels, and the distance of
+            the channels from their mean times 0.5 to 1.5; `colour` then has no effect.
         microscope: changes that microscopes make.
     """
 
@@ -106,7 +110,8 @@ class Augment:
     grey: float = 0.05
     blur: float = 0.05
     invert: float = 0.0
-    scale_of: Literal["image", "pixel"] = "image"
+    scale_of: Literal["image", "short", "pixel"] = "image"
+    colours: Literal["factors", "published"] = "factors"
     microscope: Microscope = field(default_factory=Microscope)
 
     def __post_init__(self) -> None:
@@ -115,6 +120,8 @@ class Augment:
             raise ValueError(f"augment: scale must be 0 < low <= high, not {self.scale}")
         if self.rotation < 0 or self.shift < 0 or not 0 <= self.colour < 1:
             raise ValueError("augment: rotation and shift must not be negative and colour must lie in [0, 1)")
+        if self.colours == "published" and self.colour not in (0.0, Augment.colour):
+            raise ValueError("augment: colour has no meaning with colours: published; leave one of them out")
         for name in ("mirror", "grey", "blur", "invert"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"augment: {name} is a probability, not {getattr(self, name)}")

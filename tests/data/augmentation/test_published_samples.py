@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from associative_embedding.data.augmentation.augment import view
+from associative_embedding.data.augmentation.published_colours import change_colours
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.geometry import ImageGeometry, centred
 from associative_embedding.structures.known_skeletons import COCO_17
@@ -83,13 +84,10 @@ def target(golden: dict[str, Array], drawn: Drawn) -> tuple[Sample, ImageTarget]
 
 
 def vary(rgb: Array, rng: np.random.RandomState) -> Array:
-    """Hue, saturation, brightness and what they call contrast: a second saturation, about each pixel's own grey."""
-    hsv = cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV)
-    hsv[..., 0] = np.mod(hsv[..., 0] + (rng.random_sample() * 2 - 1) * 72, 360)
-    hsv[..., 1] = np.clip(hsv[..., 1] * (rng.random_sample() + 0.5), 0, 1)
-    bright = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) + (rng.random_sample() * 2 - 1) * 0.3
-    grey = bright.mean(axis=2, keepdims=True)
-    return np.clip(grey + (bright - grey) * (rng.random_sample() + 0.5), 0, 1)
+    """In their order: hue, saturation, brightness and what they call contrast."""
+    hue, saturation = (rng.random_sample() * 2 - 1) * 72, rng.random_sample() + 0.5
+    brightness, spread = (rng.random_sample() * 2 - 1) * 0.3, rng.random_sample() + 0.5
+    return change_colours(rgb, hue, saturation, brightness, spread)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

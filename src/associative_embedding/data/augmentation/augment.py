@@ -1,6 +1,7 @@
 """Augments a sample: one affine map for image, keypoints, masks and ignored regions, then a change of colours.
 
-The paper (section 4.1) trains with random rotation within 30 degrees, scale 0.75 to 1.25, translation and mirror.
+The paper says nothing of augmentation. Its published code (pose-ae-train) varies rotation, scale, place, mirror and
+colours; recipes/paper/coco.yaml has its values.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 
 from associative_embedding.data.augmentation.microscope import under_microscope
+from associative_embedding.data.augmentation.published_colours import vary_as_published
 from associative_embedding.data.augmentation.warp_masks import warp_masks
 from associative_embedding.data.settings import Augment, Microscope
 from associative_embedding.structures.arrays import Array
@@ -121,7 +123,8 @@ def random_view(
     if sample.focus is not None:
         x, y, width, height = sample.focus.tolist()
     low, high = np.log(settings.scale)
-    fitting = min(input_size[0] / height, input_size[1] / width) if settings.scale_of == "image" else 1.0
+    by_side = (input_size[0] / height, input_size[1] / width)
+    fitting = {"image": min(by_side), "short": max(by_side), "pixel": 1.0}[settings.scale_of]
     scale = math.exp(rng.uniform(low, high)) * fitting
     shift_y, shift_x = rng.uniform(-settings.shift, settings.shift, 2) * input_size / scale
     mirror = bool(rng.random() < settings.mirror)
@@ -139,8 +142,10 @@ def random_view(
 def vary_colours(image: Array, rng: np.random.Generator, settings: Augment) -> Array:
     """Returns a ``(H, W, 3)`` uint8 RGB image in other colours, perhaps slightly blurred.
 
-    Black pixels stay black: they are padding, which is black at prediction, too.
+    Black pixels stay black: they are padding, which is black at prediction, too. Published colours change it.
     """
+    if settings.colours == "published":
+        image, settings = vary_as_published(image, rng), replace(settings, colours="factors", colour=0.0)
     brightness, contrast, saturation = 1 + rng.uniform(-settings.colour, settings.colour, 3)
     hue = rng.uniform(-settings.colour, settings.colour) / 4  # radians
     if rng.random() < settings.grey:
