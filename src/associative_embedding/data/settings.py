@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from associative_embedding.io.reading import Reading
 from associative_embedding.structures.setting_checks import BELOW_ONE, NOT_NEGATIVE, POSITIVE, SHARE, check
 
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """One COCO json, or PASCAL VOC tree, with its images.
+    """One COCO json, PASCAL VOC tree or folder of label images, with its images.
 
     Attributes:
-        annotations: path of the json; None = a folder of images without people. For masks also a VOC tree: the folder
-            that contains SegmentationObject.
-        images: folder of the images (default for a VOC tree: its JPEGImages).
+        annotations: path of the json; None = a folder of images without people. For masks also a VOC tree, the folder
+            that contains SegmentationObject; or label images, their folder or a pattern such as "labels/{name}_gt.tif",
+            in which {name} stands for the name of an image; see docs/masks.md.
+        images: folder of the images (default for a VOC tree: its JPEGImages; for label images: where tools put them).
         shards: folder that ``ae data shard`` wrote, in place of annotations and images.
         weight: how often this source is drawn, relative to the others.
         complete: every person of an image is labelled. If not, only the surroundings of labelled people are taught.
@@ -26,7 +28,8 @@ class SourceConfig:
         held_out_ids: text file with the ids of the images that training leaves to validation, one a line, such as a
             published split; None = none.
         cache: hold the encoded files in memory.
-        split: image set of a VOC tree, such as "train"; only for VOC trees.
+        split: image set of a VOC tree, such as "train"; "" = the only one, or without image sets all its images.
+        reading: which planes and channels of its images are read, and which of their values become black and white.
     """
 
     images: str = ""
@@ -41,6 +44,13 @@ class SourceConfig:
     cache: bool = True
     split: str = ""
     held_out_ids: str | None = None
+    reading: Reading = field(default_factory=Reading)
+
+    def with_normalize(self, normalize: str) -> SourceConfig:
+        """Returns the source with a value for `Reading.normalize`, if it states none."""
+        if self.reading.normalize is not None:
+            return self
+        return replace(self, reading=replace(self.reading, normalize=normalize))
 
     def __post_init__(self) -> None:
         check("source.", self, {"weight": POSITIVE, "mosaic": SHARE, "overlap": SHARE, "held_out": BELOW_ONE})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints, held_out
@@ -12,8 +11,10 @@ from associative_embedding.data.readers.coco_masks import CocoMasks, class_names
 from associative_embedding.data.readers.frame_pairs import FramePairs
 from associative_embedding.data.readers.id_list import check_ids, read_ids
 from associative_embedding.data.readers.image_folder import ImageFolder
+from associative_embedding.data.readers.label_pairs import image_folder, is_label_folder
 from associative_embedding.data.readers.person_crops import PersonCrops
-from associative_embedding.data.readers.voc import VOC_CLASSES, VocMasks
+from associative_embedding.data.readers.voc import VocMasks
+from associative_embedding.data.readers.voc_classes import is_voc_tree, voc_classes
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.io.console import remark
 from associative_embedding.structures.skeleton import Skeleton
@@ -83,7 +84,7 @@ def open_masks(source: SourceConfig, classes: Sequence[str], *, part: SourcePart
     """Opens the images with masks of a source.
 
     Args:
-        source: a COCO json or a VOC tree.
+        source: a COCO json, label images or a VOC tree.
         classes: C names of the classes to teach.
         part: which images.
 
@@ -98,18 +99,19 @@ def open_masks(source: SourceConfig, classes: Sequence[str], *, part: SourcePart
 def read_masks(
     path: str, images: str | None, classes: Sequence[str], split: str, rename: Mapping[str, str] | None = None
 ) -> CocoMasks | VocMasks:
-    """Returns all images of a COCO json, or of an image set of a VOC tree; their files are not cached.
+    """Returns all images of a COCO json, of label images, or of an image set of a VOC tree; their files are not cached.
 
     Args:
-        path: the json or the tree.
-        images: folder of the images; None = JPEGImages of the tree.
+        path: the json, the folder or pattern of label images (`label_pairs`), or the tree.
+        images: folder of the images; None or "" = JPEGImages of the tree, and of label images the usual place.
         classes: C names of the classes.
         split: image set of a VOC tree.
-        rename: category name in the json -> class.
+        rename: category name in the json -> class; "object" is that of label images.
     """
     if is_voc(path):
-        return VocMasks(path, split, classes, images=images, cache=False)
-    return CocoMasks(path, images or "", classes, rename=rename, cache=False)
+        return VocMasks(path, split, classes, images=images or None, cache=False)
+    folder = image_folder(path, images) if is_label_folder(path) else images or ""
+    return CocoMasks(path, folder, classes, rename=rename, cache=False)
 
 
 def source_classes(source: SourceConfig) -> list[str]:
@@ -119,12 +121,12 @@ def source_classes(source: SourceConfig) -> list[str]:
         ValueError: for annotations that cannot be read.
     """
     path = check_mask_source(source)
-    return list(VOC_CLASSES) if is_voc(path) else class_names(path, source.rename)
+    return list(voc_classes(path)) if is_voc(path) else class_names(path, source.rename)
 
 
 def is_voc(annotations: str) -> bool:
     """Returns whether annotations are a VOC tree and not a COCO json."""
-    return (Path(annotations) / "SegmentationObject").is_dir()
+    return is_voc_tree(annotations)
 
 
 def check_mask_source(source: SourceConfig) -> str:
@@ -134,9 +136,7 @@ def check_mask_source(source: SourceConfig) -> str:
         ValueError: for a setting that is missing, or that has no meaning for masks.
     """
     if source.annotations is None:
-        raise ValueError(f"{source.images}: masks need annotations, a COCO json or a VOC tree")
-    if is_voc(source.annotations) and not source.split:
-        raise ValueError(f"{source.annotations}: a VOC tree needs a split, the name of an image set such as train")
+        raise ValueError(f"{source.images}: masks need annotations: a COCO json, label images or a VOC tree")
     if source.split and not is_voc(source.annotations):
         raise ValueError(f"{source.annotations}: split is for VOC trees, but this is no folder with SegmentationObject")
     if source.mosaic or source.overlap:
@@ -144,7 +144,7 @@ def check_mask_source(source: SourceConfig) -> str:
     if not source.complete:
         raise ValueError(f"{source.annotations}: complete is for keypoints, not for masks: leave it out")
     if source.rename and is_voc(source.annotations):
-        raise ValueError(f"{source.annotations}: rename is for COCO jsons; a VOC tree's classes have their names")
+        raise ValueError(f"{source.annotations}: rename is not for VOC trees, whose classes have their names")
     return source.annotations
 
 
@@ -163,7 +163,7 @@ def select_part(images: Images, source: SourceConfig, part: SourcePart, *, if_no
     Raises:
         ValueError: when no image to train on is left.
     """
-    kept = held_out_test(source)
+    kept, images = held_out_test(source), images.read_as(source.reading)
     selected = images if kept is None else images.select(lambda image_id: kept(image_id) == (part == "validation"))
     if source.held_out_ids is not None and part == "train":
         remark_left_out(source, len(images) - len(selected), len(images))

@@ -1,4 +1,4 @@
-"""The usual metrics of a model that finds masks, on a COCO json or a VOC tree."""
+"""The usual metrics of a model that finds masks, on a COCO json, label images or a VOC tree."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 from associative_embedding.data.readers.coco_masks import CocoMasks
-from associative_embedding.data.readers.sound_masks import with_sound_masks
+from associative_embedding.data.readers.label_pairs import is_label_folder
+from associative_embedding.data.readers.mask_documents import read_mask_document
 from associative_embedding.data.readers.voc import VocMasks
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.data.sources import check_mask_source, is_voc, read_masks, select_test_images, source_classes
@@ -22,7 +23,6 @@ from associative_embedding.evaluation.metrics.voc import VocImage, voc_map
 from associative_embedding.evaluation.results_file import keeping
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
-from associative_embedding.io.coco_json import read_coco
 from associative_embedding.io.console import errors_name, remark, visible
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import require_masks
@@ -96,8 +96,8 @@ def open_mask_test_set(
     """Reads annotated masks for a model; classes are matched by name.
 
     Args:
-        annotations: a COCO json, or a VOC tree with its image set `split`.
-        images: folder of the images; None = JPEGImages of the VOC tree.
+        annotations: a COCO json, label images, or a VOC tree with its image set `split`.
+        images: folder of the images; None = JPEGImages of the VOC tree, and of label images the usual place.
         classes: C names, of the model.
         protocol: "coco" or "voc"; None = the rules that belong to the format of the annotations.
         held_out_share, ids, limit: see `poses.open_pose_test_set`.
@@ -112,7 +112,7 @@ def open_mask_test_set(
         raise ValueError(f"the protocol {rules} is for poses; for masks there are coco and voc")
     if rules == "coco" and is_voc(path):
         raise ValueError(f"{annotations}: a VOC tree is scored by the protocol voc, not coco")
-    if images is None and not is_voc(path):
+    if images is None and not is_voc(path) and not is_label_folder(path):
         raise ValueError(f"{annotations}: --images, the folder of its images, is missing")
     data = select_test_images(read_masks(path, images, classes, split), held_out_share, limit, annotations, ids)
     categories = data.category_ids
@@ -120,19 +120,19 @@ def open_mask_test_set(
         data,
         {number: name for name, number in categories.items()},
         np.array([categories.get(name, -1) for name in classes], np.int64),
-        [name for name in source_classes(source) if name not in categories],
-        mask_truth(annotations, set(categories.values()), set(data.image_ids)) if rules == "coco" else None,
+        [] if is_label_folder(path) else [name for name in source_classes(source) if name not in categories],
+        mask_truth(read_mask_document(path, images, classes), data) if rules == "coco" else None,
         annotations,
     )
 
 
-def mask_truth(annotations: str, categories: set[int], image_ids: set[int]) -> dict[str, Any]:
-    """Returns the dataset of a COCO json for some categories and images; objects without a mask become crowds.
+def mask_truth(document: dict[str, Any], data: CocoMasks | VocMasks) -> dict[str, Any]:
+    """Returns a COCO document for the categories and images of a test set; objects without a mask become crowds.
 
     Raises:
         ValueError: when it cannot be scored.
     """
-    document = with_sound_masks(annotations, read_coco(annotations))
+    annotations, categories, image_ids = data.source, set(data.category_ids.values()), set(data.image_ids)
     truth = {
         **document,
         "images": [image for image in document["images"] if image["id"] in image_ids],
@@ -178,9 +178,10 @@ def evaluate_mask_model(
     results: list[dict[str, Any]] = []
     images: list[VocImage] = []
     cells = CellScores()
-    with keeping(results, results_path, len(test_set.data)) as done:
-        for i in tqdm(range(len(test_set.data)), disable=None, desc="evaluate", unit="image"):
-            sample = test_set.data[i]
+    data = test_set.data.read_as(predictor.reading)
+    with keeping(results, results_path, len(data)) as done:
+        for i in tqdm(range(len(data)), disable=None, desc="evaluate", unit="image"):
+            sample = data[i]
             with errors_name(sample.file_name):
                 image = test_set.compare(sample, predictor.find(sample.image))
             results += coco_rows(image, sample.image_id)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.data.readers.frame_pairs import FramePairs
 from associative_embedding.data.readers.image_folder import ImageFolder
+from associative_embedding.data.readers.label_pairs import image_folder, is_label_folder
+from associative_embedding.data.readers.mask_documents import read_mask_document
 from associative_embedding.data.readers.person_crops import PersonCrops
 from associative_embedding.data.settings import SourceConfig
-from associative_embedding.data.sources import held_out_test
+from associative_embedding.data.sources import held_out_test, is_voc
 from associative_embedding.data.stream import Samples
 from associative_embedding.io.coco_json import read_coco
 
@@ -62,9 +63,14 @@ def trained_images(samples: Samples) -> Iterator[Place]:
 
 def validated_images(source: SourceConfig) -> set[Place]:
     """Returns the images of a source of the validation; none for a VOC tree, whose image sets are made to differ."""
-    if source.annotations is None or Path(source.annotations).is_dir():
+    if source.annotations is None or is_voc(source.annotations):
         return set()
-    folder, in_part = os.path.realpath(source.images), held_out_test(source)
-    images = read_coco(source.annotations)["images"]
+    labels = is_label_folder(source.annotations)
+    folder = os.path.realpath(image_folder(source.annotations, source.images) if labels else source.images)
+    in_part = held_out_test(source)
+    # Label images are in memory since the validation was opened.
+    images = (read_mask_document(source.annotations, source.images) if labels else read_coco(source.annotations))[
+        "images"
+    ]
     kept = [image for image in images if in_part is None or in_part(image.get("id", 0))]
     return {(folder, os.path.normpath(str(image.get("file_name")))) for image in kept}

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from associative_embedding.data.readers.voc import VOC_CLASSES, VocMasks, read_split, stem_id
+from associative_embedding.data.readers.voc_classes import is_voc_tree, voc_colour
+from associative_embedding.structures.arrays import Array
 from support.image_bombs import flat_png
 from support.voc_tree import CAT, PERSON, STEMS, H, W, labels, save_indices, tree
 
@@ -95,7 +97,7 @@ OBJECT, CLASS = (f"Segmentation{kind}/{STEMS[0]}.png" for kind in ("Object", "Cl
 
 
 def colours(root: Path) -> None:
-    Image.fromarray(np.zeros((H, W, 3), np.uint8)).save(root / OBJECT)
+    Image.fromarray(np.full((H, W, 3), 7, np.uint8)).save(root / CLASS)
 
 
 def small(root: Path) -> None:
@@ -116,7 +118,7 @@ def set_class(value: int) -> Callable[[Path], None]:
 
 
 BAD_IMAGES = {
-    "colours": (colours, rf"{STEMS[0]}\.png: must be a palette PNG \(mode P\).* not mode RGB"),
+    "colours": (colours, rf"{STEMS[0]}\.png: the colour 7,7,7 is that of no class"),
     "two sizes": (small, r"SegmentationObject.*\.png is \(29, 40\).*SegmentationClass.*\.png is \(30, 40\)"),
     "another size": (both_small, rf"{STEMS[0]}\.jpg: image 2007000032 is 40x30 .* say 39x30"),
     "no such class": (set_class(21), rf"SegmentationClass.{STEMS[0]}\.png: 21 is none of the 20 classes"),
@@ -146,7 +148,9 @@ def test_bad_images_are_named(tmp_path: Path, case: str) -> None:
 BAD_SETS = {
     "a path": ("../JPEGImages/2007_000032", "'../JPEGImages/2007_000032' is not the stem of a file"),
     "a windows path": ("..\\x", "is not the stem of a file"),
-    "two words": ("2007_000032  1", "is not the stem of a file"),
+    "two words": ("2007_000032  1", r"SegmentationObject.2007_000032  1\.png is missing"),
+    "a control character": ("a\x1bb", "is not the stem of a file"),
+    "a hidden file": ("a/.b", "is not the stem of a file"),
     "twice": ("2007_000032\n2007_000032", r"2007_000032\.jpg occurs twice"),
     "the same digits": ("20070_00032\n2007_000032", "has the same digits"),
     "no files": ("2009_000001", r"SegmentationObject.2009_000001\.png is missing"),
@@ -179,6 +183,80 @@ def test_what_a_tree_lacks_is_said(tmp_path: Path) -> None:
     (root / CLASS).unlink()
     with pytest.raises(ValueError, match=rf"SegmentationClass.{STEMS[0]}\.png is missing, but .*train\.txt names it"):
         VocMasks(str(root), "train")
+
+
+# ---- as labelling tools write them
+
+
+CLASS_COLOURS = {"cell": (184, 61, 245), "debris": (61, 245, 61)}
+
+
+def tool_labels() -> tuple[Array, Array]:
+    objects, values = np.zeros((2, H, W), np.uint8)
+    objects[3:11, 3:13], values[3:11, 3:13] = 1, 1
+    objects[15:25, 5:20], values[15:25, 5:20] = 2, 2
+    return objects, values
+
+
+def check_tool(root: Path, name: str, **options: str) -> None:
+    data = VocMasks(str(root), **options)
+    sample = data[0]
+    assert (len(data), sample.file_name) == (1, name)
+    assert list(data.category_ids) == ["cell", "debris"]
+    assert sample.class_id is not None
+    assert sample.masks is not None
+    assert sample.class_id.tolist() == [0, 1]
+    assert np.array_equal(sample.masks.dense(), [tool_labels()[0] == n for n in (1, 2)])
+
+
+def photo(root: Path, name: str) -> None:
+    path = root / "JPEGImages" / name
+    path.parent.mkdir(parents=True)
+    Image.fromarray(np.zeros((H, W, 3), np.uint8)).save(path)
+
+
+def test_a_tree_of_cvat(tmp_path: Path) -> None:
+    """Colours in place of indices, classes and their colours in a list, blanks in names, one image set."""
+    photo(tmp_path, "day 1/field (2).png")
+    objects, values = tool_labels()
+    palette = np.array([(0, 0, 0), (128, 0, 0), (0, 128, 0)], np.uint8)
+    for kind, indices, colours in (
+        ("Object", objects, palette),
+        ("Class", values, np.array([(0, 0, 0), *CLASS_COLOURS.values()], np.uint8)),
+    ):
+        path = tmp_path / f"Segmentation{kind}" / "day 1" / "field (2).png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(colours[indices]).save(path)
+    lines = [f"{name}:{','.join(map(str, colour))}::" for name, colour in CLASS_COLOURS.items()]
+    lines = ["# label:color_rgb:parts:actions", "background:0,0,0::", *lines]
+    (tmp_path / "labelmap.txt").write_text("\n".join(lines))
+    (tmp_path / "ImageSets" / "Segmentation").mkdir(parents=True)
+    (tmp_path / "ImageSets" / "Segmentation" / "default.txt").write_text("day 1/field (2)\n")
+    check_tool(tmp_path, "day 1/field (2).png")
+    (tmp_path / "labelmap.txt").write_text("cell 1,2,3")
+    with pytest.raises(ValueError, match=r"labelmap\.txt: line 1 must be name:red,green,blue"):
+        VocMasks(str(tmp_path))
+
+
+@pytest.mark.parametrize("ending", ["", "PNG"])
+@pytest.mark.parametrize("mode", ["P", "L"])
+def test_a_tree_of_labelme(tmp_path: Path, ending: str, mode: str) -> None:
+    """Grey or palette indices, a list of names, no image set."""
+    photo(tmp_path, "my image.PNG")
+    for kind, indices in zip(("Object", "Class"), tool_labels(), strict=True):
+        path = tmp_path / f"Segmentation{kind}{ending}" / "my image.png"
+        save_indices(path, indices)
+        if mode == "L":
+            Image.fromarray(indices).save(path)
+    (tmp_path / "class_names.txt").write_text("_background_\ncell\ndebris\n")
+    assert is_voc_tree(tmp_path)
+    check_tool(tmp_path, "my image.PNG")
+
+
+def test_the_palette_is_that_of_voc() -> None:
+    assert [voc_colour(i) for i in (0, 1, 2, 3, 15, 20, 255)] == [
+        0, 0x800000, 0x008000, 0x808000, 0xC08080, 0x004080, 0xE0E0C0,
+    ]  # fmt: skip
 
 
 # ---- as a source of a recipe

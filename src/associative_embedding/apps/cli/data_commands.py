@@ -59,8 +59,12 @@ def build_split(parser: ArgumentParser) -> ArgumentParser:
 
 def build_convert(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
-    sources = Literal["coco", "cvat", "deeplabcut", "label-studio", "sleap", "yolo"]
-    add("source", type=str, help="labels to read: a file, or the folder that the tool wrote")
+    sources = Literal["coco", "cvat", "deeplabcut", "label-studio", "labels", "sleap", "yolo"]
+    add(
+        "source",
+        type=str,
+        help="labels to read: a file, or the folder that the tool wrote; of label images also labels/{name}_gt.tif",
+    )
     add("--from", type=sources, required=True, help="format of the labels")
     add("--to", type=Literal["coco", "cvat", "label-studio", "yolo"], default="coco", help="format to write")
     text = "file to write; for yolo the folder to write"

@@ -42,8 +42,7 @@ PAGES = {  # key: the words behind ``ae``
             ("ae predict cells.tif --model nuclei", "masks: label image and json"),
             ("ae predict photos/ --formats csv --show nothing", "a table and no pictures"),
         ),
-        MODEL + "sources recursive output min_score show scores formats json resume track smooth every start end "
-        "labels engine",
+        MODEL + "sources recursive output min_score show scores formats json resume track smooth every labels engine",
     ),
     "train": Page(
         "train a model from a recipe (a YAML file); the same command continues a stopped run",
@@ -52,7 +51,8 @@ PAGES = {  # key: the words behind ``ae``
             ("ae train my.yaml", "train, or continue"),
             ("ae train my.yaml --train.lr 3e-4", "replace a setting of the recipe"),
         ),
-        "config task output data.sources data.input_size network.backbone network.start train.steps train.batch train.lr",
+        "config task output data.sources data.input_size network.backbone network.start train.steps train.batch "
+        "train.lr",
     ),
     "evaluate": Page(
         "compute the official metrics of a model on annotated images",
@@ -96,7 +96,7 @@ PAGES = {  # key: the words behind ``ae``
         "make a data set, or convert, split or pack annotations",
         "KIND ...",
         (
-            ("ae data synthetic figures/", "images to try everything on"),
+            ("ae data synthetic figures/", "images to try it on"),
             ("ae data convert labels/ --from yolo --output my.json", "labels of yolo"),
         ),
     ),
@@ -116,7 +116,7 @@ PAGES = {  # key: the words behind ``ae``
         (("ae data split video.json --output parts/ --last 0.2", "train.json, test.json"),),
     ),
     "data convert": Page(
-        "convert labels between COCO, CVAT, DeepLabCut, Label Studio, SLEAP and YOLO",
+        "convert labels between COCO, CVAT, DeepLabCut, Label Studio, SLEAP and YOLO, and label images",
         "LABELS --from FORMAT --output FILE [options]",
         (
             ("ae data convert labels.slp --from sleap --output my.json", "train on it"),

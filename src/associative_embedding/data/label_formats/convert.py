@@ -12,11 +12,13 @@ from associative_embedding.data.label_formats.coco import COMMAND, read_coco_lab
 from associative_embedding.data.label_formats.cvat import read_cvat
 from associative_embedding.data.label_formats.cvat_write import write_cvat
 from associative_embedding.data.label_formats.deeplabcut import read_deeplabcut
+from associative_embedding.data.label_formats.label_images import read_label_images
 from associative_embedding.data.label_formats.label_studio import read_label_studio
 from associative_embedding.data.label_formats.label_studio_write import write_label_studio
 from associative_embedding.data.label_formats.sleap import read_sleap
 from associative_embedding.data.label_formats.yolo import read_yolo
 from associative_embedding.data.label_formats.yolo_write import HEADER, write_yolo
+from associative_embedding.data.readers.label_pairs import NAME
 from associative_embedding.io.deadline import within
 from associative_embedding.io.outputs import MARK, Own, check_output, own_form, own_json
 
@@ -27,6 +29,7 @@ READERS: dict[str, Callable[[str | Path, Folder], dict[str, Any]]] = {
     "cvat": read_cvat,
     "deeplabcut": read_deeplabcut,
     "label-studio": read_label_studio,
+    "labels": read_label_images,
     "sleap": read_sleap,
     "yolo": read_yolo,
 }
@@ -53,7 +56,9 @@ def convert_labels(source: str, kind: str, to: str, output: str, images: str | N
         ValueError: if the labels cannot be read, the other format cannot hold them, or somebody else wrote the output.
         OSError: if they cannot be written.
     """
-    if not Path(source).exists():
+    if kind == "labels" and to != "coco":
+        raise ValueError(f"label images become COCO masks; {to} holds keypoints: leave out --to {to}")
+    if not Path(source).exists() and NAME not in source:
         raise ValueError(f"{source}: no such file or folder")
     # SLEAP's reader makes the folder
     if images is not None and kind != "sleap" and not Path(images).is_dir():

@@ -1,4 +1,4 @@
-"""Reads images with instance masks in the COCO json format.
+"""Reads images with instance masks in the COCO json format, and as label images.
 
 Classes are matched BY NAME, as keypoints are in `CocoKeypoints`; `Sample.labelled` states which classes a source has.
 Segmentations stay as they are in the file and become masks when their image is read: masks would not fit into memory.
@@ -20,8 +20,10 @@ from associative_embedding.data.readers.coco_entries import (
     name_and_size,
 )
 from associative_embedding.data.readers.image_folder import ImageFolder, ImageRecord, check_folder
+from associative_embedding.data.readers.label_images import OBJECT
+from associative_embedding.data.readers.label_pairs import is_label_folder
+from associative_embedding.data.readers.mask_documents import read_mask_document
 from associative_embedding.data.readers.segmentations import mark_regions, region_crop
-from associative_embedding.data.readers.sound_masks import with_sound_masks
 from associative_embedding.io.coco_json import read_coco
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks
@@ -56,10 +58,10 @@ class CocoMasks(ImageFolder[MaskRecord]):
 
     Crowds (``iscrowd``) and objects that have a box but no segmentation are ignored regions, not objects. Objects of
     other classes are background. The area of an object is the number of pixels of its mask. Segmentations that cannot
-    be read are left out, see `with_sound_masks`.
+    be read are left out, see `read_mask_document`.
 
     Args:
-        annotations: a COCO json.
+        annotations: a COCO json, or a folder or pattern of label images, see `label_pairs`.
         images: the folder that each ``file_name`` is relative to.
         classes: C names of the classes to teach.
         rename: category name in the file -> class, where they differ (``{"couch": "sofa"}``).
@@ -88,7 +90,7 @@ class CocoMasks(ImageFolder[MaskRecord]):
     ) -> None:
         check_folder(images)
         self.source = annotations
-        document = with_sound_masks(annotations, read_coco(annotations), images)
+        document = read_mask_document(annotations, images, classes, rename)
         known = category_ids(annotations, document, rename or {})
         check_classes(annotations, classes, known)
         self.category_ids = {name: known[name] for name in classes if name in known}
@@ -121,11 +123,13 @@ class CocoMasks(ImageFolder[MaskRecord]):
 
 
 def class_names(annotations: str, rename: Mapping[str, str] | None = None) -> list[str]:
-    """Returns the names of the categories of a COCO json in the order of their ids.
+    """Returns the names of the categories of a COCO json in the order of their ids; of label images the only one.
 
     Raises:
         ValueError: for a file that is not in the COCO format; see `category_ids`.
     """
+    if is_label_folder(annotations):  # without reading all of them
+        return list(category_ids(annotations, {"categories": [{"id": 1, "name": OBJECT}]}, rename or {}))
     return list(category_ids(annotations, read_coco(annotations), rename or {}))
 
 
