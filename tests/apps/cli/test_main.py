@@ -156,7 +156,7 @@ EVALUATE = ["evaluate", "--annotations", "a", "--images", "b"]
         (
             ["convert", "x", "--from", "y"],
             "from: must be one of 'pose-ae', 'higherhrnet', 'mmpose', 'litepose', 'swahr', 'movenet', "
-            "'efficientnet-lite0', not 'y'",
+            "'efficientnet-lite0', 'hrnet-imagenet', not 'y'",
         ),
         (["predict", "a.jpg", "--conf", "0.3"], "unknown option 'conf'; here it is --min_score"),
         (["predict", "--source", "a.jpg"], "sources have no option: ae predict photo.jpg folder/"),

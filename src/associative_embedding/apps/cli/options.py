@@ -307,10 +307,12 @@ def build_convert(parser: ArgumentParser) -> ArgumentParser:
         metavar="FILE",
         help="a checkpoint (.pth, .pth.tar), or the model.json of a MoveNet for TensorFlow.js",
     )
-    sources = Literal["pose-ae", "higherhrnet", "mmpose", "litepose", "swahr", "movenet", "efficientnet-lite0"]
+    models = Literal["pose-ae", "higherhrnet", "mmpose", "litepose", "swahr"]
+    starts = Literal["movenet", "efficientnet-lite0", "hrnet-imagenet"]
+    sources = Literal[models, starts]
     text = (
-        "project of the weights (default: a pose model, recognised by its tensors); movenet and efficientnet-lite0 are "
-        "encoders, to start training from"
+        "project of the weights (default: a pose model, recognised by its tensors); movenet, efficientnet-lite0 and "
+        "hrnet-imagenet are weights to start training from"
     )
     add("--from", type=sources, default=None, help=text)
     text = "file to write (default: the name of FILE with .safetensors, in the current folder)"

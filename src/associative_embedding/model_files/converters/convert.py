@@ -16,12 +16,14 @@ from associative_embedding.io.files import atomic_write
 from associative_embedding.io.outputs import check_output, own_mark
 from associative_embedding.model_files.checkpoint import save_model
 from associative_embedding.model_files.converters.efficientnet_lite import efficientnet_lite0_state
+from associative_embedding.model_files.converters.hrnet_imagenet import hrnet_state
 from associative_embedding.model_files.converters.movenet import movenet_state
 from associative_embedding.model_files.converters.published_pose_models import PROJECTS, load_published
 
 ENCODERS: dict[str, Callable[[str | Path], dict[str, Tensor]]] = {
     "movenet": movenet_state,
     "efficientnet-lite0": efficientnet_lite0_state,
+    "hrnet-imagenet": hrnet_state,
 }
 
 CONVERTED = b"converted_from"  # in the metadata of every file
