@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from associative_embedding.io.find_images import find_images
 from associative_embedding.io.image_limits import ImageError
-from associative_embedding.io.outputs import MARK
+from associative_embedding.io.outputs import DRAWN_MARK, MARK
+from associative_embedding.io.write_images import write_image
 
 
 @pytest.fixture
@@ -70,6 +72,15 @@ def test_pictures_of_an_earlier_run_are_left_out(here: Path, capsys: pytest.Capt
     assert find_images(["d/1-89abcdef.jpg"]) == ["d/1-89abcdef.jpg"]  # who names one wants it
     with pytest.raises(ImageError, match="holds no image"):
         find_images(["d/found"])
+
+
+def test_pictures_are_known_by_their_mark_whatever_their_name(here: Path) -> None:
+    picture = np.full((8, 8, 3), 7, np.uint8)
+    put("d/a.jpg")
+    for ending in (".jpg", ".png"):
+        write_image(f"d/drawn{ending}", picture, DRAWN_MARK)
+        write_image(f"d/own{ending}", picture)  # as `people.save`, or figures to train on
+    assert find_images(["d"]) == ["d/a.jpg", "d/own.jpg", "d/own.png"]
 
 
 def test_links_to_folders_are_followed_once(here: Path) -> None:

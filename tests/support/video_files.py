@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from associative_embedding.io.outputs import DRAWN_MARK
 from associative_embedding.io.write_videos import VideoWriter
 from associative_embedding.structures.arrays import Array
 
@@ -25,6 +26,8 @@ def write(path: Path, frames: int = 20, fps: float = 10, times: list[float] | No
     with VideoWriter(path, fps) as writer:
         for i in range(frames):
             writer.add(shade(i), times[i] if times else i / fps)
+    # As if another program had written it: `ae predict` leaves out its own films where they are in a folder.
+    path.write_bytes(path.read_bytes().replace(DRAWN_MARK, b"x" * len(DRAWN_MARK)))
     return str(path)
 
 

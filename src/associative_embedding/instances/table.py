@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,23 @@ def keypoint_names(instances: Found) -> tuple[str, ...]:
 
 def to_csv(instances: Found) -> str:
     """Returns the table as csv, with a line of names; NaN is an empty cell."""
-    columns = columns_of(instances)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*(map(cell, values.tolist()) for values in columns.values()), strict=True))
-    return text.getvalue()
+    return "".join(to_lines(columns_of(instances)))
+
+
+def to_lines(columns: Mapping[str, Array]) -> list[str]:
+    """Returns a table as lines of csv, the line of names first; see `columns_of`."""
+    rows = zip(*(map(cell, values.tolist()) for values in columns.values()), strict=True)
+    return csv_lines([list(columns), *rows])
+
+
+def csv_lines(rows: Iterable[Iterable[Any]]) -> list[str]:
+    """Returns rows as csv, each with the end of its line; texts with a comma or a line break are quoted."""
+    lines = []
+    for row in rows:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerow(row)
+        lines.append(text.getvalue())
+    return lines
 
 
 def cell(value: Any) -> Any:

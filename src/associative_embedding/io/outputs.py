@@ -9,36 +9,59 @@ from __future__ import annotations
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from associative_embedding.io.console import list_briefly, remark
 
 Own = Callable[[Path], bool]  # whether a file, which is not empty, was written by the command that asks
 
 WRITTEN_BY = "written_by"  # first key of a json document
 MARK = b"written by associative-embedding"  # in files that are no json documents
+DRAWN_MARK = MARK + b", ae predict"  # in pictures, which are no photographs for the next run
 ENDS = 65536  # bytes that are read from the start and from the end of a file
-DRAWN = re.compile(r"-[0-9a-f]{8}(-labels)?\.(jpg|png|tif|mp4)$")  # the names that `ae predict` gives its pictures
+HEAD = 512  # bytes at the start of a JPEG or PNG, and at the end of a TIFF, that have the mark
+HASHED = re.compile(r"-[0-9a-f]{8}(-labels)?\.(jpg|png|tif|mp4)$")  # names of what had `MARK` before `DRAWN_MARK`
 
 
-def check_output(path: str | Path, own: Own, inputs: Iterable[str | Path | None] = ()) -> None:
+def check_output(
+    path: str | Path, own: Own, inputs: Iterable[str | Path | None] = (), *, announce: bool = True
+) -> bool:
     """Checks that a command may write a file: there is none, or it is empty, or the command wrote it itself.
+
+    A line names a file that will be replaced. Returns whether there is one.
 
     Args:
         path: the file to write. Links are followed.
         own: whether an existing file was written by this command.
         inputs: what the command reads; None, addresses and folders do not count.
+        announce: False = no line, as the command continues the file, or has one line for many (`say_replaced`).
 
     Raises:
         ValueError: for an input, or a file that somebody else wrote.
     """
     target = Path(path)
     if not target.is_file():  # `check_writable` and the writers refuse folders and devices
-        return
+        return False
     if same := next((name for name in inputs if name is not None and is_same(target, name)), None):
         raise ValueError(f"{path} is an input of this command ({same}); choose another output")
-    if target.stat().st_size and not own(target):
+    if not target.stat().st_size:
+        return False
+    if not own(target):
         raise ValueError(f"{path} exists and was not written by ae; choose another output or remove it")
+    if announce:
+        say_replaced([path])
+    return True
+
+
+def say_replaced(paths: Sequence[str | Path]) -> None:
+    """Prints which files of an earlier run a command is about to replace."""
+    if len(paths) == 1:
+        remark(f"{paths[0]}: the file of an earlier run is replaced")
+    elif paths:
+        names = list_briefly([os.path.basename(path) for path in paths])
+        remark(f"{os.path.dirname(paths[0]) or '.'}: {len(paths)} files of an earlier run are replaced ({names})")
 
 
 def check_apart(*paths: str | Path | None) -> None:
@@ -86,9 +109,15 @@ def own_mark(mark: bytes = MARK) -> Own:
 
 
 def is_drawn(path: str | Path) -> bool:
-    """Returns whether a file is a picture, label image or film that ``ae predict`` wrote, by its name and its mark."""
+    """Returns whether a file is a picture, label image or film that ``ae predict`` wrote, by its mark."""
+    name = os.fspath(path)
     try:
-        return bool(DRAWN.search(os.fspath(path))) and os.path.isfile(path) and own_mark()(Path(path))
+        if not name.endswith((".jpg", ".png", ".tif", ".mp4")) or not os.path.isfile(path):
+            return False
+        if name.endswith(".mp4"):
+            return own_mark(DRAWN_MARK)(Path(path))
+        ends = first_bytes(Path(path), HEAD) + last_bytes(Path(path), HEAD)
+        return DRAWN_MARK in ends or bool(HASHED.search(name) and MARK in ends)
     except OSError:  # the reader of the file has the message
         return False
 
@@ -106,17 +135,17 @@ def last_bytes(path: Path, count: int = ENDS) -> bytes:
         return file.read(count)
 
 
-def mark_image(data: bytes) -> bytes:
-    """Returns an encoded image with `MARK` in it; its pixels are the same.
+def mark_image(data: bytes, mark: bytes = MARK) -> bytes:
+    """Returns an encoded image with a mark in it; its pixels are the same.
 
     JPEG and PNG get a comment, which every program skips. Other formats get the mark behind their data.
     """
     if data.startswith(b"\xff\xd8\xff\xe0"):  # JPEG: a comment (COM) behind its first segment (APP0)
         end = 4 + int.from_bytes(data[4:6], "big")
-        return data[:end] + b"\xff\xfe" + (len(MARK) + 2).to_bytes(2, "big") + MARK + data[end:]
+        return data[:end] + b"\xff\xfe" + (len(mark) + 2).to_bytes(2, "big") + mark + data[end:]
     if data.startswith(b"\x89PNG\r\n\x1a\n"):  # PNG: a text behind its header, which ends at byte 33
-        return data[:33] + png_text(b"Software\0" + MARK) + data[33:]
-    return data + MARK
+        return data[:33] + png_text(b"Software\0" + mark) + data[33:]
+    return data + mark
 
 
 def png_text(text: bytes) -> bytes:

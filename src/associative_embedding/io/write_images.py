@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from associative_embedding.io.files import atomic_write
-from associative_embedding.io.outputs import mark_image
+from associative_embedding.io.outputs import MARK, mark_image
 from associative_embedding.structures.arrays import Array
 
 # The formats of pictures, with the options of their encoder. Quality 95 shows no difference to the original.
@@ -26,8 +26,8 @@ TIFF_OPTIONS = (259, 8, 317, 1)
 LABEL_OPTIONS: dict[str, tuple[int, ...]] = {".png": (), ".tif": TIFF_OPTIONS, ".tiff": TIFF_OPTIONS}
 
 
-def write_image(path: str | Path, rgb: Array) -> None:
-    """Writes an ``(H, W, 3)`` uint8 RGB picture atomically, in the format of the extension.
+def write_image(path: str | Path, rgb: Array, mark: bytes = MARK) -> None:
+    """Writes an ``(H, W, 3)`` uint8 RGB picture atomically, in the format of the extension, with a mark of its writer.
 
     Raises:
         ValueError: for an extension that is not in `IMAGE_OPTIONS`, or a picture that the format cannot hold.
@@ -38,16 +38,17 @@ def write_image(path: str | Path, rgb: Array) -> None:
         raise ValueError(f"cannot write {path}: the extension must be one of {', '.join(IMAGE_OPTIONS)}")
     if rgb.ndim != 3 or rgb.shape[2] != 3 or str(rgb.dtype) != "uint8" or rgb.size == 0:
         raise ValueError(f"cannot write {path}: the picture must be (H, W, 3) uint8, not {rgb.shape} {rgb.dtype}")
-    atomic_write(path, _encode(path, rgb[:, :, ::-1], IMAGE_OPTIONS[extension]))
+    atomic_write(path, _encode(path, rgb[:, :, ::-1], IMAGE_OPTIONS[extension], mark))
 
 
-def write_labels(path: str | Path, labels: Array) -> None:
+def write_labels(path: str | Path, labels: Array, mark: bytes = MARK) -> None:
     """Writes a label image atomically and without loss: the value of a pixel is the number of its object.
 
     Args:
         path: ``.png`` or ``.tif`` or ``.tiff``. Values have 16 bits without sign; a TIFF of more than 65,535 objects
             has 32 bits.
         labels: ``(H, W)`` integers, 0 = background; see `Masks.labels`.
+        mark: of its writer.
 
     Raises:
         ValueError: for another extension, or labels that the format cannot hold.
@@ -65,10 +66,10 @@ def write_labels(path: str | Path, labels: Array) -> None:
     if wide and extension == ".png":
         raise ValueError(f"cannot write {path}: a .png holds 65535 labels, not {high}; write a .tif")
     pixels = labels.astype(np.int32 if wide else np.uint16)  # signed, as cv2 has no uint32
-    atomic_write(path, _encode(path, pixels, LABEL_OPTIONS[extension]))
+    atomic_write(path, _encode(path, pixels, LABEL_OPTIONS[extension], mark))
 
 
-def _encode(path: str | Path, pixels: Array, options: tuple[int, ...]) -> bytes:
+def _encode(path: str | Path, pixels: Array, options: tuple[int, ...], mark: bytes) -> bytes:
     """Returns the bytes of an image file, marked as ours. `pixels` are in cv2's order of channels, BGR."""
     extension = Path(path).suffix.lower()
     try:
@@ -77,4 +78,4 @@ def _encode(path: str | Path, pixels: Array, options: tuple[int, ...]) -> bytes:
         done = False
     if not done:
         raise ValueError(f"cannot write {path}: {extension} cannot hold {pixels.shape[1]}x{pixels.shape[0]} pixels")
-    return mark_image(data.tobytes())
+    return mark_image(data.tobytes(), mark)

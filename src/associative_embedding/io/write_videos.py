@@ -12,7 +12,7 @@ import numpy as np
 
 from associative_embedding.io.decode_videos import load_av, reason_of
 from associative_embedding.io.files import make_folder
-from associative_embedding.io.outputs import MARK
+from associative_embedding.io.outputs import DRAWN_MARK
 from associative_embedding.structures.arrays import Array
 
 CLOCK = Fraction(1, 90000)  # seconds, the unit of the times in the file; usual in MPEG, and fine enough for any rate
@@ -105,7 +105,7 @@ class VideoWriter:
         self._file = FilmFile(self.path)
         flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}  # a fragment at each key frame
         self._container = av.open(self._file, "w", format="mp4", options=flags)
-        self._container.metadata["comment"] = MARK.decode()
+        self._container.metadata["comment"] = DRAWN_MARK.decode()
         self._stream = self._container.add_stream("libx264", rate=Fraction(self.fps).limit_denominator(1001))
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         # crf: quality, 0 (lossless) to 51. Frames that are predicted from later ones (bf) would shift all times by two.

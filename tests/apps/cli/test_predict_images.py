@@ -22,6 +22,7 @@ import torch
 from PIL import Image
 
 import associative_embedding as ae
+from associative_embedding.apps.cli import image_outputs
 from associative_embedding.apps.cli import predict_images as run_predict
 from associative_embedding.apps.cli.main import main
 from associative_embedding.drawing.skeletons import MIN_KEYPOINT_SCORE
@@ -78,8 +79,9 @@ def test_folders_patterns_and_files(model: str, folder: Path, tmp_path: Path) ->
     assert document["categories"][0]["keypoints"] == list(FIGURE.keypoints)
     assert document["annotations"]
     assert {a["image_id"] for a in document["annotations"]} <= {1, 2, 3, 4}
-    pictures = {path.name.rsplit("-", 1)[0]: path for path in output.glob("*-*.*")}
+    pictures = {path.stem: path for path in output.glob("*.[jp][pn]g")}
     assert pictures.keys() == {"a", "turned", "grey", "alpha"}
+    assert [output / image["picture"] for image in document["images"]] == [pictures[Path(n).stem] for n in names]
     assert read_image(pictures["turned"]).shape == (96, 64, 3)
 
 
@@ -353,10 +355,10 @@ def test_a_picture_that_cannot_be_written_stops_with_one_line(
 def test_a_picture_that_the_format_cannot_hold_does_not_cost_its_result(
     model: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(path: Path, picture: Array) -> None:
+    def refused(path: Path, picture: Array, mark: bytes) -> None:
         raise ValueError(f"cannot write {path}: .jpg cannot hold 70000x10 pixels")
 
-    monkeypatch.setattr(run_predict, "write_image", refused)
+    monkeypatch.setattr(image_outputs, "write_image", refused)
     assert predict(model, tmp_path / "out", folder) == 1
     assert len(document_of(tmp_path / "out")["images"]) == 3
 

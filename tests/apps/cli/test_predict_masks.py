@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,9 +15,9 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
+from associative_embedding.apps.cli import image_outputs
 from associative_embedding.apps.cli import predict_images as run_predict
 from associative_embedding.apps.cli.main import main
-from associative_embedding.apps.cli.results_file import labels_path
 from associative_embedding.drawing.masks import mask_colours
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
@@ -132,8 +131,8 @@ def predict(output: Path, *arguments: object) -> int:
 
 
 def names(output: Path) -> list[str]:
-    """Without their hashes."""
-    return sorted(re.sub(r"-[0-9a-f]{8}", "", path.name) for path in output.glob("*-*"))
+    """Of pictures and label images."""
+    return sorted(path.name for path in output.glob("*.*") if path.suffix != ".json")
 
 
 @pytest.mark.usefixtures("run")
@@ -146,7 +145,7 @@ def test_pictures_labels_and_json_agree(folder: Path, tmp_path: Path, capsys: py
     assert document["categories"] == [{"id": 4, "name": "red"}, {"id": 9, "name": "green"}]
     assert [a["category_id"] for a in document["annotations"]] == [4, 4, 4, 9, 4, 4]
     for image in document["images"]:
-        labels = np.array(Image.open(labels_path(image["file_name"], output, ".tif")))
+        labels = np.array(Image.open(output / image["labels"]))
         own = [a for a in document["annotations"] if a["image_id"] == image["id"]]
         assert labels.shape == SIZE
         assert labels.max() == len(own)
@@ -248,14 +247,14 @@ def test_labels_are_there_before_the_result_counts(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Interrupted while the second image's labels are written: it is not in the results, the first is, with labels."""
-    original = run_predict.write_labels
+    original = image_outputs.write_labels
 
-    def interrupted(path: Path, labels: Array) -> None:
+    def interrupted(path: Path, labels: Array, mark: bytes) -> None:
         if path.name.startswith("b"):
             signal.raise_signal(signal.SIGINT)
-        original(path, labels)
+        original(path, labels, mark)
 
-    monkeypatch.setattr(run_predict, "write_labels", interrupted)
+    monkeypatch.setattr(image_outputs, "write_labels", interrupted)
     assert predict(tmp_path / "out", folder) == 130
     assert "interrupted; 1 of 3 images" in capfd.readouterr().err
     assert [Path(i["file_name"]).name for i in document_of(tmp_path / "out")["images"]] == ["a.png"]

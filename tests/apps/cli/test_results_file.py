@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,10 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from associative_embedding.apps.cli.results_file import ResultsWriter, labels_path, picture_path
+from associative_embedding.apps.cli.results_file import ResultsWriter, files_of_others
 from associative_embedding.instances import Instances
 from associative_embedding.io import files as output
-from associative_embedding.io.write_images import write_image
 from support.paths import ROOT
 from support.random_people import made
 
@@ -26,22 +24,6 @@ def add_all(path: Path, results: Iterator[Instances]) -> None:
     with ResultsWriter(path) as writer:
         for result in results:
             writer.add(result)
-
-
-def test_picture_paths_do_not_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    sources = ["a/x.jpg", "b/x.jpg", "x.jpg", "x.png", "x.gif", "../x.jpg", "http://h/x.jpg", "http://h/x.jpg?2", ""]
-    names = [picture_path(source, ".") for source in sources]
-    assert len(set(names)) == len(sources)
-    assert picture_path("./a/../a/x.jpg", ".") == names[0] == picture_path(str(tmp_path / "a/x.jpg"), ".")
-    assert not {os.path.abspath(n) for n in names} & {os.path.abspath(s) for s in sources}
-    assert [n.suffix for n in names[2:5]] == [".jpg", ".png", ".jpg"]
-    assert all(n.name.startswith("x-") for n in names[:-1])
-    assert picture_path(str(names[0]), ".") != names[0]
-    for odd in ("http://[h/ü b%2Fc.png?d", "é" * 300, "a/..", "\udcff.jpg"):
-        path = tmp_path / picture_path(odd, "out")
-        assert path.parent == tmp_path / "out"
-        write_image(path, np.zeros((2, 2, 3), np.uint8))
 
 
 def test_writer_writes_first_and_last(tmp_path: Path) -> None:
@@ -134,9 +116,12 @@ def test_kill_leaves_a_whole_file(tmp_path: Path) -> None:
     assert len(document["annotations"]) == 5 * len(document["images"]) > 0
 
 
-def test_names_of_label_images_are_those_of_the_pictures() -> None:
-    for source in ("a/x.jpg", "b/x.png", "http://h/x.jpg?2"):
-        picture, labels = picture_path(source, "out"), labels_path(source, "out", ".png")
-        assert labels.name == f"{picture.stem}-labels.png"
-        assert labels.parent == picture.parent
-        assert labels != picture
+def test_the_entry_of_an_image_names_its_files(tmp_path: Path) -> None:
+    with ResultsWriter(tmp_path / "r.json") as writer:
+        writer.add(made(1), {"picture": tmp_path / "out" / "a.jpg"})
+        writer.add(made(1, "b.jpg"))
+    document = json.loads((tmp_path / "r.json").read_text())
+    assert [image.get("picture") for image in document["images"]] == ["out/a.jpg", None]
+    others = files_of_others(document, tmp_path, ["b.jpg"])
+    assert others == [tmp_path / "out" / "a.jpg"]
+    assert files_of_others(document, tmp_path, ["a.jpg", "b.jpg"]) == []

@@ -40,11 +40,12 @@ def run_predict(options: Namespace) -> int:
 
 
 # Options for one kind of source or one engine. With another one they would do nothing, so they are refused.
-VIDEO_OPTIONS = ("link", "smooth", "every", "start", "end", "fps", "formats", "window")
+VIDEO_OPTIONS = ("link", "smooth", "every", "start", "end", "fps", "window")
 IMAGE_OPTIONS = ("json", "labels", "recursive", "resume", "images_of")
+IMAGE_FORMATS = ("csv",)  # of --formats
 RAY_OPTIONS = ("workers", "shard_size", "batch", "gpus")
 ANIMATIONS = (".gif", ".apng")  # images that PyAV also reads as films
-LOCAL_OPTIONS = ("json", "show", "scores", "labels", "track", "images_of", *VIDEO_OPTIONS)
+LOCAL_OPTIONS = ("json", "show", "scores", "labels", "track", "images_of", "formats", *VIDEO_OPTIONS)
 
 
 def sources_are_videos(options: Namespace) -> bool:
@@ -67,6 +68,8 @@ def sources_are_videos(options: Namespace) -> bool:
         raise UsageError("the sources are images and videos: run ae predict once for each kind")
     reason = "works only for images" if any(videos) else "works only for videos, or with --track for folders of frames"
     refuse_given(options, IMAGE_OPTIONS if any(videos) else VIDEO_OPTIONS, reason)
+    if not any(videos) and (other := [kind for kind in options.formats or () if kind not in IMAGE_FORMATS]):
+        raise UsageError(f"--formats {other[0]} is for videos; images have json and, with --formats csv, a table")
     if any(videos) and options.show == "tags":
         raise UsageError("--show tags works only for images")
     return any(videos)

@@ -14,12 +14,14 @@ class Page:
         arguments: what follows the name of the command.
         examples: command lines, each with its meaning.
         usual: names of the options that have a line of their own; one line in each group names the others. "" = all.
+        title: above the usual options, where there are so many others that naming them would fill the screen.
     """
 
     purpose: str
     arguments: str
     examples: tuple[tuple[str, str], ...]
     usual: str = ""
+    title: str = ""
 
 
 MODEL = "model input_size refine device "
@@ -48,11 +50,15 @@ PAGES = {  # key: the words behind ``ae``
         "train a model from a recipe (a YAML file); the same command continues a stopped run",
         "RECIPE.yaml [--setting value ...]",
         (
+            ("ae train --data my.json --images my/", "write the recipe, train"),
+            ("  --task pose|masks|tracks", "what to learn (default: by the data)"),
             ("ae train my.yaml", "train, or continue"),
-            ("ae train my.yaml --train.lr 3e-4", "replace a setting of the recipe"),
+            ("ae train my.yaml --time 30m", "end in half an hour"),
+            ("ae train my.yaml --train.lr 3e-4", "replace a setting"),
         ),
-        "config task output data.sources data.input_size network.backbone network.start train.steps train.batch "
-        "train.lr",
+        "output network.start data.input_size data.validation_size data.workers train.steps train.time "
+        "train.patience train.batch train.lr train.validate_every train.device train.tensorboard",
+        "usual settings, which replace those of the recipe",
     ),
     "evaluate": Page(
         "compute the official metrics of a model on annotated images",

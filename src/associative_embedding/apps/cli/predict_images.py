@@ -12,9 +12,9 @@ from os.path import isdir
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from associative_embedding.apps.cli.results_file import OWN_RESULTS, ResultsWriter, identity, labels_path, picture_path
+from associative_embedding.apps.cli.image_outputs import ImageOutputs, Kinds
+from associative_embedding.apps.cli.results_file import OWN_RESULTS, ResultsWriter, identity
+from associative_embedding.apps.cli.table_file import OWN_TABLE, TableFile
 from associative_embedding.apps.errors import UsageError
 from associative_embedding.apps.sources import collect_images
 from associative_embedding.data.readers.coco_images import CocoImages
@@ -26,11 +26,11 @@ from associative_embedding.io.console import errors_name, one_line, say, say_err
 from associative_embedding.io.files import check_writable
 from associative_embedding.io.find_images import each_once, find_images
 from associative_embedding.io.lock_files import lock_of, locked
-from associative_embedding.io.outputs import check_output, own_mark
-from associative_embedding.io.write_images import write_image, write_labels
+from associative_embedding.io.outputs import check_output
+from associative_embedding.io.progress import Progress
 from associative_embedding.model_files.find import model_digest
 from associative_embedding.structures.arrays import Array
-from associative_embedding.tasks.tag_pictures import stack_pictures, tag_pictures
+from associative_embedding.tasks.tag_pictures import tag_pictures
 from associative_embedding.tasks.task import Decoded, Task
 
 
@@ -47,6 +47,7 @@ class ImageSettings:
         scores: draw the score of each instance.
         labels: file type of label images, "tif", "png" or "none"; None = "tif" for a model that finds masks.
         recursive: include the images in subfolders of the sources.
+        formats: ["csv"] = also write a table, beside the results file; None = no table.
         resume: skip the images that the results file contains, and add the others to it.
         images_of: COCO json, with or without annotations: predict the images that it lists, and give them its ids. The
             source is their folder.
@@ -59,6 +60,7 @@ class ImageSettings:
     scores: bool = False
     labels: str | None = None
     recursive: bool = False
+    formats: Sequence[str] | None = None
     resume: bool = False
     images_of: str | None = None
 
@@ -66,6 +68,11 @@ class ImageSettings:
     def results_path(self) -> Path:
         """The results file."""
         return Path(self.json) if self.json else Path(self.output) / "predictions.json"
+
+    @property
+    def table_path(self) -> Path | None:
+        """The table, if there is one."""
+        return self.results_path.with_suffix(".csv") if self.formats else None
 
 
 def predict_images(sources: Sequence[str], model: str, options: Options, settings: ImageSettings) -> int:
@@ -85,37 +92,73 @@ def predict_images(sources: Sequence[str], model: str, options: Options, setting
     if not paths:
         # Before the model is loaded and the writer is open: a mistyped source must not replace earlier results.
         return 1
-    check_output(settings.results_path, OWN_RESULTS, [*paths, model, settings.images_of])
+    check_results(settings, [*paths, model, settings.images_of])
     predictor = load(model, options)
     settings = with_model_defaults(settings, predictor)
     remark_one_person(predictor)
-    results, categories = settings.results_path, predictor.task.categories
-    check_writable(results)
+    results, table = settings.results_path, settings.table_path
+    for file in (results, table):
+        if file:
+            check_writable(file)
     count = done = 0
     with locked(lock_of(results)):
-        try:
-            values = result_settings(predictor, model, options, settings) | {"image_ids": digest_of(image_ids)}
-            writer = ResultsWriter(
-                results, categories=categories, resume=settings.resume, settings=values, image_ids=image_ids
-            )
-            paths = remaining_paths(paths, writer)
-            check_pictures(paths, settings)  # before the block: at its end the writer makes a file
-            with writer:
-                # None shows the bar only on a terminal; for a single image it would only flash.
-                for path in tqdm(paths, desc="predict", unit="image", disable=None if len(paths) > 1 else True):
+        values = result_settings(predictor, model, options, settings) | {"image_ids": digest_of(image_ids)}
+        with open_outputs(paths, predictor, settings, values, image_ids) as outputs:
+            try:
+                for path in Progress(outputs.left, "predict", "image"):
                     try:
-                        count += predict_image(path, predictor, settings, writer)
+                        count += predict_image(path, predictor, settings, outputs)
                         done += 1
                     except (ValueError, MemoryError) as error:
                         failures += 1
                         say_error(error)
-        except KeyboardInterrupt:
-            # Without a result the writer makes no file, or leaves the earlier one: then no file may be named.
-            kept = f"are in {results}" if done else "are done"
-            raise KeyboardInterrupt(f"interrupted; {done} of {len(paths)} images {kept}") from None
+            except KeyboardInterrupt:
+                # Without a result the writer makes no file, or leaves the earlier one: then no file may be named.
+                kept = f"are in {results}" if done else "are done"
+                raise KeyboardInterrupt(f"interrupted; {done} of {len(outputs.left)} images {kept}") from None
     if done:
-        say(f"{count} found in {done} of {len(paths)} images -> {visible(results)}")
+        files = f"{results}, {table}" if table else results
+        say(f"{count} found in {done} of {len(outputs.left)} images -> {visible(files)}")
     return 1 if failures else 0
+
+
+def check_results(settings: ImageSettings, inputs: Sequence[str | None]) -> None:
+    """Checks that the results file and the table replace no file of somebody else.
+
+    Raises:
+        ValueError: see `check_output`.
+    """
+    for path, own in ((settings.results_path, OWN_RESULTS), (settings.table_path, OWN_TABLE)):
+        if path:
+            check_output(path, own, inputs, announce=False)
+
+
+def open_outputs(
+    paths: Sequence[str],
+    predictor: Predictor,
+    settings: ImageSettings,
+    values: Mapping[str, Any],
+    image_ids: Mapping[str, int] | None,
+) -> ImageOutputs:
+    """Returns what writes the results of all images.
+
+    Args:
+        values: what the results depend on, see `ResultsWriter`.
+        image_ids: see `ResultsWriter`.
+
+    Raises:
+        ValueError: for results that cannot be continued, or a file of somebody else.
+    """
+    writer = ResultsWriter(
+        settings.results_path,
+        categories=predictor.task.categories,
+        resume=settings.resume,
+        settings=values,
+        image_ids=image_ids,
+    )
+    table = TableFile(settings.table_path, writer.done) if settings.table_path else None
+    kinds = Kinds(settings.output, settings.show != "nothing", settings.labels or "none", settings.scores)
+    return ImageOutputs(paths, kinds, writer, table)
 
 
 def images_to_predict(sources: Sequence[str], settings: ImageSettings) -> tuple[list[str], dict[str, int] | None, int]:
@@ -193,16 +236,7 @@ def labels_type(task: Task, requested: str | None) -> str:
     return (requested or "tif") if task.finds_masks else "none"
 
 
-def remaining_paths(paths: Sequence[str], writer: ResultsWriter) -> list[str]:
-    """Returns the paths of the images that the results file does not contain yet."""
-    done = writer.done
-    left = [path for path in paths if identity(path) not in done]
-    if len(left) < len(paths):
-        say(f"{len(paths) - len(left)} images are in {visible(writer.path)} already")
-    return left
-
-
-def predict_image(path: str, predictor: Predictor, settings: ImageSettings, writer: ResultsWriter) -> int:
+def predict_image(path: str, predictor: Predictor, settings: ImageSettings, outputs: ImageOutputs) -> int:
     """Predicts one image and writes its files; returns the number of instances.
 
     Raises:
@@ -213,40 +247,10 @@ def predict_image(path: str, predictor: Predictor, settings: ImageSettings, writ
     """
     with errors_name(path):
         found, tags = find_instances(predictor, path, settings)
-        # Labels are a result: an image whose labels cannot be written is in no results, so --resume does it again.
-        labels = save_labels(found, path, settings)
-        try:
-            written = [*save_picture(found, tags, path, settings), *labels]
-        except ValueError:
-            writer.add(found)  # a picture that its format cannot hold: the result itself is not lost
-            raise
-    # Last: --resume skips an image whose result is in the results file, and its pictures must exist then.
-    writer.add(found)
+        written = outputs.add(found, tags, path)
     if written:
-        say(f"{one_line(path)}: {len(found)} found -> {visible(', '.join(map(str, written)))}")
+        say(f"{one_line(path)}: {len(found)} found -> {visible(', '.join(map(str, written.values())))}")
     return len(found)
-
-
-def save_picture(found: Instances, tags: Sequence[Array], source: str, settings: ImageSettings) -> list[Path]:
-    """Writes the annotated picture of one image, with the pictures of its tags; returns the files written."""
-    if settings.show == "nothing":
-        return []
-    path = picture_path(source, settings.output)
-    write_image(path, stack_pictures([found.draw(scores=settings.scores), *tags]))
-    return [path]
-
-
-def check_pictures(paths: Sequence[str], settings: ImageSettings) -> None:
-    """Checks that the pictures and label images of all paths replace no file of somebody else.
-
-    Raises:
-        ValueError: see `check_output`.
-    """
-    for path in paths:
-        if settings.show != "nothing":
-            check_output(picture_path(path, settings.output), own_mark(), [path])
-        if settings.labels != "none":
-            check_output(labels_path(path, settings.output, f".{settings.labels}"), own_mark(), [path])
 
 
 def find_instances(predictor: Predictor, source: str, settings: ImageSettings) -> tuple[Instances, list[Array]]:
@@ -257,15 +261,6 @@ def find_instances(predictor: Predictor, source: str, settings: ImageSettings) -
     decoded, maps, geometry = predictor.explain(source)
     decoded = select_instances(decoded, decoded.instances.score >= settings.min_score)
     return decoded.instances, tag_pictures(decoded, maps, geometry)
-
-
-def save_labels(found: Instances, source: str, settings: ImageSettings) -> list[Path]:
-    """Writes the label image of one image, if the settings contain a file type; returns the files written."""
-    if found.masks is None or settings.labels == "none":
-        return []
-    path = labels_path(source, settings.output, f".{settings.labels}")
-    write_labels(path, found.masks.labels())
-    return [path]
 
 
 def select_instances(decoded: Decoded, kept: Array) -> Decoded:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from associative_embedding.apps.cli.results_file import picture_path
+from associative_embedding.apps.cli.output_names import choose_stems
 from associative_embedding.apps.cli.video_results import FORMATS, LinesWriter
 from associative_embedding.apps.cli.window import Window
 from associative_embedding.apps.errors import UsageError
@@ -26,7 +25,8 @@ from associative_embedding.io.console import remark, remark_file, say, say_error
 from associative_embedding.io.find_images import each_once
 from associative_embedding.io.find_videos import find_videos, is_folder
 from associative_embedding.io.lock_files import lock_of, locked
-from associative_embedding.io.outputs import check_output, own_mark
+from associative_embedding.io.outputs import check_output, own_mark, say_replaced
+from associative_embedding.io.progress import Progress
 from associative_embedding.io.videos import Clip, Frame, Video, open_video
 from associative_embedding.io.write_videos import VideoWriter
 from associative_embedding.structures.arrays import Array
@@ -94,10 +94,10 @@ class VideoSettings:
         """The formats to write."""
         return self.formats or (["jsonl"] if self.show == "nothing" else ["mp4", "jsonl"])
 
-    def files(self, source: str) -> dict[str, Path]:
-        """Returns the path of the file in each format."""
-        name = picture_path(source, self.output)
-        return {kind: name.with_suffix(".mp4" if kind == "mp4" else FORMATS[kind].suffix) for kind in self.kinds}
+    def files(self, stem: str) -> dict[str, Path]:
+        """Returns the path of the file in each format; see `choose_stems`."""
+        endings = {kind: ".mp4" if kind == "mp4" else FORMATS[kind].suffix for kind in self.kinds}
+        return {kind: Path(self.output) / f"{stem}{ending}" for kind, ending in endings.items()}
 
     def tracker(self, task: Task) -> Tracker | None:
         """Returns a new tracker, or None without `track`.
@@ -130,11 +130,12 @@ def predict_videos(sources: Sequence[str], model: str, options: Options, setting
     remark_one_person(predictor)
     videos, failures = collect_images(sources, find_videos)
     videos = each_once(videos)
-    for source in videos:
-        check_files(source, model, settings)
+    stems = choose_stems(videos, lambda _, stem: list(settings.files(stem).values()), taken=videos)
+    replaced = [path for source in videos for path in check_files(source, model, settings, stems[source])]
+    say_replaced(replaced)
     for source in videos:
         try:
-            predict_video(source, predictor, settings)
+            predict_video(source, predictor, settings, stems[source])
         except ValueError as error:
             failures += 1
             say_error(error)
@@ -144,18 +145,19 @@ def predict_videos(sources: Sequence[str], model: str, options: Options, setting
     return 1 if failures else 0
 
 
-def check_files(source: str, model: str, settings: VideoSettings) -> None:
-    """Checks that the files of a video replace no file of somebody else.
+def check_files(source: str, model: str, settings: VideoSettings, stem: str) -> list[Path]:
+    """Checks that the files of a video replace no file of somebody else; returns those of an earlier run.
 
     Raises:
         ValueError: see `check_output`.
     """
-    for kind, path in settings.files(source).items():
-        check_output(path, own_mark() if kind == "mp4" else FORMATS[kind].own, [source, model])
+    own = {kind: own_mark() if kind == "mp4" else FORMATS[kind].own for kind in settings.kinds}
+    files = settings.files(stem).items()
+    return [path for kind, path in files if check_output(path, own[kind], [source, model], announce=False)]
 
 
-def predict_video(source: str, predictor: Predictor, settings: VideoSettings) -> None:
-    """Predicts one video.
+def predict_video(source: str, predictor: Predictor, settings: VideoSettings, stem: str) -> None:
+    """Predicts one video; its files have a common stem.
 
     Raises:
         ValueError: when it cannot be read to its end, has no frame in the part to process, or another command writes
@@ -163,15 +165,14 @@ def predict_video(source: str, predictor: Predictor, settings: VideoSettings) ->
         OSError: when a result cannot be written.
         KeyboardInterrupt: with the number of frames that are done.
     """
-    video, clip, files = open_video(source, settings.fps), settings.clip, settings.files(source)
+    video, clip, files = open_video(source, settings.fps), settings.clip, settings.files(stem)
     if settings.fps and not is_folder(source):
         remark(f"{source}: --fps is for folders of frames; this video states {video.fps:g} frames per second")
     count, names = 0, ", ".join(map(str, files.values()))
-    title = files[settings.kinds[0]].stem
-    bar = tqdm(desc=visible(title), unit="frame", total=video.expected(clip), disable=None, smoothing=0.1)
+    bar: Progress[Frame] = Progress((), stem, "frame", video.expected(clip))
     try:
         with ExitStack() as stack, bar:
-            stack.enter_context(locked(lock_of(files[settings.kinds[0]].with_suffix(""))))
+            stack.enter_context(locked(lock_of(Path(settings.output) / stem)))
             writers = [
                 stack.enter_context(LinesWriter(path, FORMATS[kind](), predictor.task.categories))
                 for kind, path in files.items()

@@ -1,12 +1,10 @@
-"""The files that ``ae predict`` writes for images: their names, and the growing results file."""
+"""The growing results file that ``ae predict`` writes for images."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import re
-import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,31 +16,9 @@ from associative_embedding.io.coco_json import read_coco
 from associative_embedding.io.files import Periodic, json_text, utf8_name, write_json
 from associative_embedding.io.outputs import Own, own_form
 
+FILES = ("picture", "labels")  # keys of an image's entry: its files, as paths from the folder of the results file
 FOLDER = "folder"  # key of the settings: digest of the folder that relative names begin in
 OWN_RESULTS: Own = own_form(r'\{"info": \{"description": "Instances found by associative-embedding', rb"\}\n")
-
-
-def picture_path(source: str, folder: str | Path) -> Path:
-    """Returns the path of a source's annotated picture: ``folder/name-<hash>.jpg``, or ``.png`` for a ``.png``.
-
-    The hash is computed from the source's absolute path or its URL. So a source always has the same picture, two
-    sources with the same file name have two pictures, and a picture never overwrites its source.
-    """
-    is_url = "://" in source
-    whole = source if is_url else os.path.abspath(source)
-    path = urllib.parse.unquote(re.split("[?#]", source)[0]) if is_url else source
-    stem, extension = os.path.splitext(os.path.basename(path))
-    # A URL may contain any character and any length; file systems allow neither. A name has at most 255 bytes, and 57
-    # characters of four bytes leave room for the longest ending, -<hash>-labels.tiff.
-    stem = re.sub(r"[^\w.-]+", "_", stem)[:57].strip("._") or "image"
-    digest = hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]
-    return Path(folder) / f"{stem}-{digest}{'.png' if extension.lower() == '.png' else '.jpg'}"
-
-
-def labels_path(source: str, folder: str | Path, extension: str) -> Path:
-    """Returns the path of a source's label image: ``folder/name-<hash>-labels.tif``; see `picture_path`."""
-    picture = picture_path(source, folder)
-    return picture.with_name(f"{picture.stem}-labels{extension}")
 
 
 def read_results(
@@ -81,6 +57,27 @@ def check_settings(path: Path, document: Mapping[str, Any], settings: Mapping[st
         )
     if other and any(map(is_relative, names_of(document))):
         raise ValueError(f"{path}: its image names begin in another folder; run the command where it was started")
+
+
+def files_of_others(document: Mapping[str, Any], folder: Path, sources: Sequence[str]) -> list[Path]:
+    """Returns the pictures and label images in a results file that are of other images than these.
+
+    Args:
+        document: earlier results.
+        folder: of their file.
+        sources: paths or URLs of images.
+    """
+    known = set(map(identity, sources))
+    others = [image for image in document["images"] if identity(str(image.get("file_name"))) not in known]
+    return [folder / str(image[kind]) for image in others for kind in FILES if kind in image]
+
+
+def path_from(folder: Path, path: Path) -> str:
+    """Returns a path as it leads there from a folder: results are moved with their folder."""
+    try:
+        return utf8_name(Path(os.path.relpath(path, folder)).as_posix())
+    except ValueError:  # on another drive of Windows
+        return utf8_name(path.absolute().as_posix())
 
 
 def names_of(document: Mapping[str, Any]) -> list[str]:
@@ -170,6 +167,7 @@ class ResultsWriter:
         if self.earlier is not None and image_ids is not None:
             check_image_ids(self.path, self.earlier, image_ids)
         self._results: list[Instances] = []
+        self._files: list[dict[str, str]] = []
         self._periodic = Periodic(self._write, interval)
 
     @property
@@ -177,8 +175,12 @@ class ResultsWriter:
         """The `identity` of each source whose result an earlier run wrote."""
         return set() if self.earlier is None else {identity(name) for name in names_of(self.earlier)}
 
-    def add(self, instances: Instances) -> None:
+    def add(self, instances: Instances, files: Mapping[str, Path] | None = None) -> None:
         """Adds the result of the next image.
+
+        Args:
+            instances: the result.
+            files: what was written for the image, such as ``picture``; the entry of the image names it.
 
         Raises:
             ValueError: for a result with a value that json cannot hold (NaN). It is left out; the others are kept.
@@ -187,6 +189,7 @@ class ResultsWriter:
         # Checked one by one: otherwise one NaN would make the whole file unwritable, at the end of a long run.
         json_text(self.path, coco_dataset([instances], self.categories))
         self._results.append(replace(instances, image=None))  # the images of a long run would fill the memory
+        self._files.append({kind: path_from(self.path.parent, path) for kind, path in (files or {}).items()})
         self._periodic()
 
     def write(self) -> None:
@@ -201,6 +204,8 @@ class ResultsWriter:
         known = self.image_ids
         ids = None if known is None else [known[identity(result.source)] for result in self._results]
         document = coco_dataset(self._results, self.categories, ids)
+        for image, files in zip(document["images"], self._files, strict=True):
+            image |= files
         document["info"] |= {"settings": self.settings} if self.settings else {}
         if self.earlier is not None:
             document = join_datasets(self.earlier, document, number=known is None)

@@ -5,8 +5,6 @@ A file is readable after every line, so a video that is stopped, or has no end, 
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from io import FileIO
@@ -14,10 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+import numpy as np
+
 from associative_embedding import __version__
 from associative_embedding.instances import Instances
+from associative_embedding.instances.table import columns_of, to_lines
 from associative_embedding.io.files import append, make_folder, utf8_name
 from associative_embedding.io.outputs import Own, own_form
+from associative_embedding.structures.arrays import Array
+from associative_embedding.tasks.tracking.tracker import NO_TRACK
 
 
 class LineFormat(Protocol):
@@ -31,8 +34,13 @@ class LineFormat(Protocol):
     suffix: str
     own: Own
 
-    def header(self, categories: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Returns the first lines of a file. The categories are all that the model can find, in the COCO format."""
+    def header(self, found: Instances, categories: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Returns the first lines of a file.
+
+        Args:
+            found: the instances of the first frame.
+            categories: all that the model can find, in the COCO format.
+        """
         ...
 
     def frame(self, found: Instances, number: int, time: float) -> list[str]:
@@ -50,7 +58,7 @@ class JsonLines:
     suffix = ".jsonl"
     own = staticmethod(own_form(r'\{"info": \{"description": "Instances found by associative-embedding', rb"\}\n"))
 
-    def header(self, categories: Sequence[Mapping[str, Any]]) -> list[str]:
+    def header(self, found: Instances, categories: Sequence[Mapping[str, Any]]) -> list[str]:
         info = {"description": "Instances found by associative-embedding; a keypoint is x, y, score"}
         return [json.dumps({"info": info | {"version": __version__}, "categories": list(categories)})]
 
@@ -71,7 +79,7 @@ class MotLines:
     suffix = ".txt"
     own = staticmethod(own_form(r"\d+,\d+(,-?\d+\.\d{2}){4},\d\.\d{4},-1,-1,-1\n"))
 
-    def header(self, categories: Sequence[Mapping[str, Any]]) -> list[str]:
+    def header(self, found: Instances, categories: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
 
     def frame(self, found: Instances, number: int, time: float) -> list[str]:
@@ -86,43 +94,31 @@ class MotLines:
 
 
 class CsvLines:
-    """A table with a row for each instance: frame, time, track, class, score, box, and x, y, score of each keypoint.
+    """A table with a row for each instance: frame, time, track, and the columns of `table.columns_of`.
 
-    Frames count from 0, the time is in seconds, boxes and keypoints are in pixels.
+    Frames count from 0, the time is in seconds. A cell is empty without a track, and for a keypoint that was not found.
     """
 
     suffix = ".csv"
-    own = staticmethod(own_form(r"frame,time,track_id,class_id,score,x,y,width,height[,\n]"))
+    own = staticmethod(own_form(r"frame,time,track_id,class(_id)?,score,x,y,width,height[,\n]"))
 
-    def header(self, categories: Sequence[Mapping[str, Any]]) -> list[str]:
-        columns = ["frame", "time", "track_id", "class_id", "score", "x", "y", "width", "height"]
-        names = [name for category in categories for name in category.get("keypoints", [])]
-        return [csv_line([*columns, *(f"{name}_{part}" for name in names for part in ("x", "y", "score"))])]
+    def header(self, found: Instances, categories: Sequence[Mapping[str, Any]]) -> list[str]:
+        return [to_lines(self._columns(found, 0, 0.0))[0].rstrip("\n")]
 
     def frame(self, found: Instances, number: int, time: float) -> list[str]:
-        tracks = [-1] * len(found) if found.track_id is None else found.track_id.tolist()
-        rows = zip(tracks, found.class_id, found.score, found.xywh, found.keypoints, strict=True)
-        return [
-            csv_line(
-                [
-                    number,
-                    f"{time:.6f}",
-                    "" if track == -1 else track,
-                    int(class_id),
-                    f"{score:.4f}",
-                    *(f"{value:.2f}" for value in box),
-                    *(text for x, y, value in keypoints for text in (f"{x:.2f}", f"{y:.2f}", f"{value:.4f}")),
-                ]
-            )
-            for track, class_id, score, box, keypoints in rows
-        ]
+        return [row.rstrip("\n") for row in to_lines(self._columns(found, number, time))[1:]]
 
-
-def csv_line(values: Sequence[object]) -> str:
-    """Returns a row of a csv file, without the end of the line."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(values)  # it quotes names of keypoints that contain a comma
-    return line.getvalue()
+    def _columns(self, found: Instances, number: int, time: float) -> dict[str, Array]:
+        columns = columns_of(found)
+        tracks = columns.pop("track_id", np.full(len(found), NO_TRACK))
+        # The name of the image would only repeat the number of the frame.
+        del columns["image"]
+        return {
+            "frame": np.full(len(found), number),
+            "time": np.full(len(found), round(time, 6)),
+            "track_id": np.array(["" if track == NO_TRACK else track for track in tracks.tolist()], dtype=object),
+            **columns,
+        }
 
 
 FORMATS: dict[str, type[LineFormat]] = {"jsonl": JsonLines, "mot": MotLines, "csv": CsvLines}
@@ -150,7 +146,7 @@ class LinesWriter:
         # Opened with the first frame: a video that cannot be read must not empty the results of an earlier run.
         if self._file is None:
             self._file = self._open()
-            self._write(self.line_format.header(self.categories))
+            self._write(self.line_format.header(found, self.categories))
         self._write(self.line_format.frame(found, number, time))
 
     def _open(self) -> FileIO:

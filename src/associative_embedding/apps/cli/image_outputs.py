@@ -1,0 +1,149 @@
+"""All files that ``ae predict`` writes for images: pictures, label images, the table and the results file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from associative_embedding.apps.cli.output_names import choose_stems, picture_ending
+from associative_embedding.apps.cli.results_file import ResultsWriter, files_of_others, identity
+from associative_embedding.apps.cli.table_file import TableFile
+from associative_embedding.instances import Instances
+from associative_embedding.io.console import say, visible
+from associative_embedding.io.outputs import DRAWN_MARK, check_apart, check_output, own_mark, say_replaced
+from associative_embedding.io.write_images import write_image, write_labels
+from associative_embedding.structures.arrays import Array
+from associative_embedding.tasks.tag_pictures import stack_pictures
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """Which files are written for each image.
+
+    Attributes:
+        folder: of the pictures and label images.
+        pictures: write annotated pictures.
+        labels: file type of label images, or "none".
+        scores: draw the score of each instance.
+    """
+
+    folder: str
+    pictures: bool
+    labels: str
+    scores: bool
+
+    def files(self, source: str, stem: str) -> dict[str, Path]:
+        """Returns the files of one image: ``picture``, ``labels``; the keys are those of `results_file.FILES`."""
+        files = {"picture": Path(self.folder) / f"{stem}{picture_ending(source)}"} if self.pictures else {}
+        labels = Path(self.folder) / f"{stem}-labels.{self.labels}"
+        return files | ({"labels": labels} if self.labels != "none" else {})
+
+
+class ImageOutputs:
+    """Writes the results of images: ``with ImageOutputs(...) as outputs: outputs.add(found, tags)``.
+
+    Args:
+        sources: paths and URLs of all images of the command.
+        kinds: the files of each image.
+        writer: of the results file.
+        table: of all images, or None.
+
+    Attributes:
+        left: the sources whose results the results file does not contain yet.
+
+    Raises:
+        ValueError: when a picture or label image would replace a file of somebody else.
+    """
+
+    def __init__(
+        self, sources: Sequence[str], kinds: Kinds, writer: ResultsWriter, table: TableFile | None = None
+    ) -> None:
+        self.kinds, self.writer, self.table = kinds, writer, table
+        done = writer.done
+        self.left = [source for source in sources if identity(source) not in done]
+        if len(self.left) < len(sources):
+            say(f"{len(sources) - len(self.left)} images are in {visible(writer.path)} already")
+        self.files = name_files(sources, kinds, writer, [table.path] if table else [])
+        check_files({source: self.files[source] for source in self.left}, [table.path] if table else [], writer)
+        self._open = ExitStack()
+
+    def add(self, found: Instances, tags: Sequence[Array], source: str) -> Mapping[str, Path]:
+        """Writes the files of one image; returns them, without the results file and the table.
+
+        Args:
+            found: the instances, with the image.
+            tags: pictures of their tags, which are drawn below the annotated picture.
+            source: one of `left`.
+
+        Raises:
+            ValueError: when its result cannot be written as json, or its picture is too large for the format.
+            OSError: when a file cannot be written.
+        """
+        files = self.files[source]
+        if found.masks is None:
+            files = {kind: path for kind, path in files.items() if kind != "labels"}
+        # Labels are a result: an image whose labels cannot be written is in no results, so --resume does it again.
+        if found.masks is not None and "labels" in files:
+            write_labels(files["labels"], found.masks.labels(), DRAWN_MARK)
+        try:
+            if "picture" in files:
+                picture = stack_pictures([found.draw(scores=self.kinds.scores), *tags])
+                write_image(files["picture"], picture, DRAWN_MARK)
+        except ValueError:
+            files = {kind: path for kind, path in files.items() if kind != "picture"}
+            self._add(found, files)  # a picture that its format cannot hold: the result itself is not lost
+            raise
+        # Last: --resume skips an image whose result is in the results file, and its pictures must exist then.
+        self._add(found, files)
+        return files
+
+    def _add(self, found: Instances, files: Mapping[str, Path]) -> None:
+        # First the table: --resume leaves out rows of images that the results file does not have.
+        if self.table:
+            self.table.add(found)
+        self.writer.add(found, files)
+
+    def __enter__(self) -> Self:
+        self._open.enter_context(self.writer)
+        if self.table:
+            self._open.enter_context(self.table)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+
+
+def name_files(
+    sources: Sequence[str], kinds: Kinds, writer: ResultsWriter, others: Sequence[Path]
+) -> dict[str, dict[str, Path]]:
+    """Returns the files of each source; names are chosen by `choose_stems`.
+
+    Args:
+        others: further files that the command writes.
+    """
+    taken: list[str | Path] = [*sources, writer.path, *others]
+    if writer.earlier is not None:
+        taken += files_of_others(writer.earlier, writer.path.parent, sources)
+    stems = choose_stems(sources, lambda source, stem: list(kinds.files(source, stem).values()), taken)
+    return {source: kinds.files(source, stems[source]) for source in sources}
+
+
+def check_files(files: Mapping[str, Mapping[str, Path]], others: Sequence[Path], writer: ResultsWriter) -> None:
+    """Checks that pictures and label images replace no file of somebody else, and names the files of earlier runs.
+
+    Raises:
+        ValueError: see `check_output`.
+    """
+    check_apart(writer.path, *others)
+    replaced = [path for path in (writer.path, *others) if path.is_file() and writer.earlier is None]
+    for source, paths in files.items():
+        for path in paths.values():
+            if check_output(path, own_mark(), [source], announce=False):
+                replaced.append(path)
+    say_replaced(replaced)
