@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from associative_embedding.structures.setting_checks import NOT_NEGATIVE, POSITIVE, SHARE, Range, check
+from associative_embedding.structures.setting_checks import ABOVE_0, NOT_NEGATIVE, POSITIVE, SHARE, Range, check
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,8 @@ class MaskDecodeConfig:
     Attributes:
         threshold: heatmap value from which a pixel is foreground.
         bandwidth: least distance of two objects' tags (root mean square over the tag's dimensions).
+        valley: two modes that touch are one object if the density of tags between them is nowhere below this share of
+            the lower mode's, see `join_touching`; 1 = never (the paper's).
         regions: an object is one connected region of the foreground, and tags divide each region. Without it tags alone
             decide, and an object may have several parts (the paper's).
         min_weight: a mode needs at least this much foreground around it, the sum of the heatmap over map pixels.
@@ -30,6 +32,7 @@ class MaskDecodeConfig:
 
     threshold: float = 0.5
     bandwidth: float = 0.5
+    valley: float = 1.0
     regions: bool = True
     min_weight: float = 2.0
     min_size: int = 10
@@ -42,6 +45,7 @@ class MaskDecodeConfig:
         ranges: dict[str, Range] = {
             "threshold": POSITIVE,
             "bandwidth": POSITIVE,
+            "valley": ABOVE_0,
             "min_weight": NOT_NEGATIVE,
             "min_size": NOT_NEGATIVE,
             "min_score": SHARE,

@@ -19,6 +19,7 @@ from associative_embedding.structures.maps import Maps
 from associative_embedding.structures.masks import Masks, require_masks
 from associative_embedding.structures.sample import Sample
 from associative_embedding.tasks.multi_scale import View, merge_views
+from associative_embedding.tasks.segmentation.join import join_touching
 from associative_embedding.tasks.segmentation.regions import (
     DROPPED,
     clean,
@@ -167,6 +168,7 @@ class SegmentationTask:
             region=connected_region(foreground)[y, x] if config.regions else None,
             min_weight=config.min_weight,
         )
+        groups = join_touching(detections, groups, bandwidth=config.bandwidth, valley=config.valley)
         labels = np.zeros(heatmap.shape, np.int32)
         labels[y, x] = np.where(groups.group < 0, DROPPED, groups.group + 1)
         instances, group = self._objects(number, heatmap, labels, groups, geometry)
