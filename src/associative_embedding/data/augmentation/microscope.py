@@ -100,7 +100,7 @@ def vary_stains(image: Array, rng: np.random.Generator, strength: float) -> Arra
     unit = STAINS / np.linalg.norm(STAINS, axis=1, keepdims=True)
     change = np.linalg.inv(unit) @ np.diag(factor) @ unit
     changed = density @ change.astype(np.float32) + (offset @ unit).astype(np.float32)
-    return np.clip(256 * np.exp(-changed) - 1, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(256 * np.exp(-changed) - 1, 0, 255), np.uint8)
 
 
 # ---- empty fields
