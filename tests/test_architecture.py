@@ -20,9 +20,9 @@ NAME = package.__name__
 FILES = sorted(SOURCE.rglob("*.py"))
 PUBLIC = (
     "COCO_17 CROWDPOSE_14 DecodeConfig Detections Groups ImageGeometry Instances LSP_14 MPII_16 Maps ModelInfo Network "
-    "PoseTask Predictor Recipe Refiner Sample SinglePersonTask Skeleton TagSamples Target build_network draw_instances "
-    "evaluate_keypoints focal_loss group_sequentially load load_model mse_loss read_image save_model tag_distance "
-    "tag_loss __version__"
+    "PoseTask Predictor Reading Recipe Refiner Sample SinglePersonTask Skeleton TagSamples Target build_network "
+    "draw_instances evaluate_keypoints focal_loss group_sequentially load load_model mse_loss read_image save_model "
+    "tag_distance tag_loss __version__"
 ).split()
 
 

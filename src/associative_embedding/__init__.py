@@ -35,6 +35,7 @@ _HOME = {  # no name of a submodule: importing that one would put the module in 
     "Network": "networks.network",
     "PoseTask": "tasks.pose.task",
     "Predictor": "inference.predictor",
+    "Reading": "io.reading",
     "Recipe": "training.recipe",
     "Refiner": "inference.refiner",
     "Sample": "structures.sample",

@@ -110,6 +110,8 @@ class Augment:
             72 degrees, saturation times 0.5 to 1.5, up to 0.3 of the range added to all channels, and the distance of
             the channels from their mean times 0.5 to 1.5; `colour` then has no effect.
         microscope: changes that microscopes make.
+        on_object: probability that the middle of the view, before the shift, is that of a labelled person or object,
+            drawn at random, and not of the image. For small objects in large images, which few views would show.
     """
 
     rotation: float = 30.0
@@ -123,6 +125,7 @@ class Augment:
     scale_of: Literal["image", "short", "pixel"] = "image"
     colours: Literal["factors", "published"] = "factors"
     microscope: Microscope = field(default_factory=Microscope)
+    on_object: float = 0.0
 
     def __post_init__(self) -> None:
         check("augment: ", self, {})  # types only; the ranges below involve two values or a pair
@@ -132,6 +135,6 @@ class Augment:
             raise ValueError("augment: rotation and shift must not be negative and colour must lie in [0, 1)")
         if self.colours == "published" and self.colour not in (0.0, Augment.colour):
             raise ValueError("augment: colour has no meaning with colours: published; leave one of them out")
-        for name in ("mirror", "grey", "blur", "invert"):
+        for name in ("mirror", "grey", "blur", "invert", "on_object"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"augment: {name} is a probability, not {getattr(self, name)}")

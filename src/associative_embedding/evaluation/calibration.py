@@ -62,8 +62,9 @@ def judge(predictor: Predictor, test_set: PoseTestSet | MaskTestSet) -> Judged:
         ValueError: when an image cannot be read, or the network's output is not finite.
     """
     scores, rights = [np.zeros(0)], [np.zeros(0, bool)]
-    for i in tqdm(range(len(test_set.data)), disable=None, desc="calibrate", unit="image"):
-        sample = test_set.data[i]
+    data = test_set.data.read_as(predictor.reading)
+    for i in tqdm(range(len(data)), disable=None, desc="calibrate", unit="image"):
+        sample = data[i]
         with errors_name(sample.file_name):
             found = predictor.find(sample.image)
         scores.append(found.score)

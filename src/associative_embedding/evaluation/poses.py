@@ -161,7 +161,7 @@ def results_of_images(predictor: Predictor, test_set: PoseTestSet, given: Given 
     Raises:
         ValueError: when an image cannot be read, or the network's output is not finite.
     """
-    data, regions = test_set.data, test_set.regions()
+    data, regions = test_set.data.read_as(predictor.reading), test_set.regions()
     for i, image_id in enumerate(tqdm(data.image_ids, disable=None, desc="evaluate", unit="image")):
         if regions is not None and not regions[image_id]:  # as most images of MPII: the file is not read
             yield Found()

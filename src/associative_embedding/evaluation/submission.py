@@ -119,11 +119,12 @@ def find_without_truth(predictor: Predictor, images: PoseImages, results_path: s
         KeyboardInterrupt: the results so far are kept.
     """
     results: list[dict[str, Any]] = []
-    records = images.data.records
+    data = images.data.read_as(predictor.reading)
+    records = data.records
     with keeping(results, results_path, len(records)) as done:
         for record in tqdm(records, disable=None, desc="predict", unit="image"):
             with errors_name(record.file_name):
-                people = predictor.find(np.asarray(images.data.pixels(record)))
+                people = predictor.find(np.asarray(data.pixels(record)))
             results += coco_results([(record.image_id, people)], category_id=images.category_id, order=images.order)
             done()
     return len(results)

@@ -116,7 +116,7 @@ def find_in_frames(
     predictor: Predictor, data: CocoKeypoints, settings: TrackSettings, min_score: float
 ) -> list[FrameResult]:
     """Returns the instances with at least `min_score` in the frames that the settings choose."""
-    results = []
+    results, data = [], data.read_as(predictor.reading)
     for i, video, number in tqdm(chosen_frames(data, settings), desc="evaluate", unit="frame", disable=None):
         sample = data[i]
         with errors_name(sample.file_name):

@@ -91,7 +91,8 @@ class Predictor:
         self.scales = tuple(sorted(info.scales if options.scales is None else options.scales, reverse=True))
         self.tag_scales = self._usual_tag_scales() if options.tag_scales is None else tuple(options.tag_scales)
         self.zoom = info.zoom if options.zoom is None else options.zoom
-        self.reading = options.reading
+        own = options.reading.normalize
+        self.reading = replace(options.reading, normalize=info.normalize if own is None else own)
         self._check()
         _ = self.rules  # they check the scales
 
@@ -330,7 +331,7 @@ class Predictor:
         if smooth is not None and self.task.finds_masks:
             raise ValueError("smooth works only for models that find keypoints")
         tracker, smoother = Tracker(link_config(self.task, link or {})), Smoother(smooth) if smooth else None
-        video, clip = open_video(source), clip or Clip()
+        video, clip = open_video(source, reading=self.reading), clip or Clip()
         return find_in_video(self.stream, video, clip, min_score=min_score, tracker=tracker, smoother=smoother)
 
     def explain(self, source: Any) -> tuple[Decoded, Maps, ImageGeometry]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from associative_embedding.instances import Instances
+from associative_embedding.io.reading import PLAIN
 from associative_embedding.io.videos import Clip, Frame, Video, read_frames
 from associative_embedding.structures.arrays import Array
 from associative_embedding.tasks.tracking.late_ids import LateIds
@@ -48,7 +49,8 @@ def find_in_video(
 
     def linked_frames() -> Iterator[tuple[Frame, Instances]]:
         try:
-            for found in stream(images(), min_score=min_score, keep_image=False):
+            # What is read of a frame was chosen where it was read.
+            for found in stream(images(), min_score=min_score, keep_image=False, **vars(PLAIN)):
                 frame = waiting.popleft()
                 found = replace(found, source=frame.name)
                 if linked is None:

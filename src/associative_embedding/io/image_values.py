@@ -15,7 +15,7 @@ import numpy as np
 
 from associative_embedding.io.console import remark_file
 from associative_embedding.io.image_limits import ImageError
-from associative_embedding.io.reading import HIGH, LOW, PLAIN, Range, Reading
+from associative_embedding.io.reading import AUTO, HIGH, LOW, NONE, PLAIN, Range, Reading
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.windows import Window
 
@@ -184,7 +184,7 @@ def choose(
     """Returns the values of black and white by the values that pictures have; see `limits_of`."""
     if seen.odd:
         remark_file(name, f"{seen.odd} of its values are not finite; they become black")
-    if reading.normalize == "none":
+    if reading.how == NONE:
         if white is None:
             raise ImageError(name, f"the whole range of {kind} is not known; give normalize as LOW:HIGH")
         return Limits(0, white)
@@ -192,7 +192,7 @@ def choose(
     ends = (100 - share.high, 100 - share.low) if inverted else (share.low, share.high)
     low, high = (float(value) for value in np.percentile(seen.sample, ends, overwrite_input=True))
     used = seen.high if seen.colours else high - low
-    if reading.normalize == "auto" and white is not None and used >= USED * white:
+    if reading.how == AUTO and white is not None and used >= USED * white:
         return Limits(0, white)
     if seen.high == seen.low:
         remark_file(name, f"is constant: each of its values is {seen.low:g}")
@@ -203,7 +203,7 @@ def choose(
             remark_file(name, f"is nearly constant: its values, from {seen.low:g} to {seen.high:g}, are noise")
         # Stretched to the whole range, noise would look like objects.
         return Limits(low, high + 7 * (high - low)) if not inverted else Limits(low - 7 * (high - low), high)
-    if seen.colours and reading.normalize == "auto":
+    if seen.colours and reading.how == AUTO:
         reach = f"reach {seen.high:g}" + (f" of {white:g}" if white else "")
         remark_file(name, f"its colours {reach}, so {low:g} to {high:g} become black to white; --normalize changes it")
     return Limits(low, high if high > low else seen.high if seen.high > low else low + 1)

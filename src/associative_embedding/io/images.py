@@ -10,7 +10,7 @@ import os
 import stat
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -164,30 +164,38 @@ class OpenImage:
         return self.array(0)
 
 
-def open_image(source: Source, reading: Reading = PLAIN, *, windows: bool = False) -> OpenImage:
+def open_image(
+    source: Source,
+    reading: Reading = PLAIN,
+    *,
+    windows: bool = False,
+    apart: bool = False,
+    name: str = "",
+    max_pixels: int = MAX_PIXELS,
+) -> OpenImage:
     """Opens any image, as `read_image` reads it; a large TIFF and an OME-Zarr image stay on the disk.
 
     Args:
-        source, reading: see `read_image`.
+        source, reading, max_pixels: see `read_image`.
         windows: see `OpenImage`.
+        apart: see `Pictures`.
+        name: for messages; default: the path or URL.
 
     Raises:
         ImageError: see `read_image`.
     """
-    if isinstance(source, np.ndarray):
-        return OpenImage(pictures_of_array(source, "array", max_pixels=MAX_PIXELS, reading=reading))
-    name = str(source) if isinstance(source, (str, Path)) else ""
-    if name and "://" not in name and is_zarr(name):
-        return OpenImage(Pictures(open_zarr(name, reading), reading), windows)
+    name = name or (str(source) if isinstance(source, (str, Path)) else "bytes")
+    if isinstance(source, (str, Path)) and "://" not in name and is_zarr(name):
+        return OpenImage(Pictures(open_zarr(name, reading), reading, max_pixels, apart), windows)
     if isinstance(source, (str, Path, bytes)):
         file = open_source(source)
-        with errors_of_decoders(name or "bytes"):
-            pictures = Pictures(open_stack(file, name or "bytes", reading=reading), reading)
-        found = OpenImage(pictures, windows)
+        with errors_of_decoders(name):
+            stack = open_stack(file, name, max_pixels, reading)
+            found = OpenImage(Pictures(stack, reading, max_pixels, apart), windows)
         weakref.finalize(found, file.close)
         return found
-    pictures = pictures_of_array(read_image(source), "array", max_pixels=MAX_PIXELS, reading=reading)
-    return OpenImage(pictures)
+    array = source if isinstance(source, np.ndarray) else read_image(source, max_pixels=max_pixels)
+    return OpenImage(replace(pictures_of_array(array, "array", max_pixels=max_pixels, reading=reading), apart=apart))
 
 
 def open_source(source: str | Path | bytes) -> BinaryIO:
@@ -204,6 +212,17 @@ def open_source(source: str | Path | bytes) -> BinaryIO:
     if is_large_tiff(name):
         return open(name, "rb")
     return io.BytesIO(read_file(name))
+
+
+def is_stack(source: str) -> bool:
+    """Returns whether a path is a TIFF or an OME-Zarr image, which may have several planes."""
+    if "://" in source:
+        return False
+    try:
+        with open(source, "rb") as file:
+            return file.read(4) in SIGNATURES
+    except (OSError, ValueError):
+        return is_zarr(source)
 
 
 def is_large_tiff(name: str) -> bool:

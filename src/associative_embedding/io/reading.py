@@ -12,6 +12,7 @@ NUMBER = r"(-?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
 RANGE = re.compile(rf"{NUMBER}(%?):{NUMBER}(%?)", re.IGNORECASE)
 PAGE = re.compile(r"(?:t(?P<t>\d+))?(?:z(?P<z>\d+))?|(?P<any>\d+)", re.IGNORECASE)
 ALL = "all"
+AUTO, NONE, PERCENTILES = "auto", "none", "percentiles"
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,10 @@ class Reading:
         axes: what the dimensions of a file or array mean, such as tzcyx: t = time, z = depth, c = channel, s = colours
             of a pixel. Default: as the file states it.
         level: of an image that is stored in several resolutions; 0 = the finest.
-        normalize: values that become black and white: auto = whole range of 8-bit pictures and of deeper ones that use
-            at least a quarter of it, else percentiles 1 and 99.8 of each picture and channel; percentiles = always
-            these; none = always the whole range; or LOW:HIGH, such as 100:4000 or 0.1%:99.9%.
+        normalize: values that become black and white; default: as the model file states, usually auto. auto = the whole
+            range of 8-bit pictures and of deeper ones that use at least a quarter of it, else percentiles 1 and 99.8 of
+            each picture and channel; percentiles = always these; none = always the whole range; or LOW:HIGH, such as
+            100:4000 or 0.1%:99.9%.
 
     Raises:
         ValueError: for a value that is not one of these.
@@ -55,7 +57,7 @@ class Reading:
     project: Literal["max", "mean"] | None = None
     axes: str | None = None
     level: int = 0
-    normalize: str = "auto"
+    normalize: str | None = None
 
     def __post_init__(self) -> None:
         _ = self.places, self.range
@@ -93,13 +95,18 @@ class Reading:
         return found
 
     @property
+    def how(self) -> str:
+        """`normalize`, or the default."""
+        return AUTO if self.normalize is None else self.normalize
+
+    @property
     def range(self) -> Range | None:
         """The stated range; None for "auto" and "none"."""
-        if self.normalize in ("auto", "none"):
+        if self.how in (AUTO, NONE):
             return None
-        if self.normalize == "percentiles":
+        if self.how == PERCENTILES:
             return Range(LOW, HIGH, True)
-        match = RANGE.fullmatch(self.normalize.replace(" ", ""))
+        match = RANGE.fullmatch(self.how.replace(" ", ""))
         if match is None or match[2] != match[4]:
             raise ValueError(
                 "normalize must be auto, percentiles, none, or LOW:HIGH such as 100:4000 or 0.1%:99.9%, not "

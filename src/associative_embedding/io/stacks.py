@@ -19,7 +19,7 @@ from associative_embedding.structures.windows import Window
 Place = Mapping[str, int]  # axis -> number of a plane on it, from 0
 NOUNS = {"t": "time point", "z": "z plane", "p": "page"}
 PROJECTIONS = {"max": "maximum", "mean": "mean"}
-MOST_JOINED = 100  # times the largest number of pixels of one image: what all planes together may have, to be joined
+MOST_JOINED = 100  # times the pixels of the largest image: what planes that are joined may have together
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,16 +75,19 @@ class Pictures:
         stack: the planes.
         reading: which of them are read.
         max_pixels: a larger plane is refused, or is a `Slide`.
+        apart: planes of a depth are pictures of their own, unless the reading joins them.
     """
 
     stack: Stack
     reading: Reading = PLAIN
     max_pixels: int = MAX_PIXELS
+    apart: bool = False
     _limits: dict[int, Limits] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _ = self.channel, self.joined, self.frames  # they check what was asked for
-        most = MOST_JOINED * self.max_pixels
+        # Who allows less than usual, as the service does, bounds the time.
+        most = self.max_pixels if self.max_pixels < MAX_PIXELS else MOST_JOINED * MAX_PIXELS
         height, width = self.stack.size
         if self.joined and self.stack.sizes[self.joined] * height * width > most:
             raise ImageError(self.stack.name, f"has too many pixels to join its planes, more than {most}")
@@ -153,7 +156,7 @@ class Pictures:
             if "z" not in left and len(left) > 1:
                 raise ImageError(self.stack.name, f"has {self.counts}; choose one of them by --page to join the others")
             return "z" if "z" in left else left[0]
-        return "z" if "z" in left else ""
+        return "z" if "z" in left and not self.apart else ""
 
     @cached_property
     def frame_axes(self) -> list[str]:

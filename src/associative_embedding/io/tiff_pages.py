@@ -41,7 +41,8 @@ class PageFile:
     def is_plain(self) -> bool:
         """Whether the values are unpacked here; Pillow reads what is left of 8 bits."""
         page = self.page
-        unusual = page.misread_by_pillow or page.bits > 8 or page.kind != "u"
+        # Pillow reads all directories before a page, for each of them.
+        unusual = page.misread_by_pillow or page.bits > 8 or page.kind != "u" or self.number != 0
         return page.holds_plain_values and (unusual or bool(page.grey_channels))
 
     @property

@@ -20,7 +20,8 @@ import numpy as np
 from associative_embedding.io.console import say_error
 from associative_embedding.io.decode_videos import MAX_SIDE, container_of, decoded_frames, picture_stream
 from associative_embedding.io.find_videos import frame_files, is_camera, is_folder
-from associative_embedding.io.images import read_image, read_size
+from associative_embedding.io.images import OpenImage, is_stack, open_image, read_image, read_size
+from associative_embedding.io.reading import PLAIN, Reading
 from associative_embedding.structures.arrays import Array
 
 FPS = 30.0  # of a folder of frames or a camera, and of a file that states none
@@ -85,13 +86,17 @@ class Video:
         source: the argument of `open_video`.
         fps: frames per second; the mean if the rate varies.
         count: number of frames as the header of the file states it, 0 = unknown.
-        size: (H, W) in pixels of most frames of a folder; None = unknown, or not a folder.
+        size: (H, W) in pixels of most frames of a folder, or of all of a stack; None = unknown.
+        reading: what is read of its frames.
+        stack: the image whose planes are the frames; None for all other sources.
     """
 
     source: str
     fps: float
     count: int
     size: tuple[int, int] | None = None
+    reading: Reading = PLAIN
+    stack: OpenImage | None = None
 
     def expected(self, clip: Clip) -> int | None:
         """Returns about how many frames a clip has, None = unknown."""
@@ -106,27 +111,39 @@ LazyFrame = tuple[int, float, str, Callable[[], Array]]
 LazyFrames = Generator[LazyFrame, None, None]
 
 
-def open_video(source: str, fps: float | None = None) -> Video:
+def open_video(source: str, fps: float | None = None, reading: Reading = PLAIN) -> Video:
     """Opens a video to learn its rate and length.
 
     Args:
-        source: a file, the URL of a stream, the number of a camera, or a folder or glob pattern of frames in the order
-            of their names.
-        fps: frames per second of a folder of frames; default: `FPS`.
+        source: a file, the URL of a stream, the number of a camera, a folder or glob pattern of frames in the order of
+            their names, or a TIFF or OME-Zarr image of several planes: its times, else its pages, else its depth.
+        fps: frames per second of a folder of frames or of planes; default: `FPS`.
+        reading: what is read of the frames.
 
     Raises:
         ValueError: one line, for a source that is no video, or when PyAV is missing.
     """
     if is_camera(source):
-        return Video(source, FPS, 0)
+        return Video(source, FPS, 0, reading=reading)
+    if is_stack(source):
+        return open_frames(source, fps or FPS, reading)
     if is_folder(source):
         paths = frame_files(source)
-        return Video(source, fps or FPS, len(paths), usual_size(paths))
+        return Video(source, fps or FPS, len(paths), usual_size(paths), reading)
     with container_of(source) as container:
         stream = picture_stream(container)
         rate = float(stream.average_rate or FPS)
         count = stream.frames or int(rate * float(container.duration or 0) / PER_SECOND)
-        return Video(source, rate, max(0, count))
+        return Video(source, rate, max(0, count), reading=reading)
+
+
+def open_frames(source: str, fps: float, reading: Reading) -> Video:
+    """Returns the planes of an image as a video; those of a depth, unless it has times or pages as well."""
+    opened = open_image(source, reading)
+    if len(opened) == 1 and reading.project is None:
+        opened = open_image(source, reading, apart=True)
+    opened.say()
+    return Video(source, fps, len(opened), opened.pictures.stack.size, reading, opened)
 
 
 def usual_size(paths: list[str]) -> tuple[int, int] | None:
@@ -147,6 +164,8 @@ def read_frames(video: Video, clip: Clip | None = None) -> Iterator[Frame]:
     clip, damaged = clip or Clip(), 0
     if is_camera(video.source):
         frames = camera_frames(int(video.source))
+    elif video.stack is not None:
+        frames = stack_frames(video, video.stack)
     elif is_folder(video.source):
         frames = folder_frames(video)
     else:
@@ -157,7 +176,7 @@ def read_frames(video: Video, clip: Clip | None = None) -> Iterator[Frame]:
                 break
             if clip.has(number, time):
                 try:
-                    frame = Frame(number, time, image(), name)
+                    frame = Frame(number, time, shown(image(), video), name)
                 except (ValueError, OSError) as error:
                     say_error(error)
                     damaged += 1
@@ -168,6 +187,14 @@ def read_frames(video: Video, clip: Clip | None = None) -> Iterator[Frame]:
     if damaged:
         noun = "1 frame" if damaged == 1 else f"{damaged} frames"
         raise ValueError(f"{video.source}: {noun} cannot be read and {'is' if damaged == 1 else 'are'} left out")
+
+
+def shown(image: Array, video: Video) -> Array:
+    """Returns a frame of a film or camera with the channel and range of values that are read; others have them."""
+    reading = Reading(channel=video.reading.channel, normalize=video.reading.normalize)
+    if reading == PLAIN or video.stack is not None or (is_folder(video.source) and not is_camera(video.source)):
+        return image
+    return read_image(image, reading=reading)
 
 
 def file_frames(video: Video, start: float) -> LazyFrames:
@@ -200,7 +227,14 @@ def upright(frame: Any) -> Array:
 def folder_frames(video: Video) -> LazyFrames:
     """Yields the frames of a folder or pattern."""
     for number, path in enumerate(frame_files(video.source)):
-        yield number, number / video.fps, path, partial(read_image, path)
+        yield number, number / video.fps, path, partial(read_image, path, reading=video.reading)
+
+
+def stack_frames(video: Video, stack: OpenImage) -> LazyFrames:
+    """Yields the planes of an image."""
+    for number in range(len(stack)):
+        title = stack.pictures.title(number) or "1"
+        yield number, number / video.fps, f"{video.source}#{title}", partial(stack.array, number)
 
 
 def camera_frames(number: int) -> LazyFrames:

@@ -15,6 +15,8 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from associative_embedding.io.reading import AUTO, Reading
+
 MAX_DESCRIPTION = 2**20  # characters of the json
 MAX_OPTIONS = 10_000  # characters of the json of the backbone's options
 MAX_SCALES = 16
@@ -49,6 +51,10 @@ def check_values(values: dict[str, Any], task: str) -> None:
         if value > most:
             raise ValueError(f"{key} must be at most {most:g}, not {value}")
     check_scales(values)
+    normalize = values.get("normalize", AUTO)
+    if not isinstance(normalize, str) or len(normalize) > SHOWN:
+        raise ValueError(f"normalize must be a short text, not {normalize!r:.{SHOWN}}")
+    Reading(normalize=normalize)
     zoom = values.get("zoom", 0.0)
     if type(zoom) not in (int, float) or not (zoom == 0 or SMALLEST_ZOOM <= zoom < 100):
         raise ValueError(f"zoom must be 0, or a number in [{SMALLEST_ZOOM}, 100), not {zoom!r:.{SHOWN}}")

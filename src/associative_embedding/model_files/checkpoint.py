@@ -24,6 +24,7 @@ from torch import Tensor
 
 from associative_embedding.io.console import one_line
 from associative_embedding.io.files import atomic_write
+from associative_embedding.io.reading import AUTO
 from associative_embedding.model_files.check_description import MAX_DESCRIPTION, check_shapes, check_values
 from associative_embedding.model_files.check_torch import TooLargeError, check_packed, check_tensors
 from associative_embedding.model_files.stand_ins import STAND_INS
@@ -50,6 +51,7 @@ class ModelInfo:
         input_size: pixels, the side of the network's input (see `resize`) at which the model works best.
         scales: factors of `input_size`. The network runs once for each, and the task merges the results.
         tag_scales: those of the scales whose tags are used; None = all, or for `conventions` the one nearest to 1.
+        normalize: which values of an image became black and white in training, see `Reading`.
         zoom: input pixels per image pixel at which the model works best; 0 = fit each image into `input_size`.
         tag_size: D, tag dimension; 0 = no tags.
         options: the options of the backbone that differ from its defaults.
@@ -78,6 +80,7 @@ class ModelInfo:
     conventions: Conventions | None = None
     calibration: dict[str, Calibration] = field(default_factory=dict)
     tag_scales: tuple[float, ...] | None = None
+    normalize: str = AUTO
 
     def build(self) -> Network:
         """Returns the network with fresh weights.
@@ -96,6 +99,8 @@ class ModelInfo:
             values["conventions"] = dataclasses.asdict(conventions)
         if self.tag_scales is None:  # left out, so that the file reads as those of earlier versions
             del values["tag_scales"]
+        if self.normalize == AUTO:
+            del values["normalize"]
         values["calibration"] = {name: calibration.points for name, calibration in self.calibration.items()}
         return json.dumps({"format": FORMAT, **values}, sort_keys=True)
 

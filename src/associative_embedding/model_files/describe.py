@@ -89,6 +89,7 @@ def summary_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     scales = " ".join(f"{scale:g}" for scale in summary["scales"])
     yield "input", f"{summary['input_size']} px on the {summary['resize']} side, times {scales}"
     yield "tags of", " ".join(f"{scale:g}" for scale in summary.get("tag_scales") or ())
+    yield "values", summary.get("normalize", "")
     yield "zoom", f"{summary['zoom']} input pixels per image pixel, in tiles" if summary["zoom"] else ""
     yield "refined by", summary["refine"]
     calibrated = " and ".join(f"with {name}" if name != "none" else "unrefined" for name in summary["calibration"])

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from associative_embedding.data.settings import Augment, SourceConfig
+from associative_embedding.io.reading import AUTO, Reading
 from associative_embedding.structures.setting_checks import (
     BELOW_ONE,
     NOT_NEGATIVE,
@@ -105,6 +106,8 @@ class DataConfig:
             nearest to 1. The model file stores them.
         augment: random changes of training images, see `Augment`.
         reach: largest distance, in frames, of two frames that are compared, at least 1; for the task "tracking".
+        normalize: values of images that become black and white: "auto", "percentiles", "none" or LOW:HIGH, see
+            `Reading`; a source may state its own. The model file stores it.
     """
 
     sources: list[SourceConfig] = field(default_factory=list)
@@ -121,8 +124,13 @@ class DataConfig:
     validation_tag_scales: tuple[float, ...] | None = None
     augment: Augment = field(default_factory=Augment)
     reach: int = 30
+    normalize: str = AUTO
 
     def __post_init__(self) -> None:
+        Reading(normalize=self.normalize)
+        for name in ("sources", "validation"):
+            own = [source.with_normalize(self.normalize) for source in getattr(self, name)]
+            object.__setattr__(self, name, own)  # the dataclass is frozen for everybody else
         # 32 is the coarsest stride of most backbones; a network that needs a larger multiple checks its input itself.
         ranges: dict[str, Range] = {
             "reach": ONE_OR_MORE,
@@ -235,7 +243,7 @@ class TrainConfig:
         validate_every: steps between two validations, each with a checkpoint before it; 0 = only at the end.
         amp: mixed precision; has an effect only on a GPU.
         keep: number of numbered checkpoints to keep (state-00001000.pt ...) beside the last state.pt.
-        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
+        device: where to train: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
         tensorboard: write TensorBoard events too; needs the extra `tensorboard`.
     """
 

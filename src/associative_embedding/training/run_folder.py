@@ -189,6 +189,7 @@ def model_info(recipe: Recipe, task: Task) -> ModelInfo:
         scales=tuple(recipe.data.validation_scales),
         tag_scales=recipe.data.validation_tag_scales and tuple(recipe.data.validation_tag_scales),
         conventions=recipe.conventions,
+        normalize=recipe.data.normalize,
     )
 
 

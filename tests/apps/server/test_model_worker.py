@@ -132,7 +132,7 @@ def test_an_image_of_too_many_tiles_is_not_decoded(monkeypatch: pytest.MonkeyPat
     works = worker(tiny_masks(), timeout=20)
     assert 0 < works.network.seconds_per_pixel < 1  # measured before the first request
     works.network.seconds_per_pixel = 1 / 64**2  # a second for each tile
-    monkeypatch.setattr(model_worker, "decode", None)
+    monkeypatch.setattr(model_worker, "open_image", None)
     (answer,) = works.answer([job(png(np.zeros((400, 400, 3), np.uint8)))])
     assert status(answer) == 413
     assert "10 are allowed" in text(answer)

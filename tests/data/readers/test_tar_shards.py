@@ -18,6 +18,7 @@ from associative_embedding.data.readers.coco_masks import CocoMasks
 from associative_embedding.data.readers.tar_shards import Shards, read_index
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.data.sources import open_keypoints
+from associative_embedding.io.reading import Reading
 from associative_embedding.training.batches import build_stream, build_task
 from associative_embedding.training.recipe import Recipe
 from associative_embedding.training.run_folder import plain
@@ -116,7 +117,7 @@ def test_tars_are_as_webdataset_wants_them(source: SourceConfig, folder: Path, t
 def test_a_recipe_with_shards_is_read_back(folder: Path) -> None:
     recipe = Recipe(data=replace(Recipe().data, sources=[SourceConfig(shards=str(folder))]))
     written = plain(recipe)["data"]["sources"][0]
-    assert SourceConfig(**written) == recipe.data.sources[0]
+    assert SourceConfig(**written | {"reading": Reading(**written["reading"])}) == recipe.data.sources[0]
     with pytest.raises(ValueError, match=r"source.images is in the shards .*: leave it out"):
         SourceConfig(shards=str(folder), images="elsewhere")
     with pytest.raises(ValueError, match="a source needs images, the folder of its files, or shards"):

@@ -7,6 +7,7 @@ from dataclasses import fields
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from associative_embedding.apps.cli.completion import model_names
 from associative_embedding.apps.cli.data_commands import build_data
 from associative_embedding.apps.cli.plain_values import plain_values
 from associative_embedding.apps.errors import UsageError
@@ -62,7 +63,8 @@ def add_model_options(parser: ArgumentParser) -> None:
 
     group = parser.add_argument_group("model")
     text = "name (ae info) or file; ae info --published lists models of other projects"
-    group.add_argument("--model", type=str, default="person", metavar="NAME", help=text)
+    # `words`: what a shell may put there, see `completion`.
+    group.add_argument("--model", type=str, default="person", metavar="NAME", help=text).words = model_names
     texts = {
         field.arg_name: str(field.description).replace("``", "").rstrip(".")
         for field in parse(str(Options.__doc__)).params
@@ -75,7 +77,6 @@ def add_model_options(parser: ArgumentParser) -> None:
 
 def add_reading_options(parser: ArgumentParser) -> None:
     """Adds a flag for each field of `Reading`."""
-    from associative_embedding.io.reading import Reading
 
     add = group_of(parser, "input").add_argument
     text = "number, from 1, or name of the channel to read; needed where an image has several that are no colours"
@@ -91,7 +92,7 @@ def add_reading_options(parser: ArgumentParser) -> None:
         "values that become black and white: LOW:HIGH such as 100:4000 or 0.1%%:99.9%%, percentiles = 1%%:99.8%%, "
         "none = the whole range, auto = percentiles where deep values use little of their range"
     )
-    add("--normalize", type=str, default=Reading().normalize, metavar="HOW", help=text)
+    add("--normalize", type=str, default=None, metavar="HOW", help=text)
 
 
 def group_of(parser: ArgumentParser, title: str) -> Any:

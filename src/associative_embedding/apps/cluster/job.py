@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from associative_embedding.inference.load import load, remark_one_person
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.object_stores import is_remote, read_bytes, write_bytes
+from associative_embedding.io.reading import PLAIN
 from associative_embedding.model_files.find import model_digest
 
 MANIFEST = "_manifest.json"  # readers of parquet folders skip files whose name begins with _ or .
@@ -113,6 +114,8 @@ def prepare_job(job: Job, paths: Sequence[str], shard_size: int) -> Job:
         "list_sha256": list_digest(paths),
         "categories": task.categories,
     }
+    if options.reading != PLAIN:  # else a job of an older version, which has no such note, could not be continued
+        notes["reading"] = asdict(options.reading)
     return replace(job, notes=json.loads(json.dumps(notes)))  # as they will be read from the manifest: lists, no tuples
 
 

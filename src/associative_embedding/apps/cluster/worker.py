@@ -20,9 +20,9 @@ from associative_embedding.apps.cluster.result_rows import Row, failed_row, foun
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.prefetch import ahead
 from associative_embedding.io.console import errors_name, one_line
-from associative_embedding.io.decode_images import decode
-from associative_embedding.io.images import MAX_BYTES, read_image
+from associative_embedding.io.images import MAX_BYTES, open_image
 from associative_embedding.io.object_stores import is_remote, read_bytes, write_bytes
+from associative_embedding.io.reading import Reading
 from associative_embedding.structures.arrays import Array
 
 OpenedImage = tuple[str, Array | Exception]  # a path, and the image or the error that prevented reading it
@@ -73,32 +73,37 @@ class ShardWorker:
         predictor = self.predictor
         size = self.job.batch or (1 if predictor.device.type == "cpu" else 8)
         # Two batches are read ahead: one waits while the next one is read.
-        for batch in batches(ahead(open_images(paths, self.job.base), 2 * size), size):
+        for batch in batches(ahead(open_images(paths, self.job.base, predictor.reading), 2 * size), size):
             yield from find_in_batch(predictor, batch, self.job.min_score)
 
 
-def open_images(paths: Sequence[str], base: str) -> Iterator[OpenedImage]:
+def open_images(paths: Sequence[str], base: str, reading: Reading) -> Iterator[OpenedImage]:
     """Yields each path with its image, or with the error that prevented reading it."""
     for path in paths:
         try:
-            yield path, open_image(path, base)
+            yield path, read_one(path, base, reading)
         except IMAGE_ERRORS as error:
             yield path, error
 
 
-def open_image(path: str, base: str) -> Array:
+def read_one(path: str, base: str, reading: Reading) -> Array:
     """Reads an image from this machine, the web or an object store, ``(H, W, 3)`` uint8 RGB.
 
     Args:
         path: file name, web address or URI.
         base: folder that a relative file name starts from.
+        reading: what is read of it.
 
     Raises:
-        ValueError, OSError: when it cannot be read.
+        ValueError, OSError: when it cannot be read, or has several pictures: a row has the result of one.
     """
     if is_remote(path):
-        return decode(read_bytes(path, MAX_BYTES), path)
-    return read_image(path if "://" in path else os.path.join(base, path))
+        opened = open_image(read_bytes(path, MAX_BYTES), reading, name=path)
+    else:
+        opened = open_image(path if "://" in path else os.path.join(base, path), reading)
+    if len(opened) > 1:
+        raise ValueError(f"has {opened.pictures.counts}; choose one picture by --page, or join them by --project")
+    return opened.first
 
 
 def batches(images: Iterable[OpenedImage], size: int) -> Iterator[list[OpenedImage]]:

@@ -23,7 +23,8 @@ from associative_embedding.inference.predictor import OVERLAP, Predictor
 from associative_embedding.inference.rules import Outputs
 from associative_embedding.instances import Instances, coco_dataset
 from associative_embedding.io.console import one_line, say
-from associative_embedding.io.decode_images import decode, size_of
+from associative_embedding.io.decode_images import size_of
+from associative_embedding.io.images import open_image
 from associative_embedding.structures.arrays import Array
 
 KEPT_BYTES = 128 * 2**20  # of network outputs; with other settings for the same image only decoding runs again
@@ -46,11 +47,13 @@ class OpenJob:
         job: the job.
         image: ``(H, W, 3)`` uint8 RGB.
         predictor: the model with the settings of the job.
+        read: what was read of a file of several planes; "" for others.
     """
 
     job: Job
     image: Array
     predictor: Predictor
+    read: str = ""
 
 
 class ModelWorker:
@@ -103,7 +106,8 @@ class ModelWorker:
             predictor = self.predictor.with_decode(**job.settings)
             if predictor.tile_side or job.picture:
                 self._check_size(size_of(io.BytesIO(job.data), NAME), picture=job.picture)
-            return OpenJob(job, decode(job.data, NAME, max_pixels=self.limits.max_pixels), predictor)
+            opened = open_image(job.data, predictor.reading, name=NAME, max_pixels=self.limits.max_pixels)
+            return OpenJob(job, opened.array(0), predictor, opened.pictures.says(first=True))
         except TooLarge as error:
             return Answer.refusal(413, str(error))
         except (ValueError, OSError) as error:
@@ -179,7 +183,7 @@ class ModelWorker:
                 outputs = [self.outputs[job.digest]]
             found = predictor.join(image, self._parts(predictor, outputs))
             self._check()
-            return render(predictor.shown(found, job.min_score), image, job, predictor.task.categories)
+            return render(predictor.shown(found, job.min_score), opened)
         except Stopped:
             return None
         except TooLarge as error:
@@ -234,17 +238,20 @@ def failure(error: Exception) -> Answer:
     return Answer.refusal(500, text if isinstance(error, ValueError) else f"the model failed ({type(error).__name__})")
 
 
-def render(found: Instances, image: Array, job: Job, categories: list[dict[str, Any]]) -> Answer:
+def render(found: Instances, opened: OpenJob) -> Answer:
     """Returns the annotated image as JPEG, or a COCO dataset whose annotations also have their tags.
+
+    Of a file of several planes, ``info.read`` of the dataset states what was read.
 
     Raises:
         TooLarge: when it has too many bytes.
     """
-    if job.picture:
-        good, jpeg = cv2.imencode(".jpg", found.draw(image)[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+    if opened.job.picture:
+        good, jpeg = cv2.imencode(".jpg", found.draw(opened.image)[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
         assert good
         return Answer(200, jpeg.tobytes(), "image/jpeg")
-    document = coco_dataset([found], categories)
+    document = coco_dataset([found], opened.predictor.task.categories)
+    document["info"] |= {"read": opened.read} if opened.read else {}
     for row, tag in zip(document["annotations"], found.tag, strict=True):
         row["tag"] = [round(float(value), 4) for value in tag]
     body = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
