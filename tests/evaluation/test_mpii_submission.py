@@ -22,7 +22,7 @@ from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.known_skeletons import MPII_16
 from support.commands import evaluate_command
 from support.mpii_oracle import ALL, naive_ap
-from support.mpii_release import GROUPS, RELEASE, TEST, TRAIN, write_release
+from support.mpii_release import GROUPS, RELEASE, TEST, TRAIN, name_of, write_release
 from support.tiny import tiny_model
 
 
@@ -87,7 +87,7 @@ def test_the_test_set_gives_a_file_and_no_metrics(
     assert json.loads(numbers.read_text())["metrics"] == {}
     found = predicted(folder / FILE)
     expected = evaluated(release, train=False)
-    assert [name for name, _ in found] == [f"{i}.png" for i, _ in expected]
+    assert [name for name, _ in found] == [name_of(i) for i, _ in expected]
     assert len(found) == 2
     assert all(people[..., 2].max() > 0 for _, people in found)
 
@@ -149,7 +149,7 @@ def test_a_release_with_gaps_is_refused_before_any_prediction(
     """The toolkit counts the groups: with one missing, all that follow would be compared with a wrong one."""
     copy = tmp_path / "copy"
     shutil.copytree(release, copy)
-    (copy / "images" / f"{TRAIN}.png").unlink()
+    (copy / "images" / name_of(TRAIN)).unlink()
     assert convert(copy, "test") == 0
     assert evaluate(finder, copy, "test", "--submission", copy / "m") == 1
     assert "test.json: lacks 1 images with groups, whose files were not in the folder" in capfd.readouterr().err

@@ -84,7 +84,8 @@ def test_a_paper_recipe_trains(name: str, tmp_path: Path) -> None:
     """It starts, logs, validates, saves, and goes on where it stopped; only sizes, paths and steps are others."""
     skeleton = load_skeleton(read(name).data.skeleton)
     annotations = write_synthetic_dataset(tmp_path / "data", skeleton, 6, size=(64, 64))
-    source = {"annotations": str(annotations), "images": str(tmp_path / "data" / "images"), "held_out": 0}
+    whole = {"held_out": 0, "held_out_ids": None}
+    source = {"annotations": str(annotations), "images": str(tmp_path / "data" / "images"), **whole}
     sources = json.dumps([source])
     overrides = {
         "output": str(tmp_path / "run"),

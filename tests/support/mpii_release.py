@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,16 @@ def person(points: Any, **fields: Any) -> dict[str, Any]:
     return {"x1": 12.0, "y1": 8.0, "x2": 42.0, "y2": 48.0, "annopoints": annopoints, **place, **fields}
 
 
-def release(people: list[Any], train: list[int], single: Any, **fields: Any) -> dict[str, Any]:
+def name_of(number: int) -> str:
+    return f"{15601864 + number:09d}.jpg"
+
+
+def release(
+    people: list[Any], train: list[int], single: Any, *, names: list[str] | None = None, **fields: Any
+) -> dict[str, Any]:
     images = [
         {
-            "image": structs([{"name": f"{i}.png"}]),
+            "image": structs([{"name": names[i] if names else f"{i}.png"}]),
             "annorect": structs(rows) if rows else EMPTY,
             "frame_sec": EMPTY,
             "vididx": i,
@@ -69,31 +76,34 @@ def release(people: list[Any], train: list[int], single: Any, **fields: Any) -> 
     }
 
 
-def write_release(folder: Path, *, size: int = 96) -> list[list[np.ndarray]]:
-    """Writes release, groups and ``images/``; returns the keypoints ``(16, 3)`` of the people of each image.
+def write_release(folder: Path, *, size: int = 96, places: Sequence[int] = range(TRAIN + TEST)) -> None:
+    """Writes release, groups and ``images/``; training images come first.
 
-    Training images come first. Where there are three, the first person stands apart, and the others are a group; two
-    are a group. A person alone is a group, too, and stands apart, except in the fifth image.
+    Where there are three, the first person stands apart, and the others are a group; two are a group. A person alone is
+    a group, too, and stands apart, except in the fifth image.
+
+    Args:
+        size: side of the images, in pixels.
+        places: of the images in the release, ascending; entries between them have no people, and no file.
     """
     drawn = folder / "drawn"
     path = write_synthetic_dataset(drawn, MPII_16, TRAIN + TEST, size=(size, size), people=(1, 3), seed=3)
     document = json.loads(path.read_text())
-    people: list[list[np.ndarray]] = [[] for _ in document["images"]]
-    places = {image["id"]: i for i, image in enumerate(document["images"])}
+    people: list[list[np.ndarray]] = [[] for _ in range(places[-1] + 1)]
+    place = {image["id"]: i for image, i in zip(document["images"], places, strict=True)}
     for row in document["annotations"]:
-        people[places[row["image_id"]]].append(np.reshape(row["keypoints"], (16, 3)).astype(np.float64))
+        people[place[row["image_id"]]].append(np.reshape(row["keypoints"], (16, 3)).astype(np.float64))
     (folder / "images").mkdir(parents=True)
-    for i, image in enumerate(document["images"]):
-        shutil.copy(drawn / "images" / image["file_name"], folder / "images" / f"{i}.png")
+    for image in document["images"]:
+        shutil.copy(drawn / "images" / image["file_name"], folder / "images" / name_of(place[image["id"]]))
     shutil.rmtree(drawn)
-    train = [1] * TRAIN + [0] * TEST
-    rows = [
-        [labelled(k) if is_train else hidden(k) for k in found] for found, is_train in zip(people, train, strict=True)
-    ]
-    apart = [[1.0] if len(found) == 3 or (len(found) == 1 and i != 4) else [] for i, found in enumerate(people)]
-    savemat(folder / RELEASE, {"RELEASE": release(rows, train, [np.array([one]) if one else EMPTY for one in apart])})
-    savemat(folder / GROUPS, {"groups": cell([groups_of(len(found)) for found in people])})
-    return people
+    train = [int(i < places[TRAIN]) for i in range(len(people))]
+    rows = [[labelled(k) if train[i] else hidden(k) for k in found] for i, found in enumerate(people)]
+    apart = [len(found) == 3 or (len(found) == 1 and i != places[4]) for i, found in enumerate(people)]
+    single = [np.array([1.0]) if one else EMPTY for one in apart]
+    content = release(rows, train, single, names=[name_of(i) for i in range(len(people))])
+    savemat(folder / RELEASE, {"RELEASE": content})
+    savemat(folder / GROUPS, {"groups": cell([groups_of(len(found)) if found else EMPTY for found in people])})
 
 
 def groups_of(count: int) -> np.ndarray:
@@ -102,7 +112,7 @@ def groups_of(count: int) -> np.ndarray:
     return cell([numbers[:1][None], numbers[1:][None]] if count == 3 else [numbers[None]])
 
 
-def place(keypoints: np.ndarray) -> dict[str, Any]:
+def position(keypoints: np.ndarray) -> dict[str, Any]:
     seen = keypoints[keypoints[:, 2] > 0, :2]
     x, y = (seen.min(axis=0) + seen.max(axis=0)) / 2
     return {"scale": float(np.ptp(seen, axis=0).max()) / 200, "objpos": structs([{"x": x, "y": y}])}
@@ -112,8 +122,8 @@ def labelled(keypoints: np.ndarray) -> dict[str, Any]:
     points = [{"x": x, "y": y, "id": i, "is_visible": "1"} for i, (x, y, seen) in enumerate(keypoints.tolist()) if seen]
     (x, y), side = keypoints[MPII_16.index["head_top"], :2], 12.0
     head = {"x1": x - side, "y1": y - side, "x2": x + side, "y2": y + side}
-    return {**head, "annopoints": structs([{"point": structs(points)}]), **place(keypoints)}
+    return {**head, "annopoints": structs([{"point": structs(points)}]), **position(keypoints)}
 
 
 def hidden(keypoints: np.ndarray) -> dict[str, Any]:
-    return place(keypoints)
+    return position(keypoints)
