@@ -27,6 +27,7 @@ from associative_embedding.io.console import errors_name
 from associative_embedding.io.find_images import find_images
 from associative_embedding.io.images import OpenImage, open_image, read_image
 from associative_embedding.io.stacks import Slide
+from associative_embedding.io.stored_values import stored_values
 from associative_embedding.io.videos import Clip, Frame, open_video
 from associative_embedding.model_files.check_description import MAX_SIDE
 from associative_embedding.model_files.checkpoint import ModelInfo
@@ -235,10 +236,26 @@ class Predictor:
             return list(self.stream(source, min_score=min_score, keep_image=keep_image, **reading))
         opened = self.open(source, **reading)
         opened.say(first=True)
-        image, name = opened[0], name_of(source)
+        return self.result(opened, 0, name_of(source), min_score=min_score, keep_image=keep_image)
+
+    def result(
+        self, opened: OpenImage, number: int, name: str, *, min_score: float | None = None, keep_image: bool = True
+    ) -> Instances:
+        """Finds the people or objects in one picture of an opened image.
+
+        Args:
+            opened: see `open`.
+            number: of the picture, from 0.
+            name: of the image, for the result.
+            min_score, keep_image: as for a call.
+
+        Raises:
+            ValueError: as a call.
+        """
+        image = opened[number]
         with errors_name(name):  # `open_image` names the image itself
             found = self.shown(self.find(image), min_score)
-        return told(found, opened, 0, name, image if keep_image else None)
+        return told(found, opened, number, name, image if keep_image else None)
 
     def open(self, source: Any, **reading: Any) -> OpenImage:
         """Opens an image as a call reads it; its pictures are decoded one by one.
@@ -502,7 +519,11 @@ def told(found: Instances, opened: OpenImage, number: int, name: str, image: Arr
     title = opened.pictures.title(number)
     source = f"{name}#{title}" if name and title else name
     kept = image if isinstance(image, np.ndarray) else None
-    return replace(found, image=kept, source=source, pixel_size=opened.pixel_size)
+    found = replace(found, image=kept, source=source, pixel_size=opened.pixel_size)
+    if kept is None or found.masks is None:
+        return found
+    values, names = stored_values(opened.pictures, number)
+    return replace(found, values=values, channel_names=names)
 
 
 def name_of(source: Any) -> str:

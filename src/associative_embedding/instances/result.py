@@ -16,6 +16,8 @@ from associative_embedding.instances.coco import annotations_of
 from associative_embedding.instances.picture import draw_instances, notebook_png, plot
 from associative_embedding.instances.save import save_instances
 from associative_embedding.instances.table import to_csv, to_pandas
+from associative_embedding.instances.to_geojson import to_geojson
+from associative_embedding.instances.to_napari import to_napari
 from associative_embedding.instances.to_supervision import to_detections, to_keypoints
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks, require_masks
@@ -48,6 +50,9 @@ class Instances:
         track_id: ``(N,)`` int64; instances with equal ids in the frames of a video are the same individual. -1 = in no
             track. None for single images.
         pixel_size: side of a pixel in micrometres as the image states it; None = not known.
+        values: ``(H, W, C)`` of any type, the values of all channels as the file has them, for objects with masks that
+            are measured; None = those of `image`.
+        channel_names: of the C channels.
         class_names: category id -> name, of every class that the model can find. Empty for results with keypoints,
             whose only class has the name of the skeleton.
 
@@ -67,6 +72,8 @@ class Instances:
     track_id: Array | None = None
     class_names: Mapping[int, str] = field(default_factory=dict)
     pixel_size: float | None = None
+    values: Array | None = None
+    channel_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # Checked here, since a wrong shape would otherwise fail later and elsewhere, in a picture or a file.
@@ -199,6 +206,22 @@ class Instances:
     def to_csv(self) -> str:
         """Returns the same table as csv; ``save("people.csv")`` writes it."""
         return to_csv(self)
+
+    def to_geojson(self) -> dict[str, Any]:
+        """Returns outlines, classes and measurements as GeoJSON for QuPath; ``save("cells.geojson")`` writes it.
+
+        Raises:
+            ValueError: for results without masks.
+        """
+        return to_geojson(self)
+
+    def to_napari(self) -> list[Any]:
+        """Returns layers of napari: the image, and labels with measurements; see `to_napari.to_napari`.
+
+        Raises:
+            ValueError: for results without masks, or when napari is not installed.
+        """
+        return to_napari(self)
 
     def to_supervision(self) -> Any:
         """Returns ``sv.KeyPoints``, for masks ``sv.Detections``; `to_supervision.to_detections` gives boxes of people.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from associative_embedding.instances.found import Found
+from associative_embedding.instances.measure import measurements
 from associative_embedding.io.files import atomic_write, utf8_name
 from associative_embedding.io.optional_packages import need
 from associative_embedding.structures.arrays import Array
@@ -19,10 +20,10 @@ DECIMALS = 4  # below the precision of any model
 
 
 def columns_of(instances: Found) -> dict[str, Array]:
-    """Returns column name -> ``(N,)`` values: image, class, score, box and, if there are any, tracks, areas, keypoints.
+    """Returns column name -> ``(N,)`` values: image, class, score, box and, if there are any, tracks and keypoints.
 
-    Boxes and keypoints are in image pixels, areas of masks in square pixels. A keypoint that was not found has NaN as
-    x and y, so that a mean over a column leaves it out, and the score 0.
+    Objects with masks are measured, see `measurements`. Boxes and keypoints are in image pixels. A keypoint that was
+    not found has NaN as x and y, so that a mean over a column leaves it out, and the score 0.
     """
     x, y, width, height = instances.xywh.T
     columns: dict[str, Array] = {
@@ -34,7 +35,7 @@ def columns_of(instances: Found) -> dict[str, Array]:
     if instances.track_id is not None:
         columns["track_id"] = instances.track_id
     if instances.masks is not None:
-        columns["area"] = instances.masks.area
+        columns |= measurements(instances)
     for name, (x, y, score) in zip(keypoint_names(instances), instances.keypoints.transpose(1, 2, 0), strict=True):
         lost = score == 0
         columns |= {f"{name}_x": np.where(lost, np.nan, x), f"{name}_y": np.where(lost, np.nan, y)}
