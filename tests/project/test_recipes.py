@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -18,6 +19,8 @@ from associative_embedding.data.readers.voc import VOC_CLASSES
 from associative_embedding.data.synthetic.figures import write_synthetic_dataset
 from associative_embedding.inference.load import load
 from associative_embedding.io.coco_json import load_skeleton
+from associative_embedding.model_files.checkpoint import load_model
+from associative_embedding.model_files.converters.published_pose_models import PROJECTS
 from associative_embedding.networks.zoo import build_network
 from associative_embedding.training.optimizer import learning_rate
 from associative_embedding.training.recipe import Recipe
@@ -28,6 +31,9 @@ from support.tiny import log_of
 from support.voc_tree import tree
 
 RECIPES = sorted([*(ROOT / "recipes").rglob("*.yaml"), *(ROOT / "experiments").rglob("*.yaml")])
+PUBLISHED = sorted((ROOT / "recipes" / "published").glob("*.yaml"))
+MARKED = [*sorted((ROOT / "recipes" / "paper").glob("*.yaml")), *PUBLISHED]
+MARKS = ("paper", "code", "ours", "[40]")
 PAPER = {"coco": (17, 138_832_776), "mpii": (16, 138_829_184)}  # keypoint types, parameters
 
 
@@ -49,6 +55,19 @@ def test_a_recipe_can_be_read(path: Path) -> None:
     assert not any(Path(source.images).is_absolute() for source in recipe.data.sources)
 
 
+@pytest.mark.parametrize("path", MARKED, ids=lambda path: path.stem)
+def test_every_value_says_whose_it_is(path: Path) -> None:
+    """In a comment behind it, by a mark that the head of the recipe explains."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    values = [line for line in lines if re.match(r"\s*(- )?\w+: *[^\s#]", line)]
+    assert len(values) > 30
+    marks = {line: line.partition(" # ")[2] for line in values}
+    assert [line for line, mark in marks.items() if not mark.startswith(MARKS)] == []
+    used = {name for name in MARKS if any(mark.startswith(name) for mark in marks.values())}
+    explained = {name for name in MARKS if any(re.match(rf"#   {re.escape(name)} += ", line) for line in lines)}
+    assert used == explained
+
+
 @pytest.mark.parametrize("name", PAPER)
 def test_a_paper_recipe_says_what_the_paper_does(name: str) -> None:
     recipe = read(name)
@@ -68,6 +87,9 @@ def test_a_paper_recipe_says_what_the_paper_does(name: str) -> None:
     assert [learning_rate(recipe.train, step) for step in (0, 99_999)] == [2e-4, 2e-4]
     assert learning_rate(recipe.train, 100_000) == pytest.approx(1e-5, rel=1e-12)
     assert (recipe.loss.heatmap, recipe.loss.pull, recipe.loss.push) == ("mse", 1e-3, 1e-3)
+    assert recipe.data.augment.colours == "published"
+    assert not recipe.train.amp
+    assert all(source.complete for source in recipe.data.sources)  # else no background is learned
 
 
 def test_the_printed_widths_can_be_said() -> None:
@@ -111,6 +133,60 @@ def test_a_paper_recipe_trains(name: str, tmp_path: Path) -> None:
     predictor = load(tmp_path / "run" / "model.safetensors")
     assert predictor.task.skeleton == skeleton
     assert len(predictor.network.body.outputs) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["single-person", "mpii-single-person"])
+def test_a_recipe_of_the_refinement_trains(name: str, tmp_path: Path) -> None:
+    recipe = read(name)
+    annotations = write_synthetic_dataset(tmp_path / "data", load_skeleton(recipe.data.skeleton), 4, size=(64, 64))
+    images = str(tmp_path / "data" / "images")
+    every = {"held_out": 0, "held_out_ids": None}  # else the recipe's stay
+    sources = json.dumps([{"annotations": str(annotations), "images": images, **every}])
+    small = '{"stacks": 2, "widths": [4, 4, 4], "stem": [4, 4, 4], "batch_norm": true}'
+    settings = {"output": tmp_path / "run", "network.options": small, "data.sources": sources}
+    assert train_one_step(path_of(name), {**settings, "data.validation": sources}) == 0
+    assert load_model(tmp_path / "run" / "model.safetensors")[1].task.decode_config.rule == "published"
+
+
+def train_one_step(path: str, settings: dict[str, object]) -> int:
+    quick = {"data.input_size": 64, "data.validation_size": 64, "data.workers": 0, "train.batch": 2, "train.steps": 1}
+    values = {**quick, "train.device": "cpu", **settings}
+    return main(["train", path, *(f"--{name}={value}" for name, value in values.items())])
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
+def test_a_published_recipe_says_what_the_published_model_is(path: Path) -> None:
+    """The same network, rules and decoding as the converted model of the authors."""
+    recipe = build_recipe(parse(["train", str(path)])["train"])
+    project = "mmpose" if path.stem.startswith("hrnet") else "higherhrnet"
+    rules = PROJECTS[project]
+    assert recipe.decode == rules.decode
+    assert recipe.conventions == rules.conventions
+    assert recipe.data.input_size == recipe.data.validation_size == rules.sizes.get(recipe.network.backbone, 512)
+    assert recipe.data.augment.scale_of == rules.resize == "short"
+    assert recipe.network.backbone == "_".join(path.stem.split("-")[:2])
+    assert recipe.data.skeleton in rules.skeletons
+    images = 64_115 if "coco" in path.stem else 12_000
+    gpus = 8 if project == "mmpose" else 4
+    epochs = recipe.train.steps * recipe.train.batch * gpus / images
+    assert epochs == pytest.approx(300, abs=0.01)
+    drops = [step * recipe.train.batch * gpus / images for step in recipe.train.drops]
+    assert drops == pytest.approx([200, 260], abs=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
+def test_a_published_recipe_trains(path: Path, tmp_path: Path) -> None:
+    recipe = build_recipe(parse(["train", str(path)])["train"])
+    skeleton = load_skeleton(recipe.data.skeleton)
+    annotations = write_synthetic_dataset(tmp_path / "data", skeleton, 4, size=(64, 96))
+    sources = json.dumps([{"annotations": str(annotations), "images": str(tmp_path / "data" / "images")}])
+    settings = {"output": tmp_path / "run", "network.options": "{width: 4}", "network.start": "null"}
+    assert train_one_step(str(path), {**settings, "data.sources": sources, "data.validation": sources}) == 0
+    info = load_model(tmp_path / "run" / "model.safetensors")[1]
+    assert info.conventions == recipe.conventions
+    assert load(tmp_path / "run" / "model.safetensors").flip
 
 
 VOC_RECIPES = ("voc-coco", "voc")
