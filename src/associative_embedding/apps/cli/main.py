@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from associative_embedding import __version__
+from associative_embedding.apps.cli import completion
 from associative_embedding.apps.cli.allocator import ALLOCATOR
 from associative_embedding.apps.cli.commands import COMMANDS
 from associative_embedding.apps.cli.data_commands import DATA_BUILDERS
@@ -42,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments after ``ae``; default: the arguments of the process.
     """
+    if completion.VARIABLE in os.environ:
+        completion.complete(build_parser)
     open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name of a file need not fit the encoding: printing never fails
