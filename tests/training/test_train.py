@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,16 +55,22 @@ def test_a_share_that_takes_all_is_said(tmp_path: Path) -> None:
         open_keypoints(source, FIGURE, part="train")
 
 
-def test_a_run_without_a_progress_bar_says_where_its_log_is(
+def test_a_run_says_what_it_does_and_where_its_results_are(
     tmp_path: Path, source: SourceConfig, capfd: pytest.CaptureFixture[str]
 ) -> None:
     recipe = tiny_recipe(tmp_path, source, steps=2, validate_every=1)
     train(recipe, validate=lambda *_: {"AP": 0.5, "AR": 1.0, "people_grouped_right": None})
-    labels, mirror, first, *others = capfd.readouterr().err.splitlines()
-    assert labels == f"ae: {source.annotations}: 6 images, 13 people, 5 of 5 keypoint types labelled"
-    assert mirror == "ae: mirrored images exchange left_shoulder - right_shoulder, left_hip - right_hip"
-    assert str(tmp_path / "run" / "log.jsonl") in first
-    assert others == [f"ae: step {step}: AP 0.500, people_grouped_right None" for step in (1, 2)]
+    lines = capfd.readouterr().err.splitlines()
+    assert re.fullmatch(r"ae: task pose, hourglass with [\d,]+ parameters, on cpu, \d threads?", lines[0])
+    assert lines[1:6] == [
+        "ae: 5 keypoints: nose, left_shoulder, right_shoulder, left_hip, right_hip",
+        "ae: 2 steps of 2 of 6 samples, most of them once at most, 64 x 64 pixels",
+        f"ae: log, pictures and model: {tmp_path / 'run'}",
+        f"ae: {source.annotations}: 6 images, 13 people, 5 of 5 keypoint types labelled",
+        "ae: mirrored images exchange left_shoulder - right_shoulder, left_hip - right_hip",
+    ]
+    assert lines[6:8] == [f"ae: step {step}: AP 0.500, people_grouped_right None" for step in (1, 2)]
+    assert lines[8:] == [f"ae: run: curves, pictures and numbers: {tmp_path / 'run' / 'report.html'}"]
 
 
 def test_advice_promises_only_what_is_there(tmp_path: Path, source: SourceConfig) -> None:
@@ -91,15 +98,20 @@ def test_a_run_leaves_a_log_a_recipe_a_state_and_a_model(tmp_path: Path, source:
         ("validation", 7),
     ]
     assert all(math.isfinite(log[i][name]) for i in (1, 2, 4) for name in ("loss", "heatmap", "pull", "push", "lr"))
-    assert {"AP", "ARL", "people_grouped_right"} <= log[-1].keys()
+    assert {"AP", "ARL", "people_grouped_right", "PCK", "pixel_error"} <= log[-1].keys()
     assert sorted(p.name for p in path.parent.iterdir()) == [
+        "batch.jpg",
         "log.jsonl",
         "model.safetensors",
         "recipe.yaml",
+        "report.html",
         "state-00000006.pt",
         "state-00000007.pt",
         "state.pt",
+        "validation",
     ]
+    pictures = [f"step-{step:06d}-{name}.jpg" for step in (6, 7) for name in ("found", "tags")]
+    assert sorted(p.name for p in (path.parent / "validation").iterdir()) == pictures
     predictor = load(path)
     assert predictor.info.notes == {"steps": 7}
     assert predictor.task.skeleton.keypoints == ("nose", "left_shoulder", "right_shoulder", "left_hip", "right_hip")

@@ -11,7 +11,8 @@ from associative_embedding.io.yaml_files import load_yaml
 
 # settings of the place, the length and the reports of a run, which change nothing that is learned in a step
 FREE = {"output", "data.workers"} | {
-    f"train.{name}" for name in "steps log_every save_every validate_every keep device tensorboard".split()
+    f"train.{name}"
+    for name in "steps time patience log_every save_every validate_every keep device tensorboard".split()
 }
 
 

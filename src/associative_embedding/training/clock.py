@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+now = time.monotonic  # a name of its own, for tests
+
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
@@ -43,19 +45,19 @@ class Clock:
     Attributes:
         limit: seconds of the budget; infinity = no budget.
         before: seconds of earlier sessions.
-        began: when this session began, by `time.monotonic`.
+        began: when this session began, by `now`.
         reserve: seconds of the longest validation so far: the budget keeps them for the last one.
     """
 
     limit: float = math.inf
     before: float = 0.0
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=lambda: now())
     reserve: float = 0.0
 
     @property
     def session(self) -> float:
         """Seconds of this session."""
-        return time.monotonic() - self.began
+        return now() - self.began
 
     @property
     def seconds(self) -> float:
@@ -73,6 +75,6 @@ class Clock:
     @contextmanager
     def validating(self) -> Iterator[None]:
         """Measures a validation."""
-        began = time.monotonic()
+        began = now()
         yield
-        self.reserve = max(self.reserve, time.monotonic() - began)
+        self.reserve = max(self.reserve, now() - began)

@@ -11,7 +11,7 @@ from associative_embedding.training.recipe import LossConfig
 
 
 def criterion(
-    outputs: list[Maps], targets: list[Target], config: LossConfig, step: int
+    outputs: list[Maps], targets: list[Target], config: LossConfig, step: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Returns the weighted sum of heatmap, pull and push loss (paper, sections 3.3 and 4.1).
 
@@ -21,7 +21,7 @@ def criterion(
         outputs: maps of every supervised output, in single precision.
         targets: one target for each size of the outputs' maps.
         config: which losses, and their factors.
-        step: number of the step, from 0, for the warm-up of pull.
+        step: of the schedules, from 0, for the warm-up of pull.
 
     Returns:
         The scalar to minimise, and the three terms without their factors ("heatmap", "pull", "push").

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-import torch.distributed as dist
+from associative_embedding.training.processes import Processes, largest
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what schedulers and `kill` send first
 
@@ -56,14 +55,9 @@ class Interrupt:
         finally:
             self.saved = False
 
-    def requested_by_any(self, world: int) -> bool:
-        """Returns whether a signal came in any of `world` processes. Every process must call it in the same step.
+    def requested_by_any(self, processes: Processes) -> bool:
+        """Returns whether a signal came in any process. Every process must call it in the same step.
 
         All processes end after the same step: one that went on alone would wait forever for the others' gradients.
         """
-        if world == 1:
-            return self.requested
-        # The largest flag of all processes, on the CPU: see the backend in `process_group`.
-        flag = torch.tensor(float(self.requested))
-        dist.all_reduce(flag, op=dist.ReduceOp.MAX)
-        return bool(flag)
+        return bool(largest(float(self.requested), processes))

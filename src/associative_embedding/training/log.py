@@ -16,6 +16,8 @@ from torch import Tensor
 
 from associative_embedding.io.files import append_line
 
+LOG_FILE = "log.jsonl"  # in the output folder
+
 Numbers = dict[str, Any]  # name -> number or text of one line of the log
 
 
@@ -32,7 +34,7 @@ class Log:
     """
 
     def __init__(self, output: Path, *, silent: bool = False, tensorboard: bool = False) -> None:
-        self.path, self.silent = output / "log.jsonl", silent
+        self.path, self.silent = output / LOG_FILE, silent
         self.writer = None if silent or not tensorboard else summary_writer(output)
 
     def write(self, event: str, step: int, values: Numbers) -> None:

@@ -11,8 +11,20 @@ from torch import nn
 from associative_embedding.training.recipe import TrainConfig
 
 
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Returns the learning rate of a step: a linear warm-up times the schedule."""
+def schedule_step(config: TrainConfig, step: int, share: float) -> float:
+    """Returns the step of the schedules that belongs to a step of a run with a time budget.
+
+    Args:
+        config: its `steps`.
+        step: number of steps done.
+        share: used share of the budget, in [0, 1]; 0 without one.
+    """
+    # A run that is too slow for its steps is as far in its schedules as in its budget.
+    return max(step, share * config.steps)
+
+
+def learning_rate(config: TrainConfig, step: float) -> float:
+    """Returns the learning rate of a step: a linear warm-up times the schedule; see `schedule_step`."""
     # Computed from the step alone, without a scheduler's state: a resumed run continues with the same rates.
     rise = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
     if config.schedule == "constant":

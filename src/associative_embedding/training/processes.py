@@ -57,3 +57,13 @@ def check_same_step(step: int, processes: Processes) -> None:
         dist.all_gather_object(steps, step)
     if len(set(steps)) > 1:
         raise ValueError(f"the processes found states of the steps {steps}: all must share one output folder")
+
+
+def largest(value: float, processes: Processes) -> float:
+    """Returns the largest value of all processes, which must all call it in the same step."""
+    if processes.world == 1:
+        return value
+    # On the CPU, see the backend in `process_group`.
+    number = torch.tensor(value, dtype=torch.float64)
+    dist.all_reduce(number, op=dist.ReduceOp.MAX)
+    return float(number)

@@ -6,36 +6,46 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 
 import yaml
 
-from associative_embedding.io.console import list_briefly, say, visible
+from associative_embedding.data.stream import TrainingStream
+from associative_embedding.io.console import list_briefly, say, say_error, visible
 from associative_embedding.io.files import atomic_write
 from associative_embedding.io.lock_files import locked
 from associative_embedding.io.outputs import check_output, own_form
 from associative_embedding.model_files.checkpoint import MODEL_FILE, ModelInfo, save_model
-from associative_embedding.networks.network import Network, evaluating
+from associative_embedding.networks.network import evaluating
 from associative_embedding.tasks.task import Task
 from associative_embedding.training.changed_settings import changed_lines, changed_settings
+from associative_embedding.training.clock import Clock, seconds_of
+from associative_embedding.training.history import Best, best_validation, read_log, score_of
 from associative_embedding.training.identity import identity_of
-from associative_embedding.training.log import Log, Meter, Numbers
-from associative_embedding.training.optimizer import learning_rate
-from associative_embedding.training.processes import Processes
+from associative_embedding.training.log import LOG_FILE, Log, Meter, Numbers
+from associative_embedding.training.optimizer import schedule_step
+from associative_embedding.training.pictures import batch_picture, write_picture
+from associative_embedding.training.processes import Processes, largest
 from associative_embedding.training.recipe import Recipe
+from associative_embedding.training.report import Story, lead_of, write_report
 from associative_embedding.training.state import STATE_FILE, TrainingState, load_state, save_state
+from associative_embedding.training.summary import device_words
+from associative_embedding.training.validation import Validation, ValidationSet
 
 RECIPE_FILE = "recipe.yaml"
+BATCH_FILE = "batch.jpg"  # what the network is shown
+VALIDATION_FOLDER = "validation"  # its pictures
 LOCK_FILE = "run.lock"  # while a run is at work
 WRITTEN = "# Written by ae train: all settings of the run in this folder.\n"  # how the next run knows the file
 
-Validation = Callable[[Network, ModelInfo], Numbers]
-
 # Numbers of a validation that the terminal shows; the log has all of them.
-SHOWN = ("AP", "keypoints_grouped_right", "people_grouped_right", "OKS", "PCK", "dsb_ap50", "dsb_map", "pq")
+SHOWN = (
+    *("AP", "PCK", "pixel_error", "keypoints_grouped_right", "people_grouped_right", "OKS"),
+    *("mAP50", "mAP70", "dsb_ap50", "dsb_map", "pq"),
+)
 
 
 class Run:
@@ -55,6 +65,10 @@ class Run:
         self.recipe, self.state, self.validation, self.processes = recipe, state, validation, processes
         self.info = model_info(recipe, task)
         self.identity = identity_of(self.info) | {"seed": recipe.train.seed}
+        self.clock = Clock(seconds_of(recipe.train.time))
+        self.rate = 0.0  # learning rate of the last step
+        self.notes: list[str] = []  # lines of the start, for the report
+        self.best: Best | None = None  # validation, of all sessions
         # Saving and validating can be due at the last step and again at the end of the run: each is done once a step.
         self.saved_step = self.validated_step = -1
 
@@ -93,6 +107,38 @@ class Run:
             ValueError: for a folder that is not of this run, see `load_state`.
         """
         load_state(self.output, self.state, self.identity, self.recipe.train.steps)
+        self.clock.before = self.state.seconds
+        if self.state.step:
+            self.best = best_validation(read_log(self.output / LOG_FILE))
+
+    def next_place(self) -> float | None:
+        """Returns the step of the schedules at which the next step is, or None when the run has ended before it.
+
+        All processes must call it together.
+        """
+        train, state = self.recipe.train, self.state
+        share = self.clock.share
+        if train.time or train.patience:  # the clocks of processes differ, and only the first one validates
+            share = largest(1.0 if self.stopped_early else share, self.processes)
+        if state.step >= train.steps or (share >= 1 and (state.step or self.stopped_early)):
+            return None
+        return schedule_step(train, state.step, share)
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether ``train.patience`` ends the run."""
+        patience = self.recipe.train.patience
+        return bool(patience and self.best and self.best.since >= patience)
+
+    def end_line(self) -> str:
+        """Returns why the run ended before its last step; "" if it did not."""
+        train, step = self.recipe.train, self.state.step
+        if step >= train.steps:
+            return ""
+        if self.stopped_early and self.best:
+            best = f"{self.best.name} {self.best.score:.3f} of step {self.best.step}"
+            return f"ended early at step {step}: {self.best.since} validations were not better than {best}"
+        return f"ended at step {step} of {train.steps}: its time of {train.time} is used" if train.time else ""
 
     def start(self, lines: Sequence[str] = ()) -> None:
         """Prints the lines, and writes the recipe, with all defaults, and the first line of the log.
@@ -104,20 +150,23 @@ class Run:
         changed = changed_settings(path, plain(self.recipe)) if state.step else {}
         if self.processes.rank == 0:
             if not state.step:  # a folder with a state is that of a run
-                check_output(path, own_form(WRITTEN))
-                check_output(self.log.path, own_form(r'\{"event": "start"'))
-            for line in [*lines, *self.fresh_line(), *changed_lines(changed, state.step)]:
+                check_output(path, own_form(WRITTEN), announce=False)
+                check_output(self.log.path, own_form(r'\{"event": "start"'), announce=False)
+            self.notes = [*lines, *self.fresh_line(), *changed_lines(changed, state.step)]
+            for line in self.notes:
                 say(f"ae: {visible(line)}", file=sys.stderr)
             atomic_write(path, (WRITTEN + yaml.safe_dump(plain(self.recipe), sort_keys=False)).encode())
         start = {"fresh": len(state.fresh), "device": str(state.network.device), "world": self.processes.world}
         self.log.write("start", state.step, {**start, **({"changed": changed} if changed else {})})
 
     def fresh_line(self) -> Iterator[str]:
-        """Yields how many tensors of a new run ``network.start`` does not have, if it names a file."""
+        """Yields how many tensors of a new run ``network.start`` has and lacks, if it names a file."""
         state, start = self.state, self.recipe.network.start
         if start and not state.step:
-            count = f"{len(state.fresh)} of {len(state.network.state_dict())} tensors"
-            yield f"network.start: {count} start fresh{f' ({list_briefly(state.fresh)})' if state.fresh else ''}"
+            total = len(state.network.state_dict())
+            fresh = f" ({list_briefly(state.fresh)})" if state.fresh else ""
+            loaded = f"{total - len(state.fresh)} are of {Path(start).name}"
+            yield f"network.start: {len(state.fresh)} of {total} tensors start fresh{fresh}; {loaded}"
 
     def due(self, every: int) -> bool:
         """Returns whether an event that happens every `every` steps (0 = never) happens after this step."""
@@ -132,7 +181,7 @@ class Run:
         step, losses = self.state.step, meter.take(self.processes.world)
         if not math.isfinite(losses["loss"]):
             raise ValueError(f"the loss is {losses['loss']} at step {step}; {self.advice()}")
-        self.log.write("train", step, {**losses, "lr": learning_rate(self.recipe.train, step - 1)})
+        self.log.write("train", step, {**losses, "lr": self.rate})
         return losses
 
     def save(self) -> None:
@@ -145,11 +194,18 @@ class Run:
             return
         if not all(bool(value.isfinite().all()) for value in self.state.network.state_dict().values()):
             raise ValueError(f"weights are not finite at step {self.state.step}; {self.advice()}")
+        if self.recipe.train.time:
+            self.state.seconds = self.clock.seconds
         save_state(self.output, self.state, self.identity, self.recipe.train.keep)
         # The state has all that a run needs; the model is written too, so that it can be used while training goes on.
+        if not (self.recipe.train.patience and self.best):  # else `validate` writes it
+            self.save_model()
+        self.saved_step = self.state.step
+
+    def save_model(self) -> None:
+        """Writes the model of this step."""
         info = dataclasses.replace(self.info, notes={"steps": self.state.step})
         save_model(self.model_file, self.state.best, info)
-        self.saved_step = self.state.step
 
     def validate(self) -> None:
         """Validates, writes the numbers to the log and prints them, unless this step is validated already.
@@ -161,15 +217,53 @@ class Run:
             return
         step = self.state.step
         try:
-            with evaluating(self.state.best):
+            with self.clock.validating(), evaluating(self.state.best):
                 numbers = self.validation(self.state.best, self.info)
+                self.draw_validation()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"interrupted in the validation of step {step}; saved in {self.output}, the same command resumes"
             ) from None
+        if self.recipe.train.patience and self.is_better(numbers):
+            self.save_model()  # before the line of the log: the model is never older than the log says
         self.log.write("validation", step, numbers)
+        self.best = best_validation(read_log(self.log.path))
         self.validated_step = step
-        say(f"ae: step {step}: {in_short(numbers)}", file=sys.stderr)
+        for line in lines_of(numbers):
+            say(f"ae: step {step}: {line}", file=sys.stderr)
+
+    def is_better(self, numbers: Numbers) -> bool:
+        """Returns whether a validation is better than all before it."""
+        score = score_of(numbers)
+        return score is not None and (self.best is None or score[1] > self.best.score)
+
+    def draw_validation(self) -> None:
+        """Writes the pictures of a validation that has some."""
+        if isinstance(self.validation, ValidationSet):
+            for name, picture in self.validation.pictures(self.state.best, self.info):
+                path = self.output / VALIDATION_FOLDER / f"step-{self.state.step:06d}-{name}.jpg"
+                with no_picture_ends_a_run():
+                    write_picture(path, picture)
+
+    def draw_batch(self, stream: TrainingStream) -> None:
+        """Writes what the network is shown first, once for a run."""
+        path, train = self.output / BATCH_FILE, self.recipe.train
+        if self.processes.rank == 0 and not (self.state.step and path.is_file()):
+            numbers = range(train.batch * train.accumulate * self.processes.world)
+            with no_picture_ends_a_run():
+                write_picture(path, batch_picture(stream, self.info.task, numbers, self.state.network.stride))
+
+    def report(self) -> None:
+        """Prints why the run ended, if it did before its last step, and writes the report."""
+        if self.processes.rank > 0:
+            return
+        if why := self.end_line():
+            say(f"ae: {visible(self.output.name)}: {why}", file=sys.stderr)
+        steps, device = self.recipe.train.steps, device_words(self.state.network.device)
+        lead = lead_of(self.state.step, steps, self.clock.seconds, device)
+        with no_picture_ends_a_run():
+            path = write_report(self.output, Story(lead, [*self.notes, *([why] if why else [])], self.info.task.name))
+            say(f"ae: {visible(self.output.name)}: curves, pictures and numbers: {visible(path)}", file=sys.stderr)
 
     def advice(self) -> str:
         """Returns what to do about numbers that are not finite."""
@@ -191,6 +285,27 @@ def model_info(recipe: Recipe, task: Task) -> ModelInfo:
         conventions=recipe.conventions,
         normalize=recipe.data.normalize,
     )
+
+
+@contextmanager
+def no_picture_ends_a_run() -> Iterator[None]:
+    """Prints an error inside the block on one line: the model matters more than its pictures."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        say_error(error)
+
+
+def lines_of(numbers: Numbers) -> Iterator[str]:
+    """Yields the lines of a validation: the most important numbers, and those of each class."""
+    yield in_short(numbers)
+    if classes := [f"{name} {value:.3f}" for name, value in numbers.items() if is_of_class(name) and value is not None]:
+        yield ", ".join(classes)
+
+
+def is_of_class(name: str) -> bool:
+    """Returns whether a number is mAP^r of one class at an IoU of 0.5: ``AP50 person``."""
+    return name.startswith("AP50 ")
 
 
 def in_short(numbers: Numbers) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +37,7 @@ class TrainingState:
         scaler: scales the loss in mixed precision, so that half-precision gradients do not vanish; else disabled.
         fresh: names of the weights that the file ``network.start`` lacks.
         step: number of steps done.
+        seconds: time of the run until this state; 0 without a time budget.
     """
 
     network: Network
@@ -44,6 +46,7 @@ class TrainingState:
     scaler: torch.amp.GradScaler
     fresh: list[str]
     step: int = 0
+    seconds: float = 0.0
 
     @property
     def best(self) -> Network:
@@ -110,6 +113,8 @@ def save_state(output: Path, state: TrainingState, identity: Identity, keep: int
             "average": state.average.state_dict() if state.average else None,
             "scaler": state.scaler.state_dict(),
             "identity": identity,
+            # Only with a budget: a run without one ends with the same state however long it took.
+            **({"seconds": state.seconds} if state.seconds else {}),
         },
         buffer,
     )
@@ -158,6 +163,8 @@ def load_state(output: Path, state: TrainingState, identity: Identity, steps: in
     if saved.get("scaler"):  # empty if mixed precision was off, as on a CPU
         state.scaler.load_state_dict(saved["scaler"])
     state.step = saved["step"]
+    seconds = saved.get("seconds", 0.0)
+    state.seconds = float(seconds) if isinstance(seconds, (int, float)) and 0 <= seconds < math.inf else 0.0
 
 
 def read_state(path: Path, device: torch.device) -> dict[str, Any]:

@@ -7,19 +7,15 @@ its number alone, a run that stops and resumes ends with the same weights.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from associative_embedding.data.stream import TrainingStream
-from associative_embedding.io.console import say, visible
 from associative_embedding.networks.device import choose_device
 from associative_embedding.structures.maps import Maps, Target
 from associative_embedding.training.batches import build_batches, build_stream, build_task
@@ -28,10 +24,13 @@ from associative_embedding.training.interrupt import Interrupt
 from associative_embedding.training.log import Meter
 from associative_embedding.training.optimizer import learning_rate, set_learning_rate, update_average
 from associative_embedding.training.processes import Processes, check_same_step, process_group
+from associative_embedding.training.progress import Progress
 from associative_embedding.training.recipe import LossConfig, Recipe, TrainConfig
-from associative_embedding.training.run_folder import Run, Validation
+from associative_embedding.training.run_folder import Run
 from associative_embedding.training.start_lines import start_lines
 from associative_embedding.training.state import TrainingState, build_state
+from associative_embedding.training.summary import model_line, names_line, steps_line, validation_lines
+from associative_embedding.training.validation import Validation
 
 Batch = tuple[Tensor, list[Target]]  # images (B, 3, H, W), and a target for each stride of the network
 
@@ -56,14 +55,16 @@ def train(recipe: Recipe, *, validate: Validation | None = None) -> Path:
     """
     with process_group() as processes:
         run, stream = prepare(recipe, validate, processes)
-        lines = start_lines(recipe, run.info.task, stream, run.state.network.stride)
+        lines = [*summary(run, stream), *start_lines(recipe, run.info.task, stream, run.state.network.stride)]
         with run.locked():
             run.resume()
             check_same_step(run.state.step, processes)
             run.start(lines)
+            run.draw_batch(stream)
             run_steps(run, batches_of(run, stream))
             run.save()
             run.validate()
+            run.report()
         return run.model_file
 
 
@@ -76,6 +77,16 @@ def prepare(recipe: Recipe, validate: Validation | None, processes: Processes) -
     return Run(recipe, state, task, validate, processes), stream
 
 
+def summary(run: Run, stream: TrainingStream) -> Iterator[str]:
+    """Yields what a run prints at its start, before the lines about its labels."""
+    recipe, task = run.recipe, run.info.task
+    yield model_line(recipe, run.state)
+    yield names_line(task)
+    yield from validation_lines(recipe, task, run.validation)
+    yield steps_line(recipe, [mixture.dataset for mixture in stream.mixtures], run.processes.world)
+    yield f"log, pictures and model: {recipe.output}"
+
+
 def batches_of(run: Run, stream: TrainingStream) -> Iterator[Batch]:
     """Returns the batches of the remaining steps."""
     strides, step = run.state.network.strides, run.state.step
@@ -83,44 +94,39 @@ def batches_of(run: Run, stream: TrainingStream) -> Iterator[Batch]:
 
 
 def run_steps(run: Run, batches: Iterator[Batch]) -> None:
-    """Takes the remaining steps of a run; logs, saves and validates when it is due."""
+    """Takes the remaining steps of a run, or those that its budget allows; logs, saves and validates when it is due."""
     recipe, state, meter, interrupt = run.recipe, run.state, Meter(), Interrupt()
     model = nn.parallel.DistributedDataParallel(state.network) if run.processes.world > 1 else state.network
-    with progress_bar(run) as bar, interrupt.listening():
-        for parts in steps_of(batches, run):
-            set_learning_rate(state.optimizer, learning_rate(recipe.train, state.step))
-            add_gradients(model, state, parts, recipe.loss, meter)
+    name, silent = run.output.name, run.processes.rank > 0
+    with (
+        Progress(name, recipe.train.steps, state.step, run.clock, silent=silent) as progress,
+        interrupt.listening(),
+    ):
+        while (place := run.next_place()) is not None and (parts := parts_of_step(batches, run)):
+            run.rate = learning_rate(recipe.train, place)
+            set_learning_rate(state.optimizer, run.rate)
+            add_gradients(model, state, parts, recipe.loss, place, meter)
             update(state, recipe.train)
-            bar.update()
-            finish_step(run, meter, interrupt, bar)
+            progress.update(state.step, place)
+            finish_step(run, meter, interrupt, progress)
     if meter.batches:  # steps since the last line of the log
         run.log_losses(meter)
 
 
-def progress_bar(run: Run) -> tqdm[Any]:
-    """Returns a progress bar of the steps; where it cannot be shown, prints the place of the log instead."""
-    state, steps, name = run.state, run.recipe.train.steps, visible(run.output.name)
-    bar = tqdm(total=steps, initial=state.step, disable=run.processes.rank > 0 or None, desc=name, unit="step")
-    if bar.disable and run.processes.rank == 0:
-        say(f"ae: {name}: {steps - state.step} steps, see {visible(run.log.path)}", file=sys.stderr)
-    return bar
-
-
-def steps_of(batches: Iterator[Batch], run: Run) -> Iterator[list[Batch]]:
-    """Yields all parts of one step at a time. If a sample cannot be read, saves the run before the error ends it."""
+def parts_of_step(batches: Iterator[Batch], run: Run) -> list[Batch]:
+    """Returns all parts of the next step. If a sample cannot be read, saves the run before the error ends it."""
     try:
         # All parts are read before the first is used: an error must not leave a step half done.
-        while parts := list(islice(batches, run.recipe.train.accumulate)):
-            yield parts
+        return list(islice(batches, run.recipe.train.accumulate))
     except (ValueError, OSError):
         run.save()
         raise
 
 
 def add_gradients(
-    model: nn.Module, state: TrainingState, parts: Sequence[Batch], config: LossConfig, meter: Meter
+    model: nn.Module, state: TrainingState, parts: Sequence[Batch], config: LossConfig, place: float, meter: Meter
 ) -> None:
-    """Adds the gradients of a step's parts to the weights, and their losses to the meter.
+    """Adds the gradients of a step's parts to the weights, and their losses to the meter; `place`: see `Run`.
 
     Losses are means over a batch and all parts are equally large, so the mean over the parts is the loss of one batch.
     """
@@ -130,7 +136,7 @@ def add_gradients(
         wait = number < len(parts) and isinstance(model, nn.parallel.DistributedDataParallel)
         with model.no_sync() if wait else nullcontext():  # type: ignore[operator]
             outputs = forward(model, image.to(device, non_blocking=True), amp=state.scaler.is_enabled())
-            loss, terms = criterion(outputs, [target.to(device) for target in targets], config, state.step)
+            loss, terms = criterion(outputs, [target.to(device) for target in targets], config, place)
             state.scaler.scale(loss / len(parts)).backward()  # type: ignore[no-untyped-call]
         meter.add(len(image), {"loss": loss, **terms})
 
@@ -155,7 +161,7 @@ def update(state: TrainingState, config: TrainConfig) -> None:
     state.step += 1
 
 
-def finish_step(run: Run, meter: Meter, interrupt: Interrupt, bar: tqdm[Any]) -> None:
+def finish_step(run: Run, meter: Meter, interrupt: Interrupt, progress: Progress) -> None:
     """Logs, saves and validates if these are due after this step.
 
     Raises:
@@ -163,8 +169,8 @@ def finish_step(run: Run, meter: Meter, interrupt: Interrupt, bar: tqdm[Any]) ->
     """
     config = run.recipe.train
     if run.due(config.log_every):
-        bar.set_postfix(run.log_losses(meter))
-    if interrupt.requested_by_any(run.processes.world):
+        progress.loss = run.log_losses(meter)["loss"]
+    if interrupt.requested_by_any(run.processes):
         run.save()
         raise KeyboardInterrupt(
             f"interrupted at step {run.state.step}; saved in {run.output}, the same command resumes"

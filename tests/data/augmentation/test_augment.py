@@ -223,3 +223,24 @@ def test_inverted_images_are_the_negative_with_black_padding() -> None:
 
 
 # ---- regions
+
+
+def test_views_on_an_object_show_it_in_their_middle() -> None:
+    """A small animal at the border of a large image: without `on_object` few views would show it."""
+    keypoints = np.array([[[990, 20, 2], [994, 24, 2], [0, 0, 0]], [[0, 0, 0]] * 3], np.float32)
+    sample = Sample(np.zeros((500, 1000, 3), np.uint8), keypoints, np.array([9.0, 9.0], np.float32), np.ones(3, bool))
+    for scale in (1.0, 4.0):
+        near = replace(PLAIN, scale=(scale, scale), on_object=1.0)
+        geometry = random_view(sample, np.random.default_rng(0), near, (100, 100))
+        np.testing.assert_allclose(geometry.to_input(np.array([992.0, 22.0])), [50, 50])
+    nobody = replace(sample, keypoints=keypoints * 0)
+    geometry = random_view(nobody, np.random.default_rng(0), replace(PLAIN, on_object=1.0), (100, 100))
+    np.testing.assert_allclose(geometry.to_input(np.array([500.0, 250.0])), [50, 50])
+
+
+def test_the_setting_leaves_other_samples_as_they_are() -> None:
+    sample = dotted()
+    old, new = (
+        random_view(sample, np.random.default_rng(3), replace(SHAPES, on_object=p), (96, 96)) for p in (0.0, 1e-12)
+    )
+    np.testing.assert_array_equal(old.matrix, new.matrix)

@@ -69,13 +69,21 @@ def first_page(parser: ArgumentParser, name: str, page: Page) -> str:
     """Returns the help of a command on one screen, `WIDTH` columns wide."""
     lines = [f"usage: {parser.usage}", "", *textwrap.wrap(sentence(page.purpose), WIDTH)]
     lines += [f"  {command}  # {meaning}" if meaning else f"  {command}" for command, meaning in aligned(page.examples)]
-    for group in parser._action_groups:
+    if page.title:
+        lines += ["", f"{page.title}:", *group_lines(usual_actions(parser, page), ())]
+    for group in parser._action_groups if not page.title else ():
         entries = list(group_lines(group._group_actions, page.usual.split()))
         if entries and group.title != "help":
             lines += ["", f"{group.title}:", *entries]
     if page.usual:
         lines += ["", f"Every option in full: ae {name} --help-all"]
     return "\n".join(lines) + "\n"
+
+
+def usual_actions(parser: ArgumentParser, page: Page) -> list[Action]:
+    """Returns the usual options of all groups, in the order of the page."""
+    actions = {action.dest: action for group in parser._action_groups for action in group._group_actions}
+    return [actions[name] for name in page.usual.split()]
 
 
 def aligned(examples: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

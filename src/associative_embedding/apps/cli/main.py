@@ -137,17 +137,23 @@ def parse(arguments: list[str]) -> Namespace:
 def recipe_arguments(arguments: list[str]) -> list[str]:
     """Turns ``recipe.yaml ...`` into ``--config recipe.yaml ...``, after a check of the recipe's names.
 
+    With ``--data`` in place of the recipe, one is written first.
+
     Raises:
         UsageError: when the first argument is no recipe.
     """
+    from associative_embedding.apps.cli.start_arguments import has_data, long_names, with_recipe
     from associative_embedding.training.recipe_file import check_recipe
 
     if arguments[:1] in (["-h"], ["--help"], ["--help_all"]):
         return arguments
+    if has_data(arguments):
+        arguments = with_recipe(arguments)
     # The parser applies arguments in their order: settings before the recipe would be overwritten by it.
     if not arguments or arguments[0].startswith("-"):
-        raise UsageError("the recipe comes first: ae train RECIPE.yaml [--setting value ...]")
-    arguments = ["--config", *arguments]
+        usage = "ae train RECIPE.yaml [--setting value ...]; without a recipe: ae train --data annotations.json"
+        raise UsageError(f"the recipe comes first: {usage}")
+    arguments = ["--config", *long_names(arguments)]
     try:
         # Settings may name further recipes, which the parser would read without these checks.
         for flag, value in zip(arguments, [*arguments[1:], ""], strict=True):

@@ -128,15 +128,37 @@ def random_view(
     scale = math.exp(rng.uniform(low, high)) * fitting
     shift_y, shift_x = rng.uniform(-settings.shift, settings.shift, 2) * input_size / scale
     mirror = bool(rng.random() < settings.mirror)
+    rotation = rng.uniform(-settings.rotation, settings.rotation)
+    middle = (x + width / 2, y + height / 2)
+    if settings.on_object and rng.random() < settings.on_object:  # drawn last: other recipes keep their samples
+        middle = object_middle(sample, rng) or middle
     return centred(
         image_size,
         input_size,
         stride=1,  # a task scales to its maps later, when it makes the target
         scale=scale,
-        centre=(x + width / 2 + shift_x, y + height / 2 + shift_y),
-        rotation=rng.uniform(-settings.rotation, settings.rotation),
+        centre=(middle[0] + shift_x, middle[1] + shift_y),
+        rotation=rotation,
         mirror=mirror,
     )
+
+
+def object_middle(sample: Sample, rng: np.random.Generator) -> tuple[float, float] | None:
+    """Returns x, y of the middle of a random person or object, image pixels; None where nothing is labelled."""
+    if sample.masks is not None:
+        if not len(sample.masks):
+            return None
+        i = int(rng.integers(len(sample.masks)))
+        top, left = sample.masks.corners[i].tolist()
+        height, width = sample.masks.crops[i].shape
+        return left + width / 2, top + height / 2
+    people = np.flatnonzero((sample.keypoints[..., 2] > 0).any(axis=1))
+    if not len(people):
+        return None
+    person = sample.keypoints[int(rng.choice(people))]
+    shown = person[person[:, 2] > 0, :2]
+    x, y = ((shown.min(axis=0) + shown.max(axis=0)) / 2).tolist()
+    return x, y
 
 
 def vary_colours(image: Array, rng: np.random.Generator, settings: Augment) -> Array:
