@@ -15,10 +15,16 @@ module comes from there: ``from associative_embedding.training.train import trai
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
+
+# PyTorch's threads wait for each other by counting, on cores that another process may need: beside a busy one, two of
+# them are ten times slower than one (docs/performance.md). OpenMP reads this when torch is imported.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "100")
 
 _HOME = {  # no name of a submodule: importing that one would put the module in its place
     "COCO_17": "structures.known_skeletons",

@@ -145,6 +145,8 @@ def open_onnx(path: Path, device: torch.device, files: Mapping[str, bytes] | Non
     onnxruntime = need("onnxruntime", "onnx", f"{path}:")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()  # so that one setting holds for every runtime
+    # Its threads would wait by counting, on cores that another process may need, see `associative_embedding.__init__`.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = FATAL_ONLY
     wanted = ["CUDAExecutionProvider", "CPUExecutionProvider"] if device.type == "cuda" else ["CPUExecutionProvider"]
     providers = [name for name in wanted if name in onnxruntime.get_available_providers()]

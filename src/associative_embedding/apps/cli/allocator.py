@@ -3,7 +3,3 @@
 # Otherwise glibc returns the large buffers of a forward pass to the system after every image, and the next image pays
 # for them again: the tag loss takes 22 instead of 7 ms (docs/performance.md).
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
-
-# For the model of a service, which has two pools of threads, PyTorch's and ONNX Runtime's. Threads of one would wait
-# for its next work by counting, on the cores that the other needs: a third of the CPU time of a photo.
-WAITING = {"GOMP_SPINCOUNT": "100"}

@@ -230,7 +230,7 @@ def run_export(options: Namespace) -> int:
 
 
 def run_serve(options: Namespace) -> int:
-    from associative_embedding.apps.cli.allocator import ALLOCATOR, WAITING
+    from associative_embedding.apps.cli.allocator import ALLOCATOR
 
     try:
         from associative_embedding.apps.server.limits import Limits
@@ -243,7 +243,7 @@ def run_serve(options: Namespace) -> int:
     except ValueError as error:
         raise UsageError(error) from None
     # For the process of the model, which `serve` starts.
-    os.environ.update({name: value for name, value in (ALLOCATOR | WAITING).items() if name not in os.environ})
+    os.environ.update({name: value for name, value in ALLOCATOR.items() if name not in os.environ})
     load = partial(load_and_remark, options.model, model_options(options))
     serve(load, limits, options.host, options.port, options.allow_host)
     return 0
