@@ -15,7 +15,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from associative_embedding.drawing import masks as draw_masks_module
-from associative_embedding.drawing.masks import FILL, SHADE, draw_masks, mask_colours, territories
+from associative_embedding.drawing.masks import FILL, MANY, SHADE, draw_masks, mask_colours, territories
 from associative_embedding.drawing.palette import RIM, colour_distance, palette
 from associative_embedding.instances import Instances, draw_instances
 from associative_embedding.structures.arrays import Array
@@ -259,3 +259,20 @@ def test_hundreds_of_cells_are_drawn_at_once() -> None:
         draw_instances(image, found, scores=True)
         times.append(time.process_time() - start)
     assert min(times) < 0.25  # about 0.06 s; the whole picture for each would be 20 times as much
+
+
+def test_outlines_of_small_masks_are_thin_and_of_many_hollow() -> None:
+    """In a large picture the outline of a cell was as wide as the cell."""
+    labels = np.zeros((2000, 2000), np.int32)
+    labels[10:26, 10:26] = 1
+    canvas = np.full((2000, 2000, 3), 90, np.uint8)
+    few = canvas.copy()
+    draw_masks(few, Masks.from_labels(labels))
+    filled = few[12:24, 12:24].reshape(-1, 3)
+    assert (filled == filled[0]).all()  # all but the outermost pixels, which are the outline
+    assert (few[10, 10] != filled[0]).any()
+    for i in range(MANY):
+        labels[100 + 20 * (i // 50) : 112 + 20 * (i // 50), 100 + 20 * (i % 50) : 112 + 20 * (i % 50)] = i + 2
+    draw_masks(canvas, Masks.from_labels(labels))
+    assert (canvas[12:24, 12:24] == 90).all()
+    assert (canvas[10, 10] != 90).any()

@@ -14,6 +14,8 @@ from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks
 
 FILL, SHADE = 0.35, 0.5  # opacity of the inside, and of the dark seam around the outline
+MANY = 300  # masks
+SIDE_PER_WIDTH = 16  # least side of a mask, in widths of its outline
 APART = 60.0  # CIELAB distance from which two colours have different names; neighbours need no more
 OVERVIEW = 1024  # pixels of the long side at which neighbours are searched: larger images are sampled, for speed
 CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
@@ -24,8 +26,9 @@ def draw_masks(
 ) -> None:
     """Draws masks on a picture; the first mask lies on top.
 
-    The outline is the border of the mask itself, one pixel wide in pictures of up to about 700 pixels a side. A dark
-    seam around it makes it visible on bright pictures.
+    The outline is the border of the mask itself, one pixel wide in pictures of up to about 700 pixels a side, wider in
+    larger ones as far as the mask is large. A dark seam around it makes it visible on bright pictures. From `MANY`
+    masks on there are outlines only: between hundreds of colours the picture itself could not be seen.
 
     Args:
         canvas: ``(H, W, 3)`` uint8 RGB of ``masks.size``, changed in place.
@@ -36,9 +39,11 @@ def draw_masks(
     """
     colours = mask_colours(masks) if colours is None else colours
     width = max(1, round(math.sqrt(masks.size[0] * masks.size[1]) / 500))
-    for i in reversed(range(len(masks))):
-        if masks.crops[i].any():
-            _draw_mask(canvas, masks.corners[i], masks.crops[i], to_colour(colours[i]), width)
+    fill = FILL if len(masks) < MANY else 0.0
+    for i, area in reversed(list(enumerate(masks.area.tolist()))):
+        if area:
+            own = max(1, min(width, round(math.sqrt(area) / SIDE_PER_WIDTH)))
+            _draw_mask(canvas, masks.corners[i], masks.crops[i], to_colour(colours[i]), own, fill)
     if boxes:
         for (x, y, w, h), colour in zip(masks.xywh.tolist(), colours, strict=True):
             draw_box(canvas, np.array([x, y]), np.array([x + w, y + h]), 0.5 * width, to_colour(colour))
@@ -48,10 +53,14 @@ def draw_masks(
             _write_inside(canvas, text, masks.corners[i], masks.crops[i], to_colour(colours[i]), taken)
 
 
-def _draw_mask(canvas: Array, corner: Array, crop: Array, colour: Colour, width: int) -> None:
-    """Draws one mask that is not empty; `width` is the width of its outline in pixels.
+def _draw_mask(canvas: Array, corner: Array, crop: Array, colour: Colour, width: int, fill: float) -> None:
+    """Draws one mask that is not empty.
 
     Only the crop and the seam around it are computed: hundreds of cells would take too long on whole pictures.
+
+    Args:
+        width: of its outline, pixels.
+        fill: opacity of its inside.
     """
     region = np.zeros((crop.shape[0] + 2 * width, crop.shape[1] + 2 * width), np.uint8)
     region[width:-width, width:-width] = crop
@@ -60,7 +69,7 @@ def _draw_mask(canvas: Array, corner: Array, crop: Array, colour: Colour, width:
     low, high = np.maximum(first, 0), np.minimum(first + region.shape, canvas.shape[:2])
     (y0, x0), (y1, x1) = low - first, high - first
     zone = (region + inner + outer)[y0:y1, x0:x1]  # 0 outside, 1 seam, 2 outline, 3 inside
-    opacity = np.array([[0], [SHADE], [1], [FILL]], np.float32)
+    opacity = np.array([[0], [SHADE], [1], [fill]], np.float32)
     paint = opacity * np.array([RIM, RIM, colour, colour], np.float32) + np.float32(0.5)
     under = canvas[low[0] : high[0], low[1] : high[1]]
     under[:] = (under * (1 - opacity)[zone] + paint[zone]).astype(np.uint8)
