@@ -1,13 +1,13 @@
 r"""The paper's losses. A network that is trained with them predicts where things are, and which belong together.
 
 - Detection loss: heatmaps become Gaussians at the true places (section 3.3), `mse_loss`; alternatives follow it.
-- Grouping loss :math:`L_g`: *pull* makes the tags of one group equal, *push* makes the tags of different groups differ.
+- Grouping loss $L_g$: *pull* makes the tags of one group equal, *push* makes the tags of different groups differ.
   No tag has a true value. `tag_loss` compares groups by their mean tags (poses and tracks, section 3.3),
   `pixel_tag_loss` compares pixels with each other (masks, section 3.4).
 
-The paper does not number its equations; docstrings name the section. They use its letters: :math:`h` tag map, :math:`n`
-and :math:`n'` people or objects, :math:`N` their number, :math:`k` keypoint type, :math:`x` place,
-:math:`\bar h_n` reference embedding, :math:`S_n` sampled pixels of object n, :math:`\sigma` `push_sigma`.
+The paper does not number its equations; docstrings name the section. They use its letters: $h$ tag map, $n$
+and $n'$ people or objects, $N$ their number, $k$ keypoint type, $x$ place,
+$\bar h_n$ reference embedding, $S_n$ sampled pixels of object n, $\sigma$ `push_sigma`.
 """
 
 from __future__ import annotations
@@ -57,8 +57,9 @@ def focal_loss(
 ) -> Tensor:
     r"""Penalty-reduced focal loss for Gaussians whose centres lie between pixels, ``(B,)``.
 
-    .. math:: -\frac{\sum t^\alpha (1-p)^\gamma \log p + (1-t^\alpha) (1-t)^\beta p^\gamma \log(1-p)}
-        {\max(1, \sum t^\alpha)}
+    $$
+    -\frac{\sum t^\alpha (1-p)^\gamma \log p + (1-t^\alpha) (1-t)^\beta p^\gamma \log(1-p)}{\max(1, \sum t^\alpha)}
+    $$
 
     with p the heatmap and t the target. In CornerNet (Law and Deng, ECCV 2018, eq. 1) a pixel is positive only if its
     target is exactly 1, so keypoints must be rounded to pixels. Here a pixel is positive by the share ``t^alpha``. Near
@@ -91,11 +92,12 @@ def tag_loss(
 ) -> tuple[Tensor, Tensor]:
     r"""Grouping loss of the paper (section 3.3), per image: pull ``(B,)`` and push ``(B,)``.
 
-    .. math::
-        L_g(h, T) = \frac1N \sum_n \sum_k (\bar h_n - h_k(x_{nk}))^2
-            + \frac1{N^2} \sum_n \sum_{n'} \exp\{-\frac1{2\sigma^2} (\bar h_n - \bar h_{n'})^2\}
+    $$
+    L_g(h, T) = \frac1N \sum_n \sum_k (\bar h_n - h_k(x_{nk}))^2
+        + \frac1{N^2} \sum_n \sum_{n'} \exp\{-\frac1{2\sigma^2} (\bar h_n - \bar h_{n'})^2\}
+    $$
 
-    with the reference embedding :math:`\bar h_n = \frac1K \sum_k h_k(x_{nk})`, the mean over the person's visible
+    with the reference embedding $\bar h_n = \frac1K \sum_k h_k(x_{nk})$, the mean over the person's visible
     keypoints. The first sum is pull, the second push. The square of a difference of D-dimensional tags is the mean of
     the D squares, so that sigma and thresholds keep their meaning with any D. Images without groups have 0 for both.
 
@@ -176,10 +178,10 @@ def pixel_tag_loss(
 ) -> tuple[Tensor, Tensor]:
     r"""Grouping loss of the paper for instance segmentation (section 3.4), per image: pull ``(B,)`` and push ``(B,)``.
 
-    .. math::
-        L_g(h, T) = \sum_n \sum_{x \in S_n} \sum_{x' \in S_n} (h(x) - h(x'))^2
-            + \sum_n \sum_{n' \neq n} \sum_{x \in S_n} \sum_{x' \in S_{n'}}
-                \exp\{-\frac1{2\sigma^2}(h(x) - h(x'))^2\}
+    $$
+    L_g(h, T) = \sum_n \sum_{x \in S_n} \sum_{x' \in S_n} (h(x) - h(x'))^2
+        + \sum_n \sum_{n' \neq n} \sum_{x \in S_n} \sum_{x' \in S_{n'}} \exp\{-\frac1{2\sigma^2}(h(x) - h(x'))^2\}
+    $$
 
     Every sampled pixel is compared with every other one of its class (its channel). The paper prints the second sum
     over all n and n'; the terms n = n' would push an object's own pixels apart, so they are left out here. The square

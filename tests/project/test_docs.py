@@ -152,6 +152,7 @@ def test_the_notebook_runs(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason="needs the extra [docs]")
     pytest.importorskip("mkdocstrings", reason="needs the extra [docs]")
+    pytest.importorskip("latex2mathml", reason="needs the extra [docs]")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -161,6 +162,10 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     pages = "".join(path.read_text() for path in tmp_path.glob("*.html"))
     sources = re.findall(r'(?:src|href)="(https?://[^"]+\.(?:js|css|woff2?))"', pages)
     assert not sources, "the site loads from elsewhere"
+    for page in ("method", "reference"):  # formulas are MathML, which needs no script
+        text = (tmp_path / f"{page}.html").read_text()
+        assert '<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">' in text
+        assert "arithmatex" not in text
 
 
 def test_the_readme_fits_on_a_few_screens() -> None:

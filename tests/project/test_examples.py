@@ -57,6 +57,14 @@ def test_the_mean_of_some_weights(only: tuple[str, ...], tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_the_figure_of_tags_while_training(tmp_path: Path) -> None:
+    picture = tmp_path / "tags.png"
+    arguments = ["--steps", 6, "--folder", tmp_path / "run", "--output", picture]
+    assert run("experiments/tags_while_training.py", *arguments).splitlines()[-1] == f"-> {picture}"
+    assert cv2.imread(str(picture)).shape[1] > 800
+
+
+@pytest.mark.slow
 def test_the_sheet_of_failures(tmp_path: Path) -> None:
     """An untrained model misses all of the people who are large enough."""
     source = tiny_data(tmp_path, images=3, size=(128, 160), people=(2, 2))

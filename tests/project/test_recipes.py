@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +26,8 @@ from associative_embedding.networks.zoo import build_network
 from associative_embedding.training.optimizer import learning_rate
 from associative_embedding.training.recipe import Recipe
 from associative_embedding.training.recipe_file import check_recipe
+from associative_embedding.training.train import train
+from associative_embedding.training.validation import build_validation
 from support.coco_files import document, write
 from support.paths import ROOT
 from support.tiny import log_of
@@ -133,6 +136,26 @@ def test_a_paper_recipe_trains(name: str, tmp_path: Path) -> None:
     predictor = load(tmp_path / "run" / "model.safetensors")
     assert predictor.task.skeleton == skeleton
     assert len(predictor.network.body.outputs) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)  # a minute or two on a quiet core
+def test_the_papers_own_form_learns_to_group(tmp_path: Path) -> None:
+    """Stacked hourglasses, mean square error, one tag, weight 1e-3: here after 1,000 steps all are grouped right."""
+    recipe = build_recipe(parse(["train", str(ROOT / "experiments" / "recipes" / "paper-form.yaml")])["train"])
+    assert (recipe.network.backbone, recipe.network.options["stacks"], recipe.network.tag_size) == ("hourglass", 2, 1)
+    assert (recipe.loss.heatmap, recipe.loss.pull, recipe.loss.push) == ("mse", 1e-3, 1e-3)
+    annotations = write_synthetic_dataset(tmp_path / "data", load_skeleton("coco-17"), 16)
+    source = replace(recipe.data.sources[0], annotations=str(annotations), images=str(tmp_path / "data" / "images"))
+    data = replace(recipe.data, sources=[source], validation=[source])
+    for steps in (1000, 1250, 1500):  # the rounding of another machine may need some steps more
+        run = replace(recipe.train, steps=steps, validate_every=0, device="cpu")
+        recipe = replace(recipe, output=str(tmp_path / "run"), data=data, train=run)
+        train(recipe, validate=build_validation(recipe))
+        last = log_of(tmp_path / "run")[-1]
+        if last["keypoints_grouped_right"] >= 0.99 and last["people_grouped_right"] >= 0.94:
+            return
+    pytest.fail(f"after 1,500 steps: {last}")
 
 
 @pytest.mark.slow
