@@ -207,43 +207,45 @@ def pixel_tag_loss(
     pull = pull / size if reduction == "mean" else pull * size
     pull = _sum_by_image(pull, samples.groups, batch)
 
-    index, present = _pad_by_image(samples.batch, batch)  # (B, m)
-    padded = read[index]  # (B, m, D)
-    kernel = torch.exp(_squared_distance(padded) / (-2 * push_sigma**2))  # (B, m, m)
-    apart = _different_objects(samples, index, present, near)
-    push = (kernel * apart).sum(dim=(1, 2))
+    # Image by image: padded to the one with the most objects, all would need the square of its pixels.
+    parts = [_push_pixels(read, samples, rows, push_sigma, near) for rows in _rows_by_image(samples.batch, batch)]
+    push, pairs = (torch.stack(values) for values in zip(*parts, strict=True))
     if reduction == "mean":
         pull = pull / torch.bincount(samples.groups, minlength=batch).clamp(min=1)
-        push = push / apart.sum(dim=(1, 2)).clamp(min=1)
+        push = push / pairs.clamp(min=1)
     return pull, push
 
 
-def _pad_by_image(image: Tensor, batch: int) -> tuple[Tensor, Tensor]:
-    """The rows of each image's samples ``(B, m)``, padded with row 0, and which entries are no padding (bool)."""
-    number = torch.bincount(image, minlength=batch)
-    rank = torch.arange(int(number.max()), device=image.device)
-    present = rank < number[:, None]
-    index = torch.zeros(present.shape, dtype=torch.int64, device=image.device)
-    index[present] = image.argsort(stable=True)
-    return index, present
+def _rows_by_image(image: Tensor, batch: int) -> tuple[Tensor, ...]:
+    """The rows of each image's samples, B tensors ``(m,)``."""
+    return image.argsort(stable=True).split(torch.bincount(image, minlength=batch).tolist())
+
+
+def _push_pixels(
+    read: Tensor, samples: TagSamples, rows: Tensor, push_sigma: float, near: float
+) -> tuple[Tensor, Tensor]:
+    """Push of one image, summed over all ordered pairs of pixels of different objects of one class; and their number.
+
+    Args:
+        read: ``(M, D)`` the tags of all samples.
+        rows: ``(m,)`` the samples of the image.
+        push_sigma, near: see `pixel_tag_loss`.
+    """
+    tags, group, channel = read[rows], samples.group[rows], samples.channel[rows]
+    apart = (group[:, None] != group) & (channel[:, None] == channel)  # (m, m)
+    if not near:
+        return (torch.exp(_squared_distance(tags) / (-2 * push_sigma**2)) * apart).sum(), apart.sum()
+    y, x = samples.y[rows].int(), samples.x[rows].int()
+    apart &= (y[:, None] - y).square() + (x[:, None] - x).square() < near**2
+    # Few pairs are near: only they take part in the gradient. Each is counted in both orders.
+    first, second = apart.triu().nonzero().T
+    squared = (tags[first] - tags[second]).square().mean(dim=1)
+    return 2 * torch.exp(squared / (-2 * push_sigma**2)).sum(), apart.sum()
 
 
 def _squared_distance(tags: Tensor) -> Tensor:
-    """Squared distances of all pairs of tags, ``(B, m, D)`` -> ``(B, m, m)``, means over D."""
-    # By a matrix product, which needs no (B, m, m, D). Centred tags have smaller rounding errors.
-    centred = tags - tags.detach().mean(dim=1, keepdim=True)
-    norm = centred.square().sum(dim=2)
-    product = centred @ centred.transpose(1, 2)
-    return (norm[:, :, None] + norm[:, None] - 2 * product).clamp(min=0) / tags.shape[2]
-
-
-def _different_objects(samples: TagSamples, index: Tensor, present: Tensor, near: float) -> Tensor:
-    """``(B, m, m)`` bool: pairs of pixels of one class and of different objects, closer than `near` (0 = any)."""
-    group, channel = samples.group[index], samples.channel[index]
-    pairs = (group[:, :, None] != group[:, None]) & (channel[:, :, None] == channel[:, None])
-    pairs &= present[:, :, None] & present[:, None]
-    if near:
-        y, x = samples.y[index], samples.x[index]
-        gap = (y[:, :, None] - y[:, None]).square() + (x[:, :, None] - x[:, None]).square()
-        pairs &= gap < near**2
-    return pairs
+    """Squared distances of all pairs of tags, ``(m, D)`` -> ``(m, m)``, means over D."""
+    # By a matrix product, which needs no (m, m, D). Centred tags have smaller rounding errors.
+    centred = tags - tags.detach().mean(dim=0, keepdim=True)
+    norm = centred.square().sum(dim=1)
+    return (norm[:, None] + norm - 2 * centred @ centred.T).clamp(min=0) / tags.shape[1]
