@@ -218,7 +218,7 @@ def pixel_tag_loss(
 
 def _rows_by_image(image: Tensor, batch: int) -> tuple[Tensor, ...]:
     """The rows of each image's samples, B tensors ``(m,)``."""
-    return image.argsort(stable=True).split(torch.bincount(image, minlength=batch).tolist())
+    return torch.split(image.argsort(stable=True), torch.bincount(image, minlength=batch).tolist())
 
 
 def _push_pixels(
