@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -182,6 +184,59 @@ def test_what_is_written_is_what_was_asked_for(
     assert len(document_of(output)["annotations"]) == 4
 
 
+@pytest.mark.extra
+@pytest.mark.usefixtures("run")
+def test_tables_regions_and_outlines(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    roifile = pytest.importorskip("roifile", reason="needs roifile, of the extra [roi]")
+    output = tmp_path / "out"
+    formats = ("--formats", "labels", "csv", "roi", "geojson", "overlay", "--pixel-size", "0.5")
+    assert predict(output, folder, *formats) == 0
+    files = [f"{name}{end}" for name in "abc" for end in ("-labels.tif", "-rois.zip", ".geojson")]
+    assert names(output) == sorted([*files, "a.png", "b.png", "c.jpg", "predictions.csv"])
+    with (output / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [Path(row["image"]).name for row in rows] == ["a.png"] * 4 + ["c.jpg"] * 2
+    labels = np.array(Image.open(output / "a-labels.tif"))
+    for row in rows[:4]:
+        inside = labels == int(row["label"])
+        assert float(row["area"]) == inside.sum() == 4 * float(row["area_um2"])
+        assert float(row["max_red"]) == picture()[inside][:, 0].max()
+    document = document_of(output)
+    assert (document["images"][0]["roi"], document["images"][0]["geojson"]) == ("a-rois.zip", "a.geojson")
+    assert len(json.loads((output / "a.geojson").read_text())["features"]) == 4
+    assert len(roifile.roiread(output / "a-rois.zip")) == 4
+    # again: they are known as our own, and told to be replaced
+    assert predict(output, folder, *formats) == 0
+    assert predict(output, folder, *formats, "--resume") == 0
+    (output / "a.geojson").write_text("{}")
+    assert predict(output, folder, *formats) == 1
+    assert "a.geojson exists and was not written by ae" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("run")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--formats", "labels", "--labels", "none"), "--formats labels and --labels none differ"),
+        (("--formats", "overlay", "--show", "nothing"), "--formats overlay and --show nothing differ"),
+        (("--formats", "mot"), "--formats mot is for videos"),
+        (("--pixel-size", "0"), "pixel_size must be above 0"),
+    ],
+)
+def test_formats_that_cannot_be(
+    options: tuple[str, ...], message: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(tmp_path / "out", folder, *options) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_outlines_need_masks(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tiny_model(tmp_path / "m.safetensors")
+    for kind in ("geojson", "roi", "labels"):
+        assert predict(tmp_path / "out", folder, "--model", model, "--formats", kind) == 2
+        assert f"--formats {kind} needs masks, and this model finds keypoints" in capsys.readouterr().err
+
+
 def test_the_score_from_which_things_are_shown_is_the_task_s(run: Predictor, folder: Path, tmp_path: Path) -> None:
     def shown(*options: object) -> list[float]:
         assert predict(tmp_path / "out", folder / "a.png", *options) == 0
@@ -249,10 +304,10 @@ def test_labels_are_there_before_the_result_counts(
     """Interrupted while the second image's labels are written: it is not in the results, the first is, with labels."""
     original = image_outputs.write_labels
 
-    def interrupted(path: Path, labels: Array, mark: bytes) -> None:
+    def interrupted(path: Path, labels: Array, mark: bytes, **options: Any) -> None:
         if path.name.startswith("b"):
             signal.raise_signal(signal.SIGINT)
-        original(path, labels, mark)
+        original(path, labels, mark, **options)
 
     monkeypatch.setattr(image_outputs, "write_labels", interrupted)
     assert predict(tmp_path / "out", folder) == 130

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from associative_embedding.apps.cli.results_file import identity
 from associative_embedding.apps.cli.table_file import OWN_TABLE, TableFile
 from associative_embedding.instances import Instances
+from support.found_instances import found
 from support.random_people import made
 
 
@@ -48,6 +51,19 @@ def test_it_goes_on_with_the_rows_of_the_images_that_are_done(tmp_path: Path, mo
         "lost.jpg",
         "new.jpg",
     ]
+
+
+def test_images_of_other_channels_have_empty_cells(tmp_path: Path) -> None:
+    cells = replace(found(2, masks=True), source="a.tif")
+    grey = replace(cells, image=np.full((60, 80, 3), 7, np.uint8))
+    deep = replace(cells, values=np.ones((60, 80, 1)), channel_names=("DAPI",), pixel_size=0.5)
+    path = tmp_path / "t.csv"
+    write(path, [grey, deep])
+    with path.open(newline="") as file:
+        first, _, third, _ = csv.DictReader(file)
+    assert (first["mean_intensity"], first["mean_DAPI"], first["area_um2"]) == ("7", "", "")
+    assert (third["mean_intensity"], third["mean_DAPI"], third["area_um2"]) == ("", "1", "49.75")
+    assert write(path, [grey], {identity("a.tif")}) == ["a.tif"] * 6
 
 
 def test_what_cannot_be_continued(tmp_path: Path) -> None:

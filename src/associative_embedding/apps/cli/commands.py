@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import partial
 from os.path import isfile
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from associative_embedding.apps.cli.data_commands import run_data
 from associative_embedding.apps.cli.options import build_predict, build_train, model_options, value_of
+from associative_embedding.apps.cli.other_names import setting_hint
 from associative_embedding.apps.cli.plain_values import new_parser
 from associative_embedding.apps.errors import UsageError
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 def run_predict(options: Namespace) -> int:
     if options.min_score is not None and not 0 <= options.min_score <= 1:
         raise UsageError(f"min_score must be in [0, 1], not {options.min_score}")
+    if options.pixel_size is not None and not 0 < options.pixel_size < float("inf"):
+        raise UsageError(f"pixel_size must be above 0, not {options.pixel_size}")
+    if text := next(filter(None, map(setting_hint, options.sources)), ""):
+        raise UsageError(text)
     check_engine(options)
     if options.engine == "ray":
         return run_predict_ray(options)
@@ -41,11 +46,12 @@ def run_predict(options: Namespace) -> int:
 
 # Options for one kind of source or one engine. With another one they would do nothing, so they are refused.
 VIDEO_OPTIONS = ("link", "smooth", "every", "start", "end", "fps", "window")
-IMAGE_OPTIONS = ("json", "labels", "recursive", "resume", "images_of")
-IMAGE_FORMATS = ("csv",)  # of --formats
+IMAGE_OPTIONS = ("json", "labels", "pixel_size", "recursive", "resume", "images_of")
+VIDEO_FORMATS = ("mp4", "jsonl", "csv", "mot")  # of --formats
+IMAGE_FORMATS = ("csv", "labels", "roi", "geojson", "overlay")
 RAY_OPTIONS = ("workers", "shard_size", "batch", "gpus")
 ANIMATIONS = (".gif", ".apng")  # images that PyAV also reads as films
-LOCAL_OPTIONS = ("json", "show", "scores", "labels", "track", "images_of", "formats", *VIDEO_OPTIONS)
+LOCAL_OPTIONS = ("json", "show", "scores", "labels", "pixel_size", "track", "images_of", "formats", *VIDEO_OPTIONS)
 
 
 def sources_are_videos(options: Namespace) -> bool:
@@ -56,8 +62,11 @@ def sources_are_videos(options: Namespace) -> bool:
     """
     from associative_embedding.io.find_images import EXTENSIONS
     from associative_embedding.io.find_videos import is_video
+    from associative_embedding.io.images import is_stack
 
     single = [source for source in options.sources if isfile(source) and source.lower().endswith(EXTENSIONS)]
+    stacks = [source for source in options.sources if is_stack(source)]
+    single = [source for source in single if source not in stacks]
     still = [source for source in single if not source.lower().endswith(ANIMATIONS)]
     if options.track and (still or len(single) > 1):
         raise UsageError(
@@ -67,9 +76,14 @@ def sources_are_videos(options: Namespace) -> bool:
     if any(videos) != all(videos):
         raise UsageError("the sources are images and videos: run ae predict once for each kind")
     reason = "works only for images" if any(videos) else "works only for videos, or with --track for folders of frames"
-    refuse_given(options, IMAGE_OPTIONS if any(videos) else VIDEO_OPTIONS, reason)
+    of_images = [name for name in IMAGE_OPTIONS if name != "labels" or not all(is_stack(s) for s in options.sources)]
+    refuse_given(options, of_images if any(videos) else VIDEO_OPTIONS, reason)
+    if any(videos) and options.labels == "png":
+        raise UsageError("--labels png: the labels of several planes need --labels tif")
     if not any(videos) and (other := [kind for kind in options.formats or () if kind not in IMAGE_FORMATS]):
         raise UsageError(f"--formats {other[0]} is for videos; images have json and, with --formats csv, a table")
+    if any(videos) and (other := [kind for kind in options.formats or () if kind not in VIDEO_FORMATS]):
+        raise UsageError(f"--formats {other[0]} is for images; videos have {', '.join(VIDEO_FORMATS)}")
     if any(videos) and options.show == "tags":
         raise UsageError("--show tags works only for images")
     return any(videos)
@@ -87,7 +101,7 @@ def check_engine(options: Namespace) -> None:
         refuse_given(options, RAY_OPTIONS, "needs --engine ray")
 
 
-def refuse_given(options: Namespace, names: tuple[str, ...], reason: str) -> None:
+def refuse_given(options: Namespace, names: Sequence[str], reason: str) -> None:
     """Refuses options of ``ae predict`` that the user gave.
 
     Args:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from associative_embedding.apps.cli.output_names import choose_stems, picture_ending
+from associative_embedding.apps.cli.output_names import choose_stems, picture_ending, plane_path
 from associative_embedding.apps.cli.results_file import ResultsWriter, files_of_others, identity
 from associative_embedding.apps.cli.table_file import TableFile
 from associative_embedding.instances import Instances
-from associative_embedding.io.console import say, visible
-from associative_embedding.io.outputs import DRAWN_MARK, check_apart, check_output, own_mark, say_replaced
+from associative_embedding.instances.save import COMMAND
+from associative_embedding.io.console import remark_file, say, visible
+from associative_embedding.io.image_limits import MAX_PIXELS
+from associative_embedding.io.outputs import (
+    DRAWN_MARK,
+    Own,
+    check_apart,
+    check_output,
+    own_json,
+    own_mark,
+    say_replaced,
+)
 from associative_embedding.io.write_images import write_image, write_labels
+from associative_embedding.io.write_label_stacks import number_masks, write_label_stack, write_slide_labels
 from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.masks import require_masks
 from associative_embedding.tasks.tag_pictures import stack_pictures
+
+REGIONS = {"roi": "-rois.zip", "geojson": ".geojson"}  # the ends of the names of files of outlines
 
 
 @dataclass(frozen=True)
@@ -29,18 +43,21 @@ class Kinds:
         pictures: write annotated pictures.
         labels: file type of label images, or "none".
         scores: draw the score of each instance.
+        regions: of "roi" and "geojson", the outlines of masks to write.
     """
 
     folder: str
     pictures: bool
     labels: str
     scores: bool
+    regions: tuple[str, ...] = ()
 
     def files(self, source: str, stem: str) -> dict[str, Path]:
         """Returns the files of one image: ``picture``, ``labels``; the keys are those of `results_file.FILES`."""
         files = {"picture": Path(self.folder) / f"{stem}{picture_ending(source)}"} if self.pictures else {}
         labels = Path(self.folder) / f"{stem}-labels.{self.labels}"
-        return files | ({"labels": labels} if self.labels != "none" else {})
+        files |= {"labels": labels} if self.labels != "none" else {}
+        return files | {kind: Path(self.folder) / f"{stem}{REGIONS[kind]}" for kind in self.regions}
 
 
 class ImageOutputs:
@@ -86,9 +103,14 @@ class ImageOutputs:
         files = self.files[source]
         if found.masks is None:
             files = {kind: path for kind, path in files.items() if kind != "labels"}
+        if found.image is None and "picture" in files:
+            files = {kind: path for kind, path in files.items() if kind != "picture"}
+            remark_file(source, "is too large for a picture, so none is drawn")
         # Labels are a result: an image whose labels cannot be written is in no results, so --resume does it again.
         if found.masks is not None and "labels" in files:
-            write_labels(files["labels"], found.masks.labels(), DRAWN_MARK)
+            save_labels(files["labels"], found)
+        for kind in self.kinds.regions:
+            found.save(str(files[kind]))
         try:
             if "picture" in files:
                 picture = stack_pictures([found.draw(scores=self.kinds.scores), *tags])
@@ -100,6 +122,45 @@ class ImageOutputs:
         # Last: --resume skips an image whose result is in the results file, and its pictures must exist then.
         self._add(found, files)
         return files
+
+    def add_planes(self, results: Iterable[Instances], source: str, axes: str) -> tuple[list[Path], int]:
+        """Writes the files of an image of several planes; returns them and the number of instances.
+
+        The label image has a plane for each of its pictures. Annotated pictures are files of their own.
+
+        Args:
+            results: the instances of each picture, with the picture; computed one by one if this is a generator.
+            source: one of `left`.
+            axes: along which the pictures follow each other, see `OpenImage.axes`.
+
+        Raises:
+            ValueError, OSError: see `add`; and for label images as PNG, which have one plane.
+        """
+        files, planes = self.files[source], list[Instances]()
+        pictures, outlines = list[Path](), list[dict[str, Path]]()
+        if files.get("labels", Path()).suffix == ".png":
+            raise ValueError("has several planes, and a .png one: write its labels with --labels tif")
+        for found in results:
+            if "picture" in files and found.image is not None:
+                pictures.append(plane_path(files["picture"], found.source))
+                check_output(pictures[-1], own_mark(), [source], announce=False)
+                write_image(pictures[-1], found.draw(scores=self.kinds.scores), DRAWN_MARK)
+            regions = {kind: plane_path(files[kind], found.source) for kind in self.kinds.regions}
+            for path in regions.values():
+                check_output(path, own_file(path), [source], announce=False)
+                found.save(str(path))
+            outlines.append(regions)
+            planes.append(replace(found, image=None))
+        masks = [plane.masks for plane in planes if plane.masks is not None]
+        labels = {"labels": files["labels"]} if "labels" in files and masks else {}
+        if labels:
+            numbered = [number_masks(part) for part in masks]
+            size = planes[0].pixel_size
+            write_label_stack(labels["labels"], numbered, axes, pixel_size=size, mark=DRAWN_MARK)
+        for i, found in enumerate(planes):
+            self._add(found, ({"picture": pictures[i]} if pictures else {}) | labels | outlines[i])
+        paths = [path for regions in outlines for path in regions.values()]
+        return [*pictures, *labels.values(), *paths], sum(map(len, planes))
 
     def _add(self, found: Instances, files: Mapping[str, Path]) -> None:
         # First the table: --resume leaves out rows of images that the results file does not have.
@@ -117,6 +178,22 @@ class ImageOutputs:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.__exit__(kind, error, trace)
+
+
+def save_labels(path: Path, found: Instances) -> None:
+    """Writes the label image of one picture; of a slide tile by tile."""
+    masks = require_masks(found.masks)
+    if masks.size[0] * masks.size[1] <= MAX_PIXELS:
+        write_labels(path, masks.labels(), DRAWN_MARK, pixel_size=found.pixel_size)
+    elif path.suffix == ".png":
+        raise ValueError("is too large for a .png: write its labels with --labels tif")
+    else:
+        write_slide_labels(path, number_masks(masks), pixel_size=found.pixel_size, mark=DRAWN_MARK)
+
+
+def own_file(path: Path) -> Own:
+    """Returns the test that an earlier run wrote a file of an image."""
+    return own_json(COMMAND) if path.suffix == ".geojson" else own_mark()
 
 
 def name_files(
@@ -144,6 +221,6 @@ def check_files(files: Mapping[str, Mapping[str, Path]], others: Sequence[Path],
     replaced = [path for path in (writer.path, *others) if path.is_file() and writer.earlier is None]
     for source, paths in files.items():
         for path in paths.values():
-            if check_output(path, own_mark(), [source], announce=False):
+            if check_output(path, own_file(path), [source], announce=False):
                 replaced.append(path)
     say_replaced(replaced)

@@ -154,11 +154,13 @@ def add_output_options(parser: ArgumentParser) -> None:
     add("--show", type=shown, default="found", metavar="WHAT", help=text)
     add("--scores", action="store_true", help="draw the score of each instance; and its class, if there are several")
     text = (
-        "csv = a table, beside the json; for videos also mp4 jsonl mot. A table has a row for each instance. Of videos "
-        "only these files are written: mp4 = annotated video, jsonl = COCO in json lines, mot = MOTChallenge text "
-        "(default: mp4 jsonl)"
+        "csv = a table, beside the json; of masks also labels roi geojson overlay, for videos mp4 jsonl mot. A table "
+        "has a row for each instance. roi = zip for ImageJ's ROI Manager, geojson = objects for QuPath; labels and "
+        "overlay, the annotated picture, are written unless --labels none or --show nothing. Of videos only these "
+        "files are written: mp4 = annotated video, jsonl = COCO in json lines, mot = MOTChallenge text (default: mp4 "
+        "jsonl)"
     )
-    kinds = Literal["csv", "mp4", "jsonl", "mot"]
+    kinds = Literal["csv", "labels", "roi", "geojson", "overlay", "mp4", "jsonl", "mot"]
     add("--formats", type=kinds, nargs="+", default=None, metavar="FORMAT", help=text)
     text = "results file of images, a COCO dataset (default: predictions.json in the folder of --output)"
     add("--json", type=str, default=None, metavar="FILE", help=text)
@@ -186,6 +188,8 @@ def add_mask_options(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("masks").add_argument
     text = "file type of label images; a pixel is the number of its object; none = write none (default: tif)"
     add("--labels", type=Literal["tif", "png", "none"], default=None, help=text)
+    text = "side of a pixel, for tables in micrometres (default: as the file states it)"
+    add("--pixel_size", type=float, default=None, metavar="MICROMETRES", help=text)
 
 
 def add_cluster_options(parser: ArgumentParser) -> None:
@@ -312,10 +316,10 @@ def build_convert(parser: ArgumentParser) -> ArgumentParser:
     starts = Literal["movenet", "efficientnet-lite0", "hrnet-imagenet"]
     sources = Literal[models, starts]
     text = (
-        "project of the weights (default: a pose model, recognised by its tensors); movenet, efficientnet-lite0 and "
-        "hrnet-imagenet are weights to start training from"
+        f"project of the weights; a pose model of {', '.join(get_args(models))}, which its tensors show (default); or "
+        f"weights to start training from: {', '.join(get_args(starts))}"
     )
-    add("--from", type=sources, default=None, help=text)
+    add("--from", type=sources, default=None, metavar="PROJECT", help=text)
     text = "file to write (default: the name of FILE with .safetensors, in the current folder)"
     add("--output", type=str, default=None, metavar="FILE", help=text)
     text = (

@@ -12,7 +12,7 @@ from os.path import isdir
 from pathlib import Path
 from typing import Any
 
-from associative_embedding.apps.cli.image_outputs import ImageOutputs, Kinds
+from associative_embedding.apps.cli.image_outputs import REGIONS, ImageOutputs, Kinds
 from associative_embedding.apps.cli.results_file import OWN_RESULTS, ResultsWriter, identity
 from associative_embedding.apps.cli.table_file import OWN_TABLE, TableFile
 from associative_embedding.apps.errors import UsageError
@@ -20,12 +20,13 @@ from associative_embedding.apps.sources import collect_images
 from associative_embedding.data.readers.coco_images import CocoImages
 from associative_embedding.inference.load import load, remark_one_person
 from associative_embedding.inference.options import Options
-from associative_embedding.inference.predictor import Predictor
+from associative_embedding.inference.predictor import Predictor, told
 from associative_embedding.instances import Instances
-from associative_embedding.io.console import errors_name, one_line, say, say_error, visible
+from associative_embedding.io.console import errors_name, list_briefly, one_line, say, say_error, visible
 from associative_embedding.io.files import check_writable
 from associative_embedding.io.find_images import each_once, find_images
 from associative_embedding.io.lock_files import lock_of, locked
+from associative_embedding.io.optional_packages import need
 from associative_embedding.io.outputs import check_output
 from associative_embedding.io.progress import Progress
 from associative_embedding.model_files.find import model_digest
@@ -47,7 +48,9 @@ class ImageSettings:
         scores: draw the score of each instance.
         labels: file type of label images, "tif", "png" or "none"; None = "tif" for a model that finds masks.
         recursive: include the images in subfolders of the sources.
-        formats: ["csv"] = also write a table, beside the results file; None = no table.
+        formats: files to write beside the results file: "csv" = a table; of masks "roi" and "geojson" = outlines.
+            "labels" and "overlay" are written by default.
+        pixel_size: side of a pixel in micrometres, for tables; None = as the file states it.
         resume: skip the images that the results file contains, and add the others to it.
         images_of: COCO json, with or without annotations: predict the images that it lists, and give them its ids. The
             source is their folder.
@@ -61,6 +64,7 @@ class ImageSettings:
     labels: str | None = None
     recursive: bool = False
     formats: Sequence[str] | None = None
+    pixel_size: float | None = None
     resume: bool = False
     images_of: str | None = None
 
@@ -72,7 +76,7 @@ class ImageSettings:
     @property
     def table_path(self) -> Path | None:
         """The table, if there is one."""
-        return self.results_path.with_suffix(".csv") if self.formats else None
+        return self.results_path.with_suffix(".csv") if "csv" in (self.formats or ()) else None
 
 
 def predict_images(sources: Sequence[str], model: str, options: Options, settings: ImageSettings) -> int:
@@ -157,7 +161,8 @@ def open_outputs(
         image_ids=image_ids,
     )
     table = TableFile(settings.table_path, writer.done) if settings.table_path else None
-    kinds = Kinds(settings.output, settings.show != "nothing", settings.labels or "none", settings.scores)
+    regions = tuple(kind for kind in REGIONS if kind in (settings.formats or ()))
+    kinds = Kinds(settings.output, settings.show != "nothing", settings.labels or "none", settings.scores, regions)
     return ImageOutputs(paths, kinds, writer, table)
 
 
@@ -222,7 +227,25 @@ def with_model_defaults(settings: ImageSettings, predictor: Predictor) -> ImageS
     if settings.show == "tags" and not predictor.info.tag_size:
         raise ValueError("--show tags: the model finds a single person and predicts no tags")
     min_score = task.shown_score if settings.min_score is None else settings.min_score
+    check_formats(task, settings)
     return replace(settings, min_score=min_score, labels=labels_type(task, settings.labels))
+
+
+def check_formats(task: Task, settings: ImageSettings) -> None:
+    """Checks that the formats fit the model and the other settings, and that their packages are installed.
+
+    Raises:
+        UsageError: for outlines of a model that finds no masks, or a file that another option leaves out.
+        ValueError: when a package is missing: now, not after minutes of work.
+    """
+    formats = settings.formats or ()
+    if not task.finds_masks and (other := [kind for kind in formats if kind in (*REGIONS, "labels")]):
+        raise UsageError(f"--formats {other[0]} needs masks, and this model finds keypoints; leave it out")
+    for kind, off in (("labels", settings.labels == "none"), ("overlay", settings.show == "nothing")):
+        if kind in formats and off:
+            raise UsageError(f"--formats {kind} and {'--labels none' if kind == 'labels' else '--show nothing'} differ")
+    if "roi" in formats:
+        need("roifile", "roi", "--formats roi")
 
 
 def labels_type(task: Task, requested: str | None) -> str:
@@ -246,21 +269,49 @@ def predict_image(path: str, predictor: Predictor, settings: ImageSettings, outp
         OSError: when a file cannot be written.
     """
     with errors_name(path):
-        found, tags = find_instances(predictor, path, settings)
-        written = outputs.add(found, tags, path)
-    if written:
-        say(f"{one_line(path)}: {len(found)} found -> {visible(', '.join(map(str, written.values())))}")
-    return len(found)
+        if settings.show == "tags":
+            found, tags = explain_tags(predictor, path, settings)
+            files, count = list(outputs.add(found, tags, path).values()), len(found)
+        else:
+            files, count = predict_pictures(path, predictor, settings, outputs)
+    if files:
+        say(f"{one_line(path)}: {count} found -> {visible(list_briefly([str(file) for file in files]))}")
+    return count
 
 
-def find_instances(predictor: Predictor, source: str, settings: ImageSettings) -> tuple[Instances, list[Array]]:
-    """Returns the instances of one image with at least the lowest score, and the pictures of its tags, if any."""
-    if settings.show != "tags":
-        return predictor(source, min_score=settings.min_score), []
+def predict_pictures(
+    path: str, predictor: Predictor, settings: ImageSettings, outputs: ImageOutputs
+) -> tuple[list[Path], int]:
+    """Predicts all pictures of an image and writes their files; returns these and the number of instances.
+
+    An image of a json, which has one id, gives its first picture.
+    """
+    opened = predictor.open(path)
+    first = settings.images_of is not None
+    opened.say(first=first)
+
+    def result(number: int) -> Instances:
+        return with_pixel_size(predictor.result(opened, number, path, min_score=settings.min_score), settings)
+
+    if len(opened) > 1 and not first:
+        return outputs.add_planes(map(result, range(len(opened))), path, opened.axes)
+    found = replace(result(0), source=path)
+    return list(outputs.add(found, (), path).values()), len(found)
+
+
+def explain_tags(predictor: Predictor, source: str, settings: ImageSettings) -> tuple[Instances, list[Array]]:
+    """Returns the instances of one image with at least the lowest score, and the pictures of its tags."""
     # `explain` also returns the maps of this run, so the pictures of tags do not need the network again.
     decoded, maps, geometry = predictor.explain(source)
     decoded = select_instances(decoded, decoded.instances.score >= settings.min_score)
-    return decoded.instances, tag_pictures(decoded, maps, geometry)
+    # for the values that are measured, and the size of a pixel
+    found = told(decoded.instances, predictor.open(source), 0, source, decoded.instances.image)
+    return with_pixel_size(replace(found, source=source), settings), tag_pictures(decoded, maps, geometry)
+
+
+def with_pixel_size(found: Instances, settings: ImageSettings) -> Instances:
+    """Returns the instances with the size of a pixel that the user states, if one is stated."""
+    return found if settings.pixel_size is None else replace(found, pixel_size=settings.pixel_size)
 
 
 def select_instances(decoded: Decoded, kept: Array) -> Decoded:

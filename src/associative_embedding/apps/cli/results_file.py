@@ -11,12 +11,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from associative_embedding.apps.cli.output_names import image_of
 from associative_embedding.instances import Instances, coco_dataset
 from associative_embedding.io.coco_json import read_coco
 from associative_embedding.io.files import Periodic, json_text, utf8_name, write_json
 from associative_embedding.io.outputs import Own, own_form
 
-FILES = ("picture", "labels")  # keys of an image's entry: its files, as paths from the folder of the results file
+FILES = (
+    "picture",
+    "labels",
+    "roi",
+    "geojson",
+)  # keys of an image's entry: its files, as paths from the folder of the results file
 FOLDER = "folder"  # key of the settings: digest of the folder that relative names begin in
 OWN_RESULTS: Own = own_form(r'\{"info": \{"description": "Instances found by associative-embedding', rb"\}\n")
 
@@ -68,7 +74,7 @@ def files_of_others(document: Mapping[str, Any], folder: Path, sources: Sequence
         sources: paths or URLs of images.
     """
     known = set(map(identity, sources))
-    others = [image for image in document["images"] if identity(str(image.get("file_name"))) not in known]
+    others = [image for image in document["images"] if identity(image_of(str(image.get("file_name")))) not in known]
     return [folder / str(image[kind]) for image in others for kind in FILES if kind in image]
 
 
@@ -172,8 +178,9 @@ class ResultsWriter:
 
     @property
     def done(self) -> set[str]:
-        """The `identity` of each source whose result an earlier run wrote."""
-        return set() if self.earlier is None else {identity(name) for name in names_of(self.earlier)}
+        """The `identity` of each source whose result an earlier run wrote: all planes of an image, or none."""
+        names = [] if self.earlier is None else names_of(self.earlier)
+        return {identity(known) for name in names for known in (name, image_of(name))}
 
     def add(self, instances: Instances, files: Mapping[str, Path] | None = None) -> None:
         """Adds the result of the next image.

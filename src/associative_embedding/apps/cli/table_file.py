@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Collection
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import numpy as np
 
 from associative_embedding.apps.cli.results_file import identity
 from associative_embedding.instances import Instances
@@ -15,6 +18,8 @@ from associative_embedding.instances.table import columns_of, csv_lines, to_line
 from associative_embedding.io.files import append, atomic_write, make_folder
 from associative_embedding.io.outputs import Own, own_form
 
+# columns that images of other channels, or of pixels whose size is not known, do not have: they stay empty there
+OPTIONAL = re.compile(r"^(mean|max)_|_um2?$")
 OWN_TABLE: Own = own_form(r"image,class,score,x,y,width,height[,\n]")
 
 
@@ -32,6 +37,7 @@ class TableFile:
     def __init__(self, path: Path, done: Collection[str] | None = None) -> None:
         self.path, self.done = path, done
         self._file: FileIO | None = None
+        self._columns: list[str] = []
         if done and not path.is_file():
             raise ValueError(f"{path}: is missing, so it cannot be continued; leave out --resume or --formats csv")
 
@@ -42,28 +48,34 @@ class TableFile:
             ValueError: when the table to continue has other columns.
             OSError: when the file cannot be written.
         """
-        header, *rows = to_lines(columns_of(found))
+        columns = columns_of(found)
+        if not self._columns:
+            self._columns = self._rows()[0] if self.done else list(columns)
+        new = [name for name in columns if name not in self._columns]
+        if not all(map(OPTIONAL.search, {*self._columns, *columns} - (set(self._columns) & set(columns)))):
+            raise ValueError(f"{self.path}: has other columns, so it cannot be continued; choose another --output")
         if self._file is None:
-            self._file = self._open(header)
+            # without images that the results file does not have
+            self._open([row for row in self._rows()[1:] if row and identity(row[0]) in self.done] if self.done else [])
+        if new:
+            self._columns += new
+            self._open([[*row, *[""] * len(new)] for row in self._rows()[1:]])
+        assert self._file is not None
+        missing = np.full(len(found), np.nan)
+        lines = to_lines({name: columns.get(name, missing) for name in self._columns})[1:]
         # One write for all rows of an image: after kill -9 the file ends with a whole row.
-        append(self._file, "".join(rows).encode(), self.path)
+        append(self._file, "".join(lines).encode(), self.path)
 
-    def _open(self, header: str) -> FileIO:
-        lines = [header]
-        if self.done:
-            lines = self._kept()
-            if lines[0] != header:
-                raise ValueError(f"{self.path}: has other columns, so it cannot be continued; choose another --output")
+    def _open(self, rows: list[list[str]]) -> None:
+        if self._file is not None:
+            self._file.close()
         make_folder(self.path.parent)
-        atomic_write(self.path, "".join(lines).encode())
-        return open(self.path, "ab", buffering=0)
+        atomic_write(self.path, "".join(csv_lines([self._columns, *rows])).encode())
+        self._file = FileIO(self.path, "a")
 
-    def _kept(self) -> list[str]:
-        """Returns the lines of the earlier table, without images that the results file does not have."""
+    def _rows(self) -> list[list[str]]:
         with self.path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-        kept = [row for row in rows[1:] if row and identity(row[0]) in (self.done or ())]
-        return csv_lines(rows[:1] + kept)
+            return list(csv.reader(file))
 
     def __enter__(self) -> Self:
         return self
