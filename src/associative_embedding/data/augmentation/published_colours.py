@@ -17,7 +17,7 @@ def vary_as_published(image: Array, rng: np.random.Generator) -> Array:
     hue, brightness = rng.uniform(-HUE, HUE), rng.uniform(-BRIGHTNESS, BRIGHTNESS)
     saturation, spread = rng.uniform(*FACTORS, 2)
     values = change_colours(image.astype(np.float32) / 255, hue, saturation, brightness, spread)
-    return np.rint(values * 255).astype(np.uint8)
+    return np.asarray(np.rint(values * 255).astype(np.uint8))
 
 
 def change_colours(rgb: Array, hue: float, saturation: float, brightness: float, spread: float) -> Array:
