@@ -111,9 +111,18 @@ def test_other_files_are_counted_in_a_line(here: Path, capfd: pytest.CaptureFixt
 def test_find_images_names_what_it_cannot_find(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("")
     for source, reason in (
-        ("", r"holds no image; --recursive .*its files have other endings: notes\.txt"),
+        ("", r"holds no image .*its files have other endings: notes\.txt"),
         ("/*", "matches no image"),
         ("/x.png", "no such file"),
     ):
         with pytest.raises(ImageError, match=reason):
             find_images([f"{tmp_path}{source}"])
+
+
+def test_a_folder_whose_images_are_in_subfolders_gets_a_hint(here: Path) -> None:
+    put("deep/a/b/1.png", "deep/notes.txt", "empty/a/notes.txt")
+    with pytest.raises(ImageError, match=r"deep: holds no image, but its subfolders do \(deep/a/b/1.png\); add --rec"):
+        find_images(["deep"])
+    assert find_images(["deep"], recursive=True) == ["deep/a/b/1.png"]
+    with pytest.raises(ImageError, match=r"empty: holds no image \("):
+        find_images(["empty"])

@@ -6,16 +6,21 @@ import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
+from itertools import islice
 
 from associative_embedding.io.console import list_briefly, remark
 from associative_embedding.io.image_limits import ImageError
 from associative_embedding.io.outputs import is_drawn
+from associative_embedding.io.zarr_images import ENDING, is_zarr
 
 # HEIC and JPEG XL are found, too, although they cannot be read: a line must say so for each of them.
 EXTENSIONS = tuple(
     ".apng .avif .bmp .dib .gif .heic .heif .j2k .jfif .jp2 .jpe .jpeg .jpg .jxl .pbm .pgm .png .pnm .ppm .tif .tiff "
-    ".webp".split()
+    ".webp .zarr".split()
 )
+
+
+LOOKED_AT = 10_000  # files in subfolders, for a hint
 
 
 def find_images(sources: Sequence[str], *, recursive: bool = False) -> list[str]:
@@ -43,17 +48,32 @@ def each_once(paths: Iterable[str]) -> list[str]:
 
 def _expand(source: str, recursive: bool) -> list[str]:
     # A file or folder first: its name may have letters of a pattern, as in x[1].png.
-    if "://" in source or os.path.isfile(source):
+    if "://" in source or os.path.isfile(source) or is_zarr(source):
         return [source]
     if os.path.isdir(source):
         paths = list(files_of_folder(source, recursive=recursive))
-        fault = "holds no image" if recursive else "holds no image; --recursive also reads its subfolders"
+        if not recursive and not any(map(is_image, paths)) and (below := image_below(source)):
+            raise ImageError(source, f"holds no image, but its subfolders do ({below}); add --recursive")
+        fault = "holds no image"
     elif glob.has_magic(source):
         paths = files_of_pattern(source)
         fault = "matches no image"
     else:
         raise ImageError(source, "no such file, folder or pattern")
     return keep_images(paths, source, fault)
+
+
+def is_image(path: str) -> bool:
+    """Returns whether a file has one of `EXTENSIONS`."""
+    return path.lower().endswith(EXTENSIONS)
+
+
+def image_below(folder: str) -> str | None:
+    """Returns an image in a subfolder, if there is one among the first `LOOKED_AT` files."""
+    try:
+        return next(filter(is_image, islice(files_of_folder(folder, recursive=True), LOOKED_AT)), None)
+    except ImageError:  # of a subfolder that may not be read
+        return None
 
 
 def keep_images(paths: Iterable[str], source: str, fault: str) -> list[str]:
@@ -70,7 +90,7 @@ def keep_images(paths: Iterable[str], source: str, fault: str) -> list[str]:
     images: list[str] = []
     others: list[str] = []
     for path in sorted(paths):
-        (images if path.lower().endswith(EXTENSIONS) else others).append(path)
+        (images if is_image(path) else others).append(path)
     images = without_drawn(images, source)
     names = list_briefly([os.path.basename(path) for path in others])
     if not images:
@@ -158,7 +178,9 @@ def files_of_folder(folder: str, *, recursive: bool) -> Iterator[str]:
             continue
         listed.add((status.st_dev, status.st_ino))
         shown = [entry for entry in entries if not entry.name.startswith(".")]
-        yield from (entry.path for entry in shown if not entry.is_dir())
+        stores = [entry for entry in shown if entry.name.endswith(ENDING) and is_zarr(entry.path)]
+        shown = [entry for entry in shown if entry not in stores]
+        yield from (entry.path for entry in [*stores, *shown] if entry in stores or not entry.is_dir())
         if recursive:
             # The real folders are at the end, and so first: their images keep the names without a link.
             waiting += [entry.path for entry in shown if entry.is_dir() and entry.is_symlink()]

@@ -145,7 +145,7 @@ def recipe_arguments(arguments: list[str]) -> list[str]:
     from associative_embedding.apps.cli.start_arguments import has_data, long_names, with_recipe
     from associative_embedding.training.recipe_file import check_recipe
 
-    if arguments[:1] in (["-h"], ["--help"], ["--help_all"]):
+    if {"-h", "--help", "--help_all"} & set(arguments):
         return arguments
     if has_data(arguments):
         arguments = with_recipe(arguments)
@@ -174,9 +174,10 @@ def usage_message(message: str, arguments: Sequence[str]) -> str:
         name = unknown[2] or f"--{unknown[1]}"
         if name.startswith("-") and os.path.exists(name):
             return f"a name that begins with '-' is taken for an option; write ./{name}"
-        if unknown[2]:
-            return f"unexpected argument {unknown[2]!r}"
         names = setting_names() if arguments[0] == "train" else option_names(arguments)
+        if unknown[2]:
+            short = re.fullmatch(r"-\w", name)
+            return f"unexpected argument {name!r}{hint(name[1:], names) if short else ''}"
         return f"unknown option {unknown[1]!r}{hint(unknown[1], names) or suggestion(unknown[1], names)}"
     for pattern, words in REWORDINGS:
         text = re.sub(pattern, words, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os.path import exists
 
 # Their name -> ours; several of ours are of several commands.
 OTHER_NAMES: dict[str, tuple[str, ...]] = {
@@ -23,10 +24,19 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "out-dir": ("output",),
     "image-output": ("output",),
     "video-output": ("output",),
+    "output-path": ("output",),
+    "o": ("output",),
+    "m": ("model",),
     "json-output": ("json",),
     "save-json": ("json",),
     "save-tif": ("labels",),
     "save-png": ("labels",),
+    "save-txt": ("formats",),
+    "no-save": ("show",),
+    "chan": ("channel",),
+    "stack": ("page",),
+    "use-gpu": ("device",),
+    "gpu": ("device",),
     "augment": ("flip",),
     "flip-test": ("flip",),
     "tracker": ("track",),
@@ -39,7 +49,16 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "batch-size": ("train.batch", "batch"),
     "workers": ("data.workers",),
 }
-SOURCES = {"source", "dir", "image-path", "images", "input", "image"}  # of what is an argument without a name here
+SOURCES = {
+    "source",
+    "dir",
+    "image-path",
+    "images",
+    "input",
+    "image",
+    "i",
+    "s",
+}  # of what is an argument without a name here
 
 
 def hint(name: str, known: Sequence[str]) -> str:
@@ -56,3 +75,14 @@ def hint(name: str, known: Sequence[str]) -> str:
     if key in SOURCES and "recursive" in known:  # ae predict
         return "; sources have no option: ae predict photo.jpg folder/"
     return ""
+
+
+def setting_hint(source: str) -> str:
+    """Returns how a source is written that has a form of ``yolo``, such as ``conf=0.5``; "" for all others."""
+    name, equals, value = source.partition("=")
+    if not equals or not name.isidentifier() or exists(source):
+        return ""
+    if name in SOURCES:
+        return f"{source}: sources have no name: ae predict {value}"
+    ours = next(iter(OTHER_NAMES.get(name.replace("_", "-").lower(), ())), name)
+    return f"{source}: options begin with --: --{ours} {value}"
