@@ -10,10 +10,14 @@ from typing import Literal
 
 from associative_embedding.data.preparation.split import write_split
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
+from associative_embedding.data.readers.label_pairs import LABEL_FOLDERS, is_label_folder
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.data.sources import is_voc, open_masks, source_classes
 from associative_embedding.io.coco_json import load_skeleton, read_coco
+from associative_embedding.io.console import visible
 from associative_embedding.io.files import atomic_write
+from associative_embedding.model_files.checkpoint import read_description
+from associative_embedding.model_files.find import model_path
 from associative_embedding.training.data_facts import DataFacts, keypoint_facts, mask_facts
 
 StartTask = Literal["pose", "masks", "tracks"]
@@ -31,8 +35,8 @@ def write_start_recipe(task: StartTask | None, annotations: str, images: str | N
 
     Args:
         task: what to learn; None = poses, if the annotations have keypoints, else masks.
-        annotations: a COCO json, or for masks a VOC tree.
-        images: folder of the images; None = ``images`` beside the json.
+        annotations: a COCO json, or for masks a folder of label images or a VOC tree.
+        images: folder of the images; None = ``images`` beside the json, or where tools put those of label images.
         output: folder of the run; None = ``runs/NAME``, after the data and the task.
 
     Raises:
@@ -41,40 +45,41 @@ def write_start_recipe(task: StartTask | None, annotations: str, images: str | N
     task = task or guess_task(annotations)
     images = images or images_beside(annotations)
     output = output or f"runs/{name_of_data(annotations)}-{task}"
-    path = Path(f"{Path(output).name}.yaml")
+    path = Path(f"{Path(output).name.lstrip('-') or 'own'}.yaml")  # no name that looks like an option
     check_unchanged(path)
     build = mask_recipe if task == "masks" else pose_recipe if task == "pose" else track_recipe
     body = build(annotations, images, output)
-    how = f"change it as you like, then: ae train {path}"
+    how = f"change it as you like, then: ae train {visible(path)}"
     atomic_write(path, f"# Written by ae train --data ({checksum(body)}); {how}\n{body}".encode())
     return path
 
 
 def guess_task(annotations: str) -> StartTask:
     """Returns what annotations are for."""
-    if Path(annotations).is_dir():
+    if is_label_folder(annotations) or Path(annotations).is_dir():
         return "masks"
     return "pose" if any(category.get("keypoints") for category in read_coco(annotations)["categories"]) else "masks"
 
 
 def images_beside(annotations: str) -> str:
-    """Returns the folder of the images of a json, if it is the usual one.
+    """Returns the folder of the images of a json, if it is the usual one; "" for folders, whose readers find it.
 
     Raises:
         ValueError: when there is none.
     """
-    if is_voc(annotations):
-        return str(Path(annotations) / "JPEGImages")
     folder = Path(annotations).parent / "images"
+    if is_label_folder(annotations) or Path(annotations).is_dir():
+        return str(folder) if Path(annotations).name in LABEL_FOLDERS and folder.is_dir() else ""
     if not folder.is_dir():
         raise ValueError(f"{annotations}: where are its images? give their folder, --images FOLDER")
     return str(folder)
 
 
 def name_of_data(annotations: str) -> str:
-    """Returns a name for a run: of the json, or of its folder if the json has a usual name."""
+    """Returns a name for a run: of the json, or of the nearest folder around it that has no usual name."""
     path = Path(annotations).absolute()
-    names = [path.stem, path.parent.name] if path.suffix == ".json" else [path.name]
+    around = [folder.name for folder in path.parents[:2]]
+    names = [path.stem if path.suffix == ".json" else path.name, *around]
     words = [re.sub(r"[^\w-]+", "-", name).strip("-") for name in names]
     return next((word for word in words if word and word.lower() not in GENERIC), "own")
 
@@ -114,9 +119,7 @@ def open_data(annotations: str, images: str) -> tuple[CocoKeypoints, DataFacts]:
 def pose_recipe(annotations: str, images: str, output: str) -> str:
     """Returns the recipe of a pose model."""
     data, facts = open_data(annotations, images)
-    body = keypoint_body(data, facts, annotations, images, output, task="pose")
-    overlap = ", overlap: 0.2" if facts.crowded and not facts.video else ""
-    return body.replace("OVERLAP", overlap)
+    return keypoint_body(data, facts, annotations, images, output, task="pose")
 
 
 def track_recipe(annotations: str, images: str, output: str) -> str:
@@ -128,13 +131,13 @@ def track_recipe(annotations: str, images: str, output: str) -> str:
     data, facts = open_data(annotations, images)
     if not facts.video:
         raise ValueError(f"{annotations}: tracks need a 'track_id' in every annotation; without them train --task pose")
-    return keypoint_body(data, facts, annotations, images, output, task="tracking").replace("OVERLAP", "")
+    return keypoint_body(data, facts, annotations, images, output, task="tracking")
 
 
 def keypoint_body(
     data: CocoKeypoints, facts: DataFacts, annotations: str, images: str, output: str, *, task: str
 ) -> str:
-    """Returns a recipe for keypoints, with OVERLAP at the end of the training source."""
+    """Returns a recipe for keypoints."""
     tracks = task == "tracking"
     size = multiple_of_32(facts.long_side * ANIMAL / facts.object_side, 256, 640)
     training = min(size, 320)
@@ -143,6 +146,7 @@ def keypoint_body(
     if facts.video:  # neighbouring frames are nearly the same: a block at the end is a fairer test
         train, test = map(str, write_split(annotations, f"{output}-data", LAST))
         held = ""
+    overlap = ", overlap: 0.2" if facts.crowded and not facts.video else ""  # frames of one video are all alike
     source = f"annotations: {quoted(train)}, images: {quoted(images)}{held}"
     steps = min(3000, steps_for(facts.images)) if facts.video else steps_for(facts.images)
     batch = 4 if tracks else 8
@@ -164,7 +168,7 @@ network:
 data:
   skeleton: {quoted(annotations)}   # names and edges; left and right in the names give the mirror pairs
   sources:
-    - {{{source}OVERLAP}}
+    - {{{source}{overlap}}}
 {validation_lines(f"annotations: {quoted(test)}, images: {quoted(images)}{held}", facts)}
   input_size: {training}            # a training view
   validation_size: {size}       # long side of an image in prediction: an animal has about {ANIMAL:.0f} pixels in it
@@ -198,7 +202,8 @@ train:
 
 def mask_recipe(annotations: str, images: str, output: str) -> str:
     """Returns the recipe of a model that finds masks."""
-    voc = is_voc(annotations)
+    sets = Path(annotations) / "ImageSets" / "Segmentation"
+    voc = is_voc(annotations) and all((sets / f"{part}.txt").is_file() for part in ("train", "val"))
     source = SourceConfig(annotations=annotations, images=images, split="train" if voc else "", cache=False)
     classes = source_classes(source)
     facts = mask_facts(open_masks(source, classes, part="train"))
@@ -208,20 +213,21 @@ def mask_recipe(annotations: str, images: str, output: str) -> str:
     training = 320 if fitted else 256
     zoom = size / training if fitted else scale
     held = f", held_out: {facts.held_out:g}" if facts.held_out and not voc else ""
-    place = f"annotations: {quoted(annotations)}, images: {quoted(images)}"
+    place = f"annotations: {quoted(annotations)}" + (f", images: {quoted(images)}" if images else "")
     train, test = (place + f", split: {part}" for part in ("train", "val")) if voc else (place + held, place + held)
     steps = steps_for(facts.images)
-    unit = 64.0 if fitted else 16.0
+    info = read_description(model_path("nuclei"))
+    unit = {"position_unit": 64.0} if fitted else {}
     return f"""\
 # {facts.images} images of {facts.long_side:.0f} pixels, about {facts.objects} objects of {facts.object_side:.0f} \
 pixels, {len(classes)} class{"es" * (len(classes) > 1)}.
 output: {quoted(output)}
 task: segmentation
 network:
-  backbone: efficientnet_lite0
-  tag_size: 2
+  backbone: {info.backbone}
+  tag_size: {info.tag_size}
   # both tag dimensions are offsets from the pixel's position: similar objects that are far apart cannot share a tag
-  options: {{stride: 4, position: 2, position_unit: {unit}}}
+  options: {json.dumps({**info.options, **unit})}
   start: nuclei              # begin with the features of the shipped model
 data:
   sources:

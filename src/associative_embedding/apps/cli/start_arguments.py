@@ -50,7 +50,7 @@ def with_recipe(arguments: Sequence[str]) -> list[str]:
     task = TASKS[given.task] if given.task else None
     path = write_start_recipe(task, given.data, given.images, given.output)  # type: ignore[arg-type]
     say(f"ae: wrote {visible(path)}; to change a setting, edit it and run: ae train {visible(path)}", sys.stderr)
-    return [f"./{path}" if str(path).startswith("-") else str(path), *others]
+    return [str(path), *others]
 
 
 def long_names(arguments: Sequence[str]) -> list[str]:
