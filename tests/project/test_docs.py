@@ -19,8 +19,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
+import associative_embedding
 from associative_embedding.apps.cli.main import main, parse
 from associative_embedding.data.synthetic.figures import write_synthetic_dataset
 from associative_embedding.structures.known_skeletons import COCO_17
@@ -112,6 +114,16 @@ def test_every_block_runs(page: str, desk: Path, capfd: pytest.CaptureFixture[st
             check_recipe(name[1])
 
 
+def test_the_readme_finds_somebody(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its Python, at most a dozen lines, prints where somebody's wrist is."""
+    (text,) = (text for language, text in blocks("README.md") if language == "python")
+    assert len(text.splitlines()) <= 12
+    exec(compile(text, "README.md", "exec"), {"__name__": "README.md"})
+    assert "person 0: left wrist at" in capsys.readouterr().out
+    assert json.loads((desk / "found.json").read_text())["annotations"]
+    assert (desk / "found.jpg").stat().st_size > 1000
+
+
 def run_line(line: str, capfd: pytest.CaptureFixture[str]) -> None:
     words = shlex.split(line, comments=True)
     if not words or words[0] in OTHERS:
@@ -157,8 +169,8 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     reference = (tmp_path / "reference.html").read_text()
-    for name in ("losses.tag_loss", "grouping.group_sequentially", "inference.load.load"):
-        assert f'id="associative_embedding.{name}"' in reference
+    public = [f"associative_embedding.{home}.{name}" for name, home in associative_embedding._HOME.items()]
+    assert [name for name in public if f'id="{name}"' not in reference] == []
     pages = "".join(path.read_text() for path in tmp_path.glob("*.html"))
     sources = re.findall(r'(?:src|href)="(https?://[^"]+\.(?:js|css|woff2?))"', pages)
     assert not sources, "the site loads from elsewhere"
@@ -166,6 +178,23 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
         text = (tmp_path / f"{page}.html").read_text()
         assert '<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">' in text
         assert "arithmatex" not in text
+
+
+def test_each_page_of_users_has_a_picture() -> None:
+    """The pages for maintainers are apart from the others, and each other page shows something."""
+    navigation = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), Loader=yaml.SafeLoader)["nav"]
+    sections = {
+        name: [page for entry in pages for page in entry.values()]
+        for part in navigation
+        for name, pages in part.items()
+    }
+    listed = [page for pages in sections.values() for page in pages]
+    assert sorted(listed) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+    maintainers = sections.pop("For maintainers")
+    assert {"architecture.md", "decisions.md", "performance.md", "training-notes.md"} <= set(maintainers)
+    pages = [page for pages in sections.values() for page in pages]
+    texts = {page: (ROOT / "docs" / page).read_text(encoding="utf-8") for page in pages}
+    assert [page for page, text in texts.items() if not re.search(r"!\[[^]]+\]\(images/", text)] == []
 
 
 def test_the_readme_fits_on_a_few_screens() -> None:

@@ -1,0 +1,206 @@
+"""Measures accuracy and time of models and settings in one run, and draws the curve of docs/which-model.md.
+
+    python benchmarks/choices.py --annotations ../shared/data/pose/coco/annotations.json \
+        --images ../shared/data/pose/coco/images --held-out 0.1 --json choices.json
+    python benchmarks/choices.py --again choices.json --plot docs/images/choices.svg
+    python benchmarks/choices.py --time nuclei --images ../shared/data/segmentation/dsb2018/images --limit 40
+
+Every image passes all settings before the next one, so a slow moment of the machine affects all alike. Milliseconds are
+of the processor on one thread: other programs that use the machine do not count. They cover everything from the
+decoded image to the people. AP is COCO's, as ``ae evaluate`` computes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from timing import markdown, start_anew
+from tqdm import tqdm
+
+from associative_embedding.apps.cli.main import ALLOCATOR
+from associative_embedding.evaluation.metrics.oks import evaluate_keypoints
+from associative_embedding.evaluation.poses import PoseTestSet, coco_results, open_pose_test_set, pose_task
+from associative_embedding.inference.load import load
+from associative_embedding.inference.predictor import Predictor
+from associative_embedding.io.find_images import find_images
+from associative_embedding.io.images import read_image
+
+# what a user writes -> the same for `load`; the first is what the others are compared with
+SETTINGS: dict[str, dict[str, Any]] = {
+    "person": {},
+    "person --flip": {"flip": True},
+    "person --scales 1 --input_size 384": {"scales": (1.0,), "input_size": 384},
+    "person --scales 1 --input_size 256": {"scales": (1.0,), "input_size": 256},
+    "person --refine none": {"refine": "none"},
+    "person --refine none --scales 1 --input_size 384": {"refine": "none", "scales": (1.0,), "input_size": 384},
+    "person --refine none --scales 1 --input_size 256": {"refine": "none", "scales": (1.0,), "input_size": 256},
+    "person-fast": {},
+    "person-fast --scales 1 --input_size 384": {"scales": (1.0,), "input_size": 384},
+    "person-fast --scales 1 --input_size 256": {"scales": (1.0,), "input_size": 256},
+    "person-fast --refine single-person": {"refine": "single-person"},
+}
+FAMILIES = {  # of the plot: the settings that a line joins, from fast to slow
+    "person": [name for name in SETTINGS if name.startswith("person ") and "none" not in name] + ["person"],
+    "person --refine none": [name for name in SETTINGS if name.startswith("person --refine none")],
+    "person-fast": [name for name in SETTINGS if name.startswith("person-fast") and "refine" not in name],
+    "person-fast --refine single-person": ["person-fast --refine single-person"],
+}
+BESIDE = dict(zip(FAMILIES, ((0, 8), (-6, 4), (6, -11), (6, -11)), strict=True))  # of a point: its label, in points
+ALIGN = dict(zip(FAMILIES, ("center", "right", "left", "left"), strict=True))
+
+
+@dataclass
+class Choice:
+    """One row of the table.
+
+    Attributes:
+        ms: processor time of each image, milliseconds.
+        ap, ar: COCO's AP and AR.
+        results: COCO results, until AP is known.
+    """
+
+    ms: list[float] = field(default_factory=list)
+    ap: float = 0.0
+    ar: float = 0.0
+    results: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.ms)
+
+
+def load_all() -> dict[str, Predictor]:
+    """Loads each network once: eleven copies would take gigabytes."""
+    loaded = {model: load(model, device="cpu") for model in ("person", "person-fast")}
+    refiner = loaded["person"].refiner
+    models = {}
+    for name, options in SETTINGS.items():
+        model, second = loaded[name.split()[0]], options.get("refine")
+        refine = model.refiner if second is None else refiner if second == "single-person" else None
+        options = {key: value for key, value in options.items() if key != "refine"}
+        models[name] = Predictor(model.network, model.info, refiner=refine, **options)
+    return models
+
+
+def measure(annotations: str, images: str, held_out: float, limit: int) -> dict[str, Choice]:
+    models = load_all()
+    skeleton = pose_task(models["person"]).skeleton
+    test_set = open_pose_test_set(annotations, images, skeleton, held_out_share=held_out, limit=limit)
+    choices = {name: Choice() for name in models}
+    for model in models.values():
+        model(test_set.data[0].image)  # to warm up
+    for i in tqdm(range(len(test_set.data)), disable=None, unit="image"):
+        add_image(test_set, i, models, choices)
+    for choice in choices.values():
+        metrics = evaluate_keypoints(test_set.truth.dataset, choice.results)
+        choice.ap, choice.ar, choice.results = metrics["AP"], metrics["AR"], []
+    return choices
+
+
+def only_time(models: list[str], images: str, limit: int) -> str:
+    """Returns a table of the median times of models on the images of a folder; no accuracy."""
+    loaded = {model: load(model, device="cpu") for model in models}
+    photos = [read_image(path) for path in find_images([images])[: limit or None]]
+    ms: dict[str, list[float]] = {model: [] for model in models}
+    for photo in [photos[0], *photos]:  # the first one twice, to warm up
+        for name, model in loaded.items():
+            before = time.process_time()
+            model(photo, keep_image=False)
+            ms[name].append(1e3 * (time.process_time() - before))
+    rows = {f"`{name}`": {"ms": f"{statistics.median(row[1:]):.0f}"} for name, row in ms.items()}
+    return markdown(f"{len(photos)} images", ["ms"], rows)
+
+
+def add_image(test_set: PoseTestSet, i: int, models: dict[str, Predictor], choices: dict[str, Choice]) -> None:
+    sample, truth = test_set.data[i], test_set.truth
+    for name, model in models.items():
+        before = time.process_time()
+        people = model(sample.image, keep_image=False, min_score=0)
+        choices[name].ms.append(1e3 * (time.process_time() - before))
+        choices[name].results += coco_results(
+            [(sample.image_id, people)], category_id=truth.category_id, order=truth.order
+        )
+
+
+def table(choices: dict[str, Choice]) -> str:
+    first = next(iter(choices.values()))
+    rows = {
+        f"`{name}`": {
+            "AP": f"{choice.ap:.3f}",
+            "AR": f"{choice.ar:.3f}",
+            "ms": f"{choice.median:.0f}",
+            "time": f"{statistics.median(b / a for a, b in zip(first.ms, choice.ms, strict=True)):.2f}",
+        }
+        for name, choice in choices.items()
+    }
+    return markdown(f"{len(first.ms)} images", ["AP", "AR", "ms", "time"], rows)
+
+
+def plot(choices: dict[str, Choice], path: Path) -> None:
+    """Draws AP over the median time, one line for each family."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    pyplot.rcParams["svg.fonttype"] = "path"
+    pyplot.rcParams["svg.hashsalt"] = "choices"  # the same file from the same numbers
+    figure, axis = pyplot.subplots(figsize=(8, 4.6))
+    for family, names in FAMILIES.items():
+        points = sorted((choices[name].median, choices[name].ap, name) for name in names)
+        axis.plot([x for x, _, _ in points], [y for _, y, _ in points], "o-", label=family)
+        for x, y, name in points:
+            beside, align = (0, -14) if "--flip" in name else BESIDE[family], ALIGN[family]
+            axis.annotate(label(name), (x, y), xytext=beside, ha=align, textcoords="offset points", fontsize=8)
+    axis.set(xlabel="processor time of an image on one thread, ms", ylabel="AP, held-out images")
+    axis.margins(x=0.1, y=0.1)
+    axis.set_xlim(left=-8)
+    axis.grid(alpha=0.3)
+    axis.legend(loc="lower right", frameon=False)
+    figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
+
+
+def label(name: str) -> str:
+    """Returns what a point of the plot is called: its input size."""
+    words = name.split()
+    if "--flip" in words:
+        return "and mirrored"
+    return f"{words[words.index('--input_size') + 1]} px" if "--input_size" in words else "512 and 256 px"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--annotations")
+    parser.add_argument("--images")
+    parser.add_argument("--held-out", type=float, default=0.0)
+    parser.add_argument("--limit", type=int, default=0, help="images, at most (0 = all)")
+    parser.add_argument("--json", type=Path, default=None, help="the numbers are written to this file")
+    parser.add_argument("--again", type=Path, default=None, help="numbers of a former run, in place of measuring")
+    parser.add_argument("--time", nargs="+", metavar="MODEL", help="only the times of models, on --images")
+    parser.add_argument("--plot", type=Path, default=None, help="the picture to write")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.time:
+        print(only_time(options.time, options.images, options.limit))
+        return
+    if options.again:
+        choices = {name: Choice(**row) for name, row in json.loads(options.again.read_text()).items()}
+    else:
+        choices = measure(options.annotations, options.images, options.held_out, options.limit)
+    if options.json:
+        options.json.write_text(json.dumps({name: asdict(choice) for name, choice in choices.items()}))
+    if options.plot:
+        plot(choices, options.plot)
+    print(table(choices))
+
+
+if __name__ == "__main__":
+    start_anew(ALLOCATOR)
+    main()
