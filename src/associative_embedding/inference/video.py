@@ -50,7 +50,8 @@ def find_in_video(
     def linked_frames() -> Iterator[tuple[Frame, Instances]]:
         try:
             # What is read of a frame was chosen where it was read.
-            for found in stream(images(), min_score=min_score, keep_image=False, **vars(PLAIN)):
+            again = {} if video.reading.is_plain else vars(PLAIN)
+            for found in stream(images(), min_score=min_score, keep_image=False, **again):
                 frame = waiting.popleft()
                 found = replace(found, source=frame.name)
                 if linked is None:

@@ -9,6 +9,7 @@ import re
 from associative_embedding.io.console import list_briefly, remark
 from associative_embedding.io.decode_videos import container_of
 from associative_embedding.io.find_images import EXTENSIONS, files_of_folder, without_drawn
+from associative_embedding.io.zarr_images import is_zarr
 
 VIDEO_EXTENSIONS = tuple(
     ".264 .265 .3g2 .3gp .asf .avc .avi .divx .dv .f4v .flv .h264 .h265 .hevc .insv .ivf .lrv .m1v .m2p .m2t .m2ts "
@@ -36,6 +37,8 @@ def is_video(source: str) -> bool:
     """
     if is_camera(source) or source.startswith(STREAMS):
         return True
+    if is_zarr(source):
+        return False
     if is_folder(source):
         films, images = contents(source)
         return bool(films and not images) or (not images and source.lower().endswith(VIDEO_EXTENSIONS))
@@ -64,7 +67,7 @@ def find_videos(source: str) -> list[str]:
     Raises:
         ValueError: one line, for a source without a video.
     """
-    if not is_folder(source):
+    if not is_folder(source) or is_zarr(source):
         if is_camera(source) or "://" in source or os.path.exists(source):
             return [source]
         raise ValueError(f"{source}: no such file, folder or pattern")

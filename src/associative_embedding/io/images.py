@@ -32,7 +32,7 @@ from associative_embedding.io.orientation import turned
 from associative_embedding.io.pillow_images import errors_of_decoders
 from associative_embedding.io.reading import PLAIN, Reading
 from associative_embedding.io.stacks import Pictures, Slide
-from associative_embedding.io.tiff_files import SIGNATURES
+from associative_embedding.io.tiff_files import SIGNATURES, TiffPage
 from associative_embedding.io.zarr_images import is_zarr, open_zarr
 from associative_embedding.structures.arrays import Array
 
@@ -215,12 +215,12 @@ def open_source(source: str | Path | bytes) -> BinaryIO:
 
 
 def is_stack(source: str) -> bool:
-    """Returns whether a path is a TIFF or an OME-Zarr image, which may have several planes."""
+    """Returns whether a path is an OME-Zarr image, or a TIFF of several pages."""
     if "://" in source:
         return False
     try:
-        with open(source, "rb") as file:
-            return file.read(4) in SIGNATURES
+        with open(source, "rb") as file, errors_of_decoders(source):
+            return file.read(4) in SIGNATURES and not TiffPage(file).is_last
     except (OSError, ValueError):
         return is_zarr(source)
 

@@ -98,7 +98,8 @@ def pillow_pixels(image: Image.Image, name: str) -> Pixels:
     kind = image.format
     image.load()
     wide = image.mode.startswith("I") or image.mode == "F"  # of int32, 16 bits, or float
-    mode = image.mode if wide else "RGBA" if image.has_transparency_data else "RGB"
+    grey = image.mode in ("1", "L") and not image.has_transparency_data
+    mode = image.mode if wide else "L" if grey else "RGBA" if image.has_transparency_data else "RGB"
     short = mode == "I" and kind in SIXTEEN_BITS
     try:
         image.crop((0, 0, 1, 1)).convert(mode)

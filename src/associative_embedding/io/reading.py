@@ -118,6 +118,11 @@ class Reading:
         return found
 
     @property
+    def is_plain(self) -> bool:
+        """Whether everything is read as usual."""
+        return self.channel is None and self.how == AUTO and not self.chooses_a_plane
+
+    @property
     def chooses_a_plane(self) -> bool:
         """Whether it asks for something that only files of several planes, channels or resolutions have."""
         return bool(self.page is not None or self.project or self.axes is not None or self.level)

@@ -98,6 +98,11 @@ class Video:
     reading: Reading = PLAIN
     stack: OpenImage | None = None
 
+    @property
+    def axes(self) -> str:
+        """The axes of the planes that are its frames, see `OpenImage.axes`; "" for all other sources."""
+        return self.stack.axes if self.stack else ""
+
     def expected(self, clip: Clip) -> int | None:
         """Returns about how many frames a clip has, None = unknown."""
         if not self.count:

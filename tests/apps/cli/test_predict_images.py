@@ -249,14 +249,14 @@ def test_a_url(model: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFi
 def test_interrupted_what_was_computed_is_kept(
     model: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    original = Predictor.__call__
+    original = Predictor.open
 
     def interrupting(self: Predictor, source: Any, **options: Any) -> Any:
         if "turned" in str(source):
             signal.raise_signal(signal.SIGINT)
         return original(self, source, **options)
 
-    monkeypatch.setattr(Predictor, "__call__", interrupting)
+    monkeypatch.setattr(Predictor, "open", interrupting)
     assert predict(model, tmp_path / "out", folder) == 130
     results = tmp_path / "out" / "predictions.json"
     assert capfd.readouterr().err == f"ae: interrupted; 2 of 3 images are in {results}\n"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 LONGEST = 57  # characters of four bytes, which leave room in 255 bytes for the longest ending, -<hash>-labels.tiff
+PLANE = re.compile(r"#(\d+|(?=[tz])(t\d+)?(z\d+)?)$")  # behind the name of an image of several planes
 Files = Callable[[str, str], Sequence[Path]]  # a source and the stem of its files -> the files
 
 
@@ -56,6 +57,17 @@ def hashed_stem(source: str) -> str:
 def allowed(name: str) -> str:
     """Returns a name without characters that some file systems refuse, and not too long."""
     return re.sub(r"[^\w.-]+", "_", name)[:LONGEST].strip("._")
+
+
+def image_of(name: str) -> str:
+    """Returns the name of the image of a plane, such as ``stack.tif`` of ``stack.tif#t2``; others as they are."""
+    return PLANE.sub("", name)
+
+
+def plane_path(path: Path, name: str) -> Path:
+    """Returns the path of the picture of a plane: ``stack-t2.jpg`` for ``stack.jpg`` and ``stack.tif#t2``."""
+    title = name.removeprefix(image_of(name)).removeprefix("#")
+    return path.with_stem(f"{path.stem}-{title}")
 
 
 def picture_ending(source: str) -> str:

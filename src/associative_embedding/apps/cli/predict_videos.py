@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from associative_embedding.apps.cli.label_stack import LabelStack
 from associative_embedding.apps.cli.output_names import choose_stems
+from associative_embedding.apps.cli.speed_hint import SpeedHint
 from associative_embedding.apps.cli.video_results import FORMATS, LinesWriter
 from associative_embedding.apps.cli.window import Window
 from associative_embedding.apps.errors import UsageError
@@ -24,6 +26,7 @@ from associative_embedding.instances import Instances
 from associative_embedding.io.console import remark, remark_file, say, say_error, visible
 from associative_embedding.io.find_images import each_once
 from associative_embedding.io.find_videos import find_videos, is_folder
+from associative_embedding.io.images import is_stack
 from associative_embedding.io.lock_files import lock_of, locked
 from associative_embedding.io.outputs import check_output, own_mark, say_replaced
 from associative_embedding.io.progress import Progress
@@ -31,6 +34,7 @@ from associative_embedding.io.videos import Clip, Frame, Video, open_video
 from associative_embedding.io.write_videos import VideoWriter
 from associative_embedding.structures.arrays import Array
 from associative_embedding.tasks.task import Task
+from associative_embedding.tasks.tracking.planes import PlaneLinker
 from associative_embedding.tasks.tracking.smoothing import Smoother
 from associative_embedding.tasks.tracking.task import link_config
 from associative_embedding.tasks.tracking.tracker import Tracker
@@ -54,6 +58,7 @@ class VideoSettings:
         show: what to draw: "found" (or "people"), or "nothing".
         scores: draw the score of each instance.
         window: show the annotated frames in a window.
+        labels: "tif" = also write the masks of an image of several planes as a label image; "none" = do not.
 
     Raises:
         UsageError: for a value out of range, or a setting of tracks without `track`.
@@ -72,6 +77,7 @@ class VideoSettings:
     show: str = "found"
     scores: bool = False
     window: bool = False
+    labels: str | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -94,9 +100,15 @@ class VideoSettings:
         """The formats to write."""
         return self.formats or (["jsonl"] if self.show == "nothing" else ["mp4", "jsonl"])
 
-    def files(self, stem: str) -> dict[str, Path]:
-        """Returns the path of the file in each format; see `choose_stems`."""
+    def files(self, stem: str, *, labels: bool = False) -> dict[str, Path]:
+        """Returns the path of the file in each format; see `choose_stems`.
+
+        Args:
+            stem: of the names.
+            labels: with the label image of planes.
+        """
         endings = {kind: ".mp4" if kind == "mp4" else FORMATS[kind].suffix for kind in self.kinds}
+        endings |= {"labels": "-labels.tif"} if labels and self.labels != "none" else {}
         return {kind: Path(self.output) / f"{stem}{ending}" for kind, ending in endings.items()}
 
     def tracker(self, task: Task) -> Tracker | None:
@@ -130,12 +142,18 @@ def predict_videos(sources: Sequence[str], model: str, options: Options, setting
     remark_one_person(predictor)
     videos, failures = collect_images(sources, find_videos)
     videos = each_once(videos)
-    stems = choose_stems(videos, lambda _, stem: list(settings.files(stem).values()), taken=videos)
-    replaced = [path for source in videos for path in check_files(source, model, settings, stems[source])]
+    masks = predictor.task.finds_masks
+    stems = choose_stems(
+        videos,
+        lambda source, stem: list(settings.files(stem, labels=masks and is_stack(source)).values()),
+        taken=videos,
+    )
+    files = {source: settings.files(stems[source], labels=masks and is_stack(source)) for source in videos}
+    replaced = [path for source in videos for path in check_files(source, model, files[source])]
     say_replaced(replaced)
     for source in videos:
         try:
-            predict_video(source, predictor, settings, stems[source])
+            predict_video(source, predictor, settings, files[source], model)
         except ValueError as error:
             failures += 1
             say_error(error)
@@ -145,19 +163,20 @@ def predict_videos(sources: Sequence[str], model: str, options: Options, setting
     return 1 if failures else 0
 
 
-def check_files(source: str, model: str, settings: VideoSettings, stem: str) -> list[Path]:
+def check_files(source: str, model: str, files: Mapping[str, Path]) -> list[Path]:
     """Checks that the files of a video replace no file of somebody else; returns those of an earlier run.
 
     Raises:
         ValueError: see `check_output`.
     """
-    own = {kind: own_mark() if kind == "mp4" else FORMATS[kind].own for kind in settings.kinds}
-    files = settings.files(stem).items()
-    return [path for kind, path in files if check_output(path, own[kind], [source, model], announce=False)]
+    own = {kind: FORMATS[kind].own if kind in FORMATS else own_mark() for kind in files}
+    return [path for kind, path in files.items() if check_output(path, own[kind], [source, model], announce=False)]
 
 
-def predict_video(source: str, predictor: Predictor, settings: VideoSettings, stem: str) -> None:
-    """Predicts one video; its files have a common stem.
+def predict_video(
+    source: str, predictor: Predictor, settings: VideoSettings, files: Mapping[str, Path], model: str = ""
+) -> None:
+    """Predicts one video, and writes its files. The name of the model is for hints.
 
     Raises:
         ValueError: when it cannot be read to its end, has no frame in the part to process, or another command writes
@@ -165,27 +184,32 @@ def predict_video(source: str, predictor: Predictor, settings: VideoSettings, st
         OSError: when a result cannot be written.
         KeyboardInterrupt: with the number of frames that are done.
     """
-    video, clip, files = open_video(source, settings.fps), settings.clip, settings.files(stem)
-    if settings.fps and not is_folder(source):
+    video, clip = open_video(source, settings.fps, predictor.reading), settings.clip
+    if settings.fps and not is_folder(source) and video.stack is None:
         remark(f"{source}: --fps is for folders of frames; this video states {video.fps:g} frames per second")
+    stem = next(iter(files.values())).stem
     count, names = 0, ", ".join(map(str, files.values()))
     bar: Progress[Frame] = Progress((), stem, "frame", video.expected(clip))
+    hint = SpeedHint(model, source, video.expected(clip), video.fps / clip.every)
     try:
         with ExitStack() as stack, bar:
             stack.enter_context(locked(lock_of(Path(settings.output) / stem)))
             writers = [
                 stack.enter_context(LinesWriter(path, FORMATS[kind](), predictor.task.categories))
                 for kind, path in files.items()
-                if kind != "mp4"
+                if kind in FORMATS
             ]
             film = None
             if "mp4" in files:
                 film = stack.enter_context(VideoWriter(files["mp4"], video.fps / clip.every, video.size))
             window = stack.enter_context(Window(source)) if settings.window else None
+            labels = LabelStack(video, files["labels"]) if "labels" in files else None
             trails: dict[int, deque[Array]] = {}
             for frame, found in find_in_frames(video, predictor, settings):
                 for writer in writers:
                     writer.add(found, frame.number, frame.time)
+                if labels:
+                    labels.add(found)
                 if film or window:
                     picture = draw_frame(frame, found, trails, scores=settings.scores)
                     if film and not film.fits(picture):
@@ -197,6 +221,9 @@ def predict_video(source: str, predictor: Predictor, settings: VideoSettings, st
                         break  # the user has closed the window: a camera's stream has no other end
                 count += 1
                 bar.update()
+                hint()
+            if labels:
+                labels.write()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {count} frames of {source} are done -> {names}") from None
     finally:
@@ -211,9 +238,19 @@ def find_in_frames(video: Video, predictor: Predictor, settings: VideoSettings) 
     """Yields each frame and the instances in it, with track ids and smoothed keypoints if these are set."""
     smoother = None if settings.smooth is None else Smoother(settings.smooth)
     tracker = settings.tracker(predictor.task)
-    return find_in_video(
-        predictor.stream, video, settings.clip, min_score=settings.min_score, tracker=tracker, smoother=smoother
+    through_depth = tracker is not None and predictor.task.finds_masks and video.axes == "z"
+    frames = find_in_video(
+        predictor.stream,
+        video,
+        settings.clip,
+        min_score=settings.min_score,
+        tracker=None if through_depth else tracker,
+        smoother=smoother,
     )
+    if not through_depth:
+        return frames
+    linker = PlaneLinker()  # objects of a depth do not move, they overlap
+    return ((frame, linker(found)) for frame, found in frames)
 
 
 def draw_frame(frame: Frame, found: Instances, trails: dict[int, deque[Array]], *, scores: bool) -> Array:
