@@ -1,0 +1,81 @@
+"""What the network is shown, and truth beside prediction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from associative_embedding.data.settings import SourceConfig
+from associative_embedding.structures.sample import Sample
+from associative_embedding.tasks.pose.task import PoseTask
+from associative_embedding.training.batches import build_stream, build_task
+from associative_embedding.training.pictures import SIDE, batch_picture, shown_sample, write_picture
+from associative_embedding.training.recipe import MaskConfig
+from associative_embedding.training.validation import build_validation
+from support.coco_files import box_mask, compressed, document, thing, write
+from support.tiny import FIGURE, tiny_info, tiny_network, tiny_recipe
+from support.voc_tree import tree
+
+
+def test_what_the_loss_leaves_out_is_dark_and_striped() -> None:
+    ignore = np.zeros((64, 64), bool)
+    ignore[:, 32:] = True
+    sample = Sample(
+        np.full((64, 64, 3), 200, np.uint8), np.zeros((0, 5, 3), np.float32), np.zeros(0, np.float32), np.ones(5, bool)
+    )
+    picture = shown_sample(replace(sample, ignore=ignore, file_name="a/b.jpg"), PoseTask(FIGURE), 4)
+    assert picture.shape == (SIDE, SIDE, 3)
+    left, right = picture[: SIDE // 2, : SIDE // 2 - 9], picture[: SIDE // 2, SIDE // 2 + 9 :]
+    assert left.min() == 200
+    assert right.max() < 150
+    assert right.std() > 10
+
+
+def test_a_batch_has_a_picture_of_each_sample(tmp_path: Path, source: SourceConfig) -> None:
+    recipe = tiny_recipe(tmp_path, source)
+    task = build_task(recipe)
+    picture = batch_picture(build_stream(recipe.data, task, seed=0), task, range(5), 4)
+    assert picture.shape == (2 * SIDE + 6, 4 * SIDE + 18, 3)
+
+
+def test_a_picture_of_somebody_else_stays(tmp_path: Path) -> None:
+    path = tmp_path / "batch.jpg"
+    path.write_bytes(b"mine")
+    with pytest.raises(ValueError, match="was not written by ae"):
+        write_picture(path, np.zeros((9, 9, 3), np.uint8))
+    assert path.read_bytes() == b"mine"
+
+
+def test_poses_are_drawn_beside_the_truth_with_their_tags(tmp_path: Path, source: SourceConfig) -> None:
+    validation = build_validation(tiny_recipe(tmp_path, source, validate=True))
+    assert validation is not None
+    info = tiny_info()
+    pictures = dict(validation.pictures(tiny_network(info), info))
+    assert pictures.keys() == {"found", "tags"}
+    assert pictures["found"].shape == (3 * SIDE + 12, 4 * SIDE + 18, 3)  # six images, each twice
+
+
+def test_masks_are_drawn_and_scored_by_class(tmp_path: Path) -> None:
+    images = str(tree(tmp_path / "voc") / "JPEGImages")
+    (tmp_path / "coco").mkdir()
+    annotations, folder = write(tmp_path / "coco", document(thing(1, compressed(box_mask(5, 6, 7, 8)))))
+    for place, classes in (
+        (SourceConfig(images=images, annotations=str(tmp_path / "voc"), split="train"), []),
+        (SourceConfig(images=folder, annotations=annotations), ["cat", "dog"]),
+        (SourceConfig(images=folder, annotations=annotations), ["cat"]),
+    ):
+        recipe = tiny_recipe(tmp_path, place, validate=True)
+        data = replace(recipe.data, skeleton="coco-17", sigma=2.0)
+        recipe = replace(recipe, task="segmentation", data=data, masks=MaskConfig(classes=classes))
+        info = tiny_info(task=build_task(recipe))
+        validation, network = build_validation(recipe), tiny_network(info)
+        assert validation is not None
+        numbers = validation(network, info)
+        names = classes or ["person", "aeroplane"]
+        assert {"dsb_ap50", "pq"} <= numbers.keys()
+        assert all((f"AP50 {name}" in numbers) == (len(names) > 1) for name in names)
+        assert ("mAP50" in numbers) == (len(names) > 1)
+        assert {name for name, _ in validation.pictures(network, info)} == {"found", "tags"}
