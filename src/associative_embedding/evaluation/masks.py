@@ -17,7 +17,7 @@ from associative_embedding.data.settings import SourceConfig
 from associative_embedding.data.sources import check_mask_source, is_voc, read_masks, select_test_images, source_classes
 from associative_embedding.evaluation.metrics.cells import CellScores, cell_scores
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
-from associative_embedding.evaluation.metrics.coco_masks import evaluate_masks
+from associative_embedding.evaluation.metrics.coco_masks import LIMIT, evaluate_masks, most_in_an_image
 from associative_embedding.evaluation.metrics.table import format_table
 from associative_embedding.evaluation.metrics.voc import VocImage, voc_map
 from associative_embedding.evaluation.results_file import keeping
@@ -50,6 +50,11 @@ class MaskTestSet:
     name: str
 
     @property
+    def dense(self) -> bool:
+        """Whether an image has more objects of a class than COCO's rules count."""
+        return self.truth is not None and most_in_an_image(self.truth["annotations"]) > LIMIT
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What metrics on it are computed on, for json."""
         protocol = "voc" if self.truth is None else "coco"
@@ -57,6 +62,7 @@ class MaskTestSet:
             "annotations": self.name,
             "protocol": protocol,
             "images": len(self.data),
+            "objects_counted": "all" if self.dense or self.truth is None else LIMIT,
             "not_counted": self.unknown,
         }
 
@@ -78,7 +84,7 @@ class MaskTestSet:
     def score(self, results: Sequence[dict[str, Any]], images: Sequence[VocImage]) -> Metrics:
         """Returns COCO's twelve metrics, or VOC's mAP^r."""
         if self.truth is not None:
-            return evaluate_masks(self.truth, results, name=self.name)
+            return evaluate_masks(self.truth, results, name=self.name, every_object=self.dense)
         return voc_map(images, self.classes)
 
 
@@ -143,6 +149,11 @@ def mask_truth(document: dict[str, Any], data: CocoMasks | VocMasks) -> dict[str
             if row.get("category_id") in categories and row.get("image_id") in image_ids
         ],
     }
+    if (most := most_in_an_image(truth["annotations"])) > LIMIT:
+        remark(
+            f"{annotations}: an image has up to {most} objects of a class; all that is found counts, and not the "
+            f"{LIMIT} best of an image as by COCO's rules, so AP is not COCO's"
+        )
     evaluate_masks(truth, [], name=annotations)  # an error before the network runs, not after hours of it
     if all(row.get("iscrowd") for row in truth["annotations"]):
         count = len(truth["images"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from numbers import Real
 from pathlib import Path
@@ -20,10 +21,12 @@ from associative_embedding.evaluation.metrics.coco_eval import (
     read_truth,
     wanted_images,
 )
+from associative_embedding.evaluation.metrics.dense_masks import DenseEval
 from associative_embedding.structures.run_lengths import read_runs
 
 # the order of pycocotools' stats
 MASK_METRICS = ("AP", "AP50", "AP75", "APS", "APM", "APL", "AR1", "AR10", "AR100", "ARS", "ARM", "ARL")
+LIMIT = 100  # results of a class in an image that count by COCO's rules
 RESULT_KEYS = ("image_id", "category_id", "segmentation", "score")
 TRUTH_KEYS = ("image_id", "category_id", "segmentation")
 
@@ -34,6 +37,7 @@ def evaluate_masks(
     *,
     image_ids: Sequence[int] | None = None,
     name: str | None = None,
+    every_object: bool = False,
 ) -> Metrics:
     """Returns the twelve official COCO metrics of instance masks, averaged over the categories with a true object.
 
@@ -48,6 +52,8 @@ def evaluate_masks(
             the masks into sizes by their boxes.
         image_ids: evaluates these images only; None = all.
         name: name of the dataset in error messages; None = its path.
+        every_object: all results count, not only 100: for images with more objects than that, whose recall the limit
+            would cut off. ``AR100`` is then called ``ARall``.
 
     Returns:
         AP, AP50, AP75, APS, APM, APL, AR1, AR10, AR100, ARS, ARM, ARL in [0, 1]; None if the dataset has no object of
@@ -70,14 +76,22 @@ def evaluate_masks(
         if annotation.get("image_id") in read
     ]
     found = [checked_result(result, number, sizes, categories) for number, result in enumerate(results)]
+    most = most_in_an_image(found) if every_object else LIMIT
+    dense = most > LIMIT
     return official_numbers(
-        MASK_METRICS,
-        partial(COCOeval, iouType="segm"),
+        tuple("ARall" if key == "AR100" and every_object else key for key in MASK_METRICS),
+        partial(DenseEval, most=most) if dense else partial(COCOeval, iouType="segm"),
         {**dataset, "annotations": annotations},
         found,
         image_ids=wanted,
         category_ids=categories,
     )
+
+
+def most_in_an_image(rows: Iterable[Mapping[str, Any]]) -> int:
+    """Returns the largest number of objects of one class in one image, crowds left out."""
+    uses = Counter((row["image_id"], row["category_id"]) for row in rows if not row.get("iscrowd"))
+    return max(uses.values(), default=0)
 
 
 def stated_size(image: Mapping[str, Any], where: str) -> tuple[int, int]:
