@@ -81,6 +81,16 @@ def test_to_coco() -> None:
     assert instances()[:0].to_coco() == []
 
 
+def test_a_thin_box_has_an_area() -> None:
+    """Two decimals of a side are not two of the area; readers take an area of 0 for a mistake."""
+    thin = np.zeros((1, 3, 3), np.float32)
+    thin[0, :2] = [[1, 5, 0.9], [1.02, 5.03, 0.9]]
+    row = replace(instances()[0], keypoints=thin).to_coco()[0]
+    assert (row["bbox"][2:], row["area"]) == ([0.02, 0.03], 0.01)
+    thin[0, 1, 1] = 5
+    assert replace(instances()[0], keypoints=thin).to_coco()[0]["area"] == 0
+
+
 def test_repr_says_shapes() -> None:
     assert repr(instances()) == "Instances(3 in 50x40, keypoints (3, 3, 3), tag (3, 1), skeleton 'tripod')"
 

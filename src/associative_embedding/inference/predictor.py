@@ -19,6 +19,7 @@ from torch import Tensor
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.prefetch import ahead
 from associative_embedding.inference.refiner import NO_REFINER, Refined, Refiner, unrefined
+from associative_embedding.inference.reported import reported
 from associative_embedding.inference.rules import Output, Outputs, Rules, Sizes, rules_of
 from associative_embedding.inference.tiles import stitch, windows
 from associative_embedding.inference.video import find_in_video
@@ -277,14 +278,20 @@ class Predictor:
         return self.info.calibration.get(name, Calibration())
 
     def shown(self, found: Instances, min_score: float | None = None) -> Instances:
-        """Returns what a user sees: calibrated scores, and the instances with at least a score.
+        """Returns what a user sees: calibrated scores, the keypoints of `reported`, and those with at least a score.
 
         Args:
             found: with raw scores, see `find`.
-            min_score: calibrated; None = the task's `shown_score`.
+            min_score: calibrated; None = the task's `shown_score`; 0 = all, also who was found twice.
         """
-        found = replace(found, score=self.calibration(found.score))
-        return found[found.score >= (self.task.shown_score if min_score is None else min_score)]
+        least = self.task.shown_score if min_score is None else min_score
+        kept = self.calibration(found.score) >= least
+        # Code of others reports all of its keypoints.
+        if found.skeleton is not None and self.info.conventions is None:
+            geometry = self.rules.geometry(found.image_size, max(self.scales))
+            found, somebody = reported(found, geometry.stride / geometry.scale)
+            kept &= somebody | (least == 0)
+        return replace(found, score=self.calibration(found.score))[kept]
 
     def stream(
         self, sources: str | Iterable[Any], *, min_score: float | None = None, keep_image: bool = True, **reading: Any

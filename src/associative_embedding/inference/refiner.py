@@ -2,7 +2,7 @@
 
 The first model finds people in the whole image; the second one runs on a crop around each person, where it localises
 keypoints more exactly. The paper gives no rule for what is done with both results; its demo code, pose-ae-demo, has
-one. `RefineConfig.rule` selects between that rule and ours, which differs in five places:
+one. `RefineConfig.rule` selects between that rule and ours, which differs in six places:
 
 | | published | agreement (ours) |
 |---|---|---|
@@ -10,6 +10,7 @@ one. `RefineConfig.rule` selects between that rule and ours, which differs in fi
 | a missing keypoint is filled in | whatever its heatmap value | from the threshold on |
 | a person's score | stays | mean of the old score and the agreement |
 | two people in one place | both stay | the weaker is dropped |
+| one keypoint in two people | stays in both | stays in one; the other has the first model's keypoint, or none |
 | place of a keypoint | a quarter pixel towards the higher neighbour | top of a parabola |
 
 Both discard all new keypoints of a person of whom too few agree, and replace a keypoint that was found from the
@@ -36,6 +37,7 @@ from associative_embedding.structures.geometry import ImageGeometry, centred, cr
 from associative_embedding.structures.maps import Peaks
 from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.duplicates import distinct
+from associative_embedding.tasks.pose.shared_keypoints import settle
 from associative_embedding.tasks.published.positions import quarter
 from associative_embedding.tasks.single_person.settings import RefineConfig
 from associative_embedding.tasks.single_person.task import SinglePersonTask
@@ -43,6 +45,7 @@ from associative_embedding.tasks.single_person.task import SinglePersonTask
 NO_REFINER = "none"  # in place of the name of one
 MOST_CROPS = 32  # in one batch: in a crowd the activations of all crops would not fit into the memory
 MOVED = 0.02  # of the person's size: smaller shifts do not count as moved
+ONE_PERSON = 0.5  # OKS from which two people are taken for one
 PUBLISHED_DISTANCE = 10.0  # image pixels up to which keypoints agree in the demo code
 
 
@@ -106,6 +109,12 @@ class Refiner:
             score = refined_score(people.score, people.keypoints, new, near)
             duplicate_oks = self.config.duplicate_oks
         row = distinct(keypoints, score, np.asarray(self.skeleton.sigmas), duplicate_oks)
+        if self.config.rule == "agreement":
+            # Two people in one place are one person, found in two ways: neither would stay whole.
+            apart = row[distinct(keypoints[row], score[row], np.asarray(self.skeleton.sigmas), ONE_PERSON)]
+            # A crop can show a neighbour's keypoint well, so the score of the person counts, too.
+            claim = new[apart, :, 2] * score[apart, None]
+            keypoints[apart] = settle(keypoints[apart], people.keypoints[apart], claim, size[apart])
         refined = replace(people[row], keypoints=keypoints[row].astype(np.float32), score=score[row].astype(np.float32))
         return Refined(refined, row, changes(people.keypoints, keypoints, size, len(row)))
 

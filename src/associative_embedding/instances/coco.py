@@ -46,7 +46,10 @@ def _shapes(instances: Found) -> list[dict[str, Any]]:
 def _areas(instances: Found) -> list[float]:
     if instances.masks is not None:
         return [float(area) for area in instances.masks.area]
-    return [round(float(width * height), 2) for _, _, width, height in instances.xywh]
+    # A thin box that is written with two sides has an area: readers take 0 for a mistake.
+    least = [0.01 * (min(round(float(side), 2) for side in box[2:]) > 0) for box in instances.xywh]
+    areas = [round(float(width * height), 2) for _, _, width, height in instances.xywh]
+    return [max(pair) for pair in zip(areas, least, strict=True)]
 
 
 def coco_dataset(

@@ -69,13 +69,18 @@ def check_coco(document: Any, where: str) -> dict[str, Any]:
         NoAnnotations: when ``annotations`` alone is missing.
         ValueError: when a list is missing, or has an entry that is not an object.
     """
+    check_lists(document, where)
+    return plain_document(document, where)
+
+
+def check_lists(document: Any, where: str) -> None:
+    """Checks that a document has the three lists of a COCO dataset; arguments and errors: see `check_coco`."""
     for key in ("images", "annotations", "categories"):
         entries = document.get(key) if isinstance(document, dict) else None
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             lacks = isinstance(document, dict) and key == "annotations" and key not in document
             kind = NoAnnotations if lacks else ValueError
             raise kind(f"{where}: needs a list of objects '{key}' (COCO format)")
-    return plain_document(document, where)
 
 
 def load_skeleton(name: str) -> Skeleton:

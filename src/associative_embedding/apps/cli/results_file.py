@@ -13,7 +13,7 @@ from typing import Any
 
 from associative_embedding.apps.cli.output_names import image_of
 from associative_embedding.instances import Instances, coco_dataset
-from associative_embedding.io.coco_json import read_coco
+from associative_embedding.io.coco_json import check_lists, read_json
 from associative_embedding.io.files import Periodic, json_text, utf8_name, write_json
 from associative_embedding.io.outputs import Own, own_form
 
@@ -41,7 +41,9 @@ def read_results(
         ValueError: one line, when the file is no COCO dataset, has other categories, is of another model or other
             settings, or has names that mean files of another folder.
     """
-    document = read_coco(path)
+    # As it is: a person with one keypoint has an area of 0 here, which readers of annotations take for a mistake.
+    document: dict[str, Any] = read_json(path)
+    check_lists(document, str(path))
     if not all(type(entry.get("id")) is int for key in ("images", "annotations") for entry in document[key]):
         raise ValueError(f"{path}: has an entry without a number as its 'id', so it cannot be resumed")
     # A round trip through json: the file has lists where the categories have tuples.
