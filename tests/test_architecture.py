@@ -19,10 +19,10 @@ SOURCE = Path(package.__file__).parent
 NAME = package.__name__
 FILES = sorted(SOURCE.rglob("*.py"))
 PUBLIC = (
-    "COCO_17 CROWDPOSE_14 DecodeConfig Detections Groups ImageGeometry Instances LSP_14 MPII_16 Maps ModelInfo Network "
-    "PoseTask Predictor Reading Recipe Refiner Sample SinglePersonTask Skeleton TagSamples Target build_network "
-    "draw_instances evaluate_keypoints focal_loss group_sequentially load load_model mse_loss read_image save_model "
-    "tag_distance tag_loss __version__"
+    "COCO_17 CROWDPOSE_14 Clip DecodeConfig Detections Groups ImageGeometry Instances LSP_14 LinkConfig MPII_16 "
+    "Maps ModelInfo Network Options PoseTask Predictor Reading Recipe Refiner Sample SinglePersonTask Skeleton "
+    "TagSamples Target Tracker build_network draw_instances evaluate_keypoints focal_loss group_sequentially load "
+    "load_model mse_loss read_image save_model tag_distance tag_loss __version__"
 ).split()
 
 

@@ -28,6 +28,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 _HOME = {  # no name of a submodule: importing that one would put the module in its place
     "COCO_17": "structures.known_skeletons",
+    "Clip": "io.videos",
     "CROWDPOSE_14": "structures.known_skeletons",
     "DecodeConfig": "tasks.pose.settings",
     "Detections": "structures.detections",
@@ -37,8 +38,10 @@ _HOME = {  # no name of a submodule: importing that one would put the module in 
     "LSP_14": "structures.known_skeletons",
     "MPII_16": "structures.known_skeletons",
     "Maps": "structures.maps",
+    "LinkConfig": "tasks.tracking.settings",
     "ModelInfo": "model_files.checkpoint",
     "Network": "networks.network",
+    "Options": "inference.options",
     "PoseTask": "tasks.pose.task",
     "Predictor": "inference.predictor",
     "Reading": "io.reading",
@@ -49,6 +52,7 @@ _HOME = {  # no name of a submodule: importing that one would put the module in 
     "Skeleton": "structures.skeleton",
     "TagSamples": "structures.maps",
     "Target": "structures.maps",
+    "Tracker": "tasks.tracking.tracker",
     "build_network": "networks.zoo",
     "draw_instances": "instances",
     "evaluate_keypoints": "evaluation.metrics.oks",

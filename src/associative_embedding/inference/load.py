@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,9 @@ def load(model: str | Path = "person", options: Options | None = None, **changes
         ValueError: when the model, runtime or device does not exist, or the model cannot be read or refined.
         TypeError: for a keyword that is no option.
     """
+    names = [field.name for field in fields(Options)]
+    if unknown := ", ".join(sorted(changes.keys() - set(names))):
+        raise TypeError(f"load has no option {unknown}; it has {', '.join(names)}. min_score is given with each image")
     options = replace(options or Options(), **changes)
     device = choose_device(options.device)
     network, info = load_network(model_path(model, offline=options.offline), device, options.runtime)

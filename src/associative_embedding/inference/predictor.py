@@ -21,11 +21,11 @@ from associative_embedding.inference.prefetch import ahead
 from associative_embedding.inference.refiner import NO_REFINER, Refined, Refiner, unrefined
 from associative_embedding.inference.reported import reported
 from associative_embedding.inference.rules import Output, Outputs, Rules, Sizes, rules_of
+from associative_embedding.inference.sources import check_image, check_min_score, images_of, video_of
 from associative_embedding.inference.tiles import stitch, windows
 from associative_embedding.inference.video import find_in_video
 from associative_embedding.instances import Instances
 from associative_embedding.io.console import errors_name
-from associative_embedding.io.find_images import find_images
 from associative_embedding.io.images import OpenImage, open_image, read_image
 from associative_embedding.io.stacks import Slide
 from associative_embedding.io.stored_values import stored_values
@@ -235,6 +235,7 @@ class Predictor:
         """
         if isinstance(source, (list, tuple)):
             return list(self.stream(source, min_score=min_score, keep_image=keep_image, **reading))
+        check_image(source)
         opened = self.open(source, **reading)
         opened.say(first=True)
         return self.result(opened, 0, name_of(source), min_score=min_score, keep_image=keep_image)
@@ -284,6 +285,7 @@ class Predictor:
             found: with raw scores, see `find`.
             min_score: calibrated; None = the task's `shown_score`; 0 = all, also who was found twice.
         """
+        check_min_score(min_score)
         least = self.task.shown_score if min_score is None else min_score
         kept = self.calibration(found.score) >= least
         # Code of others reports all of its keypoints.
@@ -294,7 +296,12 @@ class Predictor:
         return replace(found, score=self.calibration(found.score))[kept]
 
     def stream(
-        self, sources: str | Iterable[Any], *, min_score: float | None = None, keep_image: bool = True, **reading: Any
+        self,
+        sources: str | Path | Iterable[Any],
+        *,
+        min_score: float | None = None,
+        keep_image: bool = True,
+        **reading: Any,
     ) -> Iterator[Instances]:
         """Finds the instances of one picture after another, in order, in constant memory.
 
@@ -308,10 +315,10 @@ class Predictor:
         Raises:
             ValueError: as a call, in place of the first image with a fault.
         """
-        sources = find_images([sources]) if isinstance(sources, str) else sources
+        images = images_of(sources)
 
         def pictures() -> Iterator[tuple[OpenImage, int, str, Array | Slide]]:
-            for source in sources:
+            for source in images:
                 opened = self.open(source, **reading)
                 opened.say()
                 for number in range(len(opened)):
@@ -330,7 +337,7 @@ class Predictor:
 
     def track(
         self,
-        source: str,
+        source: str | Path | int,
         *,
         clip: Clip | None = None,
         min_score: float | None = None,
@@ -344,7 +351,7 @@ class Predictor:
 
         Args:
             source: a film, a stream, the number of a camera, a folder or a pattern of frames; see `open_video`.
-            clip: the frames to read; default: all.
+            clip: the frames to read, such as ``ae.Clip(start=2.0, every=3)``; default: all.
             min_score: as for a call.
             link: settings of tracks (`LinkConfig`) that replace those of the model.
             smooth: cutoff frequency for the keypoints of tracks, Hz; None = they are not smoothed.
@@ -355,7 +362,7 @@ class Predictor:
         if smooth is not None and self.task.finds_masks:
             raise ValueError("smooth works only for models that find keypoints")
         tracker, smoother = Tracker(link_config(self.task, link or {})), Smoother(smooth) if smooth else None
-        video, clip = open_video(source, reading=self.reading), clip or Clip()
+        video, clip = open_video(video_of(source), reading=self.reading), clip or Clip()
         return find_in_video(self.stream, video, clip, min_score=min_score, tracker=tracker, smoother=smoother)
 
     def explain(self, source: Any) -> tuple[Decoded, Maps, ImageGeometry]:
