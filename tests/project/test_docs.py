@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -147,18 +148,26 @@ def train(words: list[str]) -> None:
         assert main(["train", *words, *QUICK]) == 0
 
 
-def test_the_notebook_runs(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its code cells, one after the other; it is in the repository as it was run."""
+@pytest.mark.parametrize("folder", [".", "examples"])
+def test_the_notebook_runs(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its code cells, one after the other, on the files of a clone; it is in the repository as it was run."""
     pyplot = pytest.importorskip("matplotlib.pyplot", reason="needs matplotlib")
-    monkeypatch.setattr(pyplot, "show", pyplot.close)
+    shown: list[int] = []
+    monkeypatch.setattr(pyplot, "show", lambda: (shown.append(1), pyplot.close()))
     pyplot.switch_backend("agg")
+    monkeypatch.chdir(ROOT / folder)
     notebook = json.loads((ROOT / "examples" / "method.ipynb").read_text(encoding="utf-8"))
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    namespace: dict[str, object] = {}
+    namespace: dict[str, Any] = {}
     for cell in cells:
+        before = len(shown)
         exec(compile("".join(cell["source"]), "method.ipynb", "exec"), namespace)
-    assert len(namespace["people"]) >= 2  # type: ignore[arg-type]
+        pictures = [output for output in cell["outputs"] if "image/png" in output.get("data", {})]
+        assert len(pictures) == len(shown) - before
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    # figures 4, 5 and 7 of one photograph: five people, and a mode of the tags for each
+    assert (len(namespace["people"]), len(namespace["modes"]), len(shown)) == (5, 5, 6)
+    assert "examples" not in "".join(str(cell["outputs"]) for cell in cells)  # no path of a machine
 
 
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
