@@ -221,6 +221,9 @@ def test_evaluate_in_other_ways(
     status = main(["evaluate", "--model", model, *arguments])
     if model in PEOPLE:
         assert status == 0
+    elif option == "--ablation" and TASK[model] == "segmentation":
+        assert status == 0
+        assert "single scale (1; mirror)" in capsys.readouterr().out
     else:
         assert status == 1
         assert f"a model of the task {TASK[model]} does not find the people of an image" in one_line(capsys)

@@ -156,6 +156,28 @@ def test_the_command_prints_and_writes_the_numbers(
     assert again == {key: written["metrics"][key] for key in MASK_METRICS}
 
 
+@pytest.mark.parametrize("scales", [(), ("--scales", "1", "2")])
+def test_an_ablation(
+    model: str, coco: tuple[str, str], scales: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["--annotations", coco[0], "--images", coco[1], "--json", str(tmp_path / "t.json")]
+    assert main(["evaluate", "--model", model, *files, "--ablation", *scales]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "the model has no dog: they do not count"
+    rows = [line.split("|")[1].strip() for line in lines if line.startswith("|")][2:]
+    several = ["multi scale (2, 1)", "multi scale (2, 1; mirror)"] if scales else []
+    assert rows == ["single scale (1)", "single scale (1; mirror)", *several]
+    written = json.loads((tmp_path / "t.json").read_text())
+    assert list(written["metrics"]) == rows
+    assert written["settings"][rows[1]]["flip"]
+    assert set(written["metrics"][rows[0]]) >= {"AP", "AP50", "dsb_map", "pq"}
+    if not scales:
+        assert main(["evaluate", "--model", model, *files[:4], "--json", str(tmp_path / "one.json")]) == 0
+        assert json.loads((tmp_path / "one.json").read_text())["metrics"] == written["metrics"][rows[0]]
+        assert main(["evaluate", "--model", model, *files, "--truth_detections"]) == 1
+        assert "does not find the people of an image" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from associative_embedding.evaluation.masks import evaluate_mask_model, open_mask_test_set
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
 from associative_embedding.evaluation.metrics.mpii_coco import MPII_COUNTS
 from associative_embedding.evaluation.oracle import Given
 from associative_embedding.evaluation.poses import evaluate_pose_model, open_pose_test_set, pose_task
-from associative_embedding.evaluation.protocols import Protocol, build_protocol
+from associative_embedding.evaluation.protocols import build_protocol
 from associative_embedding.evaluation.results_file import check_outputs, write_metrics
 from associative_embedding.evaluation.settings import EvaluationSettings
 from associative_embedding.inference.load import load
@@ -45,6 +46,7 @@ def ablation(
     *,
     mirror: tuple[bool, ...] = (False, True),
     tag_scales: tuple[float, ...] | None = None,
+    one_scale: bool = False,
 ) -> tuple[Variant, ...]:
     """Returns the rows of the paper's table 4: one scale and several, each without and with the mirror image.
 
@@ -53,17 +55,18 @@ def ablation(
         refine: single-person model of the refined rows; "none" = no refined rows.
         mirror: without, with the mirror image, or both.
         tag_scales: the scales whose tags the rows "multi scale" use; None = all.
+        one_scale: where there is only one, return its rows, without and with the mirror image.
 
     Raises:
         ValueError: when there is only one scale.
     """
-    if len(scales) < 2:
+    if len(scales) < 2 and not one_scale:
         raise ValueError("an ablation needs several scales, and the model has one: state them, --scales 1 0.5")
     tags = tag_scales or scales
     # A scale and the mirror image are two changes. Each has its own row, so that a gain has one cause.
     return tuple(
         Variant(row_name(used, with_tags, flip, model), used, flip, model, tag_scales=with_tags)
-        for used, with_tags in (((1.0,), (1.0,)), (scales, tags))
+        for used, with_tags in dict.fromkeys((((1.0,), (1.0,)), (scales, tags)))
         for flip in mirror
         for model in dict.fromkeys([NO_REFINER, refine])
     )
@@ -104,6 +107,7 @@ EXPERIMENTS: dict[str, Callable[[Predictor, Options], tuple[Variant, ...]]] = {
         refiner_of(predictor),
         mirror=mirror_choices(predictor, options),
         tag_scales=predictor.tag_scales,
+        one_scale=predictor.task.finds_masks,  # tiles of one scale are usual for them
     ),
     "truth_detections": lambda predictor, _: bottleneck(predictor.scales, predictor.flip, refiner_of(predictor)),
 }
@@ -128,47 +132,119 @@ def run_experiment(experiment: str, model: str, options: Options, settings: Eval
         ValueError: for a model, annotations or an image that cannot be used.
         OSError: for a file that cannot be written, before any image is read.
     """
-    rules = build_protocol(settings.protocol or "coco", settings.groups)
     check_outputs([model, settings.annotations, settings.groups, settings.ids], settings.json)
     first = load(model, options)
+    trial = (mask_trial if first.task.finds_masks else pose_trial)(experiment, first, settings)
+    variants = EXPERIMENTS[experiment](first, options)
+    for line in trial.lines:
+        say(f"{line}\n")
+    rows: dict[str, Metrics] = {}
+    notes: dict[str, Any] = {}
+    for variant in variants:
+        # Loaded anew for each row: a variant may need another refiner, and the first model is not changed.
+        predictor = load(model, changed_options(options, variant))
+        metrics, refined = trial.evaluate(predictor, variant)
+        head = [] if rows else markdown_head(metrics)
+        # Row by row: a row takes minutes, and an interrupt must not lose the rows before it.
+        say("\n".join([*head, markdown_row(variant.name, metrics, trial.digits)]))
+        rows[variant.name] = metrics
+        notes[variant.name] = {**asdict(variant), **trial.settings, **predictor.settings, **refined}
+    if settings.json:
+        given = {"held_out": settings.held_out, "ids": settings.ids, "protocol": trial.protocol}
+        write_metrics(settings.json, {"metrics": rows, "model": model, **given, "settings": notes})
+    return rows
+
+
+# ---- what the rows are evaluated on
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A test set for all rows.
+
+    Attributes:
+        evaluate: predictor and variant -> the metrics, and what the refiner changed, for json.
+        settings: what metrics on it are computed on, for json.
+        protocol: name of the rules.
+        digits: decimal places of the metrics.
+        lines: to print before the table.
+    """
+
+    evaluate: Callable[[Predictor, Variant], tuple[Metrics, dict[str, Any]]]
+    settings: dict[str, Any]
+    protocol: str
+    digits: int
+    lines: Sequence[str]
+
+
+def pose_trial(experiment: str, first: Predictor, settings: EvaluationSettings) -> Trial:
+    """Opens annotated people for the rows; arguments: see `run_experiment`.
+
+    Raises:
+        ValueError: for annotations that cannot be used.
+    """
+    rules = build_protocol(settings.protocol or "coco", settings.groups)
+    if settings.split or settings.images is None:
+        raise ValueError("a pose model needs a COCO json and --images, the folder of its images, and no --split")
     test_set = open_pose_test_set(
         settings.annotations,
-        str(settings.images),
+        settings.images,
         pose_task(first).skeleton,
         held_out_share=settings.held_out,
         ids=settings.ids,
         limit=settings.limit,
         protocol=rules,
     )
-    variants = EXPERIMENTS[experiment](first, options)
-    if test_set.unknown:
-        say(f"the model has no {visible(', '.join(test_set.unknown))}: they do not count\n")
+    names = visible(", ".join(test_set.unknown))
+    lines = [f"the model has no {names}: they do not count"] if names else []
     if experiment == "truth_detections" and (count := test_set.data.coco_splits["val2017"]):
         # The paper's experiment is on held-out training images; a reader of the table must not take these for such.
-        say(f"{count} of {len(test_set.data)} images are of COCO's val2017, not held out of its training images\n")
-    rows: dict[str, Metrics] = {}
-    notes: dict[str, Any] = {}
-    for variant in variants:
-        # Loaded anew for each row: a variant may need another refiner, and the first model is not changed.
-        predictor = load(model, changed_options(options, variant))
+        lines.append(
+            f"{count} of {len(test_set.data)} images are of COCO's val2017, not held out of its training images"
+        )
+
+    def evaluate(predictor: Predictor, variant: Variant) -> tuple[Metrics, dict[str, Any]]:
         metrics, changed = evaluate_pose_model(predictor, test_set, given=variant.given)
-        head = [] if rows else markdown_head(metrics)
-        # Row by row: a row takes minutes, and an interrupt must not lose the rows before it.
-        say("\n".join([*head, markdown_row(variant.name, metrics, rules)]))
-        rows[variant.name] = metrics
-        refined = {"refined": asdict(changed)} if predictor.refiner else {}
-        notes[variant.name] = {**asdict(variant), **test_set.settings, **predictor.settings, **refined}
-    if settings.json:
-        given = {"held_out": settings.held_out, "ids": settings.ids, "protocol": settings.protocol or "coco"}
-        write_metrics(settings.json, {"metrics": rows, "model": model, **given, "settings": notes})
-    return rows
+        return metrics, {"refined": asdict(changed)} if predictor.refiner else {}
+
+    return Trial(evaluate, test_set.settings, settings.protocol or "coco", rules.digits, lines)
+
+
+def mask_trial(experiment: str, first: Predictor, settings: EvaluationSettings) -> Trial:
+    """Opens annotated masks for the rows; arguments: see `run_experiment`.
+
+    Raises:
+        ValueError: for annotations that cannot be used, or the experiment of true detections, which are keypoints.
+    """
+    if experiment != "ablation":
+        pose_task(first)  # an error: true detections are keypoints
+    if settings.groups:
+        raise ValueError("--groups is only for pose models, and this model finds masks")
+    test_set = open_mask_test_set(
+        settings.annotations,
+        settings.images,
+        [category["name"] for category in first.task.categories],
+        split=settings.split,
+        protocol=settings.protocol,
+        held_out_share=settings.held_out,
+        ids=settings.ids,
+        limit=settings.limit,
+    )
+    names = visible(", ".join(test_set.unknown))
+    lines = [f"the model has no {names}: they do not count"] if names else []
+
+    def evaluate(predictor: Predictor, variant: Variant) -> tuple[Metrics, dict[str, Any]]:
+        return evaluate_mask_model(predictor, test_set), {}
+
+    return Trial(evaluate, test_set.settings, test_set.settings["protocol"], 3, lines)
 
 
 # ---- Markdown
 
 
 def columns(metrics: Metrics) -> list[str]:
-    return [name for name in metrics if name not in MPII_COUNTS]
+    # Numbers of each class ("AP50 cat") are in the json; twenty classes are no columns.
+    return [name for name in metrics if name not in MPII_COUNTS and " " not in name]
 
 
 def markdown_head(metrics: Metrics) -> list[str]:
@@ -176,12 +252,11 @@ def markdown_head(metrics: Metrics) -> list[str]:
     return [markdown_line(["", *names]), "|".join(["", "---", *["---:"] * len(names), ""])]
 
 
-def markdown_row(name: str, metrics: Metrics, protocol: Protocol) -> str:
+def markdown_row(name: str, metrics: Metrics, digits: int) -> str:
     def cell(key: str) -> str:
         value = metrics[key]
         # Shares of grouping are in 0..1, also where the protocol counts in percent.
-        digits = 3 if key.endswith("grouped_right") else protocol.digits
-        return "-" if value is None else f"{value:.{digits}f}"
+        return "-" if value is None else f"{value:.{3 if key.endswith('grouped_right') else digits}f}"
 
     return markdown_line([name, *map(cell, columns(metrics))])
 
