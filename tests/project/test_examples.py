@@ -145,3 +145,13 @@ def test_hours_of_training_leave_out_breaks(tmp_path: Path) -> None:
         "all: 1.75 hours",
     ]
     assert cv2.imread(str(tmp_path / "curves.png")) is not None
+
+
+@pytest.mark.extra
+def test_the_photo_of_the_page_is_made_again(tmp_path: Path) -> None:
+    pytest.importorskip("skimage", reason="needs scikit-image")
+    pytest.importorskip("matplotlib", reason="needs matplotlib")
+    run("examples/page_photo.py", tmp_path / "people.jpg")
+    shipped = ROOT / "src" / "associative_embedding" / "apps" / "server" / "page" / "people.jpg"
+    new, old = (cv2.imread(str(path)).astype(np.int16) for path in (tmp_path / "people.jpg", shipped))
+    assert np.abs(new - old).mean() < 2  # another JPEG library rounds otherwise
