@@ -8,7 +8,7 @@ Some rows at a time: copies of a large image are large.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +39,7 @@ class Pixels:
         inverted: the values count from white to black.
         step: rows that are decoded together.
         array: all values, where they are in memory.
+        typical: windows whose values decide which become black and white; None = all of it.
     """
 
     size: tuple[int, int]
@@ -47,6 +48,7 @@ class Pixels:
     inverted: bool = False
     step: int = 1
     array: Array | None = None
+    typical: Sequence[Window] | None = None
 
     @classmethod
     def of_array(cls, array: Array) -> Pixels:
@@ -67,7 +69,7 @@ class Pixels:
             part = self.read(window)
             return part if part.ndim == 2 else part[:, :, number]
 
-        return Pixels(self.size, read, self.white, self.inverted, self.step)
+        return Pixels(self.size, read, self.white, self.inverted, self.step, typical=self.typical)
 
 
 @dataclass(frozen=True)
@@ -217,13 +219,15 @@ def is_noise(seen: Seen, kind: np.dtype[np.generic], contrast: float) -> bool:
 
 def see(planes: Sequence[Pixels]) -> Seen:
     """Returns what the values of pictures are like; reads them once."""
-    pixels, width, stride = sum(plane.size[0] * plane.size[1] for plane in planes), planes[0].size[1], 0
+    windows = [(plane, window) for plane in planes for window in plane.typical or plane.bands()]
+    pixels = sum((rows.stop - rows.start) * (columns.stop - columns.start) for _, (rows, columns) in windows)
+    stride = 0
     low, high, odd, colours = np.inf, -np.inf, 0, False
     parts: list[Array] = []
     steps: list[Array] = []
-    for part in colour_bands(planes):
+    for part in (colours_of(plane.read(window)) for plane, window in windows):
         colours = part.shape[2] == 3
-        stride = stride or stride_of(pixels * part.shape[2], width)
+        stride = stride or stride_of(pixels * part.shape[2], part.shape[1])
         finite = part if part.dtype.kind != "f" else part[np.isfinite(part)]
         odd += part.size - finite.size
         if finite.size:
@@ -249,13 +253,9 @@ def finite_of(values: Array) -> Array:
     return values[np.isfinite(values)] if values.dtype.kind == "f" else values
 
 
-def colour_bands(planes: Iterable[Pixels]) -> Iterator[Array]:
-    """Yields the values of pictures, ``(h, w, 1 or 3)``, without transparency."""
-    for plane in planes:
-        for window in plane.bands():
-            part = plane.read(window)
-            part = part[:, :, None] if part.ndim == 2 else part
-            yield part[:, :, :3]
+def colours_of(part: Array) -> Array:
+    """Returns values as ``(h, w, 1 or 3)``, without transparency."""
+    return part[:, :, None] if part.ndim == 2 else part[:, :, :3]
 
 
 def differences(part: Array, stride: int) -> Array:

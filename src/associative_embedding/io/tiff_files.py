@@ -142,6 +142,11 @@ class TiffPage:
         )
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether some tiles are not stored, which are black."""
+        return 0 in self.values(TILE_BYTES)
+
+    @property
     def misread_by_pillow(self) -> bool:
         """Whether Pillow opens the page, but with wrong pixels."""
         if self.bits <= 8:

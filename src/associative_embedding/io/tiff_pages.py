@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from associative_embedding.io.console import remark_file
-from associative_embedding.io.image_limits import USUAL_BYTES, ImageError, check_tiles
+from associative_embedding.io.image_limits import MAX_PIXELS, USUAL_BYTES, ImageError, check_tiles
 from associative_embedding.io.image_values import Pixels
 from associative_embedding.io.orientation import QUARTER_TURNS, turned_back
 from associative_embedding.io.pillow_images import pillow_pixels
@@ -53,6 +53,11 @@ class PageFile:
         return not (page.fault() or page.misread_by_pillow or page.grey_channels or deep or self.number is None)
 
     @property
+    def is_large(self) -> bool:
+        """Whether the page is read by windows: its values would take too much memory."""
+        return self.page.height * self.page.width > MAX_PIXELS
+
+    @property
     def bytes_each(self) -> int:
         """Bytes for each pixel at the peak of decoding, with the result."""
         # values that are unpacked here are there twice: as strips or tiles, and as a whole
@@ -70,6 +75,8 @@ class PageFile:
             raise ImageError(self.name, "is damaged or truncated: a part of its pixels lies behind its end")
         if page.photometric == RGB and page.other_channels and (channel is None or channel < 3):
             remark_file(self.name, "has channels beside red, green and blue, which are left out")
+        if self.is_large or page.is_sparse:
+            return self._by_segments(channel)
         if self.is_plain:
             return value_pixels(self.file, page, channel)
         if self.is_pillows and (found := self._by_pillow()) is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from functools import partial
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -18,6 +19,7 @@ from associative_embedding.io.optional_packages import need
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.windows import Window, intersect, relative
 
+SAMPLED = 256  # tiles from which the values of black and white are taken
 KEPT_BYTES = 2**26  # of decoded tiles: windows overlap
 COLOUR_SPACES = {0: 1, 1: 1, 2: 3, 6: 3}  # white is zero, grey, RGB, YCbCr (of JPEG) -> channels
 PLAIN, JPEG = 1, 7
@@ -79,7 +81,22 @@ class Segments:
         if np.dtype(key.dtype).kind == "u" and key.bitspersample not in SPECIAL_BITS:
             white = float(2**key.bitspersample - 1)
         inverted = int(key.photometric) == 0
-        return Pixels(self.size, lambda window: self.read(window, wanted), white, inverted, self.tile[0])
+        read = partial(self.read, wanted=wanted)
+        return Pixels(self.size, read, white, inverted, self.tile[0], typical=self.typical(wanted[0]))
+
+    def typical(self, sample: int) -> list[Window] | None:
+        """Returns up to `SAMPLED` stored tiles, evenly spread; None where these are nearly all of the page.
+
+        Tiles that are not stored are no background: they would hide what the others show.
+        """
+        down, across = self.counts
+        first = sample * down * across if self.planar else 0
+        counts = self.page.databytecounts[first : first + down * across]
+        stored = [i for i, count in enumerate(counts) if count]
+        if not stored or (len(stored) == down * across <= SAMPLED):
+            return None
+        chosen = stored[:: -(-len(stored) // SAMPLED)]
+        return [self._area(i // across, i % across) for i in chosen]
 
     def read(self, window: Window, wanted: list[int]) -> Array:
         """Returns the samples in `wanted` of a window, ``(h, w, C)``."""
