@@ -1,4 +1,4 @@
-"""Code of the site fits beside the navigation in a window of 1280 pixels; narrower ones wrap it (docs/assets/site.css)."""
+"""Code fits beside the navigation in a window of 1280 pixels; narrower ones wrap it (docs/assets/site.css)."""
 
 from __future__ import annotations
 
