@@ -70,6 +70,15 @@ def test_images_without_annotations_give_the_official_file(
     assert json.loads(some.read_text()) == [row for row in rows if row["image_id"] == 3007]
 
 
+def test_an_empty_list_of_annotations_is_none(model: str, unlabelled: SourceConfig, tmp_path: Path) -> None:
+    """Some tools write one into COCO's lists of images, whose categories have no keypoints."""
+    document = json.loads(Path(str(unlabelled.annotations)).read_text())
+    document |= {"annotations": [], "categories": CLASSES}
+    Path(str(unlabelled.annotations)).write_text(json.dumps(document))
+    assert evaluate_command(model, unlabelled, "--results", tmp_path / "r.json", *FIND) == 0
+    assert json.loads((tmp_path / "r.json").read_text())
+
+
 def test_labelled_images_give_metrics_and_the_same_file(
     model: str, source: SourceConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,10 +105,15 @@ def test_results_without_truth_need_a_file_and_no_rules(
         ([], 1, "has no annotations, so there are no metrics; --submission NAME"),
         (["--results", theirs], 1, "theirs.zip exists and was not written by ae"),
         (["--results", tmp_path / "r.json", "--protocol", "crowdpose"], 1, "leave out --protocol and --groups"),
+        (
+            ["--results", tmp_path / "r.mat"],
+            1,
+            "r.mat: --results writes json; --submission NAME writes the file of MPII's",
+        ),
         (["--results", "r.json", "--submission", "x"], 2, "are two names of one file"),
         (["--submission", "x", "--ablation"], 2, "leave --submission out"),
         (["--submission", "x", "--track"], 2, "--submission has no effect with --track"),
-        (["--truth_detections"], 1, "needs a list of objects 'annotations' (COCO format)"),
+        (["--truth_detections"], 1, "has no annotations to score: evaluate each row by itself, with --submission"),
     ):
         assert evaluate_command(model, unlabelled, *options) == status, options
         assert message in capfd.readouterr().err

@@ -18,6 +18,7 @@ from associative_embedding.inference.load import load
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import NO_REFINER
+from associative_embedding.io.coco_json import NoAnnotations
 from associative_embedding.io.console import say, visible
 
 
@@ -134,7 +135,11 @@ def run_experiment(experiment: str, model: str, options: Options, settings: Eval
     """
     check_outputs([model, settings.annotations, settings.groups, settings.ids], settings.json)
     first = load(model, options)
-    trial = (mask_trial if first.task.finds_masks else pose_trial)(experiment, first, settings)
+    try:
+        trial = (mask_trial if first.task.finds_masks else pose_trial)(experiment, first, settings)
+    except NoAnnotations:
+        text = "has no annotations to score: evaluate each row by itself, with --submission NAME"
+        raise ValueError(f"{settings.annotations} {text}") from None
     variants = EXPERIMENTS[experiment](first, options)
     for line in trial.lines:
         say(f"{line}\n")

@@ -43,6 +43,10 @@ def evaluate_model(model: str, options: Options, settings: EvaluationSettings) -
         OSError: for a file that cannot be written, before any image is read.
         KeyboardInterrupt: the results so far are kept.
     """
+    if settings.results and settings.results.lower().endswith(".mat"):
+        raise ValueError(
+            f"{settings.results}: --results writes json; --submission NAME writes the file of MPII's toolkit"
+        )
     if settings.submission is not None:
         settings = dataclasses.replace(settings, results=official_path(settings, settings.submission))
     check_outputs([model, settings.annotations, settings.groups, settings.ids], settings.json, settings.results)

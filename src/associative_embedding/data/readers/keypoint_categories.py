@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from associative_embedding.data.readers.coco_entries import int_id
+from associative_embedding.io.coco_json import NoAnnotations
 from associative_embedding.io.console import list_briefly
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.skeleton import Skeleton
@@ -64,9 +65,13 @@ def read_categories(
         rename: name in the file -> name in the skeleton.
 
     Raises:
+        NoAnnotations: for an empty list of annotations and categories without keypoints.
         ValueError: when no category has a keypoint in common with the skeleton, the categories that have the most have
             none in common with each other, or names are not unique.
     """
+    if not document["annotations"] and not any(category.get("keypoints") for category in document["categories"]):
+        # some tools write an empty list into COCO's lists of test images, which have none
+        raise NoAnnotations(f"{path}: no annotations, and no category with 'keypoints'")
     types = keypoint_types(path, document["categories"], skeleton, rename)
     names = {int_id(c, f"{path}: category"): str(c.get("name", c["id"])) for c in document["categories"]}
     # a category that the file does not have is reported where the annotation is read
