@@ -14,6 +14,7 @@ from associative_embedding.io.console import remark
 from associative_embedding.io.decode_images import check_whole, decode
 from associative_embedding.io.image_names import find_named
 from associative_embedding.io.images import read_file
+from associative_embedding.io.reading import PLAIN, Reading
 from associative_embedding.structures.arrays import Array
 
 
@@ -58,6 +59,7 @@ class ImageFolder(Generic[Record]):
         self.shards = open_shards(self.folder)
         # all names now: a missing file would otherwise stop a training after hours
         self.records = with_files(self.folder, list(records), source, self.shards)
+        self.reading = PLAIN
         self._bytes: dict[Path, bytes] = self._read() if cache else {}
 
     def __len__(self) -> int:
@@ -74,6 +76,12 @@ class ImageFolder(Generic[Record]):
         part.records = [record for record in self.records if keep(record.image_id)]
         return part
 
+    def read_as(self, reading: Reading) -> Self:
+        """Returns the same images, of which other planes, channels or values are read."""
+        other = copy(self)
+        other.reading = reading
+        return other
+
     def cached(self) -> Self:
         """Returns the same images with their encoded files in memory."""
         copied = copy(self)
@@ -87,7 +95,7 @@ class ImageFolder(Generic[Record]):
     def _read(self) -> dict[Path, bytes]:
         found = {path: self._load(path) for record in self.records for path in self.files(record)}
         for path, data in found.items():
-            check_whole(data, str(path))
+            check_whole(data, str(path), self.reading)
         return found
 
     def _load(self, path: Path) -> bytes:
@@ -110,7 +118,8 @@ class ImageFolder(Generic[Record]):
             ValueError: for an image that cannot be read, or has another size than its annotations state.
         """
         path = self.folder / record.file_name
-        image = decode(self.encoded(path), str(path), turn=partial(annotated_upright, record, self.source, str(path)))
+        turn = partial(annotated_upright, record, self.source, str(path))
+        image = decode(self.encoded(path), str(path), turn=turn, reading=self.reading)
         height, width = image.shape[:2]
         if record.size is not None and record.size != (height, width):
             raise ValueError(
