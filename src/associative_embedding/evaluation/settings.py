@@ -10,8 +10,8 @@ class EvaluationSettings:
     """Options of ``ae evaluate``.
 
     Attributes:
-        annotations: a COCO json, or for masks the folder of a VOC tree.
-        images: folder of the images; None = JPEGImages of the VOC tree.
+        annotations: a COCO json, or for masks the folder of a VOC tree or of label images, see `label_pairs`.
+        images: folder of the images; None = where VOC trees and label images have them.
         split: image set of a VOC tree, such as val.
         held_out: use only the images that a recipe with this ``held_out`` keeps for validation, a share in [0, 1];
             0 = all.

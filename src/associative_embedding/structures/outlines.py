@@ -50,4 +50,4 @@ def corners(path: Array) -> Ring:
     # A step to the side or downwards is a number of its own; 0 = none, at the inside of a bend.
     direction = 2 * steps[:, 0] + steps[:, 1]
     path, direction = path[direction != 0], direction[direction != 0]
-    return path[direction != np.concatenate([direction[-1:], direction[:-1]])]
+    return np.asarray(path[direction != np.concatenate([direction[-1:], direction[:-1]])])

@@ -399,10 +399,15 @@ def test_files_that_are_not_coco(tmp_path: Path, text: str) -> None:
         3,
     ],
 )
-def test_bad_crowds(tmp_path: Path, segmentation: Any) -> None:
-    data = CocoKeypoints(*write(tmp_path, with_annotation(iscrowd=1, segmentation=segmentation)), COCO_17)
-    with pytest.raises(ValueError, match=r"image 7: a crowd's 'segmentation' cannot be read"):
-        data[0]
+def test_bad_crowds_are_named_at_the_start_and_left_out(
+    tmp_path: Path, segmentation: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A training ended when it drew the image of such a crowd."""
+    content = with_annotation(iscrowd=1, segmentation=segmentation, bbox=[5, 6, 7, 8])
+    ignore = CocoKeypoints(*write(tmp_path, content), COCO_17)[0].ignore
+    assert "1 annotation (2 of 7.png): " in capsys.readouterr().err
+    assert ignore is not None
+    assert ignore[6:14, 5:12].all()
 
 
 def test_far_polygons_stay_cheap(tmp_path: Path) -> None:

@@ -366,3 +366,14 @@ def test_outlines_that_are_too_long(count: int, corners: int, message: str) -> N
     polygon = np.random.default_rng(0).uniform(0, 10_000, (corners, 2)).ravel().tolist()
     with pytest.raises(ValueError, match=message):
         region_crop([polygon] * count, (10_000, 10_000), "a")
+
+
+def test_a_crowd_of_people_whose_run_lengths_do_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A training on keypoints ended when it drew the image of such a crowd."""
+    runs = {"size": [H, W], "counts": [5, 10**9]}
+    person = {"id": 1, "name": "person", "keypoints": list(COCO_17.keypoints)}
+    content = document(thing(5, runs, 1, iscrowd=1, bbox=[20, 1, 5, 5])) | {"categories": [person]}
+    sample = CocoKeypoints(*write(tmp_path, content), COCO_17, people_only=False)[0]
+    assert "1 annotation (5 of 7.png): run lengths that do not fit the image" in capsys.readouterr().err
+    assert sample.ignore is not None
+    assert sample.ignore[3, 22]

@@ -226,8 +226,8 @@ def build_train(parser: ArgumentParser) -> ArgumentParser:
 def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument_group("data and metrics").add_argument
     text = (
-        "COCO json with the ground truth, or folder of a VOC tree; a json of images alone, as of COCO's "
-        "test-dev, gives no metrics but --submission or --results"
+        "COCO json with the ground truth, of masks also label images or a VOC tree; a json of images alone, as of "
+        "COCO's test-dev, gives no metrics but --submission or --results"
     )
     add("--annotations", type=str, required=True, metavar="JSON", help=text)
     add(
@@ -235,7 +235,7 @@ def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
         type=str,
         default=None,
         metavar="FOLDER",
-        help="folder of the images (default: JPEGImages of the VOC tree)",
+        help="folder of the images (default: where VOC trees and label images have them)",
     )
     add("--split", type=str, default="", metavar="NAME", help="image set of a VOC tree, for example val")
     rules = Literal["coco", "crowdpose", "mpii", "voc"]
@@ -286,9 +286,9 @@ def add_experiment_options(parser: ArgumentParser) -> None:
 def build_calibrate(parser: ArgumentParser) -> ArgumentParser:
     add = parser.add_argument
     add("model", type=str, metavar="MODEL", help="name of a shipped model (ae info), or a model file")
-    text = "COCO json with the ground truth of images that the model was not trained on, or folder of a VOC tree"
+    text = "ground truth of images that the model was not trained on: COCO json, label images or VOC tree"
     add("--annotations", type=str, required=True, metavar="JSON", help=text)
-    text = "folder of the images (default: JPEGImages of the VOC tree)"
+    text = "folder of the images (default: where VOC trees and label images have them)"
     add("--images", type=str, default=None, metavar="FOLDER", help=text)
     add("--split", type=str, default="", metavar="NAME", help="image set of a VOC tree, for example val")
     text = "use only the images that a recipe with this held_out keeps for validation, a share in [0, 1]; 0 = all"

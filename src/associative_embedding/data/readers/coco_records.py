@@ -22,6 +22,7 @@ from associative_embedding.data.readers.coco_entries import (
 )
 from associative_embedding.data.readers.image_folder import ImageRecord
 from associative_embedding.data.readers.keypoint_categories import KeypointCategories, read_categories
+from associative_embedding.data.readers.sound_masks import with_sound_masks
 from associative_embedding.data.readers.video_frames import video_frames
 from associative_embedding.io.coco_json import read_coco
 from associative_embedding.io.console import remark
@@ -85,7 +86,7 @@ def read_records(
     Raises:
         ValueError: for a broken file or entry, with file, id and key.
     """
-    document = with_small_ids(read_coco(path))
+    document = with_small_ids(with_sound_masks(path, read_coco(path), crowds_only=True))
     categories = read_categories(path, document, skeleton, rename)
     if categories.note:
         remark(f"{path}: {categories.note}")

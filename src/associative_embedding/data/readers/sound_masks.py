@@ -32,7 +32,8 @@ def with_sound_masks(
         path: the file, for the lines.
         document: its content, as `read_coco` returns it; it is not changed.
         folder: of the images, for sizes that the document does not state.
-        crowds_only: look at crowds alone, for readers that use no other segmentation.
+        crowds_only: look at crowds alone, for readers that use no other segmentation, and check their form as well,
+            which readers of masks do.
     """
     images = {image["id"]: image for image in document["images"] if isinstance(image.get("id"), (int, str))}
     notes = Notes(path)
@@ -40,21 +41,23 @@ def with_sound_masks(
     for row in document["annotations"]:
         image = images.get(row["image_id"]) if isinstance(row.get("image_id"), (int, str)) else None
         if image is not None and (row.get("iscrowd") == 1 or not crowds_only):
-            row = sound_row(row, image, folder, notes)
+            row = sound_row(row, image, folder, notes, any_form=crowds_only)
         rows.append(row)
     notes.say()
     return {**document, "annotations": [row for row in rows if row is not None]}
 
 
 def sound_row(
-    row: dict[str, Any], image: Mapping[str, Any], folder: str | Path | None, notes: Notes
+    row: dict[str, Any], image: Mapping[str, Any], folder: str | Path | None, notes: Notes, *, any_form: bool
 ) -> dict[str, Any] | None:
     """Returns an annotation without a segmentation that cannot be read; None if nothing is left of it."""
     value, fault = row.get("segmentation"), ""
     if isinstance(value, list):
-        fault = fault_of_polygons(value, image)
+        fault = fault_of_polygons(value, image, every=any_form)
     elif isinstance(value, dict) and isinstance(value.get("size"), list) and isinstance(value.get("counts"), RUNS):
         fault = fault_of_runs(value, image, folder)
+    elif any_form and value is not None:
+        fault = "'segmentation' is neither polygons nor run lengths"
     if not fault:
         return row
     rest = "the box takes their place" if row.get("bbox") else "the object is left out"
@@ -62,12 +65,19 @@ def sound_row(
     return {**row, "segmentation": []} if row.get("bbox") else None
 
 
-def fault_of_polygons(polygons: list[Any], image: Mapping[str, Any]) -> str:
-    """Returns why polygons cannot be filled, or ""; the reader names those that are no lists of numbers in an error."""
+def fault_of_polygons(polygons: list[Any], image: Mapping[str, Any], *, every: bool) -> str:
+    """Returns why polygons cannot be filled, or "".
+
+    Without `every` only long ones are looked at: the reader of masks names those that are no lists of numbers.
+    """
     size = stated_size(image)
+    if not polygons:
+        return ""
+    if every and size is None:
+        size = (MAX_OUTLINE, MAX_OUTLINE)  # the file's own; corners are what is checked
     points = sum(len(p) for p in polygons if isinstance(p, list)) // 2
     # An edge crosses at most three images in x and in y, so that nearly all polygons need no exact length.
-    if size is not None and (len(polygons) > MAX_POLYGONS or 6 * max(size) * points > MAX_OUTLINE):
+    if size is not None and (every or len(polygons) > MAX_POLYGONS or 6 * max(size) * points > MAX_OUTLINE):
         try:
             checked_polygons(polygons, size)
         except (ValueError, TypeError) as error:
