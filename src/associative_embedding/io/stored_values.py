@@ -41,11 +41,14 @@ def stored_values(pictures: Pictures, number: int) -> tuple[Array | None, tuple[
             remark_file(stack.name, "is too large to measure intensities")
             return np.zeros((0, 0, 0)), ()
         if not stack.channels:
-            values = whole(replace(pictures, reading=replace(pictures.reading, channel=None)).values(number))[:, :, :3]
+            colours = replace(pictures, reading=replace(pictures.reading, channel=None))
+            values = np.atleast_3d(whole(colours.values(number)))[:, :, :3]
+            if values.shape[2] < 3 or (values == values[:, :, :1]).all():  # grey, perhaps with transparency
+                values, names = values[:, :, :1], ("",)
         else:
             chosen = (replace(pictures.reading, channel=c + 1) for c in range(len(names)))
             planes = [whole(replace(pictures, reading=reading).values(number)) for reading in chosen]
-            values = np.concatenate([plane.reshape(*plane.shape[:2], 1) for plane in planes], axis=2)
+            values = np.concatenate([np.atleast_3d(plane) for plane in planes], axis=2)
         titles = tuple(
             name or (f"channel{c}" if len(names) > 1 else "intensity") for c, name in enumerate(names, start=1)
         )

@@ -218,3 +218,11 @@ def test_convert_writes_a_coco_json(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert np.array_equal(found[0], MASKS)
     assert main(["data", "convert", str(tmp_path), "--from", "labels", "--to", "yolo", "--output", "x"]) == 1
     assert "label images become COCO masks" in capsys.readouterr().err
+
+
+def test_corrected_labels_are_read_again(tmp_path: Path) -> None:
+    photo(tmp_path / "images" / "a.png")
+    save(tmp_path / "masks" / "a.tif", LABELS)
+    assert len(masks_of(tmp_path)[0]) == 3
+    save(tmp_path / "masks" / "a.tif", np.where(LABELS == 7, 0, LABELS).astype(np.int32))
+    assert len(masks_of(tmp_path)[0]) == 2

@@ -7,6 +7,7 @@ All are read at once: a damaged one ends a command at its start, and everything 
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,6 @@ PIXEL_BYTES = 16  # of memory at the peak, for each pixel of a label image
 FEW = 2**24  # up to this number, objects are counted by an array
 
 
-@lru_cache(maxsize=8)
 def label_document(annotations: str, images: str, name: str = OBJECT) -> dict[str, Any]:
     """Returns the COCO document of label images: images with sizes, objects with run lengths, one category.
 
@@ -45,10 +45,28 @@ def label_document(annotations: str, images: str, name: str = OBJECT) -> dict[st
     Raises:
         ValueError: when nothing can be paired, or a label image cannot be read.
     """
+    pairs = tuple(find_pairs(annotations, images))
+    files = [path for pair in pairs for path in (Path(images) / pair.name, *pair.labels)]
+    # A command reads its annotations several times, and a notebook again after they were corrected.
+    stamps = tuple((status.st_mtime_ns, status.st_size) for status in map(os.stat, files))
+    return {**read_pairs(annotations, images, pairs, stamps), "categories": [{"id": 1, "name": name}]}
+
+
+@lru_cache(maxsize=8)
+def read_pairs(
+    annotations: str, images: str, pairs: tuple[LabelPair, ...], stamps: tuple[tuple[int, int], ...]
+) -> dict[str, Any]:
+    """Returns the document of `label_document` without its category.
+
+    Args:
+        annotations, images: for messages, and the folder of the images.
+        pairs: to read.
+        stamps: time and size of all files: what was read is kept as long as they are the same.
+    """
     entries: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     notes = Notes(annotations)
-    for pair in tqdm(find_pairs(annotations, images), desc="label images", unit="image", disable=None, leave=False):
+    for pair in tqdm(pairs, desc="label images", unit="image", disable=None, leave=False):
         size = read_size(Path(images) / pair.name)
         masks, ignored = read_masks_of(pair, size)
         if masks.size != size:
@@ -64,7 +82,6 @@ def label_document(annotations: str, images: str, name: str = OBJECT) -> dict[st
         "info": {"description": "Label images, read by associative-embedding"},
         "images": entries,
         "annotations": [{"id": number, **row} for number, row in enumerate(rows, start=1)],
-        "categories": [{"id": 1, "name": name}],
     }
 
 
