@@ -35,7 +35,7 @@ def stored_values(pictures: Pictures, number: int) -> tuple[Array | None, tuple[
     with errors_of_decoders(stack.name):
         names = stack.channels or COLOURS
         kind = type_of(pictures.values(number))
-        if not stack.channels and kind == np.uint8 and pictures.reading.normalize == "auto":
+        if not stack.channels and kind == np.uint8 and pictures.reading.how in ("auto", "none"):
             return None, ()
         if stack.size[0] * stack.size[1] * len(names) * kind.itemsize > MOST_BYTES:
             remark_file(stack.name, "is too large to measure intensities")
