@@ -39,4 +39,12 @@ def test_work_of_unknown_length(clock: list[float], capsys: pytest.CaptureFixtur
 
 
 def test_durations() -> None:
-    assert [in_words(seconds) for seconds in (3.2, 59.7, 61, 7300)] == ["3 s", "1 min", "1 min", "2 h 2 min"]
+    assert [in_words(s) for s in (0, 3.2, 59, 59.7, 60, 3600, 7500)] == [
+        "0 s",
+        "3 s",
+        "59 s",
+        "1 min",
+        "1 min",
+        "1 h 0 min",
+        "2 h 5 min",
+    ]

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from associative_embedding.training import clock as clocks
-from associative_embedding.training.clock import Clock, in_words, seconds_of
+from associative_embedding.training.clock import Clock, seconds_of
 from associative_embedding.training.recipe import TrainConfig
 
 
@@ -23,10 +23,6 @@ def test_durations(text: str, seconds: float) -> None:
 def test_other_texts_are_no_durations(text: str) -> None:
     with pytest.raises(ValueError, match=r"train\.time must be a time such as 30m, 2h, 1h30m or 90s, not '"):
         TrainConfig(time=text)
-
-
-def test_words() -> None:
-    assert [in_words(s) for s in (0, 59, 60, 3600, 7500)] == ["0 s", "59 s", "1 min", "1 h 0 min", "2 h 5 min"]
 
 
 def test_the_share_keeps_time_for_the_last_validation(monkeypatch: pytest.MonkeyPatch) -> None:

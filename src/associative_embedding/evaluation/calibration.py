@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import isotonic_regression
-from tqdm import tqdm
 
 from associative_embedding.evaluation.masks import MaskTestSet
 from associative_embedding.evaluation.metrics.cells import match_objects
@@ -15,6 +14,7 @@ from associative_embedding.evaluation.poses import PoseTestSet
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
 from associative_embedding.io.console import errors_name
+from associative_embedding.io.progress import Progress
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.calibration import Calibration, from_pairs
 from associative_embedding.structures.masks import require_masks
@@ -63,7 +63,7 @@ def judge(predictor: Predictor, test_set: PoseTestSet | MaskTestSet) -> Judged:
     """
     scores, rights = [np.zeros(0)], [np.zeros(0, bool)]
     data = test_set.data.read_as(predictor.reading)
-    for i in tqdm(range(len(data)), disable=None, desc="calibrate", unit="image"):
+    for i in Progress(range(len(data)), "calibrate", "image"):
         sample = data[i]
         with errors_name(sample.file_name):
             found = predictor.find(sample.image)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from associative_embedding.data.readers.coco_masks import CocoMasks
 from associative_embedding.data.readers.label_pairs import is_label_folder
@@ -24,6 +23,7 @@ from associative_embedding.evaluation.results_file import keeping
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
 from associative_embedding.io.console import errors_name, remark, visible
+from associative_embedding.io.progress import Progress
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import require_masks
 from associative_embedding.structures.sample import Sample
@@ -191,7 +191,7 @@ def evaluate_mask_model(
     cells = CellScores()
     data = test_set.data.read_as(predictor.reading)
     with keeping(results, results_path, len(data)) as done:
-        for i in tqdm(range(len(data)), disable=None, desc="evaluate", unit="image"):
+        for i in Progress(range(len(data)), "evaluate", "image"):
             sample = data[i]
             with errors_name(sample.file_name):
                 image = test_set.compare(sample, predictor.find(sample.image))

@@ -23,6 +23,7 @@ from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import Changes
 from associative_embedding.instances import Instances
 from associative_embedding.io.console import errors_name, visible
+from associative_embedding.io.progress import Progress
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.sample import Sample
 from associative_embedding.structures.skeleton import Skeleton
@@ -162,7 +163,7 @@ def results_of_images(predictor: Predictor, test_set: PoseTestSet, given: Given 
         ValueError: when an image cannot be read, or the network's output is not finite.
     """
     data, regions = test_set.data.read_as(predictor.reading), test_set.regions()
-    for i, image_id in enumerate(tqdm(data.image_ids, disable=None, desc="evaluate", unit="image")):
+    for i, image_id in enumerate(Progress(data.image_ids, "evaluate", "image")):
         if regions is not None and not regions[image_id]:  # as most images of MPII: the file is not read
             yield Found()
             continue

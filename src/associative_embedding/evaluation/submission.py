@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from associative_embedding.data.readers.coco_entries import int_id
 from associative_embedding.data.readers.coco_images import CocoImages
@@ -19,6 +18,7 @@ from associative_embedding.evaluation.poses import coco_results
 from associative_embedding.evaluation.results_file import keeping
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.console import errors_name
+from associative_embedding.io.progress import Progress
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.known_skeletons import SKELETONS
 from associative_embedding.structures.skeleton import Skeleton
@@ -122,7 +122,7 @@ def find_without_truth(predictor: Predictor, images: PoseImages, results_path: s
     data = images.data.read_as(predictor.reading)
     records = data.records
     with keeping(results, results_path, len(records)) as done:
-        for record in tqdm(records, disable=None, desc="predict", unit="image"):
+        for record in Progress(records, "predict", "image"):
             with errors_name(record.file_name):
                 people = predictor.find(np.asarray(data.pixels(record)))
             results += coco_results([(record.image_id, people)], category_id=images.category_id, order=images.order)

@@ -8,7 +8,6 @@ from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
-from tqdm import tqdm
 
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.data.readers.frame_pairs import check_tracks
@@ -31,6 +30,7 @@ from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
 from associative_embedding.io.console import errors_name, remark, say
+from associative_embedding.io.progress import Progress
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.sample import Sample
 from associative_embedding.tasks.tracking.late_ids import LateIds
@@ -117,7 +117,7 @@ def find_in_frames(
 ) -> list[FrameResult]:
     """Returns the instances with at least `min_score` in the frames that the settings choose."""
     results, data = [], data.read_as(predictor.reading)
-    for i, video, number in tqdm(chosen_frames(data, settings), desc="evaluate", unit="frame", disable=None):
+    for i, video, number in Progress(chosen_frames(data, settings), "evaluate", "frame"):
         sample = data[i]
         with errors_name(sample.file_name):
             found = predictor.find(sample.image)

@@ -37,10 +37,10 @@ class Progress(Generic[T]):
             total=self.total, desc=self.what, unit=unit, disable=disable, smoothing=0.1, dynamic_ncols=True
         )
 
-    def update(self) -> None:
-        """Counts one item."""
-        self.count += 1
-        self.bar.update()
+    def update(self, count: int = 1) -> None:
+        """Counts items that are done."""
+        self.count += count
+        self.bar.update(count)
         if self.bar.disable and time.monotonic() >= self.next_line:
             self.next_line = time.monotonic() + EVERY
             say(f"ae: {self.line()}", file=sys.stderr)

@@ -30,14 +30,6 @@ def seconds_of(text: str) -> float:
     return seconds
 
 
-def in_words(seconds: float) -> str:
-    """Returns a duration for people: ``40 s``, ``12 min``, ``2 h 5 min``."""
-    if round(seconds) < 60:
-        return f"{round(seconds)} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
 @dataclass
 class Clock:
     """Measures a run, with its earlier sessions.

@@ -12,7 +12,8 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from associative_embedding.io.console import say, visible
-from associative_embedding.training.clock import Clock, in_words, now
+from associative_embedding.io.progress import in_words
+from associative_embedding.training.clock import Clock, now
 
 COLUMNS = 80  # of the narrowest usual terminal
 FORMAT = "{desc} {percentage:3.0f}%|{bar}| {unit}"  # tqdm would put a comma before a postfix

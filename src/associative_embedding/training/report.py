@@ -13,7 +13,7 @@ from pathlib import Path
 from associative_embedding.io.console import escaped, visible
 from associative_embedding.io.files import atomic_write
 from associative_embedding.io.outputs import MARK, check_output, own_mark
-from associative_embedding.training.clock import in_words
+from associative_embedding.io.progress import in_words
 from associative_embedding.training.curves import Point, chart
 from associative_embedding.training.history import Line, best_validation, read_log, validations
 

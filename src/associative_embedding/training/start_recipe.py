@@ -217,6 +217,7 @@ def mask_recipe(annotations: str, images: str, output: str) -> str:
     train, test = (place + f", split: {part}" for part in ("train", "val")) if voc else (place + held, place + held)
     steps = steps_for(facts.images)
     info = read_description(model_path("nuclei"))
+    assert info is not None  # a shipped model has a description
     unit = {"position_unit": 64.0} if fitted else {}
     return f"""\
 # {facts.images} images of {facts.long_side:.0f} pixels, about {facts.objects} objects of {facts.object_side:.0f} \

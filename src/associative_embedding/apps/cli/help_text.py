@@ -122,7 +122,7 @@ def value_words(action: Action) -> str:
     """Returns what the user writes behind an option: ``N``, ``tif|png``; "" for a switch."""
     if action.nargs == 0 or (action.option_strings and action.nargs == "?" and type(action).__name__ == "ActionYesNo"):
         return ""
-    kind = getattr(action, "_typehint", action.type)
+    kind: Any = getattr(action, "_typehint", action.type)
     words = action.metavar or (TYPES.get(kind) if action.option_strings else None) or action.dest.upper()
     if isinstance(words, tuple):
         return " ".join(words)

@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tqdm import tqdm
-
 from associative_embedding.apps.cluster.image_list import cut_into_shards, list_images, sorted_once
 from associative_embedding.apps.cluster.job import Job, check_manifest, part_name, prepare_job
 from associative_embedding.apps.cluster.worker import ShardWorker
@@ -25,6 +23,7 @@ from associative_embedding.apps.sources import collect_images
 from associative_embedding.io.console import say, say_error, visible
 from associative_embedding.io.object_stores import error_at, names_in, open_dataset
 from associative_embedding.io.optional_packages import need
+from associative_embedding.io.progress import Progress
 
 RETRIES = 1  # of a shard whose worker died, in one pass: an image that kills its worker must not kill them for ever
 # Runs over the shards that are left. Ray needs a while to notice that a machine is gone; until then, retries on it fail
@@ -127,7 +126,7 @@ def run_shards(job: Job, pool: Pool, todo: Sequence[Shard]) -> int:
         KeyboardInterrupt: with the number of finished shards.
     """
     left, error = dict(todo), ""
-    bar = tqdm(total=sum(map(len, left.values())), desc="predict", unit="image", disable=None)
+    bar: Progress[str] = Progress((), "predict", "image", sum(map(len, left.values())))
     try:
         with ray_runtime(pool.workers), bar:
             for _ in range(PASSES):
