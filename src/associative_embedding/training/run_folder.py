@@ -17,7 +17,7 @@ from associative_embedding.data.stream import TrainingStream
 from associative_embedding.io.console import list_briefly, say, say_error, visible
 from associative_embedding.io.files import atomic_write
 from associative_embedding.io.lock_files import locked
-from associative_embedding.io.outputs import check_output, own_form
+from associative_embedding.io.outputs import check_output, own_form, own_mark
 from associative_embedding.model_files.checkpoint import MODEL_FILE, ModelInfo, save_model
 from associative_embedding.networks.network import evaluating
 from associative_embedding.tasks.task import Task
@@ -30,7 +30,7 @@ from associative_embedding.training.optimizer import schedule_step
 from associative_embedding.training.pictures import batch_picture, write_picture
 from associative_embedding.training.processes import Processes, largest
 from associative_embedding.training.recipe import Recipe
-from associative_embedding.training.report import Story, lead_of, write_report
+from associative_embedding.training.report import REPORT_FILE, Story, lead_of, write_report
 from associative_embedding.training.state import STATE_FILE, TrainingState, load_state, save_state
 from associative_embedding.training.summary import device_words
 from associative_embedding.training.validation import Validation, ValidationSet
@@ -152,6 +152,8 @@ class Run:
             if not state.step:  # a folder with a state is that of a run
                 check_output(path, own_form(WRITTEN), announce=False)
                 check_output(self.log.path, own_form(r'\{"event": "start"'), announce=False)
+                for name in (BATCH_FILE, REPORT_FILE):
+                    check_output(self.output / name, own_mark(), announce=False)
             self.notes = [*lines, *self.fresh_line(), *changed_lines(changed, state.step)]
             for line in self.notes:
                 say(f"ae: {visible(line)}", file=sys.stderr)
