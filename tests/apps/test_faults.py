@@ -156,8 +156,8 @@ def test_a_disk_that_is_full_keeps_what_was_saved(small_disk: Path, tmp_path: Pa
     whole = train(tiny_recipe(tmp_path / "whole", source, save_every=2)).parent
     recipe = tiny_recipe(small_disk, source, save_every=2)
     stuffing = small_disk / "stuffing"
-    size = (whole / "state.pt").stat().st_size
-    stuffing.write_bytes(bytes(2**20 - size - 40_000))  # room for one state, not for the next one beside it
+    size = sum((whole / name).stat().st_size for name in ("state.pt", "batch.jpg"))
+    stuffing.write_bytes(bytes(2**20 - size - 40_000))  # room for one state and the batch, not for the next state
     with pytest.raises(OSError, match=r"cannot write .*: No space left on device") as caught:
         train(recipe)
     assert "\n" not in str(caught.value)
