@@ -122,7 +122,7 @@ def add_image(test_set: PoseTestSet, i: int, models: dict[str, Predictor], choic
     sample, truth = test_set.data[i], test_set.truth
     for name, model in models.items():
         before = time.process_time()
-        people = model(sample.image, keep_image=False, min_score=0)
+        people = model.find(sample.image)  # raw scores and all keypoints, as `ae evaluate` takes them
         choices[name].ms.append(1e3 * (time.process_time() - before))
         choices[name].results += coco_results(
             [(sample.image_id, people)], category_id=truth.category_id, order=truth.order
