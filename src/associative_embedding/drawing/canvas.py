@@ -23,6 +23,7 @@ SHIFT = 4  # sub-pixel bits of the coordinates that cv2 draws at
 FARTHEST = 30000  # pixels; farther points overflow cv2's fixed-point coordinates
 GROWTH = 0.75  # pixels by which cv2's antialiasing widens a polygon on each side (measured; a test checks it)
 BOX_RIM = 0.8  # pixels
+FONT = 0.024  # size of the font of labels, of the side of a square as large as the picture
 
 
 def check_picture(image: Array) -> None:
@@ -107,7 +108,16 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def write_text(canvas: Array, text: str, xy: tuple[float, float], size: int, colour: Colour, *, anchor: str) -> None:
+def write_text(
+    canvas: Array,
+    text: str,
+    xy: tuple[float, float],
+    size: int,
+    colour: Colour,
+    *,
+    anchor: str,
+    rim: Colour | None = None,
+) -> None:
     """Writes antialiased text with Pillow's font, which is the same with every version of cv2.
 
     Args:
@@ -117,38 +127,30 @@ def write_text(canvas: Array, text: str, xy: tuple[float, float], size: int, col
         size: of the font, pixels.
         colour: of the text.
         anchor: place of `xy` in the text, two letters of Pillow: "lm" = left, middle; "mm" = centre.
+        rim: colour of a rim around the letters, for a text without a plate; None = no rim.
     """
+    width = 0 if rim is None else max(1, size // 8)
     pen = ImageDraw.Draw(Image.new("L", (1, 1)))
-    left, top, right, bottom = pen.textbbox(xy, text, font=_font(size), anchor=anchor)
+    left, top, right, bottom = pen.textbbox(xy, text, font=_font(size), anchor=anchor, stroke_width=width)
     x0, y0 = max(0, math.floor(left)), max(0, math.floor(top))
     x1, y1 = min(canvas.shape[1], math.ceil(right) + 1), min(canvas.shape[0], math.ceil(bottom) + 1)
     if x0 >= x1 or y0 >= y1:  # outside of the picture
         return
-    mask = Image.new("L", (x1 - x0, y1 - y0))
-    ImageDraw.Draw(mask).text((xy[0] - x0, xy[1] - y0), text, fill=255, font=_font(size), anchor=anchor)
-    alpha = np.asarray(mask, dtype=np.float32)[:, :, None] / 255
     under = canvas[y0:y1, x0:x1]
-    under[:] = (under * (1 - alpha) + np.array(colour, dtype=np.float32) * alpha + 0.5).astype(np.uint8)
+    for stroke, paint in ((width, rim), (0, colour)):
+        if paint is None:
+            continue
+        mask = Image.new("L", (x1 - x0, y1 - y0))
+        place = (xy[0] - x0, xy[1] - y0)
+        ImageDraw.Draw(mask).text(place, text, fill=255, font=_font(size), anchor=anchor, stroke_width=stroke)
+        alpha = np.asarray(mask, dtype=np.float32)[:, :, None] / 255
+        under[:] = (under * (1 - alpha) + np.array(paint, dtype=np.float32) * alpha + 0.5).astype(np.uint8)
 
 
-def draw_label(canvas: Array, text: str, corner: Array, colour: Colour, taken: list[Plate]) -> None:
-    """Draws a text on a plate, and moves it up until it meets no other plate.
-
-    Args:
-        canvas: picture. The plate lies inside of it, unless it is larger than the picture.
-        text: one line.
-        corner: x, y of the lower left corner of the plate.
-        colour: of the plate.
-        taken: the plates drawn so far; the new one is added.
-    """
-    height, width = canvas.shape[:2]
+def draw_title(canvas: Array, text: str) -> None:
+    """Draws a text on a dark plate in the upper left corner."""
     w, h = label_size(canvas, text)
-    x = int(np.clip(corner[0], 0, max(0, width - w)))
-    y = int(np.clip(corner[1] - h, 0, max(0, height - h)))
-    while y > 0 and _meets((x, y, x + w, y + h), taken):  # at the upper border plates may lie on each other
-        y = max(0, y - h // 2)
-    _draw_plate(canvas, text, (x, y, x + w, y + h), colour)
-    taken.append((x, y, x + w, y + h))
+    draw_plate(canvas, text, (0, 0, w, h), font_size(canvas), RIM)
 
 
 def draw_label_if_free(canvas: Array, text: str, centre: Array, colour: Colour, taken: list[Plate]) -> None:
@@ -156,32 +158,49 @@ def draw_label_if_free(canvas: Array, text: str, centre: Array, colour: Colour, 
     w, h = label_size(canvas, text)
     x, y = (np.round(centre - np.array([w, h]) / 2).clip(0, [canvas.shape[1] - w, canvas.shape[0] - h])).astype(int)
     plate = (int(x), int(y), int(x) + w, int(y) + h)
-    if min(plate) >= 0 and not _meets(plate, taken):  # negative: the plate is larger than the picture
-        _draw_plate(canvas, text, plate, colour)
+    if min(plate) >= 0 and not meets(plate, taken):  # negative: the plate is larger than the picture
+        draw_plate(canvas, text, plate, font_size(canvas), colour)
         taken.append(plate)
 
 
+def font_size(canvas: Array) -> int:
+    """Returns the size of the font of labels, pixels; it grows with the picture."""
+    return round(max(10.0, FONT * math.sqrt(canvas.shape[0] * canvas.shape[1])))
+
+
 def label_size(canvas: Array, text: str) -> tuple[int, int]:
-    """Returns width and height of a label's plate, pixels; larger pictures have larger labels, within bounds."""
-    size, pad = _label_font(canvas)
-    return math.ceil(_font(size).getlength(text)) + 2 * pad, round(size * 0.8) + 2 * pad
+    """Returns width and height of the plate of a label that is as large as the picture suggests, pixels."""
+    return plate_size(text, font_size(canvas))
 
 
-def _label_font(canvas: Array) -> tuple[int, int]:
-    """Returns the size of the font and the margin around the text, pixels."""
-    size = round(float(np.clip(0.026 * math.sqrt(canvas.shape[0] * canvas.shape[1]), 11, 40)))
-    return size, max(2, size // 4)
+def plate_size(text: str, size: int) -> tuple[int, int]:
+    """Returns width and height of a label's plate, pixels.
+
+    Args:
+        size: of the font, pixels.
+    """
+    return math.ceil(_font(size).getlength(text)) + 2 * _pad(size), round(size * 0.8) + 2 * _pad(size)
 
 
-def _meets(plate: Plate, taken: Sequence[Plate]) -> bool:
+def _pad(size: int) -> int:
+    """Returns the margin around a text of a font, pixels."""
+    return max(2, size // 4)
+
+
+def meets(plate: Plate, taken: Sequence[Plate]) -> bool:
+    """Whether a plate shares pixels with one of others."""
     x0, y0, x1, y1 = plate
     return any(x0 < right and left < x1 and y0 < bottom and top < y1 for left, top, right, bottom in taken)
 
 
-def _draw_plate(canvas: Array, text: str, plate: Plate, colour: Colour) -> None:
+def draw_plate(canvas: Array, text: str, plate: Plate, size: int, colour: Colour) -> None:
+    """Draws a text on a plate of a colour; the text is dark on bright colours and white on others.
+
+    Args:
+        size: of the font, pixels.
+    """
     x0, y0, x1, y1 = plate
-    size, pad = _label_font(canvas)
     canvas[y0:y1, x0:x1] = RIM
     canvas[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1] = colour
     brightness = np.dot(colour, (0.299, 0.587, 0.114))  # of grey that looks as bright (ITU-R BT.601)
-    write_text(canvas, text, (x0 + pad, (y0 + y1) / 2), size, RIM if brightness > 110 else WHITE, anchor="lm")
+    write_text(canvas, text, (x0 + _pad(size), (y0 + y1) / 2), size, RIM if brightness > 110 else WHITE, anchor="lm")

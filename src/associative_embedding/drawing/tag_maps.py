@@ -7,8 +7,7 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from associative_embedding.drawing.canvas import check_picture, contact_sheet, draw_label
-from associative_embedding.drawing.palette import RIM
+from associative_embedding.drawing.canvas import check_picture, contact_sheet, draw_title
 from associative_embedding.drawing.tag_plots import first_component
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.detections import Detections
@@ -50,7 +49,7 @@ def draw_tag_maps(image: Array, tag: Array, heatmap: Array, channels: Mapping[st
     panels = []
     for title, channel in channels.items():
         panel = _tint(base, (tag[channel] - low) / (high - low), heatmap[channel])
-        draw_label(panel, title, np.array([0.0, 0.0]), RIM, [])
+        draw_title(panel, title)
         panels.append(panel)
     return contact_sheet(panels, columns=min(len(panels), columns))
 

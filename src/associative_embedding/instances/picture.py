@@ -11,7 +11,13 @@ import numpy as np
 from associative_embedding.drawing.canvas import check_picture
 from associative_embedding.drawing.masks import draw_masks
 from associative_embedding.drawing.palette import to_colour
-from associative_embedding.drawing.skeletons import MIN_KEYPOINT_SCORE, draw_skeletons, draw_trail, track_colours
+from associative_embedding.drawing.skeletons import (
+    MIN_KEYPOINT_SCORE,
+    SkeletonStyle,
+    draw_skeletons,
+    draw_trail,
+    track_colours,
+)
 from associative_embedding.instances.found import Found
 from associative_embedding.io.optional_packages import need
 from associative_embedding.structures.arrays import Array
@@ -26,11 +32,14 @@ def draw_instances(
     scores: bool = False,
     threshold: float = MIN_KEYPOINT_SCORE,
     boxes: bool = False,
+    names: bool = False,
+    legend: bool = False,
     trails: Mapping[int, Array] | None = None,
 ) -> Array:
     """Returns a copy of the image with skeletons or masks over it; the first instance lies on top.
 
-    A limb has the colour of its instance. Keypoints are cyan on the left, orange on the right and white in the middle.
+    A limb has the colour of its instance. Keypoints are cyan on the left, orange on the right and white in the middle;
+    where the sides of a skeleton are not known, each keypoint type has its own colour.
     Lines are wider for larger instances, within bounds that grow with the image. For masks, see
     `drawing.masks.draw_masks`. Instances with a track have its colour and number, the same in every frame; those
     without one are grey.
@@ -38,10 +47,12 @@ def draw_instances(
     Args:
         image: ``(H, W, 3)`` uint8 RGB of ``instances.image_size``.
         instances: what to draw.
-        scores: write each instance's score beside it. In a mask it is written where it fits, after the class if there
+        scores: write each instance's score at its head. In a mask it is written where it fits, after the class if there
             are several classes.
         threshold: in [0, 1]; keypoints with a lower score are not drawn, nor their limbs. Has no effect on masks.
         boxes: draw the box around the drawn keypoints or the mask.
+        names: write the names of keypoints beside them, where there is room. Has no effect on masks.
+        legend: explain the colours of keypoints in a corner. Has no effect on masks.
         trails: track id -> ``(n, 2)`` x, y in image pixels, the path of the track, oldest first; drawn below all else.
 
     Returns:
@@ -64,15 +75,8 @@ def draw_instances(
     if instances.masks is not None:
         draw_masks(canvas, instances.masks, texts=texts, boxes=boxes, colours=colours)
     elif instances.skeleton is not None:
-        draw_skeletons(
-            canvas,
-            instances.keypoints,
-            instances.skeleton,
-            texts=texts,
-            threshold=threshold,
-            boxes=boxes,
-            colours=colours,
-        )
+        style = SkeletonStyle(threshold, boxes, names, legend)
+        draw_skeletons(canvas, instances.keypoints, instances.skeleton, style, texts=texts, colours=colours)
     return canvas
 
 

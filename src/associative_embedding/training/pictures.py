@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from associative_embedding.data.stream import TrainingStream
-from associative_embedding.drawing.canvas import contact_sheet, draw_label
+from associative_embedding.drawing.canvas import contact_sheet, draw_label_if_free, label_size
 from associative_embedding.drawing.masks import draw_masks, mask_colours
 from associative_embedding.drawing.palette import RIM
 from associative_embedding.drawing.skeletons import draw_skeletons, track_colours
@@ -102,8 +102,10 @@ def resized(picture: Array) -> Array:
 
 
 def titled(picture: Array, title: str) -> Array:
-    """Returns a picture with a title in its lower left corner."""
-    draw_label(picture, title[-40:], np.array([0.0, picture.shape[0]]), RIM, [])
+    """Returns a picture with the end of a title in its lower left corner."""
+    text = title[-24:]
+    width, height = label_size(picture, text)
+    draw_label_if_free(picture, text, np.array([width / 2, picture.shape[0] - height / 2]), RIM, [])
     return picture
 
 

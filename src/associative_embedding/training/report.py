@@ -159,7 +159,7 @@ def pictures(output: Path) -> Iterator[str]:
     """Yields the pictures of the last validation, and the batch."""
     figures = ""
     for pattern, caption in (
-        ("validation/*-found.jpg", "Truth and prediction on images that are not trained on"),
+        ("validation/*-found.jpg", "Truth and prediction on images of the validation"),
         ("validation/*-tags.jpg", "Tags of one image: equal colours mean the same individual"),
         (
             "batch.jpg",
