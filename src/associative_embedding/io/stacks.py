@@ -277,6 +277,7 @@ def join(planes: list[Pixels], how: str) -> Pixels:
 
 
 def whole(pixels: Pixels) -> Array:
-    """Returns all values of a picture, a copy of its own."""
-    parts = [pixels.read(window) for window in pixels.bands()]
-    return np.concatenate(parts)
+    """Returns all values of a picture, ``(H, W)`` or ``(H, W, C)`` with C above 1, a copy of its own."""
+    array = np.concatenate([pixels.read(window) for window in pixels.bands()])
+    # One decoder gives a grey plane as (H, W), another one as (H, W, 1).
+    return array[:, :, 0] if array.shape[2:] == (1,) else array

@@ -96,7 +96,7 @@ def check_directories(file: BinaryIO) -> None:
         file.seek(place)
         rows = file.read(short)
         if len(rows) < short:
-            continue
+            raise ValueError("the directory of a further page lies behind its end")
         number = struct.unpack(count, rows)[0]
         directory = file.read(number * each + size)
         if len(directory) == number * each + size:
@@ -224,7 +224,11 @@ class SeriesPages:
 
 def description_of(page: TiffPage) -> str:
     """Returns the text in which OME, ImageJ and makers of slides state the channels and the size of a pixel."""
-    return str(page.tags.get(DESCRIPTION, ""))[:MAX_TEXT]
+    text = str(page.tags.get(DESCRIPTION, ""))[:MAX_TEXT]
+    try:
+        return text.encode("latin-1").decode()  # tags are read as Latin-1, and OME-XML is UTF-8
+    except UnicodeError:
+        return text
 
 
 def channel_names_in(text: str) -> list[str]:
