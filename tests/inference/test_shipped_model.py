@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from associative_embedding import load
+from associative_embedding.io.images import read_image
 from associative_embedding.model_files.find import WEIGHTS, model_path
 from support.paths import ROOT
 
@@ -40,7 +41,7 @@ def test_the_shipped_model_says_what_it_said_at_its_release() -> None:
     model = load()
     for name, expected in json.loads(GOLDEN.read_text()).items():
         image = getattr(skimage_data, name)()
-        found = model.find(image)  # with raw scores
+        found = model.find(read_image(image))  # with raw scores
         found = found[found.score > 0.2]
         assert len(found) == len(expected["score"])
         np.testing.assert_allclose(found.score, expected["score"], atol=0.01)

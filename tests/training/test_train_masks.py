@@ -174,6 +174,6 @@ def test_what_only_other_tasks_have_is_refused(tmp_path: Path, source: SourceCon
     with pytest.raises(ValueError, match="mosaic"):
         train(recipe)
     with pytest.raises(ValueError, match="near has no meaning"):
-        LossConfig(near=3)
+        LossConfig(tags="groups", near=3)
     with pytest.raises(ValueError, match="official_push has no meaning"):
         LossConfig(tags="pixels", official_push=True)

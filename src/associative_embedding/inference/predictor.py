@@ -272,11 +272,14 @@ class Predictor:
 
     @property
     def calibration(self) -> Calibration:
-        """The map of raw scores to shown ones that the model file has for the refiner in use; else scores stay."""
+        """The map of raw scores to shown ones that the model file has for the refiner in use.
+
+        For a refiner that it does not know, its first map: raw scores would be far below `shown_score`.
+        """
         # By the published rule the refiner leaves scores as they are.
-        refiner = self.refiner
+        refiner, maps = self.refiner, self.info.calibration
         name = refiner.name if refiner and refiner.config.rule == "agreement" else NO_REFINER
-        return self.info.calibration.get(name, Calibration())
+        return maps.get(name) or next(iter(maps.values()), Calibration())
 
     def shown(self, found: Instances, min_score: float | None = None) -> Instances:
         """Returns what a user sees: calibrated scores, the keypoints of `reported`, and those with at least a score.

@@ -63,7 +63,7 @@ class ModelInfo:
         conventions: how the published code of the weights runs the network; None = as this project does. With them
             `resize` and `enlarge` count for nothing.
         calibration: name of a refiner, or "none" -> the map of raw scores to the share that is right, found with it.
-            Scores stay raw with another refiner.
+            With another refiner the first map holds.
     """
 
     backbone: str

@@ -169,7 +169,7 @@ def test_a_batch_is_each_image_alone(predictor: Predictor) -> None:
     run = Predictor(predictor.network, predictor.info, scales=(1.0, 0.5), flip=True)
     batch = run.run_network([run.prepare(image) for image in images])
     for image, outputs in zip(images, batch, strict=True):
-        found, alone = run.finish(image, [outputs]), run(image, min_score=0)
+        found, alone = run.finish(image, [outputs]), run.find(image)
         np.testing.assert_allclose(found.keypoints, alone.keypoints, atol=1e-3)
         np.testing.assert_allclose(found.tag, alone.tag, atol=1e-3)
 

@@ -68,8 +68,8 @@ def test_the_list_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_the_page_has_every_model() -> None:
     lines = (ROOT / "docs/published-models.md").read_text(encoding="utf-8").splitlines()
     for model in published_models():
-        (line,) = [line for line in lines if line.startswith(f"| `{model.name}` |")]
-        assert f"| {model.dataset} | {model.keypoints} | {model.input_size}" in line
+        what = f"| {model.dataset} | {model.keypoints} | {model.input_size}"
+        (line,) = [line for line in lines if line.startswith(f"| `{model.name}` |") and what in line]
         assert model.ap is None or f"| {100 * model.ap:.1f}" in line
         assert terms(model)["licence"] in line
 
