@@ -51,7 +51,10 @@ VIDEO_FORMATS = ("mp4", "jsonl", "csv", "mot")  # of --formats
 IMAGE_FORMATS = ("csv", "labels", "roi", "geojson", "overlay")
 RAY_OPTIONS = ("workers", "shard_size", "batch", "gpus")
 ANIMATIONS = (".gif", ".apng")  # images that PyAV also reads as films
-LOCAL_OPTIONS = ("json", "show", "scores", "labels", "pixel_size", "track", "images_of", "formats", *VIDEO_OPTIONS)
+LOCAL_OPTIONS = (
+    *("json", "show", "scores", "names", "labels", "pixel_size", "track", "images_of", "formats"),
+    *VIDEO_OPTIONS,
+)
 
 
 def sources_are_videos(options: Namespace) -> bool:

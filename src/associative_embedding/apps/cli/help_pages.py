@@ -44,7 +44,7 @@ PAGES = {  # key: the words behind ``ae``
             ("ae predict cells.tif --model nuclei", "masks: label image and json"),
             ("ae predict photos/ --formats csv --show nothing", "a table and no pictures"),
         ),
-        MODEL + "sources recursive output min_score show scores formats json resume track smooth every labels engine",
+        MODEL + "sources recursive output min_score show scores formats json resume track smooth labels engine",
     ),
     "train": Page(
         "train a model from a recipe (a YAML file); the same command continues a stopped run",

@@ -44,6 +44,7 @@ class Kinds:
         labels: file type of label images, or "none".
         scores: draw the score of each instance.
         regions: of "roi" and "geojson", the outlines of masks to write.
+        names: draw the names of keypoints, and what their colours mean.
     """
 
     folder: str
@@ -51,6 +52,11 @@ class Kinds:
     labels: str
     scores: bool
     regions: tuple[str, ...] = ()
+    names: bool = False
+
+    def draw(self, found: Instances) -> Array:
+        """Returns the annotated picture of one image, ``(H, W, 3)`` uint8 RGB."""
+        return found.draw(scores=self.scores, names=self.names, legend=self.names)
 
     def files(self, source: str, stem: str) -> dict[str, Path]:
         """Returns the files of one image: ``picture``, ``labels``; the keys are those of `results_file.FILES`."""
@@ -113,7 +119,7 @@ class ImageOutputs:
             found.save(str(files[kind]))
         try:
             if "picture" in files:
-                picture = stack_pictures([found.draw(scores=self.kinds.scores), *tags])
+                picture = stack_pictures([self.kinds.draw(found), *tags])
                 write_image(files["picture"], picture, DRAWN_MARK)
         except ValueError:
             files = {kind: path for kind, path in files.items() if kind != "picture"}
@@ -144,7 +150,7 @@ class ImageOutputs:
             if "picture" in files and found.image is not None:
                 pictures.append(plane_path(files["picture"], found.source))
                 check_output(pictures[-1], own_mark(), [source], announce=False)
-                write_image(pictures[-1], found.draw(scores=self.kinds.scores), DRAWN_MARK)
+                write_image(pictures[-1], self.kinds.draw(found), DRAWN_MARK)
             regions = {kind: plane_path(files[kind], found.source) for kind in self.kinds.regions}
             for path in regions.values():
                 check_output(path, own_file(path), [source], announce=False)

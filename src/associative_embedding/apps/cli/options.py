@@ -153,6 +153,7 @@ def add_output_options(parser: ArgumentParser) -> None:
     text = "found, tags or nothing; found (or people) = draw what was found, tags = its tags as well"
     add("--show", type=shown, default="found", metavar="WHAT", help=text)
     add("--scores", action="store_true", help="draw the score of each instance; and its class, if there are several")
+    add("--names", action="store_true", help="draw the names of keypoints, and what their colours mean")
     text = (
         "csv = a table, beside the json; of masks also labels roi geojson overlay, for videos mp4 jsonl mot. A table "
         "has a row for each instance. roi = zip for ImageJ's ROI Manager, geojson = objects for QuPath; labels and "

@@ -46,6 +46,7 @@ class ImageSettings:
             with a score of at least `drawing.skeletons.MIN_KEYPOINT_SCORE`; the results file contains all.
         show: what to draw: "found" (or "people"), "tags" (instances and their tags) or "nothing".
         scores: draw the score of each instance.
+        names: draw the names of keypoints, and what their colours mean.
         labels: file type of label images, "tif", "png" or "none"; None = "tif" for a model that finds masks.
         recursive: include the images in subfolders of the sources.
         formats: files to write beside the results file: "csv" = a table; of masks "roi" and "geojson" = outlines.
@@ -61,6 +62,7 @@ class ImageSettings:
     min_score: float | None = None
     show: str = "found"
     scores: bool = False
+    names: bool = False
     labels: str | None = None
     recursive: bool = False
     formats: Sequence[str] | None = None
@@ -162,7 +164,8 @@ def open_outputs(
     )
     table = TableFile(settings.table_path, writer.done) if settings.table_path else None
     regions = tuple(kind for kind in REGIONS if kind in (settings.formats or ()))
-    kinds = Kinds(settings.output, settings.show != "nothing", settings.labels or "none", settings.scores, regions)
+    pictures, labels = settings.show != "nothing", settings.labels or "none"
+    kinds = Kinds(settings.output, pictures, labels, settings.scores, regions, settings.names)
     return ImageOutputs(paths, kinds, writer, table)
 
 

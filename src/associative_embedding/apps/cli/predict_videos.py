@@ -57,6 +57,7 @@ class VideoSettings:
         min_score: lowest score of the instances that are linked, drawn and written; None = the task's `shown_score`.
         show: what to draw: "found" (or "people"), or "nothing".
         scores: draw the score of each instance.
+        names: draw the names of keypoints, and what their colours mean.
         window: show the annotated frames in a window.
         labels: "tif" = also write the masks of an image of several planes as a label image; "none" = do not.
 
@@ -76,6 +77,7 @@ class VideoSettings:
     min_score: float | None = None
     show: str = "found"
     scores: bool = False
+    names: bool = False
     window: bool = False
     labels: str | None = None
 
@@ -211,7 +213,7 @@ def predict_video(
                 if labels:
                     labels.add(found)
                 if film or window:
-                    picture = draw_frame(frame, found, trails, scores=settings.scores)
+                    picture = draw_frame(frame, found, trails, settings)
                     if film and not film.fits(picture):
                         remark_file(frame.name, "has another size than the mp4, so it is left out there")
                     elif film:
@@ -253,18 +255,18 @@ def find_in_frames(video: Video, predictor: Predictor, settings: VideoSettings) 
     return ((frame, linker(found)) for frame, found in frames)
 
 
-def draw_frame(frame: Frame, found: Instances, trails: dict[int, deque[Array]], *, scores: bool) -> Array:
+def draw_frame(frame: Frame, found: Instances, trails: dict[int, deque[Array]], settings: VideoSettings) -> Array:
     """Returns the annotated picture ``(H, W, 3)`` uint8 RGB of a frame, and adds the frame to the trails.
 
     Args:
         frame: the frame.
         found: the instances in it.
         trails: track id -> the centres of the track in the last frames; it is changed.
-        scores: draw the score of each instance.
+        settings: what is written beside the instances.
     """
     extend_trails(trails, found)
     paths = {number: np.array(points) for number, points in trails.items()}
-    return found.draw(frame.image, scores=scores, trails=paths)
+    return found.draw(frame.image, scores=settings.scores, names=settings.names, legend=settings.names, trails=paths)
 
 
 def extend_trails(trails: dict[int, deque[Array]], found: Instances) -> None:
