@@ -1,0 +1,100 @@
+"""OME-Zarr images in local folders; a folder of zarr runs no code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from associative_embedding.apps.cli.main import main
+from associative_embedding.io.image_limits import ImageError
+from associative_embedding.io.images import open_image
+from associative_embedding.io.reading import Reading
+from support.tiny import tiny_model
+
+zarr = pytest.importorskip("zarr", reason="needs the extra [microscopy]")
+pytestmark = pytest.mark.extra
+
+VALUES = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 48), dtype=np.uint8)  # c, z, y, x
+
+
+def image(folder: Path, version: int = 2, names: tuple[str, ...] = ("GFP", "DAPI")) -> Path:
+    """An image of two channels, three planes and two resolutions; a pixel is 0.5 micrometres wide."""
+    group = zarr.open_group(str(folder), mode="w", zarr_format=version)
+    for level, step in enumerate((1, 2)):
+        values = VALUES[:, :, ::step, ::step]
+        group.create_array(str(level), data=values, chunks=(1, 1, 16, 16))
+    axes = [{"name": "c", "type": "channel"}] + [
+        {"name": name, "type": "space", "unit": "micrometer"} for name in ("z", "y", "x")
+    ]
+    sets = [
+        {"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": [1, 2, step / 2, step / 2]}]}
+        for level, step in enumerate((1, 2))
+    ]
+    attributes: dict[str, Any] = {
+        "multiscales": [{"axes": axes, "datasets": sets}],
+        "omero": {"channels": [{"label": name} for name in names]},
+    }
+    group.attrs.update(attributes if version == 2 else {"ome": attributes})
+    return folder
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_channels_planes_and_resolutions(version: int, tmp_path: Path) -> None:
+    path = image(tmp_path / "a.zarr", version)
+    opened = open_image(str(path), Reading(channel="DAPI"))
+    np.testing.assert_array_equal(opened.array(0)[:, :, 0], VALUES[1].max(0))
+    assert opened.pixel_size == 0.5
+    plane = open_image(str(path), Reading(channel=1, page=2))
+    np.testing.assert_array_equal(plane.array(0)[:, :, 0], VALUES[0, 1])
+    coarse = open_image(str(path), Reading(channel=1, page=2, level=1))
+    np.testing.assert_array_equal(coarse.array(0)[:, :, 0], VALUES[0, 1, ::2, ::2])
+    assert coarse.pixel_size == 1.0
+
+
+def test_a_channel_must_be_chosen(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"has 2 channels that are no colours \(GFP, DAPI\); choose one"):
+        open_image(str(image(tmp_path / "a.zarr")))
+
+
+def test_a_codec_that_is_code_is_refused(tmp_path: Path) -> None:
+    path = image(tmp_path / "a.zarr")
+    file = path / "0" / ".zarray"
+    description = json.loads(file.read_text())
+    file.write_text(json.dumps(description | {"filters": [{"id": "pickle"}]}))
+    with pytest.raises(ImageError, match="codec pickle"):
+        open_image(str(path), Reading(channel=1))
+    file.write_text(json.dumps(description | {"dtype": "|O"}))
+    with pytest.raises(ImageError, match="objects in place of numbers"):
+        open_image(str(path), Reading(channel=1))
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "/etc", "2"])
+def test_arrays_outside_of_the_folder_are_refused(name: str, tmp_path: Path) -> None:
+    path = image(tmp_path / "a.zarr")
+    attributes = json.loads((path / ".zattrs").read_text())
+    attributes["multiscales"][0]["datasets"][0]["path"] = name
+    (path / ".zattrs").write_text(json.dumps(attributes))
+    with pytest.raises(ImageError, match="no array inside"):
+        open_image(str(path), Reading(channel=1))
+
+
+def test_other_folders_are_no_images(tmp_path: Path) -> None:
+    zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=2)
+    with pytest.raises(ImageError, match="no image of OME-Zarr"):
+        open_image(str(tmp_path / "a.zarr"))
+    group = zarr.open_group(str(tmp_path / "b.zarr"), mode="w", zarr_format=2)
+    group.attrs.update({"plate": {}})
+    with pytest.raises(ImageError, match="is a plate; give the folder of one of its images"):
+        open_image(str(tmp_path / "b.zarr"))
+
+
+def test_the_command_reads_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = image(tmp_path / "a.zarr")
+    model = tiny_model(tmp_path / "m.safetensors")
+    command = ["predict", str(path), "--model", model, "--output", str(tmp_path / "out"), "--channel", "DAPI"]
+    assert main(command) == 0
+    assert "2 channels" in capsys.readouterr().err
