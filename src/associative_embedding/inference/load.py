@@ -11,7 +11,7 @@ import torch
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import NO_REFINER, Refiner
-from associative_embedding.io.console import remark
+from associative_embedding.io.console import remark, remark_file
 from associative_embedding.io.optional_packages import Runtime
 from associative_embedding.model_files.checkpoint import ModelInfo
 from associative_embedding.model_files.find import model_path, shipped_models
@@ -20,6 +20,8 @@ from associative_embedding.networks.device import choose_device
 from associative_embedding.tasks.pose.task import PoseTask
 from associative_embedding.tasks.single_person.settings import RefineRule
 from associative_embedding.tasks.single_person.task import SinglePersonTask
+
+LARGE = 4.0  # times the input size, from which an image is large
 
 
 def load(model: str | Path = "person", options: Options | None = None, **changes: Any) -> Predictor:
@@ -56,6 +58,22 @@ def remark_one_person(predictor: Predictor) -> None:
     """Prints what a single-person model does with a whole image; nothing for other models."""
     if isinstance(predictor.task, SinglePersonTask):
         remark("this model takes each image for a crop of one person; a model of the task pose finds all people")
+
+
+def remark_large(predictor: Predictor, size: tuple[int, int], name: str) -> None:
+    """Prints that small people are missed in an image that is made much smaller for the network.
+
+    Args:
+        size: (H, W) of the image.
+        name: of the image.
+    """
+    side, input_size = max(size), predictor.input_size
+    if isinstance(predictor.task, PoseTask) and not predictor.zoom and side > LARGE * input_size:
+        remark_file(
+            name,
+            f"{side} pixels wide or high, and read at {input_size}: small people are missed; --input_size "
+            f"{2 * input_size} finds more of them, in about four times the time",
+        )
 
 
 def choose_refiner(refine: str | Path | None, info: ModelInfo) -> str | Path | None:

@@ -99,6 +99,17 @@ def test_one_bad_file_is_reported_and_the_rest_is_done(
     assert [Path(i["file_name"]).name for i in document["images"]] == ["a.jpg", "grey.png", "turned.jpg"]
 
 
+def test_a_large_photo_says_that_small_people_are_missed(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for side in (384, 400):
+        Image.fromarray(photo(40, side)).save(tmp_path / f"{side}.png")
+    assert predict(model, tmp_path / "out", tmp_path / "384.png", tmp_path / "400.png", "--input_size", 96) == 0
+    err = capsys.readouterr().err
+    assert "400.png: 400 pixels wide or high, and read at 96: small people are missed; --input_size 192" in err
+    assert "384.png" not in err
+
+
 def test_nobody_in_the_picture_is_a_valid_result(model: str, folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     assert predict(model, output, folder / "a.jpg", "--min-score", "1") == 0

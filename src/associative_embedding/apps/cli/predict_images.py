@@ -18,7 +18,7 @@ from associative_embedding.apps.cli.table_file import OWN_TABLE, TableFile
 from associative_embedding.apps.errors import UsageError
 from associative_embedding.apps.sources import collect_images
 from associative_embedding.data.readers.coco_images import CocoImages
-from associative_embedding.inference.load import load, remark_one_person
+from associative_embedding.inference.load import load, remark_large, remark_one_person
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor, told
 from associative_embedding.instances import Instances
@@ -299,6 +299,7 @@ def predict_pictures(
     if len(opened) > 1 and not first:
         return outputs.add_planes(map(result, range(len(opened))), path, opened.axes)
     found = replace(result(0), source=path)
+    remark_large(predictor, found.image_size, path)
     return list(outputs.add(found, (), path).values()), len(found)
 
 
