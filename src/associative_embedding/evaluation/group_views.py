@@ -17,7 +17,8 @@ from associative_embedding.data.preparation.mpii_file import PERSON_HEIGHT
 from associative_embedding.evaluation.metrics.mpii_coco import region_of
 from associative_embedding.evaluation.metrics.mpii_groups import assign_to_group
 from associative_embedding.evaluation.metrics.mpii_people import GROUP_KEY, read_scenes
-from associative_embedding.inference.predictor import MIN_SIDE, Predictor
+from associative_embedding.inference.pipeline import MIN_SIDE
+from associative_embedding.inference.predictor import Predictor
 from associative_embedding.model_files.check_description import MAX_SIDE
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.keypoints import hide_outside

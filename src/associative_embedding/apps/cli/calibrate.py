@@ -10,7 +10,8 @@ from associative_embedding.evaluation.calibration import Judged, cross_validated
 from associative_embedding.evaluation.masks import MaskTestSet, open_mask_test_set
 from associative_embedding.evaluation.poses import PoseTestSet, open_pose_test_set, pose_task
 from associative_embedding.inference.load import load
-from associative_embedding.inference.predictor import Predictor, with_decode_settings
+from associative_embedding.inference.pipeline import with_decode_settings
+from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import NO_REFINER
 from associative_embedding.io.console import say, visible
 from associative_embedding.io.optional_packages import need

@@ -19,7 +19,8 @@ import torch
 from associative_embedding.apps.server.jobs import Answer, Job, ServedModel, ServedTask
 from associative_embedding.apps.server.limits import Limits
 from associative_embedding.apps.server.watched_network import Stopped, WatchedNetwork
-from associative_embedding.inference.predictor import OVERLAP, Predictor
+from associative_embedding.inference.pipeline import OVERLAP
+from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.rules import Outputs
 from associative_embedding.instances import Instances, coco_dataset
 from associative_embedding.io.console import one_line, say
