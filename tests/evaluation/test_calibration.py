@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from associative_embedding.apps.cli.main import main
 from associative_embedding.evaluation.calibration import (
+    LEAST,
     Judged,
     cross_validated,
     fit_calibration,
     ignored,
+    judge,
     right_objects,
     right_people,
 )
@@ -100,9 +103,41 @@ def test_calibrated_scores_are_right_as_often_as_they_say() -> None:
     assert calibration(scores) == pytest.approx(scores**2, abs=0.05)
 
 
-def test_few_instances_make_no_map() -> None:
-    with pytest.raises(ValueError, match="at least 100: use more images"):
-        fit_calibration(judged(99))
+def test_few_instances_make_no_map(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, model = tiny_data(tmp_path, 2), tiny_model(tmp_path / "raw.safetensors", backbone="mobilenet_v2")
+    command = ["calibrate", model, "--annotations", str(source.annotations), "--images", source.images]
+    assert main([*command, "--output", str(tmp_path / "new.safetensors")]) == 1
+    assert "a calibration needs at least 100: use more images" in capsys.readouterr().err
+    assert not (tmp_path / "new.safetensors").exists()
+
+
+def test_who_stands_in_a_crowd_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = np.zeros((64, 64), bool)
+    crowd[:, 40:] = True
+    found = people(PERSON, PERSON + np.float32([30, 0, 0]), score=(0.3, 0.6))
+    samples = [truth(crowd)] * LEAST
+
+    class Data(list[Sample]):
+        def read_as(self, reading: object) -> Data:
+            return self
+
+    predictor = SimpleNamespace(reading=None, find=lambda image: found)
+    judged = judge(predictor, SimpleNamespace(data=Data(samples)))  # type: ignore[arg-type]
+    assert len(judged) == LEAST
+    assert judged.right.all()
+
+
+@pytest.mark.parametrize("count", [100, 110, 124])
+def test_the_fewest_instances_are_enough_for_their_parts(count: int) -> None:
+    """Each map of `cross_validated` is fitted to four fifths of them."""
+    assert len(cross_validated(judged(count))) == count
+
+
+def test_nearly_equal_scores_keep_their_order() -> None:
+    rng = np.random.default_rng(0)
+    part = Judged(0.5 + 1e-5 * rng.random(1000), rng.random(1000) < 0.5)
+    scores = np.linspace(0, 1, 1001)
+    assert (np.diff(fit_calibration(part)(scores)) > 0).all()
 
 
 def test_equal_scores_make_one_point() -> None:
@@ -137,7 +172,9 @@ def test_a_calibrated_file_shows_other_scores_in_the_same_order(
     assert np.array_equal(first.keypoints, second.keypoints)  # the same order
     assert np.array_equal(raw.find(image).score, calibrated.find(image).score)  # evaluation reads raw scores
     assert np.array_equal(next(iter(calibrated.stream([image], min_score=0))).score, second.score)
-    assert np.array_equal(calibrated.explain(image)[0].instances.score, second.score)
+    explained = calibrated.explain(image)[0].instances
+    assert np.array_equal(explained.score, second.score)
+    assert np.array_equal(explained.keypoints, second.keypoints)
 
 
 def test_a_model_is_not_replaced_by_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

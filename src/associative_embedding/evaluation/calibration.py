@@ -16,12 +16,13 @@ from associative_embedding.instances import Instances
 from associative_embedding.io.console import errors_name
 from associative_embedding.io.progress import Progress
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.calibration import Calibration, from_pairs
+from associative_embedding.structures.calibration import APART, Calibration, from_pairs
 from associative_embedding.structures.masks import require_masks
 from associative_embedding.structures.sample import Sample
 
 RIGHT = 0.5  # least OKS or IoU of an instance that is right, as in AP50
 BINS = 10  # of equally many instances
+PARTS = 5  # of a cross-validation
 LEAST = 100  # instances: with fewer, the shares say more about chance than about the model
 
 
@@ -59,7 +60,8 @@ def judge(predictor: Predictor, test_set: PoseTestSet | MaskTestSet) -> Judged:
     such as a crowd, does not count. Scores are raw.
 
     Raises:
-        ValueError: when an image cannot be read, or the network's output is not finite.
+        ValueError: when an image cannot be read, the network's output is not finite, or fewer than `LEAST` instances
+            count.
     """
     scores, rights = [np.zeros(0)], [np.zeros(0, bool)]
     data = test_set.data.read_as(predictor.reading)
@@ -67,11 +69,14 @@ def judge(predictor: Predictor, test_set: PoseTestSet | MaskTestSet) -> Judged:
         sample = data[i]
         with errors_name(sample.file_name):
             found = predictor.find(sample.image)
-        scores.append(found.score)
-        rights.append(
-            right_people(sample, found) if isinstance(test_set, PoseTestSet) else right_objects(sample, found)
-        )
-    return Judged(np.concatenate(scores).astype(np.float64), np.concatenate(rights))
+        right = right_people(sample, found) if found.masks is None else right_objects(sample, found)
+        counts = right | ~ignored(sample, found)
+        scores.append(found.score[counts])
+        rights.append(right[counts])
+    judged = Judged(np.concatenate(scores).astype(np.float64), np.concatenate(rights))
+    if len(judged) < LEAST:
+        raise ValueError(f"{len(judged)} instances count, and a calibration needs at least {LEAST}: use more images")
+    return judged
 
 
 def right_people(sample: Sample, found: Instances) -> Array:
@@ -111,33 +116,21 @@ def ignored(sample: Sample, found: Instances) -> Array:
 
 
 def fit_calibration(judged: Judged) -> Calibration:
-    """Returns the map that fits what was judged best among rising ones (isotonic regression over the bins).
-
-    Raises:
-        ValueError: for fewer than `LEAST` instances.
-    """
-    if len(judged) < LEAST:
-        raise ValueError(
-            f"{len(judged)} instances were found, and a calibration needs at least {LEAST}: use more images"
-        )
+    """Returns the map that fits what was judged best among rising ones (isotonic regression over the bins)."""
     score, share, count = np.array(judged.bins()).T
     # One more right and one more wrong instance, so that no bin says that it is never wrong (Laplace).
     share = (share * count + 1) / (count + 2)
     rising = isotonic_regression(share, weights=count).x
-    # Bins with equal scores would be one point with two values.
-    kept = np.append(np.diff(score) > 1e-6, True) & (score > 0) & (score < 1)
+    # Bins with nearly equal scores would be one point with two values.
+    kept = np.append(np.diff(score) >= APART, True) & (score >= APART) & (score <= 1 - APART)
     return from_pairs(list(zip(score[kept].tolist(), rising[kept].tolist(), strict=True)))
 
 
-def cross_validated(judged: Judged, parts: int = 5) -> Judged:
-    """Returns what was judged with calibrated scores, each from a map that did not see the instance.
-
-    Raises:
-        ValueError: see `fit_calibration`.
-    """
-    part = np.arange(len(judged)) % parts
+def cross_validated(judged: Judged) -> Judged:
+    """Returns what was judged with calibrated scores, each from a map that did not see the instance."""
+    part = np.arange(len(judged)) % PARTS
     score = np.zeros(len(judged))
-    for k in range(parts):
+    for k in range(PARTS):
         others = part != k
         score[~others] = fit_calibration(Judged(judged.score[others], judged.right[others]))(judged.score[~others])
     return Judged(score, judged.right)

@@ -11,6 +11,8 @@ import numpy as np
 from associative_embedding.structures.arrays import Array
 
 MOST_POINTS = 64
+LEAST_SLOPE = 0.02
+APART = 1e-3  # least distance of two raw scores of a map, so that six digits tell their shares apart
 
 
 @dataclass(frozen=True)
@@ -62,19 +64,21 @@ class Calibration:
         return np.asarray(np.interp(score, raw, right), score.dtype)
 
 
-def from_pairs(pairs: Sequence[tuple[float, float]], least_slope: float = 0.02) -> Calibration:
-    """Returns a map through pairs of raw score and share that is right, with ends and a least slope added.
+def from_pairs(pairs: Sequence[tuple[float, float]]) -> Calibration:
+    """Returns a map through pairs of raw score and share that is right, with the ends (0, 0) and (1, 1).
+
+    Where the share rises by less than `LEAST_SLOPE`, it is made to rise by this: equal scores would lose the order.
 
     Args:
-        pairs: raw scores strictly rising within (0, 1).
-        least_slope: where the share rises by less, it is made to rise by this: equal scores would lose the order.
+        pairs: raw scores rise from `APART` to 1 - `APART`, by at least `APART`.
     """
     table = np.array([(0.0, 0.0), *pairs, (1.0, 1.0)])
-    step = np.diff(table[:, 0]) * least_slope
-    # Upwards, then downwards from 1, so that all shares stay within [0, 1].
-    for i, least in enumerate(step):
-        table[i + 1, 1] = max(table[i + 1, 1], table[i, 1] + least)
-    for i, least in reversed(list(enumerate(step))):
-        table[i, 1] = min(table[i, 1], min(table[i + 1, 1], 1.0) - least)
-    table[-1, 1] = 1.0
+    raw, share = table.T
+    rise = np.diff(raw) * LEAST_SLOPE
+    # Upwards from 0, then downwards from 1, so that all shares stay within [0, 1].
+    for i, least in enumerate(rise):
+        share[i + 1] = max(share[i + 1], share[i] + least)
+    share[-1] = 1.0
+    for i in reversed(range(len(rise))):
+        share[i] = min(share[i], share[i + 1] - rise[i])
     return Calibration(tuple((round(float(x), 6), round(float(y), 6)) for x, y in table))
