@@ -62,7 +62,7 @@ def join_touching(detections: Detections, groups: Groups, *, bandwidth: float, v
         return groups
     place = detections.tag / (bandwidth * np.sqrt(detections.tag.shape[1]))
     tags = {i: Tags.of(place[rows], detections.score[rows]) for i, rows in enumerate(rows_of(groups))}
-    joined = np.arange(len(groups.tag))
+    joined = list(range(len(groups.tag)))
     neighbours: dict[int, set[int]] = {i: set() for i in tags}
     for i, j in pairs.tolist():
         neighbours[i].add(j)
@@ -74,14 +74,16 @@ def join_touching(detections: Detections, groups: Groups, *, bandwidth: float, v
         if i not in tags or j not in tags:
             continue  # one of them has been joined with a third
         new = len(joined)
-        joined = np.append(joined, new)
-        joined[[i, j]] = new
+        joined.append(new)
+        joined[i] = joined[j] = new
         tags[new] = tags.pop(i).with_tags_of(tags.pop(j))
         neighbours[new] = (neighbours.pop(i) | neighbours.pop(j)) - {i, j}
         for k in neighbours[new]:
             neighbours[k] = neighbours[k] - {i, j} | {new}
             heapq.heappush(heap, (-saddle(tags[k], tags[new]), k, new))
-    return summarise(np.where(groups.group >= 0, roots(joined)[groups.group], -1), detections.tag, detections.score)
+    return summarise(
+        np.where(groups.group >= 0, roots(np.array(joined))[groups.group], -1), detections.tag, detections.score
+    )
 
 
 def rows_of(groups: Groups) -> Iterator[Array]:
