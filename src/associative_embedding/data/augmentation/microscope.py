@@ -12,15 +12,14 @@ import cv2
 import numpy as np
 
 from associative_embedding.data.settings import Microscope
+from associative_embedding.io.reading import HIGH, LOW
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks, trim
 from associative_embedding.structures.sample import Sample
-from associative_embedding.structures.windows import intersect, relative
 
 # Optical density in R, G and B of haematoxylin, eosin and DAB (Ruifrok and Johnston, 2001), one stain a row.
 STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
 COLOURED = 8.0  # mean spread of R, G and B from which an image has stains
-PERCENTILES = (1.0, 99.8)  # that become black and white
 HIDDEN = 0.3  # largest share of another object that a pasted one may cover
 TRIES = 4  # places that are tried for each pasted object
 
@@ -72,7 +71,7 @@ def expose(image: Array, rng: np.random.Generator, gamma: float) -> Array:
 
     One in three is first stretched to full contrast, as programs show images of 16 bits.
     """
-    low, high = np.percentile(image, PERCENTILES) if rng.random() < 1 / 3 else (0.0, 255.0)
+    low, high = np.percentile(image, (LOW, HIGH)) if rng.random() < 1 / 3 else (0.0, 255.0)
     level = ((np.arange(256) - low) / max(high - low, 8.0)).clip(0, 1)
     return np.asarray(cv2.LUT(image, np.round(255 * level ** math.exp(rng.uniform(-gamma, gamma))).astype(np.uint8)))
 
@@ -225,15 +224,8 @@ def reach(crop: Array, direction: Array) -> float:
 
 def covers_much(masks: Masks, crop: Array, corner: tuple[int, int]) -> bool:
     """Returns whether a crop would hide more than the share `HIDDEN` of an object."""
-    window = (slice(corner[0], corner[0] + crop.shape[0]), slice(corner[1], corner[1] + crop.shape[1]))
-    for i, object_crop in enumerate(masks.crops):
-        own = masks.window(i)
-        shared = intersect(own, window)
-        if shared is not None:
-            hidden = np.count_nonzero(object_crop[relative(shared, own)] & crop[relative(shared, window)])
-            if hidden > HIDDEN * np.count_nonzero(object_crop):
-                return True
-    return False
+    hidden = masks.intersection(Masks(masks.size, np.array([corner]), (crop,)))[:, 0]
+    return bool((hidden > HIDDEN * masks.area).any())
 
 
 def pasted(sample: Sample, crop: Array, pixels: Array, corner: tuple[int, int], source: int) -> Sample:
