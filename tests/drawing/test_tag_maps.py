@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from associative_embedding.drawing.tag_maps import draw_tag_maps, foreground_maps
+from associative_embedding.drawing.tag_maps import draw_tag_maps, foreground_maps, tints_of
 from associative_embedding.structures.detections import Detections
 from support.pictures import canvas
 
@@ -58,3 +58,14 @@ def test_foreground_maps_show_the_component_that_the_histogram_shows() -> None:
 def test_no_foreground_is_no_tint() -> None:
     nothing = Detections(np.zeros(0), np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0, int))
     assert not np.stack(foreground_maps(nothing, 3, (4, 5))).any()
+
+
+def test_a_tint_is_the_colour_of_the_group_with_the_nearest_tag() -> None:
+    colours = np.array([[250, 0, 0], [0, 0, 250]], np.uint8)
+    tag = np.array([[[[0.1, 0.9]], [[0.0, 1.0]]]])  # (1, 2, 1, 2)
+    groups = np.array([[0.0, 0.0], [1.0, 1.0]])
+    assert tints_of(tag, groups, colours).tolist() == [[[[250, 0, 0], [0, 0, 250]]]]
+    assert (tints_of(tag, groups[:0], colours[:0]) == 128).all()
+    picture = draw_tag_maps(canvas(200, (40, 80)), tag[:, 0], np.ones((1, 1, 2)), {"a": 0}, tints=colours[None, None])
+    assert picture[30, 10].tolist() == [250, 0, 0]
+    assert picture[30, 70].tolist() == [0, 0, 250]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import cv2
 import numpy as np
+from scipy.spatial import cKDTree
 
 from associative_embedding.drawing.canvas import check_picture, contact_sheet, draw_title
 from associative_embedding.drawing.tag_plots import first_component
@@ -15,10 +16,18 @@ from associative_embedding.structures.detections import Detections
 DIM = 0.55  # brightness of the grey image under the colours
 
 
-def draw_tag_maps(image: Array, tag: Array, heatmap: Array, channels: Mapping[str, int], *, columns: int = 6) -> Array:
+def draw_tag_maps(
+    image: Array,
+    tag: Array,
+    heatmap: Array,
+    channels: Mapping[str, int],
+    *,
+    columns: int = 6,
+    tints: Array | None = None,
+) -> Array:
     """Draws the tag maps of some channels: for each channel the image, tinted by the tag.
 
-    The colour is the tag, on one scale for all channels; its opacity is the heatmap.
+    The opacity of a tint is the heatmap.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB with the same borders as the maps: the network's input, not the image before
@@ -27,6 +36,8 @@ def draw_tag_maps(image: Array, tag: Array, heatmap: Array, channels: Mapping[st
         heatmap: ``(K, h, w)`` scores in [0, 1].
         channels: title -> channel, the maps to draw; ``skeleton.index`` for all keypoint types.
         columns: pictures in a row.
+        tints: ``(K, h, w, 3)`` uint8 RGB, the colour of each pixel, see `tints_of`; default: the tag on one scale for
+            all channels.
 
     Returns:
         one picture, ``(H', W', 3)`` uint8 RGB.
@@ -43,12 +54,12 @@ def draw_tag_maps(image: Array, tag: Array, heatmap: Array, channels: Mapping[st
     chosen = [*channels.values()]
     if not np.isfinite(tag[chosen]).all() or not np.isfinite(heatmap[chosen]).all():
         raise ValueError("tag or heatmap is not finite")
-    low, high = _tag_range(tag[chosen], heatmap[chosen])
+    tints = scale_of_tags(tag, _tag_range(tag[chosen], heatmap[chosen])) if tints is None else tints
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     base = grey.astype(np.float32) * DIM
     panels = []
     for title, channel in channels.items():
-        panel = _tint(base, (tag[channel] - low) / (high - low), heatmap[channel])
+        panel = _tint(base, tints[channel], heatmap[channel])
         draw_title(panel, title)
         panels.append(panel)
     return contact_sheet(panels, columns=min(len(panels), columns))
@@ -79,22 +90,46 @@ def _tag_range(tag: Array, heatmap: Array) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
-def _tint(base: Array, tag: Array, heatmap: Array) -> Array:
+def scale_of_tags(tag: Array, span: tuple[float, float]) -> Array:
+    """Returns the colours ``(K, h, w, 3)`` uint8 RGB of tags ``(K, h, w)``, from blue for the lowest to red."""
+    level = ((tag - span[0]) / (span[1] - span[0])).clip(0, 1)
+    bright = ((0.1 + 0.8 * level) * 255).astype(np.uint8)  # the ends of the colour map are too dark
+    return np.stack([cv2.applyColorMap(of_channel, cv2.COLORMAP_TURBO)[:, :, ::-1] for of_channel in bright])
+
+
+def tints_of(tag: Array, groups: Array, colours: Array) -> Array:
+    """Returns the colours of tags: that of the group with the nearest one.
+
+    Args:
+        tag: ``(K, D, h, w)``.
+        groups: ``(G, D)`` their tags; with none, all tags are grey.
+        colours: ``(G, 3)`` uint8 RGB.
+
+    Returns:
+        ``(K, h, w, 3)`` uint8 RGB.
+    """
+    pixels = np.moveaxis(tag, 1, -1)
+    if not len(groups):
+        return np.full((*pixels.shape[:-1], 3), 128, np.uint8)
+    _, nearest = cKDTree(groups).query(pixels.reshape(-1, pixels.shape[-1]))
+    tints: Array = colours[nearest].reshape(*pixels.shape[:-1], 3)
+    return tints
+
+
+def _tint(base: Array, tints: Array, heatmap: Array) -> Array:
     """Lays colours over an image.
 
     Args:
         base: ``(H, W, 3)`` float, 0..255.
-        tag: ``(h, w)``, scaled to [0, 1]: the colour.
+        tints: ``(h, w, 3)`` uint8 RGB.
         heatmap: ``(h, w)`` in [0, 1]: the opacity.
 
     Returns:
         ``(H, W, 3)`` uint8 RGB.
     """
     size = (base.shape[1], base.shape[0])
-    # Nearest: a value between two tags is no tag, so interpolation would show instances that do not exist.
-    level = cv2.resize(tag.astype(np.float32), size, interpolation=cv2.INTER_NEAREST_EXACT)
+    # Nearest: a colour between two would show an instance that does not exist.
+    colour = cv2.resize(tints, size, interpolation=cv2.INTER_NEAREST_EXACT)
     alpha = cv2.resize(heatmap.astype(np.float32), size, interpolation=cv2.INTER_LINEAR).clip(0, 1)[:, :, None]
-    bright = 0.1 + 0.8 * level.clip(0, 1)  # the ends of the colour map are too dark
-    turbo = cv2.applyColorMap((bright * 255).astype(np.uint8), cv2.COLORMAP_TURBO)[:, :, ::-1]
-    mixed: Array = (base * (1 - alpha) + turbo * alpha + 0.5).astype(np.uint8)
+    mixed: Array = (base * (1 - alpha) + colour * alpha + 0.5).astype(np.uint8)
     return mixed

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
+from associative_embedding.drawing.canvas import write_text
 from associative_embedding.drawing.masks import mask_colours
-from associative_embedding.drawing.tag_maps import draw_tag_maps, foreground_maps
-from associative_embedding.drawing.tag_plots import draw_tag_histogram, draw_tag_plot
+from associative_embedding.drawing.palette import palette
+from associative_embedding.drawing.tag_maps import draw_tag_maps, foreground_maps, tints_of
+from associative_embedding.drawing.tag_plots import INK, draw_tag_histogram, draw_tag_plot
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.detections import Groups
 from associative_embedding.structures.geometry import ImageGeometry, warp
@@ -17,6 +20,9 @@ from associative_embedding.structures.maps import Maps
 from associative_embedding.structures.masks import Masks
 from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.task import Decoded
+
+MAPS, COLUMNS = 6, 3  # tag maps of keypoints, and in a row
+WIDTH, HIGHEST, GAP, CAPTION = 1640, 1000, 16, 26  # pixels: of a sheet, of its parts, between them, of a line of text
 
 
 def tag_pictures(decoded: Decoded, maps: Maps, geometry: ImageGeometry) -> list[Array]:
@@ -48,10 +54,12 @@ def tag_pictures(decoded: Decoded, maps: Maps, geometry: ImageGeometry) -> list[
 def keypoint_tag_pictures(decoded: Decoded, skeleton: Skeleton, maps: Maps, view: Array) -> list[Array]:
     """Returns the tag maps of about six keypoint types, and a plot with a row of dots for each keypoint type."""
     # In the grouping order every n-th type is from another part of the body, so six maps show all of it.
-    titles = {name: skeleton.index[name] for name in skeleton.group_order[:: max(1, len(skeleton) // 6)]}
-    tag, heatmap = (value.float().cpu().numpy() for value in (maps.tag[0, :, 0], maps.heatmap[0]))
-    plot = draw_tag_plot(replace(decoded.detections, step=decoded.channel), shown_groups(decoded), skeleton)
-    return [draw_tag_maps(view, tag, heatmap.clip(0, 1), titles), plot]
+    titles = {name: skeleton.index[name] for name in skeleton.group_order[:: -(-len(skeleton) // MAPS)]}
+    groups = shown_groups(decoded)
+    tag, heatmap = (value.float().cpu().numpy() for value in (maps.tag[0], maps.heatmap[0]))
+    tints = tints_of(tag, groups.tag, palette(len(groups)))
+    plot = draw_tag_plot(replace(decoded.detections, step=decoded.channel), groups, skeleton)
+    return [draw_tag_maps(view, tag[:, 0], heatmap.clip(0, 1), titles, columns=COLUMNS, tints=tints), plot]
 
 
 def pixel_tag_pictures(decoded: Decoded, masks: Masks, maps: Maps, view: Array) -> list[Array]:
@@ -66,9 +74,11 @@ def pixel_tag_pictures(decoded: Decoded, masks: Masks, maps: Maps, view: Array) 
     names = dict(enumerate(decoded.instances.class_names.values()))
     titles = {names.get(c, f"class {c}"): c for c in shown}
     tag, score = foreground_maps(pixels, channels, (height, width))
+    colours = mask_colours(masks)
+    tints = tints_of(maps.tag[0].float().cpu().numpy(), groups.tag, colours)
     return [
-        draw_tag_maps(view, tag, score, titles, columns=3),
-        draw_tag_histogram(pixels, groups, titles, mask_colours(masks)),
+        draw_tag_maps(view, tag, score, titles, columns=COLUMNS, tints=tints),
+        draw_tag_histogram(pixels, groups, titles, colours),
     ]
 
 
@@ -84,12 +94,37 @@ def shown_groups(decoded: Decoded) -> Groups:
     return Groups(group=instance[groups.group], tag=found.tag, score=found.score)
 
 
-def stack_pictures(pictures: Sequence[Array]) -> Array:
-    """Returns pictures ``(H, W, 3)`` one below the other as one picture; the rest of it is white."""
-    width = max(picture.shape[1] for picture in pictures)
-    canvas = np.full((sum(picture.shape[0] for picture in pictures), width, 3), 255, np.uint8)
-    top = 0
-    for picture in pictures:
-        canvas[top : top + picture.shape[0], : picture.shape[1]] = picture
-        top += picture.shape[0]
-    return canvas
+def tag_sheet(picture: Array, tags: Sequence[Array]) -> Array:
+    """Returns one picture of a result and its tags: large the result, beside it the plot, below both the maps.
+
+    Args:
+        picture: ``(H, W, 3)`` uint8 RGB, the result.
+        tags: the maps and the plot of `tag_pictures`; none = the result alone.
+    """
+    if not tags:
+        return picture
+    maps, plot = tags
+    plot = captioned(plot, "a dot or bar: tags of that colour's instance; line: its mean tag; grey: in no instance")
+    result = captioned(fitting(picture, WIDTH - plot.shape[1] - GAP, HIGHEST), "what was found")
+    upper = np.full((max(len(result), len(plot)), WIDTH, 3), 255, np.uint8)
+    upper[: len(result), : result.shape[1]] = result
+    upper[: len(plot), WIDTH - plot.shape[1] :] = plot
+    text = "tag maps: the colour is the instance with the nearest tag, its strength the heatmap"
+    lower = captioned(fitting(maps, WIDTH, HIGHEST), text)
+    space = np.full((GAP, WIDTH, 3), 255, np.uint8)
+    rest = np.full((len(lower), WIDTH - lower.shape[1], 3), 255, np.uint8)
+    return np.concatenate([upper, space, np.concatenate([lower, rest], axis=1)])
+
+
+def fitting(picture: Array, width: int, height: int) -> Array:
+    """Returns a picture as large as fits into `width` x `height` pixels."""
+    scale = min(width / picture.shape[1], height / picture.shape[0])
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=how), np.uint8)
+
+
+def captioned(picture: Array, text: str) -> Array:
+    """Returns a picture with a line of text above it."""
+    line = np.full((CAPTION, picture.shape[1], 3), 255, np.uint8)
+    write_text(line, text, (2, CAPTION / 2), 14, INK, anchor="lm")
+    return np.concatenate([line, picture])

@@ -21,11 +21,10 @@ from associative_embedding.structures.masks import Masks
 from associative_embedding.structures.sample import Sample
 from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.keypoint_task import KeypointTask
-from associative_embedding.tasks.tag_pictures import stack_pictures, tag_pictures
+from associative_embedding.tasks.tag_pictures import tag_pictures, tag_sheet
 from associative_embedding.tasks.task import Task
 
 SIDE = 360  # pixels of the long side of a picture on a sheet
-WIDEST = 1460  # pixels of a sheet of tags
 MOST = 12  # pictures of a batch
 DIM, STRIPE = 0.3, 70.0  # brightness of what the loss leaves out, and of the stripes over it
 
@@ -132,15 +131,10 @@ def truth_beside_found(pairs: Sequence[tuple[Sample, Array | Masks]], skeleton: 
     return contact_sheet(pictures, columns=4)
 
 
-def tag_sheet(predictor: Predictor, image: Array) -> Array | None:
+def picture_of_tags(predictor: Predictor, image: Array) -> Array | None:
     """Draws the tags in an image, or in its first tile; None for a model without tags."""
     if not predictor.info.tag_size:
         return None
     tile = image[predictor.tiles(image)[0]]
-    return stack_pictures([narrow(picture) for picture in tag_pictures(*predictor.explain(tile))])
-
-
-def narrow(picture: Array) -> Array:
-    """Returns a picture that is at most `WIDEST` wide."""
-    shrink = min(1.0, WIDEST / picture.shape[1])
-    return np.asarray(cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA))
+    explained = predictor.explain(tile)
+    return tag_sheet(explained[0].instances.draw(), tag_pictures(*explained))

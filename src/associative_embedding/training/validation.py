@@ -31,7 +31,7 @@ from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.segmentation.task import SegmentationTask
 from associative_embedding.training.batches import build_task
 from associative_embedding.training.log import Numbers
-from associative_embedding.training.pictures import tag_sheet, truth_beside_found
+from associative_embedding.training.pictures import picture_of_tags, truth_beside_found
 from associative_embedding.training.recipe import Recipe
 
 Validation = Callable[[Network, ModelInfo], Numbers]
@@ -78,7 +78,7 @@ class ValidationSet:
         yield "found", truth_beside_found(list(zip(chosen, shown, strict=True)), self.skeleton)
         # The image with the most objects has the most tags to separate.
         most = max(chosen, key=lambda sample: len(sample.keypoints))
-        if (sheet := tag_sheet(predictor, most.image)) is not None:
+        if (sheet := picture_of_tags(predictor, most.image)) is not None:
             yield "tags", sheet
 
 

@@ -366,7 +366,7 @@ def test_objects_have_one_colour_in_all_pictures(run: Predictor, monkeypatch: py
 def test_maps_show_the_classes_that_were_found(run: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     titles: list[str] = []
 
-    def maps_of(image: Array, tag: Array, heatmap: Array, channels: dict[str, int], columns: int) -> Array:
+    def maps_of(image: Array, tag: Array, heatmap: Array, channels: dict[str, int], **options: Any) -> Array:
         assert image.shape[:2] == (4 * tag.shape[1], 4 * tag.shape[2])
         titles.append(" ".join(channels))
         return image

@@ -29,7 +29,7 @@ from associative_embedding.io.write_images import write_image, write_labels
 from associative_embedding.io.write_label_stacks import number_masks, write_label_stack, write_slide_labels
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import require_masks
-from associative_embedding.tasks.tag_pictures import stack_pictures
+from associative_embedding.tasks.tag_pictures import tag_sheet
 
 REGIONS = {"roi": "-rois.zip", "geojson": ".geojson"}  # the ends of the names of files of outlines
 
@@ -119,14 +119,14 @@ class ImageOutputs:
             found.save(str(files[kind]))
         try:
             if "picture" in files:
-                picture = stack_pictures([self.kinds.draw(found), *tags])
+                picture = tag_sheet(self.kinds.draw(found), tags)
                 write_image(files["picture"], picture, DRAWN_MARK)
         except ValueError:
             files = {kind: path for kind, path in files.items() if kind != "picture"}
-            self._add(found, files)  # a picture that its format cannot hold: the result itself is not lost
+            self._add([found], [files])  # a picture that its format cannot hold: the result itself is not lost
             raise
         # Last: --resume skips an image whose result is in the results file, and its pictures must exist then.
-        self._add(found, files)
+        self._add([found], [files])
         return files
 
     def add_planes(self, results: Iterable[Instances], source: str, axes: str) -> tuple[list[Path], int]:
@@ -163,21 +163,22 @@ class ImageOutputs:
             numbered = [number_masks(part) for part in masks]
             size = planes[0].pixel_size
             write_label_stack(labels["labels"], numbered, axes, pixel_size=size, mark=DRAWN_MARK)
-        for i, found in enumerate(planes):
-            self._add(found, ({"picture": pictures[i]} if pictures else {}) | labels | outlines[i])
+        named = [({"picture": pictures[i]} if pictures else {}) | labels | outlines[i] for i in range(len(planes))]
+        self._add(planes, named)
         paths = [path for regions in outlines for path in regions.values()]
         return [*pictures, *labels.values(), *paths], sum(map(len, planes))
 
-    def _add(self, found: Instances, files: Mapping[str, Path]) -> None:
+    def _add(self, planes: Sequence[Instances], files: Sequence[Mapping[str, Path]]) -> None:
         # First the table: --resume leaves out rows of images that the results file does not have.
         if self.table:
-            self.table.add(found)
-        self.writer.add(found, files)
+            for found in planes:
+                self.table.add(found)
+        self.writer.add_planes(planes, files)
 
     def __enter__(self) -> Self:
         self._open.enter_context(self.writer)
         if self.table:
-            self._open.enter_context(self.table)
+            self._open.callback(self.table.close)
         return self
 
     def __exit__(
