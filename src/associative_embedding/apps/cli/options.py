@@ -77,7 +77,6 @@ def add_model_options(parser: ArgumentParser) -> None:
 
 def add_reading_options(parser: ArgumentParser) -> None:
     """Adds a flag for each field of `Reading`."""
-
     add = group_of(parser, "input").add_argument
     text = "number, from 1, or name of the channel to read; needed where an image has several that are no colours"
     add("--channel", type=str, default=None, metavar="CHANNEL", help=text)
@@ -231,14 +230,7 @@ def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
         "COCO's test-dev, gives no metrics but --submission or --results"
     )
     add("--annotations", type=str, required=True, metavar="JSON", help=text)
-    add(
-        "--images",
-        type=str,
-        default=None,
-        metavar="FOLDER",
-        help="folder of the images (default: where VOC trees and label images have them)",
-    )
-    add("--split", type=str, default="", metavar="NAME", help="image set of a VOC tree, for example val")
+    add_test_set_options(add)
     rules = Literal["coco", "crowdpose", "mpii", "voc"]
     text = "rules of the metrics (default: coco; for a VOC tree voc)"
     add("--protocol", type=rules, default=None, help=text)
@@ -247,11 +239,6 @@ def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
         "are one group)"
     )
     add("--groups", type=str, default=None, metavar="FILE", help=text)
-    text = "use only the images that a recipe with this held_out keeps for validation, a share in [0, 1]; 0 = all"
-    add("--held_out", type=float, default=0.0, help=text)
-    text = "use only the images whose ids a text file lists, one a line, such as a published split (default: all)"
-    add("--ids", type=str, default=None, metavar="FILE", help=text)
-    add("--limit", type=int, default=0, help="use only the first N images; 0 = all")
     text = "file for metrics, model and settings (default: not written)"
     add("--json", type=str, default=None, metavar="FILE", help=text)
     text = "file for results in COCO's format; zipped if it ends in .zip (default: not written)"
@@ -265,6 +252,18 @@ def build_evaluate(parser: ArgumentParser) -> ArgumentParser:
     add_experiment_options(parser)
     add_model_options(parser)
     return parser
+
+
+def add_test_set_options(add: Callable[..., Any]) -> None:
+    """Adds the options that choose the images of a test set; `add` is the method of a parser or group."""
+    text = "folder of the images (default: where VOC trees and label images have them)"
+    add("--images", type=str, default=None, metavar="FOLDER", help=text)
+    add("--split", type=str, default="", metavar="NAME", help="image set of a VOC tree, for example val")
+    text = "use only the images that a recipe with this held_out keeps for validation, a share in [0, 1]; 0 = all"
+    add("--held_out", type=float, default=0.0, help=text)
+    text = "use only the images whose ids a text file lists, one a line, such as a published split (default: all)"
+    add("--ids", type=str, default=None, metavar="FILE", help=text)
+    add("--limit", type=int, default=0, help="use only the first N images; 0 = all")
 
 
 def add_experiment_options(parser: ArgumentParser) -> None:
@@ -289,14 +288,7 @@ def build_calibrate(parser: ArgumentParser) -> ArgumentParser:
     add("model", type=str, metavar="MODEL", help="name of a shipped model (ae info), or a model file")
     text = "ground truth of images that the model was not trained on: COCO json, label images or VOC tree"
     add("--annotations", type=str, required=True, metavar="JSON", help=text)
-    text = "folder of the images (default: where VOC trees and label images have them)"
-    add("--images", type=str, default=None, metavar="FOLDER", help=text)
-    add("--split", type=str, default="", metavar="NAME", help="image set of a VOC tree, for example val")
-    text = "use only the images that a recipe with this held_out keeps for validation, a share in [0, 1]; 0 = all"
-    add("--held_out", type=float, default=0.0, help=text)
-    text = "use only the images whose ids a text file lists, one a line (default: all)"
-    add("--ids", type=str, default=None, metavar="FILE", help=text)
-    add("--limit", type=int, default=0, help="use only the first N images; 0 = all")
+    add_test_set_options(add)
     text = "name or file of the single-person model that the map is for; none = without one (default: the model's own)"
     add("--refine", type=str, default=None, metavar="MODEL", help=text)
     add("--output", type=str, required=True, metavar="FILE", help="model file to write")
