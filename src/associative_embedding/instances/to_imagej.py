@@ -17,7 +17,7 @@ from associative_embedding.structures.outlines import outlines
 
 MOVE, LINE, CLOSE = 0.0, 1.0, 4.0  # steps of a path of several parts (java.awt.geom.PathIterator)
 DATE = (1980, 1, 1, 0, 0, 0)  # of all files in the zip: equal results are equal files
-SMALLEST, LARGEST = -5000, 60535  # places that ImageJ stores as whole numbers
+LARGEST = 60535  # pixels: farther places do not fit the whole numbers of ImageJ
 
 
 def to_imagej(instances: Found) -> bytes:
