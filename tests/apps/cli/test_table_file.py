@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from support.random_people import made
 
 
 def write(path: Path, results: list[Instances], done: set[str] | None = None) -> list[str]:
-    with TableFile(path, done) as table:
+    with closing(TableFile(path, done)) as table:
         for result in results:
             table.add(result)
     with path.open(newline="") as file:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -197,7 +197,7 @@ def predict_video(
         with ExitStack() as stack, bar:
             stack.enter_context(locked(lock_of(Path(settings.output) / stem)))
             writers = [
-                stack.enter_context(LinesWriter(path, FORMATS[kind](), predictor.task.categories))
+                stack.enter_context(closing(LinesWriter(path, FORMATS[kind](), predictor.task.categories)))
                 for kind, path in files.items()
                 if kind in FORMATS
             ]

@@ -7,8 +7,6 @@ import re
 from collections.abc import Collection
 from io import FileIO
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
@@ -77,11 +75,7 @@ class TableFile:
         with self.path.open(newline="", encoding="utf-8") as file:
             return list(csv.reader(file))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Closes the file, if there is one."""
         if self._file is not None:
             self._file.close()

@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping, Sequence
 from io import FileIO
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
@@ -161,11 +160,7 @@ class LinesWriter:
         # One write for all lines of a frame: after kill -9 the file ends with a whole line.
         append(self._file, "".join(f"{line}\n" for line in lines).encode(), self.path)
 
-    def __enter__(self) -> LinesWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Closes the file, if there is one."""
         if self._file is not None:
             self._file.close()
