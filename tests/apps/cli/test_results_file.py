@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,3 +126,16 @@ def test_the_entry_of_an_image_names_its_files(tmp_path: Path) -> None:
     others = files_of_others(document, tmp_path, ["b.jpg"])
     assert others == [tmp_path / "out" / "a.jpg"]
     assert files_of_others(document, tmp_path, ["a.jpg", "b.jpg"]) == []
+
+
+def test_planes_of_an_image_are_added_together(tmp_path: Path) -> None:
+    """Else --resume would take an image for done whose last planes a killed process had not written."""
+    path = tmp_path / "r.json"
+    writer = ResultsWriter(path)
+    writer.add_planes([made(1, "s.tif#t1"), made(2, "s.tif#t2")], [{}, {}])
+    assert [image["file_name"] for image in json.loads(path.read_text())["images"]] == ["s.tif#t1", "s.tif#t2"]
+    good = made(1, "bad.tif#t1")
+    with pytest.raises(ValueError, match="json"):
+        writer.add_planes([good, replace(good, score=np.full(1, np.nan))], [{}, {}])
+    writer.write()
+    assert len(json.loads(path.read_text())["images"]) == 2

@@ -17,12 +17,8 @@ from associative_embedding.io.coco_json import check_lists, read_json
 from associative_embedding.io.files import Periodic, json_text, utf8_name, write_json
 from associative_embedding.io.outputs import Own, own_form
 
-FILES = (
-    "picture",
-    "labels",
-    "roi",
-    "geojson",
-)  # keys of an image's entry: its files, as paths from the folder of the results file
+# keys of an image's entry: its files, as paths from the folder of the results file
+FILES = ("picture", "labels", "roi", "geojson")
 FOLDER = "folder"  # key of the settings: digest of the folder that relative names begin in
 OWN_RESULTS: Own = own_form(r'\{"info": \{"description": "Instances found by associative-embedding', rb"\}\n")
 
@@ -195,10 +191,18 @@ class ResultsWriter:
             ValueError: for a result with a value that json cannot hold (NaN). It is left out; the others are kept.
             OSError: see `atomic_write`.
         """
-        # Checked one by one: otherwise one NaN would make the whole file unwritable, at the end of a long run.
-        json_text(self.path, coco_dataset([instances], self.categories))
-        self._results.append(replace(instances, image=None))  # the images of a long run would fill the memory
-        self._files.append({kind: path_from(self.path.parent, path) for kind, path in (files or {}).items()})
+        self.add_planes([instances], [files or {}])
+
+    def add_planes(self, planes: Sequence[Instances], files: Sequence[Mapping[str, Path]]) -> None:
+        """Adds the results of all planes of the next image at once: `resume` does the image again, or skips it whole.
+
+        Arguments, one for each plane, and errors: see `add`.
+        """
+        # Checked before: otherwise one NaN would make the whole file unwritable, at the end of a long run.
+        json_text(self.path, coco_dataset(planes, self.categories))
+        self._results += [replace(plane, image=None) for plane in planes]  # images of a long run would fill the memory
+        folder = self.path.parent
+        self._files += [{kind: path_from(folder, path) for kind, path in named.items()} for named in files]
         self._periodic()
 
     def write(self) -> None:
