@@ -16,6 +16,11 @@ def evaluate_command(model: str, source: SourceConfig, *options: object) -> int:
     return main(["evaluate", "--model", model, *files, *map(str, options)])
 
 
+def predict(model: str, output: Path, *arguments: object) -> int:
+    """The exit status of ``ae predict``, which keeps all that the model finds."""
+    return main(["predict", "--model", model, "--output", str(output), "--min-score", "0", *map(str, arguments)])
+
+
 def document_of(output: Path) -> dict[str, Any]:
     """The COCO json that ``ae predict`` wrote into its output folder."""
     return json.loads((output / "predictions.json").read_text())  # type: ignore[no-any-return]
