@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from associative_embedding.drawing.canvas import Plate, font_size, meets, plate_size
 from associative_embedding.drawing.labels import Label, draw_labels, draw_legend, draw_names, places
@@ -67,3 +68,11 @@ def test_where_there_is_no_room_no_name_is_written() -> None:
     canvas = np.zeros((*SIZE, 3), np.uint8)
     draw_names(canvas, ["head"], np.array([[60.0, 60.0]]), 6.0, [(0, 0, SIZE[1], SIZE[0])])
     assert not canvas.any()
+
+
+@pytest.mark.parametrize("size", [(8, 400), (14, 400), (300, 30), (1, 1)])
+def test_a_picture_that_is_too_small_has_no_legend(size: tuple[int, int]) -> None:
+    canvas, taken = np.zeros((*size, 3), np.uint8), list[Plate]()
+    draw_legend(canvas, [("left", COLOUR), ("middle", COLOUR)], np.zeros((0, 2)), taken)
+    assert not canvas.any()
+    assert not taken

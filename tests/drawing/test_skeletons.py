@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from associative_embedding.drawing.palette import RIM, palette
-from associative_embedding.drawing.skeletons import SIDE_COLOURS, limb_radius
+from associative_embedding.drawing.skeletons import SIDE_COLOURS, keypoint_colours, legend_entries, limb_radius
 from associative_embedding.instances import Instances, draw_instances
 from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.structures.skeleton import Skeleton
@@ -129,3 +129,33 @@ def test_nothing_breaks_it(height: int, width: int, n: int, spread: float, seed:
 def test_what_has_neither_skeleton_nor_mask_is_not_drawn() -> None:
     bare = Instances(np.ones(1, np.float32), np.ones(1, np.int64), np.zeros((1, 1)), np.zeros((1, 0, 3)), SIZE, None)
     assert not changed(draw_instances(canvas(), bare, scores=True, boxes=True)).any()
+
+
+def test_names_and_a_legend_are_drawn_where_they_are_asked_for() -> None:
+    size = (300, 400)
+    found = instances_of(ONE.keypoints, size=size)
+    plain, names, legend = (
+        draw_instances(canvas(size=size), found, **o) for o in ({}, {"names": True}, {"legend": True})
+    )
+    assert (names != plain).any(axis=2)[40:120, :250].sum() > 100  # beside the keypoints
+    corner = (legend != plain).any(axis=2)
+    assert corner.any()
+    assert not corner[[60, 60, 100], [20, 140, 80]].any()  # no keypoint is covered
+    nobody = draw_instances(canvas(size=size), instances_of([], size=size), names=True, legend=True)
+    assert (nobody == 128).all()
+
+
+def test_without_known_sides_each_type_has_its_colour() -> None:
+    fly = Skeleton.build("fly", ["head", "thorax", "tip"], [("head", "thorax"), ("thorax", "tip")])
+    colours = keypoint_colours(fly)
+    assert len(set(colours)) == 3
+    assert legend_entries(fly) == list(zip(fly.keypoints, colours, strict=True))
+    drawn = draw_instances(canvas(), replace(ONE, skeleton=fly))
+    assert [tuple(drawn[y, x]) for y, x in ((60, 20), (60, 140), (100, 80))] == list(colours)
+
+
+def test_a_path_is_drawn_below_the_people() -> None:
+    path = {1: np.array([[20.5, 20.5], [140.5, 20.5], [140.5, 60.5]])}
+    plain, drawn = draw_instances(canvas(), ONE), draw_instances(canvas(), ONE, trails=path)
+    assert (drawn != plain).any(axis=2)[20, 60:130].any()
+    assert tuple(drawn[60, 140]) == SIDE_COLOURS["r"]

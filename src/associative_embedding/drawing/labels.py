@@ -140,18 +140,18 @@ def draw_legend(canvas: Array, entries: Sequence[tuple[str, Colour]], points: Ar
 
     Args:
         canvas: picture.
-        entries: texts and the colours that they explain.
+        entries: at least one text, each with the colour that it explains.
         points: ``(M, 2)`` x, y of all drawn keypoints, pixels.
         taken: the plates drawn so far; the legend's is added.
     """
     height, width = canvas.shape[:2]
     for size in range(max(SMALLEST, round(0.85 * font_size(canvas))), SMALLEST - 1, -1):
         row, swatch = round(size * 1.5), size
-        text = max((plate_size(name, size)[0] for name, _ in entries), default=0)
+        text = max(plate_size(name, size)[0] for name, _ in entries)
         rows = min(len(entries), max(1, (height - row) // row))
-        columns = math.ceil(len(entries) / rows) if entries else 0
+        columns = math.ceil(len(entries) / rows)
         w, h = columns * (text + 2 * swatch) + swatch // 2, rows * row + row // 2
-        if w <= 0.6 * width:
+        if w <= 0.6 * width and h <= height:
             break
     else:
         return
