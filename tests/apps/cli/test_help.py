@@ -43,7 +43,7 @@ def test_both_pages_name_every_option_in_words_of_users(command: str, capsys: py
             assert f"--{name}" in short
             assert f"--{name}" in full
     for text in (short, full):
-        for word in ("<class", "Literal", "type:", "null", "default: False", "==SUPPRESS=="):
+        for word in ("<class", "Literal", "type:", "null", "default: False", "==SUPPRESS==", "%%"):
             assert word not in text
 
 

@@ -221,6 +221,8 @@ def test_tables_regions_and_outlines(folder: Path, tmp_path: Path, capsys: pytes
         (("--formats", "overlay", "--show", "nothing"), "--formats overlay and --show nothing differ"),
         (("--formats", "mot"), "--formats mot is for videos"),
         (("--pixel-size", "0"), "pixel_size must be above 0"),
+        (("--names",), "--names needs keypoints"),
+        (("--names", "--track", "--model", "nuclei"), "--names needs keypoints"),
     ],
 )
 def test_formats_that_cannot_be(
@@ -235,6 +237,8 @@ def test_outlines_need_masks(folder: Path, tmp_path: Path, capsys: pytest.Captur
     for kind in ("geojson", "roi", "labels"):
         assert predict(tmp_path / "out", folder, "--model", model, "--formats", kind) == 2
         assert f"--formats {kind} needs masks, and this model finds keypoints" in capsys.readouterr().err
+    assert predict(tmp_path / "out", folder, "--model", model, "--pixel-size", "0.5") == 2
+    assert "--pixel_size measures masks, and this model finds keypoints" in capsys.readouterr().err
 
 
 def test_the_score_from_which_things_are_shown_is_the_task_s(run: Predictor, folder: Path, tmp_path: Path) -> None:

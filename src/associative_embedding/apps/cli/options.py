@@ -88,7 +88,7 @@ def add_reading_options(parser: ArgumentParser) -> None:
     add("--axes", type=str, default=None, metavar="AXES", help=text)
     add("--level", type=int, default=0, metavar="N", help="resolution to read of several in a file; 0 = the finest")
     text = (
-        "values that become black and white: LOW:HIGH such as 100:4000 or 0.1%%:99.9%%, percentiles = 1%%:99.8%%, "
+        "values that become black and white: LOW:HIGH such as 100:4000 or 0.1%:99.9%, percentiles = 1%:99.8%, "
         "none = the whole range, auto = percentiles where deep values use little of their range"
     )
     add("--normalize", type=str, default=None, metavar="HOW", help=text)

@@ -238,17 +238,31 @@ def check_formats(task: Task, settings: ImageSettings) -> None:
     """Checks that the formats fit the model and the other settings, and that their packages are installed.
 
     Raises:
-        UsageError: for outlines of a model that finds no masks, or a file that another option leaves out.
+        UsageError: for outlines or `pixel_size` of a model that finds no masks, `names` of one that finds no keypoints,
+            or a file that another option leaves out.
         ValueError: when a package is missing: now, not after minutes of work.
     """
     formats = settings.formats or ()
     if not task.finds_masks and (other := [kind for kind in formats if kind in (*REGIONS, "labels")]):
         raise UsageError(f"--formats {other[0]} needs masks, and this model finds keypoints; leave it out")
+    if settings.pixel_size is not None and not task.finds_masks:
+        raise UsageError("--pixel_size measures masks, and this model finds keypoints; leave it out")
+    check_names(task, names=settings.names)
     for kind, off in (("labels", settings.labels == "none"), ("overlay", settings.show == "nothing")):
         if kind in formats and off:
             raise UsageError(f"--formats {kind} and {'--labels none' if kind == 'labels' else '--show nothing'} differ")
     if "roi" in formats:
         need("roifile", "roi", "--formats roi")
+
+
+def check_names(task: Task, *, names: bool) -> None:
+    """Checks that names of keypoints are drawn only for a model that finds keypoints.
+
+    Raises:
+        UsageError: for another model.
+    """
+    if names and task.finds_masks:
+        raise UsageError("--names needs keypoints, and this model finds masks; leave it out")
 
 
 def labels_type(task: Task, requested: str | None) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from associative_embedding.apps.cli.label_stack import LabelStack
 from associative_embedding.apps.cli.output_names import choose_stems
+from associative_embedding.apps.cli.predict_images import check_names
 from associative_embedding.apps.cli.speed_hint import SpeedHint
 from associative_embedding.apps.cli.video_results import FORMATS, LinesWriter
 from associative_embedding.apps.cli.window import Window
@@ -134,12 +135,13 @@ def predict_videos(sources: Sequence[str], model: str, options: Options, setting
         the exit status: 0, or 1 if a video could not be read to its end. The results up to there are kept.
 
     Raises:
-        UsageError: for a wrong link setting.
+        UsageError: for a wrong link setting, or names of keypoints of a model that finds masks.
         ValueError: when the model cannot be used, or somebody else wrote a file of a result.
         OSError: when a result cannot be written.
         KeyboardInterrupt: the results so far are kept.
     """
     predictor = load(model, options)
+    check_names(predictor.task, names=settings.names)
     settings.tracker(predictor.task)  # a wrong link setting ends the command here; later, each video would report it
     remark_one_person(predictor)
     videos, failures = collect_images(sources, find_videos)
