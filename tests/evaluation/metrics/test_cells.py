@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.evaluation.metrics.cells import CellScores, cell_scores, match_objects
+from associative_embedding.evaluation.metrics.cells import CellScores, cell_scores
 from associative_embedding.structures.masks import Masks
+from support.memory import measured
 
 SIZE = 9, 10
 Pixels = frozenset[tuple[int, int]]
@@ -222,18 +223,6 @@ def test_means_are_over_images_and_counts_over_all() -> None:
     assert numbers["pq"] == pytest.approx(1 / 2.5)
 
 
-def test_overlapping_masks_are_matched_as_many_as_can_be() -> None:
-    """Greedy by IoU would give the first truth its best and leave the second none."""
-    iou = np.array([[0.9, 0.6], [0.8, 0.1]])
-    assert [i.tolist() for i in match_objects(iou, 0.5)] == [[0, 1], [1, 0]]
-    assert [i.tolist() for i in match_objects(iou, 0.7)] == [[0], [0]]
-    assert [i.tolist() for i in match_objects(np.array([[0.6, 0.7]]), 0.5)] == [[0], [1]]
-    long = np.zeros((3, 3))  # many high IoUs do not outweigh one more pair
-    long[0, 0], long[0, 1], long[1, 1], long[1, 2], long[2, 2] = 0.51, 1, 0.51, 1, 0.51
-    assert len(match_objects(long, 0.5)[0]) == 3
-    assert [len(i) for i in match_objects(np.zeros((0, 3)), 0.5)] == [0, 0]
-
-
 def test_the_same_object_twice_is_invented_once() -> None:
     scores = score([LEFT], [LEFT, LEFT])
     assert (scores.matched, scores.missed, scores.invented) == (1, 0, 1)
@@ -283,3 +272,23 @@ def test_hundreds_of_cells_are_quick() -> None:
     assert time.process_time() - start < 1
     assert scores.matched + scores.missed == 400
     assert scores.missed == sum(i % 9 >= 6 for i in range(400))  # 12 of 24 columns are no match
+
+
+GRID = """
+import numpy as np
+from associative_embedding.evaluation.metrics.cells import cell_scores
+from associative_embedding.structures.masks import Masks
+corners = np.stack(np.indices((100, 100)), axis=-1).reshape(-1, 2) * 6
+crops = (np.ones((6, 6), bool),) * 10_000
+truth, found = Masks((604, 604), corners, crops), Masks((604, 604), corners + 1, crops)
+scores = cell_scores(truth, found)
+print(scores.matched, scores.missed, scores.invented, round(scores.aji, 6), round(scores.dsb_map, 6))
+"""
+
+
+@pytest.mark.slow
+def test_ten_thousand_cells_need_little_memory() -> None:
+    """Each meets up to four others by an IoU of at most 25 / 47. An array of all pairs alone would have 800 MB."""
+    result = measured(GRID)
+    assert result.output.split() == ["10000", "0", "0", f"{25 / 47:.6f}", "0.1"]
+    assert result.megabytes < 500

@@ -12,9 +12,9 @@ from dataclasses import astuple, dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
+from associative_embedding.evaluation.metrics.object_pairs import common_pixels, match_objects
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks
 
@@ -89,9 +89,9 @@ def cell_scores(truth: Masks, found: Masks, ignore: Array | None = None) -> Cell
         ValueError: if `truth`, `found` and `ignore` differ in size, or `ignore` is not bool.
     """
     overlap = Overlap.of(truth, found, ignore)
-    pairs = [match_objects(overlap.iou, threshold) for threshold in THRESHOLDS]
-    precision = [image_precision(*overlap.outcome(pair)) for pair in pairs]
-    matched, missed, invented = overlap.outcome(pairs[0])
+    matches = [overlap.match(threshold) for threshold in THRESHOLDS]
+    precision = [image_precision(*overlap.outcome(pairs)) for pairs in matches]
+    matched, missed, invented = overlap.outcome(matches[0])
     return CellScores(
         images=1,
         dsb_ap50=precision[0],
@@ -100,7 +100,7 @@ def cell_scores(truth: Masks, found: Masks, ignore: Array | None = None) -> Cell
         matched=matched,
         missed=missed,
         invented=invented,
-        iou=float(overlap.iou[pairs[0]].sum()),
+        iou=float(overlap.iou[matches[0]].sum()),
     )
 
 
@@ -108,13 +108,19 @@ def cell_scores(truth: Masks, found: Masks, ignore: Array | None = None) -> Cell
 class Overlap:
     """The pixels that the T true and F found objects of an image have in common, without ignored pixels.
 
+    Only the P pairs that have some are kept: of ten thousand objects each meets a few, and all pairs need gigabytes.
+
     Attributes:
-        common: ``(T, F)`` int64 pixels in both.
+        row: ``(P,)`` int64 the true object of each pair; pairs are sorted by it, then by `column`.
+        column: ``(P,)`` int64 its found object.
+        common: ``(P,)`` int64 pixels in both, above 0.
         truth: ``(T,)`` int64 pixels of each true object, above 0.
         found: ``(F,)`` int64 pixels of each found object.
         excused: ``(F,)`` bool, found objects that do not count where they match nothing.
     """
 
+    row: Array
+    column: Array
     common: Array
     truth: Array
     found: Array
@@ -129,47 +135,27 @@ class Overlap:
         if ignore is not None:
             truth, found = truth.without(ignore), found.without(ignore)
         truth = truth[truth.area > 0]
-        return cls(truth.intersection(found), truth.area, found.area, 2 * found.area < whole)
+        return cls(*common_pixels(truth, found), truth.area, found.area, 2 * found.area < whole)
 
     @cached_property
     def union(self) -> Array:
-        """``(T, F)`` int64 pixels in either."""
-        return np.asarray(self.truth[:, None] + self.found - self.common)
+        """``(P,)`` int64 pixels in either."""
+        return np.asarray(self.truth[self.row] + self.found[self.column] - self.common)
 
     @cached_property
     def iou(self) -> Array:
-        """``(T, F)`` float64 in [0, 1]."""
-        return np.asarray(self.common / self.union)  # no division by 0: true objects have pixels
+        """``(P,)`` float64, above 0 and at most 1."""
+        return np.asarray(self.common / self.union)
 
-    def outcome(self, pairs: tuple[Array, Array]) -> tuple[int, int, int]:
-        """Returns the numbers of matched, missed and invented objects, given the pairs of `match_objects`."""
+    def match(self, threshold: float) -> Array:
+        """Returns the ``(M,)`` indices of the pairs that `match_objects` keeps."""
+        return match_objects(self.row, self.column, self.iou, threshold)
+
+    def outcome(self, pairs: Array) -> tuple[int, int, int]:
+        """Returns the numbers of matched, missed and invented objects, given the pairs of `match`."""
         unmatched = ~self.excused
-        unmatched[pairs[1]] = False
-        return len(pairs[0]), len(self.truth) - len(pairs[0]), int(unmatched.sum())
-
-
-def match_objects(iou: Array, threshold: float) -> tuple[Array, Array]:
-    """Pairs true with found objects, one to one, by an IoU above the threshold; as many pairs as possible.
-
-    For masks that do not overlap among themselves, and thresholds of 0.5 or more, the pairs are unique: an IoU above
-    0.5 takes more than half of both objects, so that no third object can have the same (Kirillov et al., theorem 1).
-    Masks that may overlap leave a choice. It falls on the most pairs, then on the highest sum of IoUs.
-
-    Args:
-        iou: ``(T, F)`` in [0, 1].
-
-    Returns:
-        ``(P,)`` indices of the true objects and ``(P,)`` of the found objects.
-    """
-    above = iou > threshold
-    pairs = np.nonzero(above)
-    if all(len(np.unique(side)) == len(side) for side in pairs):  # no choice: thousands of cells would take minutes
-        return pairs[0], pairs[1]
-    # T = len(iou) is more than the IoUs of fewer than T pairs sum to, so that one more pair always wins
-    weight = np.where(above, len(iou) + iou, 0)
-    rows, columns = linear_sum_assignment(weight, maximize=True)
-    kept = above[rows, columns]  # the assignment is complete, and also pairs objects below the threshold
-    return rows[kept], columns[kept]
+        unmatched[self.column[pairs]] = False
+        return len(pairs), len(self.truth) - len(pairs), int(unmatched.sum())
 
 
 def image_precision(matched: int, missed: int, invented: int) -> float:
@@ -185,12 +171,14 @@ def aggregated_jaccard(overlap: Overlap) -> float:
     object took it, as in the paper. A true object without overlap adds its pixels to the unions, and so does every
     found object that no true object took, unless it is excused. 1 for an empty image.
     """
-    met = overlap.common.any(axis=1)
-    best = overlap.iou[met].argmax(axis=1) if met.any() else np.zeros(0, np.int64)
+    best = np.lexsort((overlap.column, -overlap.iou, overlap.row))
+    best = best[np.unique(overlap.row[best], return_index=True)[1]]  # the first pair of each true object
+    alone = np.ones(len(overlap.truth), bool)
+    alone[overlap.row[best]] = False
     unused = ~overlap.excused
-    unused[best] = False
-    union = overlap.union[met, best].sum() + overlap.truth[~met].sum() + overlap.found[unused].sum()
-    return float(overlap.common[met, best].sum() / union) if union else 1.0
+    unused[overlap.column[best]] = False
+    union = overlap.union[best].sum() + overlap.truth[alone].sum() + overlap.found[unused].sum()
+    return float(overlap.common[best].sum() / union) if union else 1.0
 
 
 def ratio(part: float, whole: float) -> float | None:
