@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from associative_embedding.evaluation.masks import evaluate_mask_model, open_mask_test_set
+from associative_embedding.evaluation.annotated_images import objects_for, people_for
+from associative_embedding.evaluation.masks import evaluate_mask_model
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
 from associative_embedding.evaluation.metrics.mpii_coco import MPII_COUNTS
 from associative_embedding.evaluation.oracle import Given
-from associative_embedding.evaluation.poses import evaluate_pose_model, open_pose_test_set, pose_task
-from associative_embedding.evaluation.protocols import build_protocol
+from associative_embedding.evaluation.poses import evaluate_pose_model, pose_task
 from associative_embedding.evaluation.results_file import check_outputs, write_metrics
 from associative_embedding.evaluation.settings import EvaluationSettings
 from associative_embedding.inference.load import load
@@ -188,18 +188,7 @@ def pose_trial(experiment: str, first: Predictor, settings: EvaluationSettings) 
     Raises:
         ValueError: for annotations that cannot be used.
     """
-    rules = build_protocol(settings.protocol or "coco", settings.groups)
-    if settings.split or settings.images is None:
-        raise ValueError("a pose model needs a COCO json and --images, the folder of its images, and no --split")
-    test_set = open_pose_test_set(
-        settings.annotations,
-        settings.images,
-        pose_task(first).skeleton,
-        held_out_share=settings.held_out,
-        ids=settings.ids,
-        limit=settings.limit,
-        protocol=rules,
-    )
+    test_set = people_for(first, settings)
     names = visible(", ".join(test_set.unknown))
     lines = [f"the model has no {names}: they do not count"] if names else []
     if experiment == "truth_detections" and (count := test_set.data.coco_splits["val2017"]):
@@ -212,7 +201,7 @@ def pose_trial(experiment: str, first: Predictor, settings: EvaluationSettings) 
         metrics, changed = evaluate_pose_model(predictor, test_set, given=variant.given)
         return metrics, {"refined": asdict(changed)} if predictor.refiner else {}
 
-    return Trial(evaluate, test_set.settings, settings.protocol or "coco", rules.digits, lines)
+    return Trial(evaluate, test_set.settings, settings.protocol or "coco", test_set.protocol.digits, lines)
 
 
 def mask_trial(experiment: str, first: Predictor, settings: EvaluationSettings) -> Trial:
@@ -223,18 +212,7 @@ def mask_trial(experiment: str, first: Predictor, settings: EvaluationSettings) 
     """
     if experiment != "ablation":
         pose_task(first)  # an error: true detections are keypoints
-    if settings.groups:
-        raise ValueError("--groups is only for pose models, and this model finds masks")
-    test_set = open_mask_test_set(
-        settings.annotations,
-        settings.images,
-        [category["name"] for category in first.task.categories],
-        split=settings.split,
-        protocol=settings.protocol,
-        held_out_share=settings.held_out,
-        ids=settings.ids,
-        limit=settings.limit,
-    )
+    test_set = objects_for(first, settings)
     names = visible(", ".join(test_set.unknown))
     lines = [f"the model has no {names}: they do not count"] if names else []
 

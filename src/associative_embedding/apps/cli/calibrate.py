@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from associative_embedding.evaluation.annotated_images import open_for
 from associative_embedding.evaluation.calibration import Judged, cross_validated, fit_calibration, judge
-from associative_embedding.evaluation.masks import MaskTestSet, open_mask_test_set
-from associative_embedding.evaluation.poses import PoseTestSet, open_pose_test_set, pose_task
+from associative_embedding.evaluation.settings import EvaluationSettings
 from associative_embedding.inference.load import load
 from associative_embedding.inference.pipeline import with_decode_settings
-from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import NO_REFINER
 from associative_embedding.io.console import say, visible
 from associative_embedding.io.optional_packages import need
@@ -19,7 +18,6 @@ from associative_embedding.io.outputs import MARK, check_output, own_mark
 from associative_embedding.model_files.checkpoint import KEY, describe_anew, read_description
 from associative_embedding.model_files.find import model_path
 from associative_embedding.structures.calibration import Calibration
-from associative_embedding.tasks.segmentation.task import SegmentationTask
 
 SHOWN = 0.5  # lowest score that the new model shows: what is right more often than not
 
@@ -48,6 +46,11 @@ class CalibrationSettings:
     refine: str | None = None
     plot: str | None = None
 
+    @property
+    def test_set(self) -> EvaluationSettings:
+        """The annotated images."""
+        return EvaluationSettings(self.annotations, self.images, self.split, self.held_out, self.ids, self.limit)
+
 
 def calibrate(model: str, settings: CalibrationSettings) -> Calibration:
     """Writes a model file whose scores say how often they are right; it shows instances from the score `SHOWN` on.
@@ -65,7 +68,7 @@ def calibrate(model: str, settings: CalibrationSettings) -> Calibration:
     predictor = load(model, refine=settings.refine)
     if predictor.info.conventions:
         raise ValueError(f"{model}: the scores of a published model stay as its code has them")
-    judged = judge(predictor, open_test_set(predictor, settings))
+    judged = judge(predictor, open_for(predictor, settings.test_set))
     fitted = fit_calibration(judged)
     better = cross_validated(judged)
     say(table(judged, better))
@@ -79,35 +82,6 @@ def calibrate(model: str, settings: CalibrationSettings) -> Calibration:
         plot(settings.plot, judged, better)
         say(f"-> {visible(settings.plot)}")
     return fitted
-
-
-def open_test_set(predictor: Predictor, settings: CalibrationSettings) -> PoseTestSet | MaskTestSet:
-    """Returns the annotated images.
-
-    Raises:
-        ValueError: for annotations that do not fit the model.
-    """
-    task = predictor.task
-    if isinstance(task, SegmentationTask):
-        return open_mask_test_set(
-            settings.annotations,
-            settings.images,
-            task.classes,
-            split=settings.split,
-            held_out_share=settings.held_out,
-            ids=settings.ids,
-            limit=settings.limit,
-        )
-    if settings.split or settings.images is None:
-        raise ValueError("a pose model needs a COCO json and --images, the folder of its images, and no --split")
-    return open_pose_test_set(
-        settings.annotations,
-        settings.images,
-        pose_task(predictor).skeleton,
-        held_out_share=settings.held_out,
-        ids=settings.ids,
-        limit=settings.limit,
-    )
 
 
 def table(judged: Judged, calibrated: Judged) -> str:

@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any
 
 from associative_embedding.evaluation import masks, poses
+from associative_embedding.evaluation.annotated_images import objects_for, people_for
 from associative_embedding.evaluation.metrics.coco_eval import Metrics
 from associative_embedding.evaluation.mpii_submission import (
     check_release,
     mpii_submission_path,
     write_mpii_predictions,
 )
-from associative_embedding.evaluation.protocols import build_protocol
 from associative_embedding.evaluation.results_file import check_outputs, write_metrics, write_results
 from associative_embedding.evaluation.settings import EvaluationSettings
 from associative_embedding.evaluation.submission import find_without_truth, open_pose_images, submission_path
@@ -123,18 +123,8 @@ def evaluate_people(predictor: Predictor, settings: EvaluationSettings) -> Evalu
     Raises:
         ValueError, OSError: see `evaluate_model`.
     """
-    if settings.split or settings.images is None:
-        raise ValueError("a pose model needs a COCO json and --images, the folder of its images, and no --split")
-    protocol = build_protocol(settings.protocol or "coco", settings.groups)
-    test_set = poses.open_pose_test_set(
-        settings.annotations,
-        settings.images,
-        poses.pose_task(predictor).skeleton,
-        held_out_share=settings.held_out,
-        ids=settings.ids,
-        limit=settings.limit,
-        protocol=protocol,
-    )
+    test_set = people_for(predictor, settings)
+    protocol = test_set.protocol
     scored = protocol.groups is None or test_set.labelled
     if not scored and not settings.results:
         text = "no person has labels, as in MPII's test images, so there are no metrics; --submission NAME writes the"
@@ -168,18 +158,7 @@ def evaluate_masks(predictor: Predictor, settings: EvaluationSettings) -> Evalua
     """
     if settings.submission is not None:
         raise ValueError("--submission is only for pose models, and this model finds masks: --results FILE")
-    if settings.groups:
-        raise ValueError("--groups is only for pose models, and this model finds masks")
-    test_set = masks.open_mask_test_set(
-        settings.annotations,
-        settings.images,
-        [category["name"] for category in predictor.task.categories],
-        split=settings.split,
-        protocol=settings.protocol,
-        held_out_share=settings.held_out,
-        ids=settings.ids,
-        limit=settings.limit,
-    )
+    test_set = objects_for(predictor, settings)
     metrics = masks.evaluate_mask_model(
         predictor,
         test_set,
