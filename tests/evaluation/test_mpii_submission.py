@@ -152,7 +152,7 @@ def test_a_release_with_gaps_is_refused_before_any_prediction(
     (copy / "images" / name_of(TRAIN)).unlink()
     assert convert(copy, "test") == 0
     assert evaluate(finder, copy, "test", "--submission", copy / "m") == 1
-    assert "test.json: lacks 1 images with groups, whose files were not in the folder" in capfd.readouterr().err
+    assert "test.json: lacks 1 image with groups, missing in the folder" in capfd.readouterr().err
     document = json.loads((copy / "train.json").read_text())
     (copy / "old.json").write_text(json.dumps({**document, "info": {}}))
     assert evaluate(finder, copy, "old", "--submission", copy / "m") == 1

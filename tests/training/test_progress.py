@@ -43,6 +43,7 @@ def test_a_bar_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [line for line in re.split(r"[\r\n]", terminal.getvalue()) if "%|" in line]
     assert lines
     assert max(map(len, lines)) < 80
+    assert lines[0].endswith("| step 0 of 10000000")
     assert re.search(r"\| step \d+ of 10000000, loss", lines[-1])
 
 

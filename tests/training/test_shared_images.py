@@ -22,20 +22,20 @@ def test_validation_on_images_of_the_training(tmp_path: Path, source: SourceConf
     everything = trained(tmp_path, source)
     count = len(json.loads(Path(str(source.annotations)).read_text())["images"])
     (line,) = shared_images([source], everything)
-    assert line.startswith(f"data.validation: {count} of {count} images of {source.annotations} are also trained on")
+    assert line.startswith(f"data.validation: training has {count} of {count} images of {source.annotations}, so")
 
     parted = replace(source, held_out=0.5)
     rest = trained(tmp_path, parted)
     assert list(shared_images([parted], rest)) == []
     (line,) = shared_images([source], rest)
-    assert line.startswith(f"data.validation: {len(rest[0])} of {count} images")
+    assert line.startswith(f"data.validation: training has {len(rest[0])} of {count} images")
 
     # the same ids, as a list
     (tmp_path / "ids").write_text("1\n2\n")
     listed = replace(source, held_out_ids=str(tmp_path / "ids"))
     assert list(shared_images([listed], trained(tmp_path, listed))) == []
     (line,) = shared_images([listed], everything)
-    assert line.startswith("data.validation: 2 of 2 images")
+    assert line.startswith("data.validation: training has 2 of 2 images")
 
     # another file with the same images, by another name of their folder
     copy = tmp_path / "copy.json"
@@ -56,5 +56,5 @@ def test_training_on_cocos_validation_set(tmp_path: Path, source: SourceConfig) 
     Path(str(named.annotations)).write_text(json.dumps(document))
     count = len(document["images"])
     (line,) = validation_set_lines([named], trained(tmp_path, named))
-    assert f"2 of {count} images of {named.annotations} are of COCO's validation set val2017" in line
+    assert f"COCO's validation set val2017 has 2 of {count} images of {named.annotations}: " in line
     assert list(validation_set_lines([source], trained(tmp_path, source))) == []

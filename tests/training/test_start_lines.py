@@ -76,7 +76,7 @@ def test_types_that_nobody_labels_are_named(tmp_path: Path, source: SourceConfig
 
     recipe = changed(tmp_path, source, hide)
     labels, untaught, *_ = lines_of(recipe)
-    assert labels.endswith("changed.json: 6 images, 13 people, 3 of 5 keypoint types labelled")
+    assert labels.endswith("changed.json: 6 images, 13 individuals, 3 of 5 keypoint types labelled")
     expected = "no source labels left_shoulder, right_shoulder: the model will not find what has no label"
     assert untaught == expected
     both = replace(recipe, data=replace(recipe.data, sources=[*recipe.data.sources, source]))
@@ -128,7 +128,7 @@ def test_images_without_people_alone_are_refused(tmp_path: Path, source: SourceC
     with pytest.raises(ValueError, match=r"images: nothing to learn, no object of its 6 images"):
         lines_of(recipe)
     both = replace(recipe, data=replace(recipe.data, sources=[*recipe.data.sources, source]))
-    assert lines_of(both)[0].endswith("images: 6 images, 0 people, 0 of 5 keypoint types labelled")
+    assert lines_of(both)[0].endswith("images: 6 images, 0 individuals, 0 of 5 keypoint types labelled")
 
 
 def masks(folder: Path, content: Document) -> Recipe:
@@ -140,7 +140,7 @@ def masks(folder: Path, content: Document) -> Recipe:
 
 def test_objects_and_classes_are_counted(tmp_path: Path) -> None:
     counts, untaught, *others = lines_of(masks(tmp_path, document()))
-    assert counts.endswith("a.json: 2 images, 1 object, 1 of 2 classes")
+    assert counts.endswith("a.json: 2 images, 1 object, 1 of 2 classes labelled")
     assert untaught == "no source labels dog: the model will not find what has no label"
     assert others == []
 
@@ -176,7 +176,7 @@ def test_the_objects_of_a_voc_tree_are_not_counted(tmp_path: Path) -> None:
     recipe = masks(tmp_path, document())
     source = SourceConfig(images=images, annotations=str(tmp_path), split="train")
     recipe = replace(recipe, data=replace(recipe.data, sources=[source]), masks=MaskConfig())
-    assert lines_of(recipe) == [f"{tmp_path}: 2 images, 20 of 20 classes"]
+    assert lines_of(recipe) == [f"training: {tmp_path}: 2 images, 20 of 20 classes labelled"]
 
 
 def test_what_has_no_effect_is_said(tmp_path: Path, source: SourceConfig) -> None:

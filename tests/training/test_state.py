@@ -176,7 +176,7 @@ def test_a_model_starts_another_run(
     train(replace(recipe, network=start_from))
     first = (tmp_path / "run" / "log.jsonl").read_text().splitlines()[0]
     assert '"fresh": 2,' in first  # weight and bias of the one layer whose channels differ
-    line = r"ae: network.start: 2 of \d+ tensors start fresh \(body.outputs.0.bias, body.outputs.0.weight\)"
+    line = r"ae: network.start: \S+ has \d+ of \d+ tensors; fresh: body.outputs.0.bias, body.outputs.0.weight"
     assert re.search(line, capfd.readouterr().err)
 
 

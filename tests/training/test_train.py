@@ -64,12 +64,12 @@ def test_a_run_says_what_it_does_and_where_its_results_are(
     assert re.fullmatch(r"ae: task pose, hourglass with [\d,]+ parameters, on cpu, \d threads?", lines[0])
     assert lines[1:6] == [
         "ae: 5 keypoints: nose, left_shoulder, right_shoulder, left_hip, right_hip",
-        "ae: 2 steps of 2 of 6 samples, most of them once at most, 64 x 64 pixels",
-        f"ae: log, pictures and model: {tmp_path / 'run'}",
-        f"ae: {source.annotations}: 6 images, 13 people, 5 of 5 keypoint types labelled",
+        f"ae: training: {source.annotations}: 6 images, 13 individuals, 5 of 5 keypoint types labelled",
         "ae: mirrored images exchange left_shoulder - right_shoulder, left_hip - right_hip",
+        "ae: 2 steps of 2 samples, 64 x 64 pixels; 6 in all, about 67% of them",
+        f"ae: log, pictures and model: {tmp_path / 'run'}",
     ]
-    assert lines[6:8] == [f"ae: step {step}: AP 0.500, people_grouped_right None" for step in (1, 2)]
+    assert lines[6:8] == [f"ae: step {step}: AP 0.500, people_grouped_right -" for step in (1, 2)]
     assert lines[8:] == [f"ae: run: curves, pictures and numbers: {tmp_path / 'run' / 'report.html'}"]
 
 

@@ -75,7 +75,7 @@ def judge(predictor: Predictor, test_set: PoseTestSet | MaskTestSet) -> Judged:
         rights.append(right[counts])
     judged = Judged(np.concatenate(scores).astype(np.float64), np.concatenate(rights))
     if len(judged) < LEAST:
-        raise ValueError(f"{len(judged)} instances count, and a calibration needs at least {LEAST}: use more images")
+        raise ValueError(f"a calibration needs at least {LEAST} instances, and {len(judged)} count: use more images")
     return judged
 
 

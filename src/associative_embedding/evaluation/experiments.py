@@ -20,6 +20,7 @@ from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import NO_REFINER
 from associative_embedding.io.coco_json import NoAnnotations
 from associative_embedding.io.console import say, visible
+from associative_embedding.io.counts import of_them
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ def pose_trial(experiment: str, first: Predictor, settings: EvaluationSettings) 
     if experiment == "truth_detections" and (count := test_set.data.coco_splits["val2017"]):
         # The paper's experiment is on held-out training images; a reader of the table must not take these for such.
         lines.append(
-            f"{count} of {len(test_set.data)} images are of COCO's val2017, not held out of its training images"
+            f"COCO's val2017 has {of_them(count, len(test_set.data), 'image')}: not held out of its training images"
         )
 
     def evaluate(predictor: Predictor, variant: Variant) -> tuple[Metrics, dict[str, Any]]:

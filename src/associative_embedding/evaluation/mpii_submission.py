@@ -14,6 +14,7 @@ from typing import Any
 
 from associative_embedding.evaluation.metrics.mpii_groups import Groups, evaluated_groups
 from associative_embedding.evaluation.metrics.mpii_people import GROUP_KEY, in_mpii_order, mpii_categories
+from associative_embedding.io.counts import counted
 from associative_embedding.io.write_matlab import write_matlab
 
 FILE = "pred_keypoints_mpii_multi.mat"  # the toolkit's name, in a folder for each method
@@ -44,7 +45,7 @@ def check_release(dataset: Mapping[str, Any], groups: Groups, name: str) -> None
     count = sum(bool(groups_of(image, groups)) for image in left_out)
     if count:
         raise ValueError(
-            f"{name}: lacks {count} images with groups, whose files were not in the folder, and the toolkit evaluates "
+            f"{name}: lacks {counted(count, 'image')} with groups, missing in the folder, and the toolkit evaluates "
             "every group: add the files and run 'ae data mpii' again"
         )
 

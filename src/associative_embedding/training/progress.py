@@ -42,6 +42,7 @@ class Progress:
             disable=silent or None,
             desc=self.name[:16],
             bar_format=FORMAT,
+            unit=f"step {done} of {steps}",  # until the next one is done
             ncols=min(COLUMNS, shutil.get_terminal_size().columns) - 1,
         )
 

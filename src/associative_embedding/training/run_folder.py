@@ -15,6 +15,7 @@ import yaml
 
 from associative_embedding.data.stream import TrainingStream
 from associative_embedding.io.console import list_briefly, say, say_error, visible
+from associative_embedding.io.counts import of_them
 from associative_embedding.io.files import atomic_write
 from associative_embedding.io.lock_files import locked
 from associative_embedding.io.outputs import check_output, own_form, own_mark
@@ -30,7 +31,7 @@ from associative_embedding.training.optimizer import schedule_step
 from associative_embedding.training.pictures import batch_picture, write_picture
 from associative_embedding.training.processes import Processes, largest
 from associative_embedding.training.recipe import Recipe
-from associative_embedding.training.report import REPORT_FILE, Story, lead_of, write_report
+from associative_embedding.training.report import REPORT_FILE, Story, as_text, lead_of, write_report
 from associative_embedding.training.state import STATE_FILE, TrainingState, load_state, save_state
 from associative_embedding.training.summary import device_words
 from associative_embedding.training.validation import Validation, ValidationSet
@@ -166,9 +167,9 @@ class Run:
         state, start = self.state, self.recipe.network.start
         if start and not state.step:
             total = len(state.network.state_dict())
-            fresh = f" ({list_briefly(state.fresh)})" if state.fresh else ""
-            loaded = f"{total - len(state.fresh)} are of {Path(start).name}"
-            yield f"network.start: {len(state.fresh)} of {total} tensors start fresh{fresh}; {loaded}"
+            loaded = of_them(total - len(state.fresh), total, "tensor")
+            fresh = f"; fresh: {list_briefly(state.fresh)}" if state.fresh else ""
+            yield f"network.start: {Path(start).name} has {loaded}{fresh}"
 
     def due(self, every: int) -> bool:
         """Returns whether an event that happens every `every` steps (0 = never) happens after this step."""
@@ -313,7 +314,7 @@ def is_of_class(name: str) -> bool:
 def in_short(numbers: Numbers) -> str:
     """Returns the most important numbers of a validation on one line; which there are depends on the task."""
     names = [name for name in SHOWN if name in numbers]
-    return ", ".join(f"{name} {numbers[name] if numbers[name] is None else f'{numbers[name]:.3f}'}" for name in names)
+    return ", ".join(f"{name} {as_text(numbers[name])}" for name in names)
 
 
 def plain(recipe: Recipe) -> Numbers:

@@ -15,6 +15,7 @@ from associative_embedding.data.settings import SourceConfig
 from associative_embedding.data.sources import held_out_test, is_voc
 from associative_embedding.data.stream import Samples
 from associative_embedding.io.coco_json import read_coco
+from associative_embedding.io.counts import of_them
 
 Place = tuple[str, str]  # folder of images, file name
 
@@ -31,9 +32,9 @@ def shared_images(validation: Sequence[SourceConfig], datasets: Sequence[Samples
         images = validated_images(source)
         if shared := len(images & trained):
             yield (
-                f"data.validation: {shared} of {len(images)} images of {source.annotations or source.images} are also "
-                "trained on, so its numbers are too good; held_out or held_out_ids in both sources, or another "
-                "file, keeps them apart"
+                f"data.validation: training has {of_them(shared, len(images), 'image')} of "
+                f"{source.annotations or source.images}, so its numbers are too good; held_out or held_out_ids in both "
+                "sources, or another file, keeps them apart"
             )
 
 
@@ -43,8 +44,8 @@ def validation_set_lines(sources: Sequence[SourceConfig], datasets: Sequence[Sam
         images = people_images(samples)
         if isinstance(images, CocoKeypoints) and (count := images.coco_splits["val2017"]):
             yield (
-                f"data.sources: {count} of {len(images)} images of {source.annotations} are of COCO's validation set "
-                "val2017: published figures for val2017 are not comparable with this model's"
+                f"data.sources: COCO's validation set val2017 has {of_them(count, len(images), 'image')} of "
+                f"{source.annotations}: published figures for val2017 are not comparable with this model's"
             )
 
 

@@ -11,6 +11,7 @@ from associative_embedding.data.readers.frame_pairs import FramePairs
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.data.stream import TrainingStream
 from associative_embedding.io.console import list_briefly
+from associative_embedding.io.counts import counted, of_them
 from associative_embedding.structures.keypoint_sides import unpaired_sides
 from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.keypoint_task import KeypointTask
@@ -40,10 +41,12 @@ def start_lines(recipe: Recipe, task: Task, stream: TrainingStream, stride: int)
     if not sum(count.objects is None or count.objects for count in counts) or not teach_something(datasets):
         names = list_briefly([name_of(source) for source in sources])
         raise ValueError(f"{names}: nothing to learn, {'; '.join(map(why_nothing, counts))}")
-    lines = [f"{name_of(source)}: {in_words(count, task)}" for source, count in zip(sources, counts, strict=True)]
+    lines = [
+        f"training: {name_of(source)}: {in_words(count, task)}" for source, count in zip(sources, counts, strict=True)
+    ]
     for source, samples in zip(sources, datasets, strict=True):
         if isinstance(samples, FramePairs):
-            lines.append(f"{name_of(source)}: {samples.images.videos}; {len(samples)} pairs of frames")
+            lines.append(f"{name_of(source)}: {samples.images.videos}; {counted(len(samples), 'pair')} of frames")
     lines += untaught_types(counts, names_of_types(task))
     if isinstance(task, KeypointTask) and recipe.data.augment.mirror:
         lines.append(mirror_line(task.skeleton))
@@ -64,20 +67,26 @@ def names_of_types(task: Task) -> list[str]:
 
 def in_words(count: LabelCounts, task: Task) -> str:
     """Returns the counts of a source."""
-    images = f"{count.images} image{'s' * (count.images != 1)}"
-    types = f"{int((count.of_type > 0).sum())} of {len(count.of_type)}"
+    images, (one, many) = counted(count.images, "image"), nouns(task)
+    objects = "" if count.objects is None else f", {counted(count.objects, one, many)}"
+    labelled, total = int((count.of_type > 0).sum()), len(count.of_type)
+    types = ("class", "classes") if task.finds_masks else ("keypoint type", "keypoint types")
+    return f"{images}{objects}, {of_them(labelled, total, *types)} labelled"
+
+
+def nouns(task: Task) -> tuple[str, str]:
+    """Returns one and several of what a task finds; skeletons of people are called "person"."""
     if isinstance(task, KeypointTask):
-        people = "person" if count.objects == 1 else "people"
-        return f"{images}, {count.objects} {people}, {types} keypoint types labelled"
-    objects = "" if count.objects is None else f"{count.objects} object{'s' * (count.objects != 1)}, "
-    return f"{images}, {objects}{types} classes"
+        return ("person", "people") if task.skeleton.name == "person" else ("individual", "individuals")
+    return "object", "objects"
 
 
 def why_nothing(count: LabelCounts) -> str:
     """Returns why a source teaches nothing."""
+    images = counted(count.images, "image")
     if not count.objects:
-        return f"no object of its {count.images} images has a label inside of the image"
-    return f"the labels of its {count.images} images all lie outside of the image or in an ignored region"
+        return f"no object of its {images} has a label inside of the image"
+    return f"the labels of its {images} all lie outside of the image or in an ignored region"
 
 
 def untaught_types(counts: Sequence[LabelCounts], names: Sequence[str]) -> Iterator[str]:

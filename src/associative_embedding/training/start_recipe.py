@@ -15,6 +15,7 @@ from associative_embedding.data.settings import SourceConfig
 from associative_embedding.data.sources import is_voc, open_masks, source_classes
 from associative_embedding.io.coco_json import load_skeleton, read_coco
 from associative_embedding.io.console import visible
+from associative_embedding.io.counts import counted
 from associative_embedding.io.files import atomic_write
 from associative_embedding.model_files.checkpoint import read_description
 from associative_embedding.model_files.find import model_path
@@ -151,8 +152,10 @@ def keypoint_body(
     steps = min(3000, steps_for(facts.images)) if facts.video else steps_for(facts.images)
     batch = 4 if tracks else 8
     return f"""\
-# {facts.images} images of about {facts.long_side:.0f} pixels, {facts.objects} labelled individuals of about \
-{facts.object_side:.0f} pixels, {len(data.labelled)} keypoints.
+# {counted(facts.images, "image")} of about {facts.long_side:.0f} pixels, \
+{counted(facts.objects, "individual")} of about {facts.object_side:.0f} pixels, {
+        counted(len(data.labelled), "keypoint")
+    }.
 output: {quoted(output)}
 task: {task}
 network:
@@ -220,8 +223,8 @@ def mask_recipe(annotations: str, images: str, output: str) -> str:
     assert info is not None  # a shipped model has a description
     unit = {"position_unit": 64.0} if fitted else {}
     return f"""\
-# {facts.images} images of {facts.long_side:.0f} pixels, about {facts.objects} objects of {facts.object_side:.0f} \
-pixels, {len(classes)} class{"es" * (len(classes) > 1)}.
+# {counted(facts.images, "image")} of {facts.long_side:.0f} pixels, about {counted(facts.objects, "object")} of \
+{facts.object_side:.0f} pixels, {counted(len(classes), "class", "classes")}.
 output: {quoted(output)}
 task: segmentation
 network:

@@ -9,6 +9,7 @@ import torch
 from associative_embedding.data.label_counts import count_labels
 from associative_embedding.data.stream import Samples
 from associative_embedding.io.console import list_briefly
+from associative_embedding.io.counts import counted
 from associative_embedding.tasks.task import Task
 from associative_embedding.training.recipe import Recipe
 from associative_embedding.training.start_lines import in_words, name_of, names_of_types
@@ -32,14 +33,14 @@ def device_words(device: torch.device) -> str:
     """Returns a device for people."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{device.type}, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() != 1)}"
+    return f"{device.type}, {counted(torch.get_num_threads(), 'thread')}"
 
 
 def names_line(task: Task) -> str:
     """Returns the names of the keypoint types or classes."""
     names = names_of_types(task)
-    kind = "classes" if task.finds_masks else "keypoints"
-    return f"{len(names)} {kind}: {list_briefly(names, MOST_NAMES)}"
+    kinds = ("class", "classes") if task.finds_masks else ("keypoint", "keypoints")
+    return f"{counted(len(names), *kinds)}: {list_briefly(names, MOST_NAMES)}"
 
 
 def validation_lines(recipe: Recipe, task: Task, validation: Validation | None) -> Iterator[str]:
@@ -57,8 +58,8 @@ def steps_line(recipe: Recipe, sources: list[Samples], world: int) -> str:
     batch = train.batch * train.accumulate * world
     images = sum(map(len, sources))
     times = train.steps * batch / images
-    budget = f", at most {train.time}" if train.time else ""
-    often = f"each about {times:.0f} times" if times >= 1.5 else "most of them once at most"
-    size = recipe.data.input_size
-    samples = f"{batch} of {images} samples, {often}, {size} x {size} pixels"
-    return f"{train.steps} steps of {samples}{budget}"
+    often = f"each about {times:.0f} times" if times >= 1.5 else "each about once" if times > 0.75 else ""
+    often = often or f"about {times:.0%} of them"
+    budget = f"; at most {train.time}" if train.time else ""
+    size, steps = recipe.data.input_size, counted(train.steps, "step")
+    return f"{steps} of {counted(batch, 'sample')}, {size} x {size} pixels; {images} in all, {often}{budget}"

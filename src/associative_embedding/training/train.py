@@ -55,7 +55,7 @@ def train(recipe: Recipe, *, validate: Validation | None = None) -> Path:
     """
     with process_group() as processes:
         run, stream = prepare(recipe, validate, processes)
-        lines = [*summary(run, stream), *start_lines(recipe, run.info.task, stream, run.state.network.stride)]
+        lines = list(summary(run, stream))
         with run.locked():
             run.resume()
             check_same_step(run.state.step, processes)
@@ -78,10 +78,11 @@ def prepare(recipe: Recipe, validate: Validation | None, processes: Processes) -
 
 
 def summary(run: Run, stream: TrainingStream) -> Iterator[str]:
-    """Yields what a run prints at its start, before the lines about its labels."""
+    """Yields what a run prints at its start, after a check that there is anything to learn."""
     recipe, task = run.recipe, run.info.task
     yield model_line(recipe, run.state)
     yield names_line(task)
+    yield from start_lines(recipe, task, stream, run.state.network.stride)
     yield from validation_lines(recipe, task, run.validation)
     yield steps_line(recipe, [mixture.dataset for mixture in stream.mixtures], run.processes.world)
     yield f"log, pictures and model: {recipe.output}"

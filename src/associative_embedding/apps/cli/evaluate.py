@@ -22,6 +22,7 @@ from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.coco_json import NoAnnotations
 from associative_embedding.io.console import say, visible
+from associative_embedding.io.counts import counted
 
 Evaluated = tuple[Metrics, dict[str, Any]]  # metrics, and the settings of the test set
 
@@ -113,7 +114,8 @@ def find_people_without_truth(predictor: Predictor, settings: EvaluationSettings
         limit=settings.limit,
     )
     count = find_without_truth(predictor, images, settings.results)
-    say(f"{count} people found in {len(images.data)} images without annotations -> {visible(settings.results)}")
+    people, shown = counted(count, "person", "people"), counted(len(images.data), "image")
+    say(f"{people} found in {shown} without annotations -> {visible(settings.results)}")
     return images.settings
 
 
@@ -143,7 +145,7 @@ def evaluate_people(predictor: Predictor, settings: EvaluationSettings) -> Evalu
     )
     if not scored:
         metrics = {}
-        say(f"no labels in {len(test_set.data)} images, so no metrics -> {visible(str(settings.results))}")
+        say(f"no labels in {counted(len(test_set.data), 'image')}, so no metrics -> {visible(str(settings.results))}")
     if predictor.refiner is None:
         return metrics, test_set.settings
     say(f"refined by {predictor.refiner.name}: {changes}")
