@@ -9,10 +9,18 @@ import numpy as np
 import pytest
 
 from associative_embedding.data.settings import SourceConfig
+from associative_embedding.structures.masks import Masks
 from associative_embedding.structures.sample import Sample
 from associative_embedding.tasks.pose.task import PoseTask
 from associative_embedding.training.batches import build_stream, build_task
-from associative_embedding.training.pictures import SIDE, batch_picture, shown_sample, write_picture
+from associative_embedding.training.pictures import (
+    SIDE,
+    batch_picture,
+    colours_of_fits,
+    shown_sample,
+    true_colours,
+    write_picture,
+)
 from associative_embedding.training.recipe import MaskConfig
 from associative_embedding.training.validation import build_validation
 from support.coco_files import box_mask, compressed, document, thing, write
@@ -79,3 +87,23 @@ def test_masks_are_drawn_and_scored_by_class(tmp_path: Path) -> None:
         assert all((f"AP50 {name}" in numbers) == (len(names) > 1) for name in names)
         assert ("mAP50" in numbers) == (len(names) > 1)
         assert {name for name, _ in validation.pictures(network, info)} == {"found", "tags"}
+
+
+def test_found_people_have_the_colours_of_the_true_ones() -> None:
+    person = np.array([[[20, 10, 2], [15, 20, 2], [25, 20, 2], [16, 40, 2], [24, 40, 2]]], np.float32)
+    true = np.concatenate([person, person + np.float32([30, 0, 0])])
+    sample = Sample(np.zeros((64, 64, 3), np.uint8), true, np.full(2, 900, np.float32), np.ones(5, bool))
+    found = np.concatenate([true[1:], person + np.float32([0, 40, 0]), true[:1]])
+    first, second = true_colours(sample).tolist()
+    assert colours_of_fits(sample, found, FIGURE).tolist() == [second, [255] * 3, first]
+    assert colours_of_fits(sample, found[:0], FIGURE).shape == (0, 3)
+
+
+def test_found_masks_have_the_colours_of_the_true_ones() -> None:
+    labels = np.repeat([0, 1, 2, 3], 10)[None].repeat(10, axis=0)
+    truth, found = Masks.from_labels(labels)[:2], Masks.from_labels(np.roll(labels, 2, axis=1))[[1, 2, 0]]
+    empty = np.zeros((2, 0, 3), np.float32)
+    image, classes = np.zeros((10, 40, 3), np.uint8), np.zeros(2, np.int64)
+    sample = Sample(image, empty, truth.area, np.ones(1, bool), masks=truth, class_id=classes)
+    first, second = true_colours(sample).tolist()
+    assert colours_of_fits(sample, found, None).tolist() == [second, [255] * 3, first]

@@ -11,13 +11,15 @@ import numpy as np
 from associative_embedding.data.stream import TrainingStream
 from associative_embedding.drawing.canvas import contact_sheet, draw_label_if_free, label_size
 from associative_embedding.drawing.masks import draw_masks, mask_colours
-from associative_embedding.drawing.palette import RIM
+from associative_embedding.drawing.palette import RIM, palette
 from associative_embedding.drawing.skeletons import draw_skeletons, track_colours
+from associative_embedding.evaluation.metrics.object_pairs import common_pixels, match_objects
+from associative_embedding.evaluation.metrics.oks import oks
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.outputs import check_output, own_mark
 from associative_embedding.io.write_images import write_image
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.masks import Masks
+from associative_embedding.structures.masks import Masks, require_masks
 from associative_embedding.structures.sample import Sample
 from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.keypoint_task import KeypointTask
@@ -26,6 +28,7 @@ from associative_embedding.tasks.task import Task
 
 SIDE = 360  # pixels of the long side of a picture on a sheet
 MOST = 12  # pictures of a batch
+FITS = 0.2  # IoU or OKS from which a found object has the colour of the true one
 DIM, STRIPE = 0.3, 70.0  # brightness of what the loss leaves out, and of the stripes over it
 
 
@@ -73,23 +76,31 @@ def skeleton_of(task: Task) -> Skeleton | None:
 
 
 def with_truth(picture: Array, sample: Sample, skeleton: Skeleton | None) -> Array:
-    """Returns a picture of the size of the sheet with the labels of a sample; a track keeps its colour."""
-    colours = None if sample.track_id is None else track_colours(sample.track_id)
+    """Returns a picture of the size of the sheet with the labels of a sample."""
     if sample.masks is not None:
-        drawn = picture.copy()
-        draw_masks(drawn, sample.masks, colours=mask_colours(sample.masks))
-        return resized(drawn)
+        return with_objects(picture, sample.masks, skeleton, true_colours(sample))
     keypoints = sample.keypoints.copy()
     keypoints[..., 2] = keypoints[..., 2] > 0  # drawn as a score
-    return with_people(picture, keypoints, skeleton, colours)
+    return with_objects(picture, keypoints, skeleton, true_colours(sample))
 
 
-def with_people(picture: Array, keypoints: Array, skeleton: Skeleton | None, colours: Array | None = None) -> Array:
-    """Returns a picture of the size of the sheet with people; their lines are as wide in small images as in large."""
+def true_colours(sample: Sample) -> Array:
+    """Returns the colours of the true objects, ``(T, 3)`` uint8 RGB; a track keeps its colour."""
+    if sample.masks is not None:
+        return mask_colours(sample.masks)
+    return palette(len(sample.keypoints)) if sample.track_id is None else track_colours(sample.track_id)
+
+
+def with_objects(picture: Array, found: Array | Masks, skeleton: Skeleton | None, colours: Array) -> Array:
+    """Returns a picture of the size of the sheet with masks, or with people, whose lines are as wide in every image."""
+    if isinstance(found, Masks):
+        drawn = picture.copy()
+        draw_masks(drawn, found, colours=colours)
+        return resized(drawn)
     canvas = resized(picture)
     scale = np.array([canvas.shape[1] / picture.shape[1], canvas.shape[0] / picture.shape[0], 1.0])
     if skeleton is not None:
-        draw_skeletons(canvas, keypoints * scale, skeleton, colours=colours)
+        draw_skeletons(canvas, found * scale, skeleton, colours=colours)
     return canvas
 
 
@@ -114,6 +125,8 @@ def titled(picture: Array, title: str) -> Array:
 def truth_beside_found(pairs: Sequence[tuple[Sample, Array | Masks]], skeleton: Skeleton | None) -> Array:
     """Draws, for each image, its truth and what the model finds, side by side.
 
+    A found object has the colour of the true one that it fits; white = it fits none.
+
     Args:
         pairs: a sample with the keypoints ``(N, K, 3)`` or the masks that were found in it.
         skeleton: of the keypoints; None for masks.
@@ -121,14 +134,26 @@ def truth_beside_found(pairs: Sequence[tuple[Sample, Array | Masks]], skeleton: 
     pictures = []
     for sample, found in pairs:
         pictures.append(titled(with_truth(sample.image, sample, skeleton), "truth"))
-        if isinstance(found, Masks):
-            drawn = sample.image.copy()
-            draw_masks(drawn, found)
-            drawn = resized(drawn)
-        else:
-            drawn = with_people(sample.image, found, skeleton)
+        drawn = with_objects(sample.image, found, skeleton, colours_of_fits(sample, found, skeleton))
         pictures.append(titled(drawn, f"found: {len(found)}"))
     return contact_sheet(pictures, columns=4)
+
+
+def colours_of_fits(sample: Sample, found: Array | Masks, skeleton: Skeleton | None) -> Array:
+    """Returns the colours of N found objects, ``(N, 3)`` uint8 RGB, see `truth_beside_found`."""
+    if isinstance(found, Masks):
+        truth = require_masks(sample.masks)
+        row, column, common = common_pixels(truth, found)
+        fit = common / (truth.area[row] + found.area[column] - common)
+    else:
+        assert skeleton is not None
+        similarity = oks(found, sample.keypoints, sample.area, skeleton.sigmas).T
+        row, column = np.nonzero(similarity)
+        fit = similarity[row, column]
+    kept = match_objects(row, column, fit, FITS)
+    colours = np.full((len(found), 3), 255, np.uint8)
+    colours[column[kept]] = true_colours(sample)[row[kept]]
+    return colours
 
 
 def picture_of_tags(predictor: Predictor, image: Array) -> Array | None:

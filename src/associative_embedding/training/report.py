@@ -25,6 +25,11 @@ SCORES = {
 }
 MEANING = {
     "AP": "average precision by COCO's rules, mean over OKS 0.5 to 0.95",
+    "AP50": "the same at OKS 0.5",
+    "AP75": "the same at OKS 0.75",
+    "APM": "AP of medium people, with areas of 32² to 96² pixels",
+    "APL": "AP of large people",
+    "AR": "average recall, mean over OKS 0.5 to 0.95",
     "PCK": "share of keypoints within 0.1 of the size of their animal",
     "pixel_error": "median distance of a found keypoint from its label, image pixels",
     "keypoints_grouped_right": "share of true keypoints that the tags alone group right",
@@ -35,7 +40,11 @@ MEANING = {
     "dsb_ap50": "TP / (TP + FP + FN) at IoU 0.5",
     "dsb_map": "the same, mean over IoU 0.5 to 0.95",
     "aji": "aggregated Jaccard index",
-    "pq": "panoptic quality",
+    "pq": "panoptic quality: sq x rq",
+    "sq": "mean IoU of the matched objects",
+    "rq": "TP / (TP + FP / 2 + FN / 2) at IoU 0.5",
+    "precision50": "share of the found objects that are right, at IoU 0.5",
+    "recall50": "share of the true objects that are found, at IoU 0.5",
 }
 STYLE = """
 :root{--ink:#22262e;--soft:#5c6470;--line:#d9dde3;--page:#fff;--plate:#f5f6f8;--curve:#1769c2}
@@ -159,7 +168,10 @@ def pictures(output: Path) -> Iterator[str]:
     """Yields the pictures of the last validation, and the batch."""
     figures = ""
     for pattern, caption in (
-        ("validation/*-found.jpg", "Truth and prediction on images of the validation"),
+        (
+            "validation/*-found.jpg",
+            "Truth beside prediction; what is found has the colour of the true object that it fits, or is white",
+        ),
         ("validation/*-tags.jpg", "Tags of one image: equal colours mean the same individual"),
         (
             "batch.jpg",
