@@ -70,6 +70,27 @@ def test_damage_is_an_error(array: Array, planar: bool, compression: int) -> Non
 
 
 @pytest.mark.extra
+@pytest.mark.parametrize("kind", ["u1", "u2"])
+def test_differences_in_packbits(kind: str) -> None:
+    """Pillow ignores them, tifffile writes them."""
+    tifffile = pytest.importorskip("tifffile", reason="comes with scikit-image, of the extra [demo]")
+    pytest.importorskip("imagecodecs", reason="of the extra [microscopy]")
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values(RGB, kind), photometric="rgb", compression="packbits", predictor=2)
+    assert np.abs(decode(buffer.getvalue()).astype(int) - RGB).max() <= 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_predictor_without_compression_means_nothing(kind: str) -> None:
+    assert np.abs(decode(tiff(values(RGB, kind), tags={317: (2,)})).astype(int) - RGB).max() <= 1
+
+
+def test_webp_inside_of_a_tiff_is_refused_by_name() -> None:
+    with pytest.raises(ImageError, match="is a TIFF with the compression WebP, which cannot be read; save it as"):
+        decode(tiff(RGB, tags={COMPRESSION: (50001,)}))
+
+
+@pytest.mark.extra
 @pytest.mark.parametrize(("kind", "planar", "tiled"), list(product(("u2", "f4"), (False, True), (False, True))))
 def test_files_of_tifffile(kind: str, planar: bool, tiled: bool) -> None:
     tifffile = pytest.importorskip("tifffile", reason="comes with scikit-image, of the extra [demo]")

@@ -186,6 +186,51 @@ def test_resolutions() -> None:
         read_image(data, max_pixels=5000)
 
 
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"bigtiff": True}])
+def test_resolutions_inside_of_a_page(options: dict[str, Any]) -> None:
+    """tifffile counts them from 0, as the pages of the file."""
+    whole = np.random.default_rng(1).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer, bigtiff=options.pop("bigtiff", False)) as file:
+        file.write(whole, subifds=2, photometric="rgb", **options)
+        for step in (2, 4):
+            file.write(whole[::step, ::step], subfiletype=1, photometric="rgb", **options)
+    for level, step in ((0, 1), (1, 2), (2, 4)):
+        found = read_image(buffer.getvalue(), reading=Reading(level=level))
+        np.testing.assert_array_equal(found, whole[::step, ::step])
+
+
+def one_directory(planes: Array, text: str) -> bytes:
+    """A stack as ImageJ writes it beyond 4 GB: the directory of the first plane, and the values of all."""
+    flat, buffer = planes.reshape(-1, *SIZE), io.BytesIO()
+    tifffile.imwrite(buffer, flat[0], byteorder=">", description=text, metadata=None, photometric="minisblack")
+    return buffer.getvalue() + flat[1:].astype(flat.dtype.newbyteorder(">")).tobytes()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_stack_of_imagej_with_one_directory(kind: type[np.generic]) -> None:
+    values = VALUES.astype(kind) * kind(257 if kind is np.uint16 else 1)
+    data = one_directory(values[0, :, 0], "ImageJ=1.53t\nimages=3\nslices=3\n")
+    np.testing.assert_array_equal(read(data), VALUES[0, :, 0].max(0))
+    np.testing.assert_array_equal(read(data, page=2), VALUES[0, 1, 0])
+    data = one_directory(values[0], "ImageJ=1.53t\nimages=12\nchannels=4\nslices=3\nhyperstack=true\n")
+    np.testing.assert_array_equal(read(data, page=3, channel=4), VALUES[0, 2, 3])
+
+
+def test_a_stack_of_tifffile_with_one_directory() -> None:
+    data = saved(VALUES[:, :, 0], "TZYX", "own", truncate=True)
+    np.testing.assert_array_equal(read(data, page="t2z3"), VALUES[1, 2, 0])
+    np.testing.assert_array_equal(read(data, page="t1z1"), VALUES[0, 0, 0])
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_white_is_zero_in_every_plane(kind: type[np.generic]) -> None:
+    values = VALUES[0, :, 0].astype(kind) * kind(257 if kind is np.uint16 else 1)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values, photometric="miniswhite", metadata={"axes": "ZYX"})
+    np.testing.assert_array_equal(read(buffer.getvalue()), 255 - VALUES[0, :, 0].min(0))
+
+
 def test_the_size_of_a_pixel() -> None:
     nanometres = {"PhysicalSizeX": 325.0, "PhysicalSizeXUnit": "nm"}
     assert open_image(saved(VALUES[0, 0, 0], "YX", metadata=nanometres)).pixel_size == pytest.approx(0.325)

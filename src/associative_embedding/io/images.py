@@ -32,7 +32,8 @@ from associative_embedding.io.orientation import turned
 from associative_embedding.io.pillow_images import errors_of_decoders
 from associative_embedding.io.reading import PLAIN, Reading
 from associative_embedding.io.stacks import Pictures, Slide
-from associative_embedding.io.tiff_files import SIGNATURES, TiffPage
+from associative_embedding.io.tiff_files import SIGNATURES
+from associative_embedding.io.tiff_stacks import has_planes
 from associative_embedding.io.zarr_images import is_zarr, open_zarr
 from associative_embedding.structures.arrays import Array
 
@@ -215,12 +216,12 @@ def open_source(source: str | Path | bytes) -> BinaryIO:
 
 
 def is_stack(source: str) -> bool:
-    """Returns whether a path is an OME-Zarr image, or a TIFF of several pages."""
+    """Returns whether a path is an OME-Zarr image, or a TIFF of several planes."""
     if "://" in source:
         return False
     try:
         with open(source, "rb") as file, errors_of_decoders(source):
-            return file.read(4) in SIGNATURES and not TiffPage(file).is_last
+            return file.read(4) in SIGNATURES and has_planes(file)
     except (OSError, ValueError):
         return is_zarr(source)
 

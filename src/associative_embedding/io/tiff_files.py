@@ -10,7 +10,8 @@ import io
 import os
 import struct
 from collections.abc import Mapping
-from typing import BinaryIO
+from copy import copy
+from typing import BinaryIO, Self
 
 import numpy as np
 from PIL import Image, TiffImagePlugin
@@ -28,15 +29,17 @@ SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 254, 256, 2
 STRIP_PLACES, ORIENTATION, CHANNELS, ROWS, STRIP_BYTES, PLANES, PREDICTOR = 273, 274, 277, 278, 279, 284, 317
 TILE_WIDTH, TILE_HEIGHT, TILE_PLACES, TILE_BYTES, EXTRA, SAMPLE_FORMAT, REDUCTION = 322, 323, 324, 325, 338, 339, 530
 
-WHITE_IS_ZERO, GREY, RGB, YCBCR = 0, 1, 2, 6  # values of PHOTOMETRIC
-COLOURS = {WHITE_IS_ZERO: 1, GREY: 1, RGB: 3, 3: 1, 5: 4, YCBCR: 3, 8: 3}  # 3: palette, 5: CMYK, 8: Lab
+WHITE_IS_ZERO, GREY, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6  # values of PHOTOMETRIC
+COLOURS = {WHITE_IS_ZERO: 1, GREY: 1, RGB: 3, PALETTE: 1, 5: 4, YCBCR: 3, 8: 3}  # 5: CMYK, 8: Lab
 ALPHA = (1, 2)  # values of EXTRA
 KINDS = {1: "u", 2: "i", 3: "f"}  # value of SAMPLE_FORMAT -> numpy's kind
 PLAIN_KINDS = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f16", "f32", "f64")
 DIFFERENCES = 2  # value of PREDICTOR: each value is stored as the difference from its left neighbour
 BYTE_COMPRESSIONS = (1, 5, 8, 32773, 32946, 34925, 50000)  # none, LZW, Deflate, PackBits, LZMA, Zstandard
+DIFFERENCE_COMPRESSIONS = (5, 8, 32946, 34925, 50000)  # of others, libtiff ignores PREDICTOR
 JPEG_COMPRESSIONS = (6, 7)
 OTHER_COMPRESSIONS = {33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC", 50002: "JPEG XL"}
+OTHER_COMPRESSIONS |= {50001: "WebP"}  # which Pillow states, but its libtiff lacks
 BYTES = (1, 2, 6, 7)  # types of values of one byte: texts, profiles and notes
 MAX_VALUES = 2**22  # places of strips: an image has fewer rows, and far fewer tiles
 MAX_TAGS = 2**16
@@ -84,6 +87,14 @@ class TiffPage:
             raise ValueError(f"tag {tag} is missing")
         return int(values[0]) if values else int(default or 0)
 
+    def moved(self, count: int) -> Self:
+        """Returns the page of the same layout whose values lie `count` bytes behind."""
+        other = copy(self)
+        tags = (STRIP_PLACES, TILE_PLACES)
+        places = {tag: tuple(place + count for place in self.values(tag)) for tag in tags if tag in self.tags}
+        other.tags = {**self.tags, **places}
+        return other
+
     @property
     def has_alpha(self) -> bool:
         """Whether the channel after the colours is transparency. Without a statement, a fourth one beside RGB is."""
@@ -124,7 +135,7 @@ class TiffPage:
     def fault(self) -> str:
         """Returns why neither Pillow nor `value_pixels` can read the page, or an empty text."""
         compression = self.number(COMPRESSION, 1)
-        if compression not in TiffImagePlugin.COMPRESSION_INFO:
+        if compression in OTHER_COMPRESSIONS or compression not in TiffImagePlugin.COMPRESSION_INFO:
             name = OTHER_COMPRESSIONS.get(compression, f"number {compression}")
             return f"is a TIFF with the compression {name}, which cannot be read; {ADVICE}"
         reduced = self.photometric == YCBCR and self.values(REDUCTION) != (1, 1)  # JPEG's decoder enlarges colours
@@ -149,6 +160,8 @@ class TiffPage:
     @property
     def misread_by_pillow(self) -> bool:
         """Whether Pillow opens the page, but with wrong pixels."""
+        if self.predictor != 1 and self.number(COMPRESSION, 1) not in DIFFERENCE_COMPRESSIONS:
+            return True
         if self.bits <= 8:
             return self.planar and self.photometric != RGB
         swapped = self.order == ">" and self.bits == 32 and self.number(COMPRESSION, 1) != 1
@@ -157,7 +170,7 @@ class TiffPage:
     @property
     def holds_plain_values(self) -> bool:
         """Whether the unpacked bytes are the values of the pixels, or whole numbers and their differences."""
-        predictor = self.number(PREDICTOR, 1)
+        predictor = self.predictor
         return (
             self.number(COMPRESSION, 1) in BYTE_COMPRESSIONS
             and (predictor == 1 or (predictor == DIFFERENCES and self.kind in "ui"))
@@ -166,6 +179,11 @@ class TiffPage:
             and f"{self.kind}{self.bits}" in PLAIN_KINDS
             and set(self.values(BITS)) == {self.bits}
         )
+
+    @property
+    def predictor(self) -> int:
+        """How values are stored as differences; 1 = as they are. Without compression every reader ignores the tag."""
+        return 1 if self.number(COMPRESSION, 1) == 1 else self.number(PREDICTOR, 1)
 
     @property
     def inverted(self) -> bool:
@@ -229,7 +247,7 @@ def value_pixels(file: BinaryIO, page: TiffPage, channel: int | None = None) -> 
 def values_of(part: Array, page: TiffPage) -> Array:
     """Returns stored rows ``(h, W * C)`` in the order of bytes of this machine, with differences added up."""
     native = part.astype(part.dtype.newbyteorder("="))
-    if page.number(PREDICTOR, 1) != DIFFERENCES:
+    if page.predictor != DIFFERENCES:
         return native
     pixels = native.reshape(len(part), page.width, -1)
     side = page.tile[1] or page.width  # each tile begins anew

@@ -42,7 +42,7 @@ class PageFile:
         """Whether the values are unpacked here; Pillow reads what is left of 8 bits."""
         page = self.page
         # Pillow reads all directories before a page, for each of them.
-        unusual = page.misread_by_pillow or page.bits > 8 or page.kind != "u" or self.number != 0
+        unusual = page.misread_by_pillow or page.inverted or page.bits > 8 or page.kind != "u" or self.number != 0
         return page.holds_plain_values and (unusual or bool(page.grey_channels))
 
     @property

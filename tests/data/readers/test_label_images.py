@@ -226,3 +226,16 @@ def test_corrected_labels_are_read_again(tmp_path: Path) -> None:
     assert len(masks_of(tmp_path)[0]) == 3
     save(tmp_path / "masks" / "a.tif", np.where(LABELS == 7, 0, LABELS).astype(np.int32))
     assert len(masks_of(tmp_path)[0]) == 2
+
+
+@pytest.mark.parametrize("compression", [None, "lzw"])
+def test_numbers_with_a_table_of_colours(tmp_path: Path, compression: str | None) -> None:
+    """ImageJ writes 8 bits with a table of colours as a palette, and with an inverted one as white is zero."""
+    numbers, path = (LABELS // 4).astype(np.uint8), tmp_path / "a.tif"
+    table = np.random.default_rng(0).integers(0, 2**16, (3, 256), dtype=np.uint16)
+    grey = np.tile(np.arange(255, -1, -1, dtype=np.uint16) * 257, (3, 1))
+    for colours in (table, grey):
+        tifffile.imwrite(path, numbers, photometric="palette", colormap=colours, compression=compression)
+        np.testing.assert_array_equal(read_labels(path), numbers)
+    tifffile.imwrite(path, numbers, photometric="miniswhite", compression=compression)
+    np.testing.assert_array_equal(read_labels(path), numbers)

@@ -23,6 +23,7 @@ from associative_embedding.io.image_limits import ImageError, check_size
 from associative_embedding.io.images import open_image, read_size
 from associative_embedding.io.pillow_images import errors_of_decoders
 from associative_embedding.io.stacks import whole
+from associative_embedding.io.tiff_files import PALETTE, SIGNATURES, TiffPage
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks
 
@@ -159,7 +160,10 @@ def read_labels(path: Path) -> Array:
     Raises:
         ValueError: for a file that cannot be read, a stack, a picture in colours, or numbers that are not whole.
     """
-    values = read_png(path) if path.suffix.lower() == ".png" else read_tiff(path)
+    if path.suffix.lower() == ".png":
+        values = read_indices(path, "PNG")
+    else:
+        values = read_indices(path, "TIFF") if has_palette(path) else read_tiff(path)
     if values.ndim == 3:
         if (values[:, :, :3] != values[:, :, :1]).any():
             raise ValueError(f"{path}: is a picture in colours; a label image has one number for each pixel")
@@ -174,16 +178,26 @@ def read_labels(path: Path) -> Array:
     return values.astype(np.uint8) if values.dtype.kind == "b" else values
 
 
-def read_png(path: Path) -> Array:
-    """Returns the stored values of a PNG; of a palette, its indices."""
+def has_palette(path: Path) -> bool:
+    """Returns whether a TIFF of one page has a palette, as ImageJ writes one for 8 bits with a table of colours."""
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with open(path, "rb") as file, errors_of_decoders(str(path)):
+            page = TiffPage(file) if file.read(4) in SIGNATURES else None
+    except (OSError, ValueError):  # `read_tiff` gives the reason
+        return False
+    return page is not None and page.photometric == PALETTE and page.is_last
+
+
+def read_indices(path: Path, kind: str) -> Array:
+    """Returns the stored values of a PNG or TIFF; of a palette, its indices."""
+    try:
+        with Image.open(path, formats=[kind]) as image:
             check_size(str(path), *image.size, bytes_each=PIXEL_BYTES)
             return np.array(image)
     except ImageError:
         raise
     except Exception as error:  # Pillow raises many kinds for broken files
-        raise ValueError(f"{path}: not a PNG that can be decoded ({error})") from None
+        raise ValueError(f"{path}: not a {kind} that can be decoded ({error})") from None
 
 
 def read_tiff(path: Path) -> Array:
