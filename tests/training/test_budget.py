@@ -92,6 +92,16 @@ def test_a_run_ends_when_validations_get_no_better_and_keeps_the_best_model(
     assert read_description(path).notes == {"steps": 4}  # type: ignore[union-attr]
 
 
+def test_patience_waits_until_something_is_found(tmp_path: Path, source: SourceConfig) -> None:
+    scores = iter([0.0, 0.0, 0.0, 0.2, 0.1, 0.1, 0.9])
+    path = train(
+        tiny_recipe(tmp_path, source, steps=7, validate_every=1, patience=2),
+        validate=lambda *_: {"AP": next(scores)},
+    )
+    assert log_of(path.parent)[-1]["step"] == 6
+    assert read_description(path).notes == {"steps": 4}  # type: ignore[union-attr]
+
+
 def test_patience_needs_validations(tmp_path: Path, source: SourceConfig) -> None:
     with pytest.raises(ValueError, match=r"train\.patience counts validations: set train\.validate_every, too"):
         tiny_recipe(tmp_path, source, patience=2)

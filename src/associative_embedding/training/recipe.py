@@ -219,7 +219,7 @@ class TrainConfig:
             reach `steps` in it goes through its schedules faster, so that the learning rate has fallen when it ends.
             Sessions that continue a run share the budget.
         patience: validations without a better result after which the run ends; 0 = never. With it, the model file is
-            the one of the best validation. What counts: AP, mAP50, dsb_map or OKS, by the task.
+            the one of the best validation. What counts: AP, mAP50, dsb_map or OKS, by the task; it must be above 0.
         batch: samples per process in one batch, at least 1.
         accumulate: number of batches whose gradients are averaged in one step, at least 1: a larger batch in the memory
             of a small one. Batch norms that are not frozen still use the statistics of one batch.

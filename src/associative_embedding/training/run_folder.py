@@ -127,9 +127,9 @@ class Run:
 
     @property
     def stopped_early(self) -> bool:
-        """Whether ``train.patience`` ends the run."""
+        """Whether ``train.patience`` ends the run; not before something is found, which takes fresh weights a while."""
         patience = self.recipe.train.patience
-        return bool(patience and self.best and self.best.since >= patience)
+        return bool(patience and self.best and self.best.score > 0 and self.best.since >= patience)
 
     def end_line(self) -> str:
         """Returns why the run ended before its last step; "" if it did not."""

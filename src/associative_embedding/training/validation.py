@@ -161,14 +161,14 @@ def build_mask_validation(recipe: Recipe) -> ValidationSet:
         images = open_masks(source, task.classes, part="validation")
         sources.append(select_test_images(images, 0, limit, images.source))
     check_labelled(sources)
-    names = dict(enumerate(task.classes, start=1))
+    # The numbers for cells need no scores, so they mean something from the first steps; one class needs no others.
+    names = dict(enumerate(task.classes, start=1)) if len(task.classes) > 1 else {}
 
     def validate(network: Network, info: ModelInfo) -> Numbers:
         cells: list[CellScores] = []
         images = compared(Predictor(network, info), sources, cells)
         classes = voc_map(images, names)  # reads all images
-        # The numbers for cells need no scores, so they mean something from the first steps; one class needs no others.
-        return {**sum(cells, CellScores()).numbers(), **(classes if len(names) > 1 else {})}
+        return {**sum(cells, CellScores()).numbers(), **(classes if names else {})}
 
     return ValidationSet(sources, validate)
 
