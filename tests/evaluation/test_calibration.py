@@ -107,7 +107,7 @@ def test_few_instances_make_no_map(tmp_path: Path, capsys: pytest.CaptureFixture
     source, model = tiny_data(tmp_path, 2), tiny_model(tmp_path / "raw.safetensors", backbone="mobilenet_v2")
     command = ["calibrate", model, "--annotations", str(source.annotations), "--images", source.images]
     assert main([*command, "--output", str(tmp_path / "new.safetensors")]) == 1
-    assert "a calibration needs at least 100: use more images" in capsys.readouterr().err
+    assert "a calibration needs at least 100 instances, and 22 count: use more images" in capsys.readouterr().err
     assert not (tmp_path / "new.safetensors").exists()
 
 

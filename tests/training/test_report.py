@@ -12,7 +12,7 @@ import pytest
 
 from associative_embedding.training.curves import chart
 from associative_embedding.training.pictures import write_picture
-from associative_embedding.training.report import Story, write_report
+from associative_embedding.training.report import Story, how_to_predict, write_report
 
 HOSTILE = "<script src='http://a.example/x.js'></script>&\"'\x1b[2J"
 
@@ -82,7 +82,22 @@ def test_a_report_never_replaces_a_file_of_others(tmp_path: Path) -> None:
 
 
 def test_a_run_without_a_line_in_its_log_has_a_report(tmp_path: Path) -> None:
-    assert "no images to validate on" in write_report(tmp_path, Story("lead", [], "single-person")).read_text()
+    assert "no images to validate on" in write_report(tmp_path, Story("lead", [], "pose")).read_text()
+
+
+@pytest.mark.parametrize(
+    ("task", "lines"),
+    [
+        ("pose", ["ae predict photo.jpg --model ", "ae predict film.mp4 --track --model ", "ae.load('"]),
+        ("segmentation", ["ae predict photo.jpg --model ", "ae.load('"]),
+        ("single-person", ["ae predict photo.jpg --refine ", "ae.load(refine='"]),
+    ],
+)
+def test_how_to_predict_fits_the_task(tmp_path: Path, task: str, lines: list[str]) -> None:
+    model = str(tmp_path / "model.safetensors")
+    text = how_to_predict(tmp_path, task)
+    assert text.count(model) == len(lines)
+    assert all(f"{line}{model}" in text for line in lines)
 
 
 @pytest.mark.parametrize("values", [[1.0], [0.0, 0.0], [1e-9, 2e9], [-3.0, 5.0] * 900])

@@ -28,6 +28,11 @@ def test_the_important_numbers_come_first_and_classes_on_a_line_of_their_own() -
     assert in_short({"AP": 1.0, "pixel_error": None}) == "AP 1.000, pixel_error -"
 
 
+def test_a_line_has_no_more_classes_than_can_be_read() -> None:
+    _, line = lines_of({f"AP50 {name}": 0.5 for name in range(80)})
+    assert line.endswith("AP50 19 0.500 and 60 more")
+
+
 def test_what_is_due(tmp_path: Path, source: SourceConfig) -> None:
     run = new_run(tmp_path, source)
     run.state.step = 6

@@ -30,7 +30,7 @@ MEANING = {
     "APM": "AP of medium people, with areas of 32² to 96² pixels",
     "APL": "AP of large people",
     "AR": "average recall, mean over OKS 0.5 to 0.95",
-    "PCK": "share of keypoints within 0.1 of the size of their animal",
+    "PCK": "share of keypoints within 0.1 of the size of their person or animal",
     "pixel_error": "median distance of a found keypoint from its label, image pixels",
     "keypoints_grouped_right": "share of true keypoints that the tags alone group right",
     "people_grouped_right": "share of people (or animals) that the tags alone group right",
@@ -192,12 +192,12 @@ def how_to_predict(output: Path, task: str) -> str:
     """Returns commands and Python that use the model."""
     model = visible(output / "model.safetensors")
     word = shlex.quote(model)
-    commands = [f"ae predict photo.jpg --model {word}"]
-    if task == "single-person":
-        commands = [f"ae predict photo.jpg --refine {word}"]
+    commands, load = [f"ae predict photo.jpg --model {word}"], f"ae.load({model!r})"
+    if task == "single-person":  # refines the people whom another model finds
+        commands, load = [f"ae predict photo.jpg --refine {word}"], f"ae.load(refine={model!r})"
     if task in ("pose", "tracking"):
         commands.append(f"ae predict film.mp4 --track --model {word}")
-    python = ["import associative_embedding as ae", "", f"model = ae.load({model!r})", 'found = model("photo.jpg")']
+    python = ["import associative_embedding as ae", "", f"model = {load}", 'found = model("photo.jpg")']
     python.append('found.save("found.jpg")')
     return "\n".join([*commands, "", *python])
 

@@ -48,6 +48,8 @@ SHOWN = (
     *("mAP50", "mAP70", "dsb_ap50", "dsb_map", "pq"),
 )
 
+MOST_CLASSES = 20  # on the line of a validation: as many as PASCAL VOC has; the report has all
+
 
 class Run:
     """A run and its folder. Of several processes only the first one writes.
@@ -303,7 +305,7 @@ def lines_of(numbers: Numbers) -> Iterator[str]:
     """Yields the lines of a validation: the most important numbers, and those of each class."""
     yield in_short(numbers)
     if classes := [f"{name} {value:.3f}" for name, value in numbers.items() if is_of_class(name) and value is not None]:
-        yield ", ".join(classes)
+        yield list_briefly(classes, MOST_CLASSES)
 
 
 def is_of_class(name: str) -> bool:
