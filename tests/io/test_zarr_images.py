@@ -98,3 +98,52 @@ def test_the_command_reads_them(tmp_path: Path, capsys: pytest.CaptureFixture[st
     command = ["predict", str(path), "--model", model, "--output", str(tmp_path / "out"), "--channel", "DAPI"]
     assert main(command) == 0
     assert "2 channels" in capsys.readouterr().err
+
+
+def chunk(path: Path, version: int) -> Path:
+    """The file of the first chunk of the first channel and plane."""
+    return path / "0" / ("0.0.0.0" if version == 2 else "c/0/0/0/0")
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_chunk_that_is_missing_is_zero_and_one_that_is_cut_off_an_error(version: int, tmp_path: Path) -> None:
+    path = image(tmp_path / "a.zarr", version)
+    file = chunk(path, version)
+    data = file.read_bytes()
+    for part in (data[: len(data) // 2], b""):
+        file.write_bytes(part)
+        with pytest.raises(ImageError, match="damaged or truncated"):
+            open_image(str(path), Reading(channel=1, page=1)).array(0)
+    file.unlink()
+    expected = VALUES[0, 0].copy()
+    expected[:16, :16] = 0
+    found = open_image(str(path), Reading(channel=1, page=1)).array(0)
+    np.testing.assert_array_equal(found[:, :, 0], expected)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize(
+    ("shape", "says"),
+    [
+        ([2, 10**9, 32, 48], "has 1000000000 z planes, 2 channels, 2 resolutions, too many to read all"),
+        ([10**9, 3, 32, 48], "it states 1000000000 channels"),
+        ([2, 0, 32, 48], "no pixels"),
+        ([2, 3, 10**9, 10**9], "has too many pixels to join its planes"),
+    ],
+)
+def test_endless_and_empty_shapes(version: int, shape: list[int], says: str, tmp_path: Path) -> None:
+    path = image(tmp_path / "a.zarr", version)
+    file = path / "0" / (".zarray" if version == 2 else "zarr.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"shape": shape}))
+    with pytest.raises(ImageError, match=says):
+        open_image(str(path), Reading(channel=1))
+
+
+@pytest.mark.parametrize("count", [0, 10_000])
+def test_a_number_of_resolutions_that_cannot_be(count: int, tmp_path: Path) -> None:
+    path = image(tmp_path / "a.zarr")
+    attributes = json.loads((path / ".zattrs").read_text())
+    attributes["multiscales"][0]["datasets"] = attributes["multiscales"][0]["datasets"][:1] * count
+    (path / ".zattrs").write_text(json.dumps(attributes))
+    with pytest.raises(ImageError, match=f"states {count} resolutions"):
+        open_image(str(path), Reading(channel=1))

@@ -16,6 +16,7 @@ from associative_embedding.io.stacks import Place, Stack
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.windows import Window
 
+MOST_CHANNELS = 10_000
 UNKNOWN = "p"  # letter of a dimension whose meaning is not known: pages
 
 
@@ -42,7 +43,7 @@ class Axes:
             wanted: letters that replace them.
 
         Raises:
-            ImageError: for letters that do not fit the shape, or without rows and columns.
+            ImageError: for letters that do not fit the shape, without rows and columns, or a dimension of length 0.
         """
         known = tuple(letter if letter in "tzcyxs" else UNKNOWN for letter in (wanted or letters).lower())
         sizes = tuple(int(n) for n in shape)
@@ -50,6 +51,8 @@ class Axes:
             raise ImageError(name, f"has {len(sizes)} dimensions, {sizes}, which are not the axes {wanted or letters}")
         if not {"y", "x"} <= set(known):
             raise ImageError(name, f"has no rows and columns among its axes {letters}")
+        if min(sizes) < 1:
+            raise ImageError(name, f"has the dimensions {sizes}: no pixels")
         return cls(known, sizes)
 
     @property
@@ -124,7 +127,13 @@ def stack_of_array(array: Any, axes: Axes, name: str, names: Sequence[str] = (),
 
 
 def channel_names(names: Sequence[str], count: int) -> tuple[str, ...]:
-    """Returns a name for each channel; "" for all if the names are not as many."""
+    """Returns a name for each channel; "" for all if the names are not as many.
+
+    Raises:
+        ValueError: for more than `MOST_CHANNELS`.
+    """
+    if count > MOST_CHANNELS:
+        raise ValueError(f"it states {count} channels")
     return tuple(names) if len(names) == count else ("",) * count
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,6 +20,7 @@ from associative_embedding.structures.windows import Window
 Place = Mapping[str, int]  # axis -> number of a plane on it, from 0
 NOUNS = {"t": "time point", "z": "z plane", "p": "page"}
 PROJECTIONS = {"max": "maximum", "mean": "mean"}
+MOST_PICTURES, MOST_DEPTH = 100_000, 10_000  # pictures of an image, planes that become one picture
 MOST_JOINED = 100  # times the pixels of the largest image: what planes that are joined may have together
 
 
@@ -85,7 +87,10 @@ class Pictures:
     _limits: dict[int, Limits] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _ = self.channel, self.joined, self.frames  # they check what was asked for
+        _ = self.channel, self.joined  # they check what was asked for
+        pictures = math.prod(self.stack.sizes[axis] for axis in self.frame_axes)
+        if pictures > MOST_PICTURES or self.stack.sizes.get(self.joined, 1) > MOST_DEPTH:
+            raise ImageError(self.stack.name, f"has {self.counts}, too many to read all; choose some by --page")
         # Who allows less than usual, as the service does, bounds the time.
         most = self.max_pixels if self.max_pixels < MAX_PIXELS else MOST_JOINED * MAX_PIXELS
         height, width = self.stack.size

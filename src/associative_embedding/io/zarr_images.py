@@ -22,8 +22,11 @@ from associative_embedding.io.stacks import Stack
 
 ENDING = ".zarr"
 GROUP_FILES = (".zattrs", ".zgroup", "zarr.json")
+DESCRIPTIONS = (".zarray", ".zattrs", ".zgroup", "zarr.json")
 MAX_METADATA = 2**24  # bytes
 MAX_CHUNK = 2**28  # bytes of a decoded chunk
+MAX_LEVELS = 64  # resolutions, each of which is opened
+BLOSC_HEADER = 16  # bytes; the last four are the length of all
 # Compressors, filters and codecs of zarr 2 and 3 that turn bytes into bytes or numbers.
 CODECS = {"blosc", "zstd", "gzip", "zlib", "lz4", "bz2", "lzma", "shuffle", "bytes", "transpose", "crc32c", "delta"}
 CODECS |= {"sharding_indexed", "bitround"}
@@ -64,6 +67,8 @@ def zarr_stack(path: str, reading: Reading) -> Stack:
         remark_file(path, f"has {len(images)} images; the first is read")
     image = images[0]
     levels = [(str(level["path"]), level) for level in image["datasets"]]
+    if not 1 <= len(levels) <= MAX_LEVELS:
+        raise ImageError(path, f"states {len(levels)} resolutions")
     if reading.level >= len(levels):
         raise ImageError(path, f"has {len(levels)} resolution{'s' * (len(levels) > 1)}, so no level {reading.level}")
     letters = axes_in(image)
@@ -111,16 +116,34 @@ def open_array(folder: Path, name: str) -> Any:
     """
     if os.path.isabs(name) or ".." in Path(name).parts or not (folder / name).is_dir():
         raise ValueError(f"{name!r} is no array inside of it")
-    check_array(folder / name)
+    last = check_array(folder / name)
     zarr = need("zarr", "microscopy", "OME-Zarr")
-    array = zarr.open_array(str(folder / name), mode="r")
+    place = str(folder / name)
+    array = zarr.open_array(whole_chunks(place) if last == "blosc" else place, mode="r")
     if array.dtype.kind not in "buif" or math.prod(array.chunks) * array.dtype.itemsize > MAX_CHUNK:
         raise ValueError(f"{name} has values of {array.dtype} in chunks of {array.chunks}")
     return array
 
 
-def check_array(folder: Path) -> None:
-    """Checks the codecs of an array before zarr reads its description.
+def whole_chunks(folder: str) -> Any:
+    """Returns the store of an array whose chunks are as long as they state: Blosc reads on behind their end."""
+    from zarr.storage import LocalStore
+
+    class WholeChunks(LocalStore):
+        async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
+            found = await super().get(key, prototype, byte_range)
+            if found is None or byte_range is not None or Path(key).name in DESCRIPTIONS:
+                return found
+            data = found.to_bytes()
+            if len(data) < BLOSC_HEADER or int.from_bytes(data[12:16], "little") > len(data):
+                raise ValueError(f"chunk {key} is cut off")
+            return found
+
+    return WholeChunks(folder, read_only=True)
+
+
+def check_array(folder: Path) -> str:
+    """Checks the codecs of an array before zarr reads its description, and returns the name of the last one.
 
     Raises:
         ValueError: for one that is not in `CODECS`.
@@ -137,6 +160,7 @@ def check_array(folder: Path) -> None:
             raise ValueError("it has objects in place of numbers")
     if other := [str(name) for name in used if name not in CODECS]:
         raise ValueError(f"it has the codec {', '.join(other)}, which is not used here")
+    return str(used[-1]) if used else ""
 
 
 def codecs_in(codecs: Any) -> list[Any]:
