@@ -3,7 +3,10 @@
     python benchmarks/choices.py --annotations ../shared/data/pose/coco/annotations.json \
         --images ../shared/data/pose/coco/images --held-out 0.1 --json choices.json
     python benchmarks/choices.py --again choices.json --plot docs/images/choices.svg
-    python benchmarks/choices.py --time nuclei --images ../shared/data/segmentation/dsb2018/images --limit 40
+    python benchmarks/choices.py --time --images ../shared/data/pose/coco/images \
+        --cells ../shared/data/segmentation/dsb2018/images --limit 40
+
+The last one prints the times of all shipped models that README and their cards state, and no accuracy.
 
 Every image passes all settings before the next one, so a slow moment of the machine affects all alike. Milliseconds are
 of the processor on one thread: other programs that use the machine do not count. They cover everything from the
@@ -15,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -46,6 +50,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "person-fast --scales 1 --input_size 256": {"scales": (1.0,), "input_size": 256},
     "person-fast --refine single-person": {"refine": "single-person"},
 }
+SHIPPED = ("person", "person --refine none", "person-fast", "single-person", "nuclei")  # the rows of README
 FAMILIES = {  # of the plot: the settings that a line joins, from fast to slow
     "person": [name for name in SETTINGS if name.startswith("person ") and "none" not in name] + ["person"],
     "person --refine none": [name for name in SETTINGS if name.startswith("person --refine none")],
@@ -104,18 +109,19 @@ def measure(annotations: str, images: str, held_out: float, limit: int) -> dict[
     return choices
 
 
-def only_time(models: list[str], images: str, limit: int) -> str:
-    """Returns a table of the median times of models on the images of a folder; no accuracy."""
-    loaded = {model: load(model, device="cpu") for model in models}
-    photos = [read_image(path) for path in find_images([images])[: limit or None]]
-    ms: dict[str, list[float]] = {model: [] for model in models}
-    for photo in [photos[0], *photos]:  # the first one twice, to warm up
-        for name, model in loaded.items():
+def only_time(photos: str, cells: str, limit: int) -> str:
+    """Returns a table of the median times of the shipped models on the first images of two folders; no accuracy."""
+    models = {name: load(name.split()[0], device="cpu", **SETTINGS.get(name, {})) for name in SHIPPED}
+    images = {name: find_images([cells if name == "nuclei" else photos])[:limit] for name in SHIPPED}
+    ms: dict[str, list[float]] = {name: [] for name in SHIPPED}
+    for i in tqdm(range(-1, min(map(len, images.values()))), disable=None, unit="image"):
+        for name, model in models.items():
+            image = read_image(images[name][max(i, 0)])  # the first one twice, to warm up
             before = time.process_time()
-            model(photo, keep_image=False)
+            model(image, keep_image=False)
             ms[name].append(1e3 * (time.process_time() - before))
     rows = {f"`{name}`": {"ms": f"{statistics.median(row[1:]):.0f}"} for name, row in ms.items()}
-    return markdown(f"{len(photos)} images", ["ms"], rows)
+    return markdown(f"{len(ms['person']) - 1} images each", ["ms"], rows)
 
 
 def add_image(test_set: PoseTestSet, i: int, models: dict[str, Predictor], choices: dict[str, Choice]) -> None:
@@ -183,12 +189,15 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=0, help="images, at most (0 = all)")
     parser.add_argument("--json", type=Path, default=None, help="the numbers are written to this file")
     parser.add_argument("--again", type=Path, default=None, help="numbers of a former run, in place of measuring")
-    parser.add_argument("--time", nargs="+", metavar="MODEL", help="only the times of models, on --images")
+    parser.add_argument("--time", action="store_true", help="only the times of the shipped models")
+    parser.add_argument("--cells", help="with --time: the images of `nuclei`")
     parser.add_argument("--plot", type=Path, default=None, help="the picture to write")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.time:
-        print(only_time(options.time, options.images, options.limit))
+        if not options.images or not options.cells:
+            parser.error("--time needs --images, photos of people, and --cells, images of nuclei")
+        print(only_time(options.images, options.cells, options.limit or sys.maxsize))
         return
     if options.again:
         choices = {name: Choice(**row) for name, row in json.loads(options.again.read_text()).items()}

@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 
 from support.paths import ROOT
+from support.tiny import photo
 
 pytestmark = [pytest.mark.slow, pytest.mark.extra]
 PAGE = (ROOT / "docs" / "which-model.md").read_text(encoding="utf-8")
@@ -32,3 +34,17 @@ def test_table_and_picture(tmp_path: Path) -> None:
     assert [line.split("`")[1] for line in lines[2:]] == settings
     assert lines[2] == "| `person` | 0.500 | 0.600 | 20 | 1.00 |"
     assert pictures[0].read_bytes() == pictures[1].read_bytes()
+
+
+def test_times_are_of_the_models_of_the_readme(tmp_path: Path) -> None:
+    """One table has the rows of README's table of models, in its order."""
+    for name in ("photos", "cells"):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "a.png"), photo())
+    script = ROOT / "benchmarks" / "choices.py"
+    command = [sys.executable, script, "--time", "--images", tmp_path / "photos", "--cells", tmp_path / "cells"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
+    rows = re.findall(r"^\| `([^`]+)` \| (\d+) \|$", printed, re.MULTILINE)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name, _ in rows] == re.findall(r"^\| `([^`]+)` .* ms \|", readme, re.MULTILINE)
+    assert all(int(ms) > 0 for _, ms in rows)
