@@ -175,7 +175,7 @@ REMARKED: dict[str, tuple[Callable[[Document], None], str]] = {
     "crowds": (each(lambda row: row.update(iscrowd=1)), "no person to find has a labelled keypoint (images: 5)"),
     "one keypoint without an area": (
         each(lambda row: (row.update(keypoints=[5, 5, 2] + [0] * 12), row.pop("bbox"), row.pop("area"))),
-        "people have an area of 0 and count as missed",
+        "people with an area of 0, which counts as missed",
     ),
 }
 

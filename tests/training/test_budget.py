@@ -86,7 +86,7 @@ def test_a_run_ends_when_validations_get_no_better_and_keeps_the_best_model(
     path = train(recipe, validate=lambda *_: {"AP": next(scores)})
     assert log_of(path.parent)[-1]["step"] == 8
     assert read_description(path).notes == {"steps": 4}  # type: ignore[union-attr]
-    assert "ended early at step 8: 2 validations were not better than AP 0.500 of step 4" in capfd.readouterr().err
+    assert "ended early at step 8: no better than AP 0.500 of step 4 in 2 validations" in capfd.readouterr().err
     train(recipe, validate=lambda *_: {"AP": 0.4})  # again: it does not go on
     assert log_of(path.parent)[-1]["step"] == 8
     assert read_description(path).notes == {"steps": 4}  # type: ignore[union-attr]

@@ -47,7 +47,7 @@ def test_why_a_run_ended(tmp_path: Path, source: SourceConfig) -> None:
         run.best = Best("AP", score, 2, since)
         assert run.stopped_early == stopped
     run.best = Best("AP", 0.5, 2, 2)
-    assert run.end_line() == "ended early at step 4: 2 validations were not better than AP 0.500 of step 2"
+    assert run.end_line() == "ended early at step 4: no better than AP 0.500 of step 2 in 2 validations"
     run.state.step = 9
     assert run.end_line() == ""
     timed = new_run(tmp_path, source, steps=9, time="1m")

@@ -15,7 +15,7 @@ import yaml
 
 from associative_embedding.data.stream import TrainingStream
 from associative_embedding.io.console import list_briefly, say, say_error, visible
-from associative_embedding.io.counts import of_them
+from associative_embedding.io.counts import counted, of_them
 from associative_embedding.io.files import atomic_write
 from associative_embedding.io.lock_files import locked
 from associative_embedding.io.outputs import check_output, own_form, own_mark
@@ -140,7 +140,7 @@ class Run:
             return ""
         if self.stopped_early and self.best:
             best = f"{self.best.name} {self.best.score:.3f} of step {self.best.step}"
-            return f"ended early at step {step}: {self.best.since} validations were not better than {best}"
+            return f"ended early at step {step}: no better than {best} in {counted(self.best.since, 'validation')}"
         return f"ended at step {step} of {train.steps}: its time of {train.time} is used" if train.time else ""
 
     def start(self, lines: Sequence[str] = ()) -> None:

@@ -26,6 +26,7 @@ from associative_embedding.evaluation.metrics.coco_eval import (
 )
 from associative_embedding.io.coco_json import AREA_PER_BOX
 from associative_embedding.io.console import list_briefly, remark
+from associative_embedding.io.counts import counted
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.oks_sigmas import checked_sigmas
 from associative_embedding.structures.skeleton import Skeleton
@@ -162,7 +163,8 @@ def remark_areas(annotations: Sequence[Mapping[str, Any]], where: str) -> None:
     lost = [str(a["image_id"]) for a in annotations if not a["area"] and a["num_keypoints"] and not a["iscrowd"]]
     if lost:
         images = list_briefly(list(dict.fromkeys(lost)))
-        remark(f"{where}: {len(lost)} people have an area of 0 and count as missed (images {images}); state 'area'")
+        people = counted(len(lost), "person", "people")
+        remark(f"{where}: {people} with an area of 0, which counts as missed (images {images}); state 'area'")
 
 
 def category_sigmas(
