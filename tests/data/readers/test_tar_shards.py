@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 from associative_embedding.apps.cli.main import main
 from associative_embedding.data.readers.coco_masks import CocoMasks
 from associative_embedding.data.readers.tar_shards import Shards, read_index
 from associative_embedding.data.settings import SourceConfig
-from associative_embedding.data.sources import open_keypoints
+from associative_embedding.data.sources import open_keypoints, open_masks
 from associative_embedding.io.reading import Reading
 from associative_embedding.training.batches import build_stream, build_task
 from associative_embedding.training.recipe import Recipe
@@ -225,3 +226,24 @@ def test_an_index_with_a_byte_order_mark_is_read_and_one_with_a_number_of_any_le
     (tmp_path / "index.json").write_text(f'{{"a": {"9" * 5000}}}')
     with pytest.raises(ValueError, match=r"index\.json: not a json file"):
         read_index(tmp_path / "index.json")
+
+
+def test_images_of_several_channels(tmp_path: Path) -> None:
+    """They are packed whole; the options state what must be readable, and the recipe what is read."""
+    values = np.random.default_rng(0).integers(0, 256, (3, 24, 32), dtype=np.uint8)
+    (tmp_path / "images").mkdir()
+    tifffile.imwrite(
+        tmp_path / "images" / "a.tif", values, ome=True, photometric="minisblack", metadata={"axes": "CYX"}
+    )
+    entry = {"id": 1, "file_name": "a.tif", "height": 24, "width": 32}
+    thing: dict[str, Any] = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [2, 2, 8, 8], "area": 64, "iscrowd": 0}
+    thing["segmentation"] = [[2, 2, 10, 2, 10, 10, 2, 10]]
+    document = {"images": [entry], "annotations": [thing], "categories": [{"id": 1, "name": "cell"}]}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    source = SourceConfig(annotations=str(tmp_path / "a.json"), images=str(tmp_path / "images"))
+    assert shard(source, tmp_path / "none") == 1
+    assert shard(source, tmp_path / "shards", "--channel", "4") == 1
+    assert shard(source, tmp_path / "shards", "--channel", "2") == 0
+    packed = SourceConfig(shards=str(tmp_path / "shards"), reading=Reading(channel=3))
+    found = open_masks(packed, ["cell"], part="train")[0].image
+    np.testing.assert_array_equal(found, np.repeat(values[2][:, :, None], 3, 2))

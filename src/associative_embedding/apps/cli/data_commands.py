@@ -78,12 +78,15 @@ def build_convert(parser: ArgumentParser) -> ArgumentParser:
 
 
 def build_shard(parser: ArgumentParser) -> ArgumentParser:
+    from associative_embedding.apps.cli.options import add_reading_options  # which imports this file
+
     add = parser.add_argument
     add("annotations", type=str, help="COCO json")
     add("--images", type=str, required=True, metavar="FOLDER", help="folder of its images")
     text = "folder to write the tar files to; a recipe reads it by data.sources: [{shards: FOLDER}]"
     add("--output", type=str, required=True, metavar="FOLDER", help=text)
     add("--size", type=int, default=1000, help="images per tar file")
+    add_reading_options(parser)
     return parser
 
 
@@ -144,10 +147,12 @@ def run_convert_labels(options: Namespace) -> int:
 
 
 def run_shard(options: Namespace) -> int:
+    from associative_embedding.apps.cli.options import reading_of
     from associative_embedding.data.preparation.write_shards import write_shards
     from associative_embedding.io.console import say, visible
 
-    say(visible(write_shards(options.annotations, options.images, options.output, options.size)))
+    reading = reading_of(options)
+    say(visible(write_shards(options.annotations, options.images, options.output, options.size, reading)))
     return 0
 
 

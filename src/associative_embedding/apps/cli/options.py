@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace  # type: ignore[attr-defined]
 
     from associative_embedding.inference.options import Options
+    from associative_embedding.io.reading import Reading
 
 T = TypeVar("T")
 READING = "reading"  # the field of `Options` whose own fields are flags
@@ -34,14 +35,23 @@ def model_options(options: Namespace) -> Options:
         UsageError: for a value of `Reading` that is not one of its values.
     """
     from associative_embedding.inference.options import Options
+
+    values = {field.name: options[field.name] for field in fields(Options) if field.name != READING}
+    return Options(**values, reading=reading_of(options))
+
+
+def reading_of(options: Namespace) -> Reading:
+    """Returns what is read of images, by the flags of `add_reading_options`.
+
+    Raises:
+        UsageError: for a value that is not one of its values.
+    """
     from associative_embedding.io.reading import Reading
 
     try:
-        reading = value_of(Reading, options)
+        return value_of(Reading, options)
     except ValueError as error:
         raise UsageError(error) from None
-    values = {field.name: options[field.name] for field in fields(Options) if field.name != READING}
-    return Options(**values, reading=reading)
 
 
 # What users write behind the flags of `Options`; the others get a word by their type.

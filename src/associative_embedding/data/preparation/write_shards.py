@@ -19,6 +19,7 @@ from associative_embedding.io.decode_images import check_whole
 from associative_embedding.io.files import write_json
 from associative_embedding.io.images import read_file
 from associative_embedding.io.outputs import check_output, marked, own_form, own_json
+from associative_embedding.io.reading import PLAIN, Reading
 from associative_embedding.io.temporary_files import partial_file
 
 Places = dict[str, list[int]]  # file name -> number of the tar, first byte, length in bytes, CRC-32
@@ -28,9 +29,10 @@ COMMAND = "ae data shard"
 OWN_TAR = own_form(rb"\d{12}\.\w+\0+0000644\x000000000\x000000000\x00\d{11}\x0000000000000\x00")
 
 
-def write_shards(annotations: str, images: str, output: str, size: int) -> Path:
+def write_shards(annotations: str, images: str, output: str, size: int, reading: Reading = PLAIN) -> Path:
     """Writes the shards of a data set.
 
+    Files are packed as they are, with all of their planes and channels: a recipe states again what it reads of them.
     The index is written last: a folder without an index is from a run that was stopped, and can be written again.
 
     Args:
@@ -38,6 +40,7 @@ def write_shards(annotations: str, images: str, output: str, size: int) -> Path:
         images: folder of its images.
         output: folder of the shards.
         size: number of images in a tar.
+        reading: what must be readable in each image.
 
     Returns:
         the path of the index.
@@ -65,7 +68,7 @@ def write_shards(annotations: str, images: str, output: str, size: int) -> Path:
         name = tar_name(len(tars))
         with whole_file(folder / name) as path:
             rows = [(entry, of_image[entry["id"]]) for entry in entries[first : first + size]]
-            places |= write_tar(path, len(tars), rows, Path(images))
+            places |= write_tar(path, len(tars), rows, Path(images), reading)
             tars.append({"name": name, "bytes": path.stat().st_size})
     write_json(folder / ANNOTATIONS, marked({**document, "images": entries}, COMMAND))
     write_json(folder / INDEX, {"version": 1, "tars": tars, "images": places})
@@ -98,7 +101,9 @@ def record_of(annotations: str, entry: dict[str, Any]) -> ImageRecord:
     return ImageRecord(entry["id"], *name_and_size(annotations, entry))
 
 
-def write_tar(path: Path, number: int, rows: Sequence[tuple[dict[str, Any], Any]], images: Path) -> Places:
+def write_tar(
+    path: Path, number: int, rows: Sequence[tuple[dict[str, Any], Any]], images: Path, reading: Reading
+) -> Places:
     """Writes one tar.
 
     Args:
@@ -106,6 +111,7 @@ def write_tar(path: Path, number: int, rows: Sequence[tuple[dict[str, Any], Any]
         number: of this tar.
         rows: image entries of a COCO json, each with its annotations.
         images: folder of the images.
+        reading: what must be readable in each image.
 
     Returns:
         the places of its images.
@@ -117,7 +123,7 @@ def write_tar(path: Path, number: int, rows: Sequence[tuple[dict[str, Any], Any]
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for entry, annotations in rows:
             image = str(images / entry["file_name"])
-            check_whole(data := read_file(image), image)
+            check_whole(data := read_file(image), image, reading)
             key = f"{entry['id']:012d}"  # no dot in it: all after the first one is WebDataset's extension
             offset = add_file(tar, f"{key}{Path(entry['file_name']).suffix.lower() or '.bin'}", data)
             places[PurePosixPath(entry["file_name"]).as_posix()] = [number, offset, len(data), zlib.crc32(data)]
