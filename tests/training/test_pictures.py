@@ -17,6 +17,7 @@ from associative_embedding.training.pictures import (
     SIDE,
     batch_picture,
     colours_of_fits,
+    in_rows,
     shown_sample,
     true_colours,
     write_picture,
@@ -87,6 +88,14 @@ def test_masks_are_drawn_and_scored_by_class(tmp_path: Path) -> None:
         assert all((f"AP50 {name}" in numbers) == (len(names) > 1) for name in names)
         assert ("mAP50" in numbers) == (len(names) > 1)
         assert {name for name, _ in validation.pictures(network, info)} == {"found", "tags"}
+
+
+def test_rows_are_as_high_as_their_own_pictures() -> None:
+    wide, high = np.zeros((20, 40, 3), np.uint8), np.zeros((40, 20, 3), np.uint8)
+    sheet = in_rows([wide, wide, high], columns=2)
+    assert sheet.shape == (20 + 6 + 40, 40 + 6 + 40, 3)
+    assert not sheet[26:, :20].any()
+    assert (sheet[20:26] == 255).all()
 
 
 def test_found_people_have_the_colours_of_the_true_ones() -> None:

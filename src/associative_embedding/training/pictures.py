@@ -28,6 +28,7 @@ from associative_embedding.tasks.task import Task
 
 SIDE = 360  # pixels of the long side of a picture on a sheet
 MOST = 12  # pictures of a batch
+GAP = 6  # pixels between two rows of a sheet
 FITS = 0.2  # IoU or OKS from which a found object has the colour of the true one
 DIM, STRIPE = 0.3, 70.0  # brightness of what the loss leaves out, and of the stripes over it
 
@@ -136,7 +137,15 @@ def truth_beside_found(pairs: Sequence[tuple[Sample, Array | Masks]], skeleton: 
         pictures.append(titled(with_truth(sample.image, sample, skeleton), "truth"))
         drawn = with_objects(sample.image, found, skeleton, colours_of_fits(sample, found, skeleton))
         pictures.append(titled(drawn, f"found: {len(found)}"))
-    return contact_sheet(pictures, columns=4)
+    return in_rows(pictures, columns=4)
+
+
+def in_rows(pictures: Sequence[Array], columns: int) -> Array:
+    """Returns a sheet whose rows are only as high as their own pictures."""
+    rows = [contact_sheet(pictures[i : i + columns], columns) for i in range(0, len(pictures), columns)]
+    width = max(row.shape[1] for row in rows)
+    padded = [np.pad(row, ((0, GAP), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
+    return np.concatenate(padded)[:-GAP]
 
 
 def colours_of_fits(sample: Sample, found: Array | Masks, skeleton: Skeleton | None) -> Array:
