@@ -79,6 +79,14 @@ def test_the_maximum_ignores_what_is_no_number_and_knows_white_is_zero() -> None
     assert (whole(found).tolist(), found.inverted) == ([[50]], True)
 
 
+def test_a_channel_may_have_the_name_of_a_number() -> None:
+    lasers = stack_of_array(VALUES[0], Axes.of("cyx", VALUES[0].shape, "a"), "a", ["405", "488", "1"])
+    for channel, place in (("488", 1), (405, 0), ("1", 0), (3, 2)):
+        assert Pictures(lasers, Reading(channel=channel)).channel == place
+    with pytest.raises(ImageError, match="has 3 channels, so there is no 561"):
+        Pictures(lasers, Reading(channel=561))
+
+
 def endless(sizes: dict[str, int]) -> Stack:
     return Stack("a", sizes, (5, 6), ("",), lambda place, channel: Pixels.of_array(VALUES[0, 0]))
 

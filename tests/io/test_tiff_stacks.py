@@ -231,6 +231,16 @@ def test_white_is_zero_in_every_plane(kind: type[np.generic]) -> None:
     np.testing.assert_array_equal(read(buffer.getvalue()), 255 - VALUES[0, :, 0].min(0))
 
 
+def test_a_preview_before_raw_pixels_is_refused() -> None:
+    """As in a DNG, whose raw pixels are in a directory inside of the first one."""
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as file:
+        file.write(VALUES[0, 0, :3], photometric="rgb", planarconfig="separate", subifds=1, subfiletype=1)
+        file.write(VALUES[0, 0, 0].repeat(9, 0), photometric=32803)
+    with pytest.raises(ImageError, match="begins with a small preview, as raw files of cameras do"):
+        read_image(buffer.getvalue())
+
+
 def test_the_size_of_a_pixel() -> None:
     nanometres = {"PhysicalSizeX": 325.0, "PhysicalSizeXUnit": "nm"}
     assert open_image(saved(VALUES[0, 0, 0], "YX", metadata=nanometres)).pixel_size == pytest.approx(0.325)

@@ -34,6 +34,7 @@ def test_names_of_channels_are_those_of_the_first_image() -> None:
     channels = '<Channel ID="0" Name="DAPI &amp; co"/><Channel ID="1" Name="GFP"/>'
     text = PIXELS.format(z=1, inside=channels)
     assert channel_names_in(text + text) == ["DAPI & co", "GFP"]
+    assert channel_names_in(text.replace("<", "<ome:").replace("<ome:/", "</ome:")) == ["DAPI & co", "GFP"]
     assert channel_names_in("ImageJ=1.53t\n") == []
 
 

@@ -114,15 +114,17 @@ class Pictures:
                     f"has {len(names)} channels that are no colours ({listed}); choose one: --channel, from 1",
                 )
             return 0 if names else None
-        if isinstance(wanted, str):
-            found = [i for i, name in enumerate(names) if name.casefold() == wanted.casefold()]
-            if len(found) != 1:
-                raise ImageError(self.stack.name, f"has no channel {wanted!r}, but {listed or 'red, green and blue'}")
-            return found[0]
         count = len(names) or 3
-        if wanted > count:
-            raise ImageError(self.stack.name, f"has {count} channel{'s' * (count > 1)}, so there is no {wanted}")
-        return wanted - 1
+        if isinstance(wanted, int) and wanted <= count:
+            return wanted - 1
+        found = [
+            i for i, name in enumerate(names) if name.casefold() == str(wanted).casefold()
+        ]  # such as 488, of a laser
+        if len(found) == 1:
+            return found[0]
+        if isinstance(wanted, str):
+            raise ImageError(self.stack.name, f"has no channel {wanted!r}, but {listed or 'red, green and blue'}")
+        raise ImageError(self.stack.name, f"has {count} channel{'s' * (count > 1)}, so there is no {wanted}")
 
     @property
     def axes(self) -> list[str]:

@@ -45,9 +45,9 @@ def open_tiff(file: BinaryIO, name: str, reading: Reading) -> Stack:
     """
     first = TiffPage(file)
     check_size(name, first.width, first.height, first.width * first.height)
-    pages, inner = read_directories(file)
-    if first.is_preview and not inner:
+    if first.is_preview:
         raise ImageError(name, "begins with a small preview, as raw files of cameras do; export it as JPEG or PNG")
+    pages, inner = read_directories(file)
     if len(pages) > 1 or inner or states_planes(description_of(first)) or reading.axes is not None or reading.level:
         return series_stack(file, name, reading, pages)
     return page_stack(file, name, first)

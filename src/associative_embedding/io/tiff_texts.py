@@ -70,8 +70,8 @@ def description_of(page: TiffPage) -> str:
 
 def channel_names_in(text: str) -> list[str]:
     """Returns the names of the channels in OME-XML; none without them."""
-    image = text.split("</Pixels>")[0]
-    found = re.findall(r"<Channel\b[^>]*?\bName=\"([^\"]{0,100})\"", image)
+    image = re.split(r"</(?:\w+:)?Pixels>", text, maxsplit=1)[0]
+    found = re.findall(r"<(?:\w+:)?Channel\b[^>]*?\bName=\"([^\"]{0,100})\"", image)
     return [html.unescape(name) for name in found]
 
 
