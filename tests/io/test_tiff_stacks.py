@@ -16,6 +16,7 @@ from associative_embedding.io.console import count_remarks
 from associative_embedding.io.image_limits import ImageError
 from associative_embedding.io.images import open_image, read_image
 from associative_embedding.io.reading import Reading
+from associative_embedding.io.tiff_stacks import has_planes
 from support.memory import measured
 from support.tiff_files import tiff
 
@@ -215,6 +216,8 @@ def test_a_stack_of_imagej_with_one_directory(kind: type[np.generic]) -> None:
     np.testing.assert_array_equal(read(data, page=2), VALUES[0, 1, 0])
     data = one_directory(values[0], "ImageJ=1.53t\nimages=12\nchannels=4\nslices=3\nhyperstack=true\n")
     np.testing.assert_array_equal(read(data, page=3, channel=4), VALUES[0, 2, 3])
+    assert has_planes(io.BytesIO(data))
+    assert not has_planes(io.BytesIO(tiff(VALUES[0, 0, 0])))
 
 
 def test_a_stack_of_tifffile_with_one_directory() -> None:
