@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 
 from associative_embedding.evaluation.masks import MaskTestSet
-from associative_embedding.evaluation.metrics.object_pairs import common_pixels, match_objects
+from associative_embedding.evaluation.metrics.object_pairs import match_objects, overlaps
 from associative_embedding.evaluation.metrics.oks import oks
 from associative_embedding.evaluation.poses import PoseTestSet
 from associative_embedding.inference.predictor import Predictor
@@ -95,9 +95,7 @@ def right_people(sample: Sample, found: Instances) -> Array:
 def right_objects(sample: Sample, found: Instances) -> Array:
     """Returns which of N objects are right, ``(N,)`` bool."""
     assert sample.class_id is not None
-    truth, objects = require_masks(sample.masks), require_masks(found.masks)
-    row, column, common = common_pixels(truth, objects)
-    iou = common / (truth.area[row] + objects.area[column] - common)
+    row, column, iou = overlaps(require_masks(sample.masks), require_masks(found.masks))
     same = sample.class_id[row] + 1 == found.class_id[column]  # class ids of a model count from 1
     right = np.zeros(len(found), bool)
     right[column[match_objects(row, column, np.where(same, iou, 0), RIGHT)]] = True

@@ -13,7 +13,7 @@ from associative_embedding.drawing.canvas import contact_sheet, draw_label_if_fr
 from associative_embedding.drawing.masks import draw_masks, mask_colours
 from associative_embedding.drawing.palette import RIM, palette
 from associative_embedding.drawing.skeletons import draw_skeletons, track_colours
-from associative_embedding.evaluation.metrics.object_pairs import common_pixels, match_objects
+from associative_embedding.evaluation.metrics.object_pairs import match_objects, overlaps
 from associative_embedding.evaluation.metrics.oks import oks
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.outputs import check_output, own_mark
@@ -151,9 +151,7 @@ def in_rows(pictures: Sequence[Array], columns: int) -> Array:
 def colours_of_fits(sample: Sample, found: Array | Masks, skeleton: Skeleton | None) -> Array:
     """Returns the colours of N found objects, ``(N, 3)`` uint8 RGB, see `truth_beside_found`."""
     if isinstance(found, Masks):
-        truth = require_masks(sample.masks)
-        row, column, common = common_pixels(truth, found)
-        fit = common / (truth.area[row] + found.area[column] - common)
+        row, column, fit = overlaps(require_masks(sample.masks), found)
     else:
         assert skeleton is not None
         similarity = oks(found, sample.keypoints, sample.area, skeleton.sigmas).T

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from associative_embedding.evaluation.metrics.object_pairs import common_pixels, match_objects
+from associative_embedding.evaluation.metrics.object_pairs import common_pixels, match_objects, overlaps
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks
 
@@ -41,6 +41,7 @@ def test_pairs_are_those_of_all_overlaps(count: int) -> None:
     dense = truth.intersection(found)
     assert np.array_equal(np.stack([row, column]), np.stack(np.nonzero(dense)))
     assert np.array_equal(common, dense[row, column])
+    assert np.array_equal(overlaps(truth, found)[2], truth.iou(found)[row, column])
 
 
 def test_as_many_as_can_be_are_matched() -> None:

@@ -37,6 +37,12 @@ def common_pixels(truth: Masks, found: Masks) -> tuple[Array, Array, Array]:
     return row, column, common
 
 
+def overlaps(truth: Masks, found: Masks) -> tuple[Array, Array, Array]:
+    """Returns the pairs of `common_pixels` with their IoU, ``(P,)`` above 0 and at most 1, in place of the pixels."""
+    row, column, common = common_pixels(truth, found)
+    return row, column, common / (truth.area[row] + found.area[column] - common)
+
+
 def match_objects(row: Array, column: Array, iou: Array, threshold: float) -> Array:
     """Pairs true with found objects, one to one, by an IoU above the threshold; as many pairs as possible.
 
