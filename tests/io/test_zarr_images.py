@@ -13,6 +13,7 @@ from associative_embedding.apps.cli.main import main
 from associative_embedding.io.image_limits import ImageError
 from associative_embedding.io.images import open_image
 from associative_embedding.io.reading import Reading
+from associative_embedding.io.zarr_images import zstd_bytes
 from support.tiny import tiny_model
 
 zarr = pytest.importorskip("zarr", reason="needs the extra [microscopy]")
@@ -147,3 +148,25 @@ def test_a_number_of_resolutions_that_cannot_be(count: int, tmp_path: Path) -> N
     (path / ".zattrs").write_text(json.dumps(attributes))
     with pytest.raises(ImageError, match=f"states {count} resolutions"):
         open_image(str(path), Reading(channel=1))
+
+
+@pytest.mark.parametrize("codec", ["Blosc", "LZ4", "Zstd"])
+def test_a_chunk_that_states_too_many_bytes_is_not_decoded(codec: str, tmp_path: Path) -> None:
+    compressor = getattr(pytest.importorskip("numcodecs"), codec)()
+    path = image(tmp_path / "a.zarr")
+    values = np.ones((32, 48), np.uint8)
+    group = zarr.open_group(str(path), mode="r+", zarr_format=2)
+    group.create_array("0", data=values, chunks=(32, 48), compressors=compressor, overwrite=True)
+    attributes = json.loads((path / ".zattrs").read_text())
+    attributes["multiscales"][0] |= {"axes": [{"name": "y"}, {"name": "x"}], "datasets": [{"path": "0"}]}
+    (path / ".zattrs").write_text(json.dumps(attributes))
+    np.testing.assert_array_equal(open_image(str(path)).array(0)[:, :, 0], values)
+    (path / "0" / "0.0").write_bytes(compressor.encode(np.zeros(2**28 + 1, np.uint8)))
+    with pytest.raises(ImageError, match=r"chunk 0\.0 states 268435457 bytes"):
+        open_image(str(path)).array(0)
+
+
+@pytest.mark.parametrize("length", [1, 200, 300, 70_000])
+def test_the_length_of_zstandard(length: int) -> None:
+    zstd = pytest.importorskip("numcodecs").Zstd()
+    assert zstd_bytes(zstd.encode(np.zeros(length, np.uint8))) == length

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,27 +119,46 @@ def open_array(folder: Path, name: str) -> Any:
     last = check_array(folder / name)
     zarr = need("zarr", "microscopy", "OME-Zarr")
     place = str(folder / name)
-    array = zarr.open_array(whole_chunks(place) if last == "blosc" else place, mode="r")
+    array = zarr.open_array(checked_chunks(place, last) if last in STATED else place, mode="r")
     if array.dtype.kind not in "buif" or math.prod(array.chunks) * array.dtype.itemsize > MAX_CHUNK:
         raise ValueError(f"{name} has values of {array.dtype} in chunks of {array.chunks}")
     return array
 
 
-def whole_chunks(folder: str) -> Any:
-    """Returns the store of an array whose chunks are as long as they state: Blosc reads on behind their end."""
+def zstd_bytes(data: bytes) -> int:
+    """Returns the number of bytes that a frame of Zstandard states (RFC 8878, 3.1.1.1); 0 if it states none."""
+    flags = data[4] if len(data) > 4 else 0
+    single, size = flags >> 5 & 1, (flags >> 5 & 1, 2, 4, 8)[flags >> 6]
+    place = 6 - single + (0, 1, 2, 4)[flags & 3]
+    return int.from_bytes(data[place : place + size], "little") + 256 * (size == 2)
+
+
+# Codec -> the number of decoded bytes that a chunk states; decoders make room for as many.
+STATED: dict[str, Callable[[bytes], int]] = {
+    "blosc": lambda data: int.from_bytes(data[4:8], "little"),
+    "lz4": lambda data: int.from_bytes(data[:4], "little"),
+    "zstd": zstd_bytes,
+}
+
+
+def checked_chunks(folder: str, codec: str) -> Any:
+    """Returns the store of an array, in which a chunk that is cut off, or states too many bytes, is an error."""
     from zarr.storage import LocalStore
 
-    class WholeChunks(LocalStore):
+    class CheckedChunks(LocalStore):
         async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
             found = await super().get(key, prototype, byte_range)
             if found is None or byte_range is not None or Path(key).name in DESCRIPTIONS:
                 return found
             data = found.to_bytes()
-            if len(data) < BLOSC_HEADER or int.from_bytes(data[12:16], "little") > len(data):
+            if (stated := STATED[codec](data)) > MAX_CHUNK:
+                raise ValueError(f"chunk {key} states {stated} bytes")
+            # Blosc reads on behind the end of a chunk
+            if codec == "blosc" and (len(data) < BLOSC_HEADER or int.from_bytes(data[12:16], "little") > len(data)):
                 raise ValueError(f"chunk {key} is cut off")
             return found
 
-    return WholeChunks(folder, read_only=True)
+    return CheckedChunks(folder, read_only=True)
 
 
 def check_array(folder: Path) -> str:
