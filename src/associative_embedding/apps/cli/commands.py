@@ -10,9 +10,10 @@ from os.path import isfile
 from typing import TYPE_CHECKING, Any
 
 from associative_embedding.apps.cli.data_commands import run_data
-from associative_embedding.apps.cli.options import build_predict, build_train, model_options, value_of
+from associative_embedding.apps.cli.options import build_predict, build_train, model_options
 from associative_embedding.apps.cli.other_names import setting_hint
 from associative_embedding.apps.cli.plain_values import new_parser
+from associative_embedding.apps.cli.reading_options import value_of
 from associative_embedding.apps.errors import UsageError
 
 # Everything else is imported inside functions: until Python has read its modules, Ctrl-C prints a traceback.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from associative_embedding.apps.cli.help_pages import PAGES
 from associative_embedding.apps.cli.plain_values import new_parser
+from associative_embedding.apps.cli.reading_options import add_reading_options, reading_of
 
 # Everything else is imported inside functions: until Python has read its modules, Ctrl-C prints a traceback.
 if TYPE_CHECKING:
@@ -78,8 +79,6 @@ def build_convert(parser: ArgumentParser) -> ArgumentParser:
 
 
 def build_shard(parser: ArgumentParser) -> ArgumentParser:
-    from associative_embedding.apps.cli.options import add_reading_options  # which imports this file
-
     add = parser.add_argument
     add("annotations", type=str, help="COCO json")
     add("--images", type=str, required=True, metavar="FOLDER", help="folder of its images")
@@ -147,7 +146,6 @@ def run_convert_labels(options: Namespace) -> int:
 
 
 def run_shard(options: Namespace) -> int:
-    from associative_embedding.apps.cli.options import reading_of
     from associative_embedding.data.preparation.write_shards import write_shards
     from associative_embedding.io.console import say, visible
 
