@@ -55,27 +55,6 @@ def test_bombs(tmp_path: Path) -> None:
     assert result.megabytes < BOMB
 
 
-# something that lies behind an image keeps its freed memory with the process
-KEPT = """
-from PIL import ImageFile
-prepare, kept = ImageFile.ImageFile.load_prepare, []
-def keeping(self):
-    prepare(self)
-    kept.extend(bytes(700) for _ in range(300))
-ImageFile.ImageFile.load_prepare = keeping
-"""
-
-
-def test_memory_of_a_damaged_image_is_not_filled_by_the_next(tmp_path: Path) -> None:
-    """752 MB with blocks of 16 MB."""
-    paths = []
-    for number in range(8):
-        path = tmp_path / f"{number}.png"
-        path.write_bytes(flat_png(8, 2, stated=13_300))
-        paths.append(path)
-    assert measured("import sys\nimport associative_embedding.io.images\n" + KEPT + READ, *paths).megabytes < 150
-
-
 SIDE = 2000
 GREY = np.linspace(0, 255, SIDE).astype(np.uint8)[None].repeat(SIDE, 0)
 

@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from associative_embedding.apps.cli.allocator import ALLOCATOR
+
 MAIN = "from associative_embedding.apps.cli.main import main\nstatus = main(sys.argv[1:])"
 # ru_maxrss would begin with the memory of the process that starts this one, VmHWM begins anew
 PROGRAM = """
@@ -42,9 +44,14 @@ class Measured:
 
 
 def measured(code: str, *arguments: object, folder: Path | None = None) -> Measured:
-    """Runs Python code, which may set `status`; the arguments are in ``sys.argv[1:]``."""
+    """Runs Python code, which may set `status`; the arguments are in ``sys.argv[1:]``.
+
+    Without the settings of malloc that ``ae serve`` leaves in the environment, also in a test: freed memory would stay
+    with the process, and the next damaged image would fill all that it states.
+    """
     command = [sys.executable, "-c", PROGRAM.format(code=code), *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    plain = {name: value for name, value in os.environ.items() if name not in ALLOCATOR}
+    environment = {**plain, "OMP_NUM_THREADS": "1"}
     result = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=240)
     *errors, peak = result.stderr.splitlines() or [""]
     assert peak.startswith("peak "), result.stderr

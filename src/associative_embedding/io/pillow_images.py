@@ -39,10 +39,6 @@ OTHER_FILES = {
     rb"\s*<(!doctype |)html": "not an image but a web page",
 }
 
-# Blocks of more than 32 MB go back to the system once they are free. Smaller ones, Pillow's own are of 16 MB, may stay
-# with the process: the next image then fills all memory that it states, though the file is damaged.
-Image.core.set_block_size(2**26)  # type: ignore[attr-defined]
-
 _lock = threading.Lock()
 
 
