@@ -33,8 +33,8 @@ from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.structures.maps import Maps
 from associative_embedding.tasks.pose.target import draw_gaussians
 from associative_embedding.tasks.pose.task import PoseTask
-from associative_embedding.tasks.targets import join_samples
 from associative_embedding.training.batches import build_batches, build_stream, build_task
+from associative_embedding.training.collate import join_samples
 from associative_embedding.training.criterion import criterion
 from associative_embedding.training.recipe import DataConfig, LossConfig, NetworkConfig, Recipe, TrainConfig
 from associative_embedding.training.state import build_state

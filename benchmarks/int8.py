@@ -66,10 +66,9 @@ def quantised(source: Path, paths: Sequence[str], *, per_channel: bool) -> Path:
     return target
 
 
-@torch.inference_mode()
 def network_ms(predictors: dict[str, Predictor], rounds: int) -> dict[str, float]:
-    image = torch.randint(0, 256, (1, 3, *SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return alternating_ms({name: lambda p=p: p.network(image) for name, p in predictors.items()}, rounds)
+    image = np.random.default_rng(0).integers(0, 256, (1, 3, *SIZE), dtype=np.uint8)
+    return alternating_ms({name: lambda p=p: p.network.predict(image) for name, p in predictors.items()}, rounds)
 
 
 def average_precision(predictor: Predictor, options: argparse.Namespace) -> float:

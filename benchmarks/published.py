@@ -28,10 +28,11 @@ import torch
 from timing import markdown, start_anew
 
 from associative_embedding.apps.cli.main import ALLOCATOR
-from associative_embedding.model_files.checkpoint import ModelInfo, load_model, save_model
+from associative_embedding.model_files.checkpoint import load_model, save_model
 from associative_embedding.model_files.converters.published_pose_models import HIGHERHRNET_DECODE, MMPOSE_DECODE
 from associative_embedding.model_files.export import export_model
 from associative_embedding.model_files.exported_network import SUFFIX, load_exported
+from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.model_files.runtime import NEEDS
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.geometry import letterbox

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from timing import alternating_ms, call_ms, markdown, start_anew
 
@@ -54,10 +55,9 @@ def load_each(model: str, **options: Any) -> Predictors:
     return {kind: load(model, runtime=kind, **options) for kind in installed()}  # type: ignore[arg-type]
 
 
-@torch.inference_mode()
 def network_ms(predictors: Predictors, rounds: int) -> Row:
-    image = torch.randint(0, 256, (1, 3, *SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return alternating_ms({kind: lambda p=p: p.network(image) for kind, p in predictors.items()}, rounds)
+    image = np.random.default_rng(0).integers(0, 256, (1, 3, *SIZE), dtype=np.uint8)
+    return alternating_ms({kind: lambda p=p: p.network.predict(image) for kind, p in predictors.items()}, rounds)
 
 
 def photo_ms(predictors: Predictors, photos: Sequence[str]) -> Row:

@@ -14,7 +14,8 @@ import argparse
 import torch
 
 from associative_embedding.io.outputs import check_output, own_mark
-from associative_embedding.model_files.checkpoint import KEY, load_model, save_model
+from associative_embedding.model_files.checkpoint import load_model, save_model
+from associative_embedding.model_files.model_info import KEY
 
 
 def average(sources: list[str], target: str, only: tuple[str, ...] = ("",)) -> None:

@@ -16,8 +16,9 @@ import torch
 from torch import nn
 
 from associative_embedding.io.outputs import check_output, own_mark
-from associative_embedding.model_files.checkpoint import KEY, load_model, save_model
+from associative_embedding.model_files.checkpoint import load_model, save_model
 from associative_embedding.model_files.find import model_path
+from associative_embedding.model_files.model_info import KEY
 from associative_embedding.networks.pyramid import Pyramid, PyramidNetwork, PyramidOptions
 from associative_embedding.networks.zoo import build_network
 

@@ -11,7 +11,8 @@ import json
 from dataclasses import replace
 
 from associative_embedding.io.outputs import check_output, own_mark
-from associative_embedding.model_files.checkpoint import KEY, load_model, save_model
+from associative_embedding.model_files.checkpoint import load_model, save_model
+from associative_embedding.model_files.model_info import KEY
 
 
 def publish(

@@ -28,7 +28,7 @@ from associative_embedding.data.synthetic.figures import write_synthetic_dataset
 from associative_embedding.evaluation.oracle import true_detections
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.coco_json import load_skeleton
-from associative_embedding.model_files.checkpoint import ModelInfo
+from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.networks.network import Network
 from associative_embedding.structures.arrays import Array
 from associative_embedding.training.log import Numbers

@@ -22,7 +22,7 @@ from associative_embedding.losses import (
     tag_loss,
 )
 from associative_embedding.structures.maps import TagSamples
-from associative_embedding.tasks.targets import join_samples
+from associative_embedding.training.collate import join_samples
 
 OFFICIAL = {"push_sigma": 0.5**0.5, "pull_reduction": "mean", "official_push": True}
 PAPER = {"push_sigma": 1.0, "pull_reduction": "sum", "official_push": False}

@@ -39,7 +39,7 @@ _HOME = {  # no name of a submodule: importing that one would put the module in 
     "MPII_16": "structures.known_skeletons",
     "Maps": "structures.maps",
     "LinkConfig": "tasks.tracking.settings",
-    "ModelInfo": "model_files.checkpoint",
+    "ModelInfo": "model_files.model_info",
     "Network": "networks.network",
     "Options": "inference.options",
     "PoseTask": "tasks.pose.task",

@@ -24,7 +24,7 @@ import yaml
 from PIL import Image
 
 from associative_embedding.data.preparation.write_shards import write_shards
-from associative_embedding.model_files.checkpoint import KEY
+from associative_embedding.model_files.model_info import KEY
 from associative_embedding.training.run_folder import plain
 from support.sleap_files import build, description
 from support.tiny import tiny_data, tiny_info, tiny_model, tiny_recipe

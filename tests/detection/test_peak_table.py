@@ -13,11 +13,12 @@ from torch.nn import functional as F
 from associative_embedding.detection import peaks_in_graph, peaks_on_cpu, peaks_on_gpu
 from associative_embedding.detection.peak_table import CHANNEL, SCORE, SUBPIXEL, X, Y, top_of_parabola, unflatten
 from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.map_values import as_array
 from support.peak_oracle import KINDS, SIZES, peak_rows, random_maps, top
 
 
 def on_cpu(heatmap: Tensor, tag: Tensor, threshold: float, window: int) -> Array | None:
-    values, tags = peaks_on_cpu.as_array(heatmap), peaks_on_cpu.as_array(tag)
+    values, tags = as_array(heatmap), as_array(tag)
     if not (peaks_on_cpu.finite(values) and peaks_on_cpu.finite(tags)):
         return None
     return peaks_on_cpu.find_peaks(values, tags, values >= threshold, window)

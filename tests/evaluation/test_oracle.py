@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
 from associative_embedding.data.settings import SourceConfig
@@ -35,11 +34,11 @@ class Tagger(Predictor):
 
     def maps(self, image: Array) -> tuple[Maps, ImageGeometry]:
         maps, geometry = super().maps(image)
-        tag = torch.zeros_like(maps.tag)
+        tag = np.zeros_like(maps.tag)
         for n, person in enumerate(self.people):
             x, y = np.rint(geometry.to_map(person[:, :2].astype(np.float64))).astype(int).T
             tag[0, np.arange(len(person)), :, y, x] = self.spread * (1 + n)
-        return Maps(torch.zeros_like(maps.heatmap), tag), geometry
+        return Maps(np.zeros_like(maps.heatmap), tag), geometry
 
 
 def tagged(source: SourceConfig, spread: float, given: Given) -> Any:

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 import associative_embedding as ae
-from associative_embedding.model_files.checkpoint import MODEL_FILE, load_model
+from associative_embedding.model_files.checkpoint import load_model
 from associative_embedding.model_files.find import model_path
+from associative_embedding.model_files.model_info import MODEL_FILE
 from support.tiny import FIGURE, tiny_info, tiny_network
 
 pytest.importorskip("huggingface_hub", reason="needs the extra [hub]")

@@ -11,12 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from scipy.optimize import linear_sum_assignment
-from torch import Tensor
 
 from associative_embedding.inference.predictor import Predictor
-from associative_embedding.model_files.checkpoint import ModelInfo
+from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.structures.maps import Maps
@@ -52,20 +50,20 @@ CONVENTIONS = {
 class Golden:
     """A network whose outputs are known: those for an image at each scale, and for its mirror image."""
 
-    stride, multiple, gives_peaks, device = 4, 32, False, torch.device("cpu")
+    stride, multiple, gives_peaks, device = 4, 32, False, "cpu"
 
     def __init__(self, arrays: dict[str, Array], keypoints: int) -> None:
         self.arrays, self.keypoints = arrays, keypoints
         self.seen: dict[str, Array] = {}
 
-    def __call__(self, image: Tensor) -> list[Maps]:
+    def predict(self, image: Array) -> list[Maps]:
         scale = next(k[6:-6] for k in self.arrays if k.endswith("_shape") and self.arrays[k][2] == image.shape[-1])
         suffix = f"{scale}_flip" if scale in self.seen else scale
-        self.seen[suffix] = image[0].permute(1, 2, 0).numpy()
+        self.seen[suffix] = image[0].transpose(1, 2, 0)
         outputs = [self.arrays.get(f"out{i}_{suffix}") for i in range(4)]
-        return [self.maps(torch.from_numpy(output.astype(np.float32))) for output in outputs if output is not None]
+        return [self.maps(output.astype(np.float32)) for output in outputs if output is not None]
 
-    def maps(self, output: Tensor) -> Maps:
+    def maps(self, output: Array) -> Maps:
         k = self.keypoints
         return Maps(output[:, :k], output[:, k:].reshape(1, k, -1, *output.shape[2:]))
 

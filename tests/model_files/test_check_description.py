@@ -11,8 +11,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from associative_embedding.model_files.check_description import check_shapes, shapes_of
-from associative_embedding.model_files.checkpoint import KEY, load_model, read_description
+from associative_embedding.model_files.check_network import check_shapes, shapes_of
+from associative_embedding.model_files.checkpoint import load_model, read_description
+from associative_embedding.model_files.model_info import KEY
 from associative_embedding.networks.zoo import BACKBONES, build_network
 from support.memory import measured
 from support.tiny import FIGURE, HOURGLASS, tiny_info

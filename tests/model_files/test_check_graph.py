@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from associative_embedding.model_files.export import export_model
 from associative_embedding.model_files.exported_network import ExportedNetwork, load_exported
@@ -22,7 +21,7 @@ from pathlib import Path
 from associative_embedding.model_files.exported_network import load_exported
 for path in map(Path, sys.argv[1:]):
     try:
-        load_exported(path, torch.device("cpu"))
+        load_exported(path, "cpu")
     except ValueError as error:
         print(error)
 """
@@ -71,21 +70,19 @@ def gives(*shapes: tuple[int, ...]) -> Any:
     ],
 )
 def test_outputs_of_other_shapes_are_an_error(shapes: list[tuple[int, ...]], peaks: bool) -> None:
-    device = torch.device("cpu")
-    network = ExportedNetwork(gives(*shapes), stride=4, multiple=32, channels=5, gives_peaks=peaks, device=device)
+    network = ExportedNetwork(gives(*shapes), stride=4, multiple=32, channels=5, gives_peaks=peaks)
     with pytest.raises(ValueError, match=r"the exported network gives .* not the 5 maps that it states"):
-        network(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+        network.predict(np.zeros((1, 3, 32, 32), np.uint8))
 
 
 @pytest.mark.parametrize("place", [(5, 1, 1), (-1, 1, 1), (1, 8, 1), (1, 1, -2), (1e9, 1, 1), (float("nan"), 1, 1)])
 def test_peaks_outside_of_the_map_are_an_error(place: tuple[float, ...]) -> None:
     table = np.zeros((1, 10, 8), np.float32)
     table[0, 3, :3] = place
-    device = torch.device("cpu")
     run = lambda image: [table, np.zeros(1, np.float32)]  # noqa: E731
-    network = ExportedNetwork(run, stride=4, multiple=32, channels=5, gives_peaks=True, device=device)
+    network = ExportedNetwork(run, stride=4, multiple=32, channels=5, gives_peaks=True)
     with pytest.raises(ValueError, match="not the 5 maps that it states"):
-        network(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+        network.predict(np.zeros((1, 3, 32, 32), np.uint8))
 
 
 @pytest.mark.slow
@@ -119,5 +116,5 @@ def test_the_graphs_that_we_export_pass(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     model = tiny_model(tmp_path / "a.safetensors", backbone="mobilenet_v2")
     export_model(Path(model), str(tmp_path / "a.onnx"), "onnx", with_peaks=True)
-    network, _ = load_exported(tmp_path / "a.onnx", torch.device("cpu"))
-    network(torch.zeros(2, 3, 64, 32, dtype=torch.uint8))
+    network, _ = load_exported(tmp_path / "a.onnx", "cpu")
+    network.predict(np.zeros((2, 3, 64, 32), np.uint8))

@@ -12,15 +12,8 @@ import safetensors.torch
 import torch
 
 from associative_embedding.inference.load import load
-from associative_embedding.model_files.checkpoint import (
-    KEY,
-    ModelInfo,
-    load_model,
-    read_torch,
-    read_weights,
-    save_model,
-    start_from,
-)
+from associative_embedding.model_files.checkpoint import load_model, read_torch, read_weights, save_model, start_from
+from associative_embedding.model_files.model_info import KEY, ModelInfo
 from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.pose.task import PoseTask

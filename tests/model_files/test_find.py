@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 import associative_embedding as ae
-from associative_embedding.model_files.checkpoint import MODEL_FILE, read_weights
+from associative_embedding.model_files.checkpoint import read_weights
 from associative_embedding.model_files.find import model_path
+from associative_embedding.model_files.model_info import MODEL_FILE
 from support.tiny import FIGURE, tiny_model
 
 pytest.importorskip("huggingface_hub", reason="needs the extra [hub]")

@@ -10,7 +10,7 @@ from support.tiny import FIGURE
 
 def test_devices(model: str) -> None:
     assert load(model).device == load(model, device="auto").device
-    assert load(model, device="auto").device.type in ("cpu", "cuda")
+    assert load(model, device="auto").device.split(":")[0] in ("cpu", "cuda")
     for device in ("cuda:99", "toaster"):
         with pytest.raises(ValueError, match=f"device '{device}' cannot be used") as caught:
             load(model, device=device)

@@ -12,8 +12,7 @@ import torch
 
 from associative_embedding.inference.load import load
 from associative_embedding.networks.hrnet import HigherHRNet, HRNet, HRNetOptions
-from associative_embedding.networks.network import enlarge, final_maps
-from associative_embedding.structures.maps import Maps
+from associative_embedding.structures.maps import Maps, enlarge, final_maps
 from associative_embedding.training.recipe import NetworkConfig
 from associative_embedding.training.train import train
 from support.published_weights import fill_by_name, official_shapes

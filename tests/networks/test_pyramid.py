@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from associative_embedding.networks.network import final_maps
 from associative_embedding.networks.pyramid import Pyramid
 from associative_embedding.networks.zoo import build_network
+from associative_embedding.structures.maps import final_maps
 from support.pictures import random_images
 from support.tiny import tiny_info, tiny_network
 

@@ -8,9 +8,9 @@ from weakref import WeakKeyDictionary
 import pytest
 import torch
 
-from associative_embedding.networks.network import Network, final_maps
+from associative_embedding.networks.network import Network
 from associative_embedding.networks.zoo import BACKBONES, build_network
-from associative_embedding.structures.maps import Maps
+from associative_embedding.structures.maps import Maps, final_maps
 from support.pictures import random_images
 from support.tiny import FIGURE, HOURGLASS
 

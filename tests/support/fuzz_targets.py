@@ -33,10 +33,11 @@ from associative_embedding.io.images import read_image, read_size
 from associative_embedding.io.matlab import read_matlab
 from associative_embedding.io.videos import open_video, read_frames
 from associative_embedding.losses import pixel_tag_loss, tag_loss
-from associative_embedding.model_files.checkpoint import ModelInfo, load_model
+from associative_embedding.model_files.checkpoint import load_model
 from associative_embedding.model_files.converters.movenet import read_tfjs
 from associative_embedding.model_files.converters.published_pose_models import load_published
 from associative_embedding.model_files.exported_network import load_exported
+from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.structures.geometry import letterbox
 from associative_embedding.structures.maps import Maps
 from associative_embedding.structures.run_lengths import decode_runs
@@ -45,7 +46,7 @@ from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.pose.task import PoseTask
 from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
 from associative_embedding.tasks.segmentation.task import SegmentationTask
-from associative_embedding.tasks.targets import join_samples
+from associative_embedding.training.collate import join_samples
 from associative_embedding.training.state import read_state
 from support.fuzzing import Target
 from support.label_data import dataset, person, write_images

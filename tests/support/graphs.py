@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from associative_embedding.model_files.checkpoint import KEY
 from associative_embedding.model_files.exported_network import SHAPE
+from associative_embedding.model_files.model_info import KEY
 from support.tiny import tiny_info
 
 SHAPES = {"stride": 4, "multiple": 32, "peaks": False}

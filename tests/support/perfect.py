@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.structures.arrays import Array
@@ -30,8 +29,8 @@ class Perfect(Predictor):
         maps, geometry = super().maps(image)
         xy = geometry.to_map(sample.keypoints[:, :, :2].astype(np.float64))
         visible = sample.keypoints[:, :, 2] > 0
-        heatmap = torch.from_numpy(draw_gaussians(xy, visible, geometry.map_size, 1.0))
-        tag = torch.zeros_like(maps.tag)
+        heatmap = draw_gaussians(xy, visible, geometry.map_size, 1.0)
+        tag = np.zeros_like(maps.tag)
         for reach in (1, 0):  # a peak may lie beside its keypoint's own pixel, which is nobody else's
             for n, k in zip(*np.nonzero(visible), strict=True):
                 x, y = np.rint(xy[n, k]).astype(int)

@@ -14,7 +14,8 @@ import torch
 from associative_embedding.data.settings import Augment, SourceConfig
 from associative_embedding.data.synthetic.figures import write_synthetic_dataset
 from associative_embedding.inference.predictor import Predictor
-from associative_embedding.model_files.checkpoint import ModelInfo, save_model
+from associative_embedding.model_files.checkpoint import save_model
+from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.networks.network import Network
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.skeleton import Skeleton

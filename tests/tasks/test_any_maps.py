@@ -19,7 +19,7 @@ from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.pose.task import PoseTask
 from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
 from associative_embedding.tasks.segmentation.task import SegmentationTask
-from associative_embedding.tasks.targets import join_samples
+from associative_embedding.training.collate import join_samples
 
 SIDES = st.sampled_from([(1, 1), (1, 9), (6, 1), (2, 3), (8, 8), (24, 32)])
 KINDS = st.sampled_from(["zero", "one", "negative", "noise", "ties", "huge", "tiny", "spikes"])

@@ -6,18 +6,12 @@ The formulas use only operators and methods that numpy arrays and torch tensors 
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-from torch import Tensor
-
-from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.map_values import Values
 
 CHANNEL, Y, X, SCORE, SUBPIXEL, TAG = 0, 1, 2, 3, slice(4, 6), slice(6, None)
 COLUMNS = 6  # in front of the tag
 
 LEAST = 1e-6  # lowest heatmap value whose logarithm is taken, and lowest curvature that has a top
-
-Values = TypeVar("Values", Array, Tensor)
 
 
 def unflatten(index: Values, size: tuple[int, ...]) -> tuple[Values, Values, Values]:
@@ -44,5 +38,4 @@ def top_of_parabola(low: Values, middle: Values, high: Values, shift: Values) ->
     """
     curvature = 2 * middle - low - high
     move = shift + (high - low) / (2 * curvature.clip(LEAST))
-    top: Values = move.clip(-0.5, 0.5) * (curvature > LEAST)  # a product, as numpy and torch have no common `where`
-    return top
+    return move.clip(-0.5, 0.5) * (curvature > LEAST)  # a product, as numpy and torch have no common `where`

@@ -6,22 +6,20 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from associative_embedding.detection import peaks_on_cpu, peaks_on_gpu
+from associative_embedding.detection import peaks_on_cpu
 from associative_embedding.detection.peak_table import CHANNEL, SCORE, SUBPIXEL, TAG
 from associative_embedding.detection.plateaus import merge_plateaus
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.detections import Detections, Norm
+from associative_embedding.structures.map_values import Values, as_array
 
 NOT_FINITE = "the network's output contains NaN or infinity; check the weights of the model"
 
 
-@torch.no_grad()
 def detect(
-    heatmap: Tensor,
-    tag: Tensor,
+    heatmap: Values,
+    tag: Values,
     *,
     threshold: float,
     nms: int,
@@ -51,20 +49,26 @@ def detect(
     Raises:
         ValueError: for maps with NaN or infinity.
     """
-    if heatmap.device.type == "cpu":
-        values, tags = peaks_on_cpu.as_array(heatmap), peaks_on_cpu.as_array(tag)
+    if on_cpu(heatmap):
+        values, tags = as_array(heatmap), as_array(tag)
         # Before the search, which leaves the heatmap in the CPU's cache for the filling of missing keypoints.
         finite = peaks_on_cpu.finite(tags) and peaks_on_cpu.finite(values)
         table = peaks_on_cpu.find_peaks(values, tags, values >= threshold, nms) if finite else None
     else:
+        from associative_embedding.detection import peaks_on_gpu
+
         table = peaks_on_gpu.find_peaks(heatmap, tag, heatmap >= threshold, nms)
     if table is None:
         raise ValueError(NOT_FINITE)
     return to_detections(table, heatmap.shape, nms=nms, top_k=top_k, step=step, tag_threshold=tag_threshold, norm=norm)
 
 
-@torch.no_grad()
-def highest(heatmap: Tensor) -> Array:
+def on_cpu(values: Values) -> bool:
+    """Whether maps are an array, or a tensor on a CPU."""
+    return isinstance(values, np.ndarray) or values.device.type == "cpu"
+
+
+def highest(heatmap: Values) -> Array:
     """Returns the highest place of every heatmap, ``(B, K, 3)`` float64: x, y on the map, and value in [0, 1].
 
     Args:
@@ -73,15 +77,19 @@ def highest(heatmap: Tensor) -> Array:
     Raises:
         ValueError: for NaN or infinity.
     """
-    batch, channels, height, width = heatmap.shape
-    flat = heatmap.reshape(batch * channels, height, width)
-    value, pixel = flat.flatten(1).max(dim=1)
-    place = torch.arange(len(flat), device=flat.device) * (height * width) + pixel
-    xy = peaks_on_gpu.subpixel(flat, place, pixel // width, pixel % width)
-    rows = torch.cat([xy, value[:, None].float().clamp(0, 1)], dim=1).double()
-    if not bool(torch.isfinite(flat.sum(dtype=torch.float64))):  # in single precision finite values may overflow
+    flat = heatmap.reshape(-1, *heatmap.shape[2:])
+    rows: Array | None
+    if on_cpu(flat):
+        values = as_array(flat)
+        rows = peaks_on_cpu.highest(values) if peaks_on_cpu.finite(values) else None
+    else:
+        from associative_embedding.detection import peaks_on_gpu
+
+        rows = peaks_on_gpu.highest(flat)
+    if rows is None:
         raise ValueError(NOT_FINITE)
-    return np.asarray(rows.cpu().numpy().reshape(batch, channels, 3))
+    rows[:, 2] = rows[:, 2].clip(0, 1)
+    return rows.reshape(*heatmap.shape[:2], 3)
 
 
 def to_detections(

@@ -35,7 +35,8 @@ def find_peaks(heatmap: Tensor, tag: Tensor, *, nms: int, top_k: int) -> Tensor:
 
     def between(pixel: Tensor, middle: Tensor, at: Tensor, step: int) -> Tensor:
         low, mid, high = (logarithm.gather(2, at + shift) for shift in (-step, 0, step))
-        return pixel + top_of_parabola(low, mid, high, middle - pixel)
+        place_between: Tensor = pixel + top_of_parabola(low, mid, high, middle - pixel)
+        return place_between
 
     # `minimum` needs a tensor: 0 * pixel makes one of the side, which a graph computes from the size of its input.
     middle_x, middle_y = (pixel.clamp(min=1).minimum(side - 2 + 0 * pixel) for pixel, side in ((x, width), (y, height)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from torch import Tensor
 
 from associative_embedding.detection.peak_table import (
     CHANNEL,
@@ -24,11 +23,6 @@ NEIGHBOURS = np.array([-1, 0, 1])
 CROWDED = 0.05  # share of candidates among the pixels from which a filter over the whole map is faster
 
 
-def as_array(values: Tensor) -> Array:
-    """Returns a CPU tensor as a contiguous float32 array; it shares the tensor's memory where it can."""
-    return np.ascontiguousarray(values.detach().float().numpy())
-
-
 def find_peaks(heatmap: Array, tag: Array, candidates: Array, window: int) -> Array:
     """Returns the table of peaks ``(P, 6 + D)`` float64.
 
@@ -45,6 +39,19 @@ def find_peaks(heatmap: Array, tag: Array, candidates: Array, window: int) -> Ar
     table[:, SUBPIXEL] = subpixel(heatmap, place, y, x)
     table[:, TAG] = tag[channel, :, y, x]
     return table
+
+
+def highest(heatmap: Array) -> Array:
+    """Returns the sub-pixel x, y and the value of the highest pixel of every map, ``(P, 3)`` float64.
+
+    Args:
+        heatmap: ``(P, h, w)`` float32, `finite`.
+    """
+    count, height, width = heatmap.shape
+    pixel = heatmap.reshape(count, -1).argmax(axis=1)
+    place = np.arange(count) * (height * width) + pixel
+    xy = subpixel(heatmap, place, pixel // width, pixel % width)
+    return np.column_stack([xy, heatmap.reshape(-1)[place]]).astype(np.float64)
 
 
 def finite(values: Array) -> bool:

@@ -33,6 +33,20 @@ def find_peaks(heatmap: Tensor, tag: Tensor, candidates: Tensor, window: int) ->
     return rows[:-1] if np.isfinite(rows[-1, 0]) else None
 
 
+def highest(heatmap: Tensor) -> Array | None:
+    """Returns the sub-pixel x, y and the value of the highest pixel of every map, ``(P, 3)`` float64.
+
+    Args:
+        heatmap: ``(P, h, w)``; with NaN or infinity the result is None.
+    """
+    count, height, width = heatmap.shape
+    value, pixel = heatmap.flatten(1).max(dim=1)
+    place = torch.arange(count, device=heatmap.device) * (height * width) + pixel
+    rows = torch.cat([subpixel(heatmap, place, pixel // width, pixel % width), value[:, None].float()], dim=1)
+    finite = bool(torch.isfinite(heatmap.sum(dtype=torch.float64)))  # in single precision finite values may overflow
+    return rows.double().cpu().numpy() if finite else None
+
+
 def window_maximum(heatmap: Tensor, window: int) -> Tensor:
     """Returns the highest value of the odd square window around each pixel, ``(C, h, w)``; only the map counts.
 
@@ -67,4 +81,5 @@ def subpixel(heatmap: Tensor, place: Tensor, y: Tensor, x: Tensor) -> Tensor:
     index = centre[:, :, None] + step[:, None] * at.new_tensor([-1, 0, 1])  # (P, 2, 3)
     value = heatmap.reshape(-1)[index.clamp(0, heatmap.numel() - 1)].float().clamp(min=LEAST).log()
     low, mid, high = value.unbind(dim=2)
-    return at + top_of_parabola(low, mid, high, shift) * (size > 2)
+    between: Tensor = at + top_of_parabola(low, mid, high, shift) * (size > 2)
+    return between

@@ -7,8 +7,6 @@ They are one peak, unless their tags belong to different people.
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from associative_embedding.detection.peak_table import CHANNEL, TAG, X, Y
 from associative_embedding.structures.arrays import Array
@@ -66,8 +64,14 @@ def touching(peaks: Array, place: Array, height: int, width: int) -> tuple[Array
 
 def connected(count: int, first: Array, second: Array) -> Array:
     """Returns the number of the connected part of each of `count` rows, ``(count,)``, for pairs of connected rows."""
-    pairs = coo_array((np.ones(len(first), bool), (first, second)), shape=(count, count))
-    return np.asarray(connected_components(pairs, directed=False)[1])
+    part, before = np.arange(count), None
+    while before is None or (part != before).any():
+        before = part.copy()
+        lowest = np.minimum(part[first], part[second])
+        np.minimum.at(part, first, lowest)
+        np.minimum.at(part, second, lowest)
+        part = part[part]  # a row's part is a row of it: so long chains take few rounds
+    return np.unique(part, return_inverse=True)[1].reshape(-1)
 
 
 def leaders(tag: Array, plateau: Array, threshold: float, norm: Norm) -> Array:

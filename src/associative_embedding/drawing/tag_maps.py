@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import cv2
 import numpy as np
-from scipy.spatial import cKDTree
 
 from associative_embedding.drawing.canvas import check_picture, contact_sheet, draw_title
 from associative_embedding.drawing.tag_plots import first_component
@@ -111,6 +110,8 @@ def tints_of(tag: Array, groups: Array, colours: Array) -> Array:
     pixels = np.moveaxis(tag, 1, -1)
     if not len(groups):
         return np.full((*pixels.shape[:-1], 3), 128, np.uint8)
+    from scipy.spatial import cKDTree
+
     _, nearest = cKDTree(groups).query(pixels.reshape(-1, pixels.shape[-1]))
     tints: Array = colours[nearest].reshape(*pixels.shape[:-1], 3)
     return tints

@@ -23,6 +23,7 @@ from associative_embedding.instances import Instances
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.detections import Detections
 from associative_embedding.structures.geometry import ImageGeometry
+from associative_embedding.structures.map_values import as_array
 from associative_embedding.structures.maps import Maps
 from associative_embedding.structures.sample import Sample
 from associative_embedding.tasks.pose.task import PoseTask
@@ -78,7 +79,7 @@ def true_detections(maps: Maps, geometry: ImageGeometry, keypoints: Array, order
     xy = geometry.to_map(keypoints[place[:, 0], place[:, 1], :2].astype(np.float64))
     # annotated keypoints may lie outside of the image; the nearest pixel of the map has a tag for them, too
     x, y = np.clip(np.rint(xy), 0, [width - 1, height - 1]).astype(np.int64).T
-    tag = maps.tag[0, place[:, 1], :, y, x].double().cpu().numpy()
+    tag = as_array(maps.tag[0])[place[:, 1], :, y, x].astype(np.float64)
     return Detections(score=np.ones(len(place)), tag=tag, xy=xy, step=rank[place[:, 1]]), place
 
 

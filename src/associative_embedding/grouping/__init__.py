@@ -11,12 +11,14 @@ uses scores and tags alone, and holds for every task:
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import Literal
+from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from typing import Any, Literal, cast
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial import cKDTree
+import scipy
 
 from associative_embedding.grouping.munkres import published_assignment
 from associative_embedding.structures.arrays import Array
@@ -111,10 +113,11 @@ def assign(distance: Array, weight: Array, threshold: float, assignment: Assignm
         assignment: a key of `ASSIGNMENT`.
     """
     joined = np.full(len(distance), -1, dtype=np.int64)
+    near = distance < threshold
     rows, columns = ASSIGNMENT[assignment](weight)
     # After the assignment: the published rule has no threshold in its weights, and pairs beyond it count there.
-    near = distance[rows, columns] < threshold
-    joined[rows[near]] = columns[near]
+    kept = near[rows, columns]
+    joined[rows[kept]] = columns[kept]
     return joined
 
 
@@ -160,6 +163,27 @@ MATCHING: dict[Matching, Callable[[Array, Array, float, Array], Array]] = {
 }
 
 
+def optimal_assignment(weight: Array) -> tuple[Array, Array]:
+    """Chooses the min(m, G) pairs of a row and a column of the greatest sum; no row and no column twice."""
+    rows, columns = linear_sum_assignment()(weight, maximize=True)
+    return rows, columns
+
+
+@cache
+def linear_sum_assignment() -> Callable[..., tuple[Array, Array]]:
+    """Returns SciPy's function without the rest of `scipy.optimize`, whose import takes longer than an image."""
+    folder = Path(scipy.__file__).parent / "optimize"
+    for path in (folder / f"_lsap{suffix}" for suffix in EXTENSION_SUFFIXES):
+        if path.is_file():
+            loader = ExtensionFileLoader("scipy.optimize._lsap", str(path))
+            module = module_from_spec(cast(ModuleSpec, spec_from_loader(loader.name, loader)))
+            loader.exec_module(module)
+            return module.linear_sum_assignment  # type: ignore[no-any-return]
+    from scipy.optimize import linear_sum_assignment
+
+    return linear_sum_assignment  # type: ignore[no-any-return]
+
+
 def greedy_assignment(weight: Array) -> tuple[Array, Array]:
     """Chooses min(m, G) pairs of a row and a column, the greatest weight first; no row and no column twice."""
     free, rows, columns = weight.astype(np.float64), [], []
@@ -173,7 +197,7 @@ def greedy_assignment(weight: Array) -> tuple[Array, Array]:
 
 # Which detection joins which group: (m, G) weights -> rows and columns of min(m, G) pairs.
 ASSIGNMENT: dict[Assignment, Callable[[Array], tuple[Array, Array]]] = {
-    "optimal": partial(linear_sum_assignment, maximize=True),
+    "optimal": optimal_assignment,
     "greedy": greedy_assignment,
     "published": published_assignment,
 }
@@ -215,9 +239,16 @@ def group_by_modes(
     modes = centre(cells, weight, cells[find_modes(cells, weight, min_weight)])
     if not len(modes):
         return Groups(np.full(len(tag), -1), np.zeros((0, tag.shape[1])), np.zeros(0))
-    distance, group = cKDTree(modes).query(place)
+    distance, group = tree_of(modes).query(place)
     group = np.where(distance < beyond - 2, group, -1)
     return summarise(group, tag, score)
+
+
+def tree_of(places: Array) -> Any:
+    """Returns a tree that finds near places ``(n, E)``."""
+    from scipy.spatial import cKDTree  # its import takes longer than an image of people, who need none
+
+    return cKDTree(places)
 
 
 def histogram(place: Array, score: Array) -> tuple[Array, Array]:
@@ -245,7 +276,7 @@ def find_modes(cells: Array, weight: Array, min_weight: float) -> Array:
 
     Of equal cells the first is the mode.
     """
-    pairs = cKDTree(cells).query_pairs(1.0, output_type="ndarray")
+    pairs = tree_of(cells).query_pairs(1.0, output_type="ndarray")
     a, b = pairs[np.linalg.norm(cells[pairs[:, 0]] - cells[pairs[:, 1]], axis=1) <= CELL].T
     density = weight + np.bincount(a, weight[b], len(cells)) + np.bincount(b, weight[a], len(cells))
     first, second = pairs.T  # first < second
@@ -260,7 +291,7 @@ def centre(cells: Array, weight: Array, modes: Array) -> Array:
     Of modes that end up within half a bandwidth of each other the first stays.
     """
     # One move: going on to the fixed point (mean shift) was tried and changed no number (docs/results.md).
-    near = cKDTree(cells).query_ball_point(modes, CELL)
+    near = tree_of(cells).query_ball_point(modes, CELL)
     moved = [np.average(cells[rows], axis=0, weights=weight[rows] + 1e-12) for rows in near]
     return distinct_modes(np.reshape(moved, (-1, cells.shape[1])))
 
@@ -268,7 +299,7 @@ def centre(cells: Array, weight: Array, modes: Array) -> Array:
 def distinct_modes(modes: Array) -> Array:
     """Drops each mode within half a bandwidth of an earlier one."""
     keep = np.ones(len(modes), bool)
-    for first, second in sorted(cKDTree(modes).query_pairs(CELL)) if len(modes) else ():
+    for first, second in sorted(tree_of(modes).query_pairs(CELL)) if len(modes) else ():
         keep[second] &= not keep[first]
     return modes[keep]
 

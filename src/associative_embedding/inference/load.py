@@ -6,15 +6,13 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import NO_REFINER, Refiner
 from associative_embedding.io.console import remark, remark_file
 from associative_embedding.io.optional_packages import Runtime
-from associative_embedding.model_files.checkpoint import ModelInfo
 from associative_embedding.model_files.find import model_path, shipped_models
+from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.model_files.runtime import load_network
 from associative_embedding.networks.device import choose_device
 from associative_embedding.tasks.pose.task import PoseTask
@@ -99,7 +97,7 @@ def choose_refiner(refine: str | Path | None, info: ModelInfo) -> str | Path | N
 def load_refiner(
     model: str | Path,
     info: ModelInfo,
-    device: torch.device,
+    device: str,
     runtime: Runtime = "auto",
     rule: RefineRule | None = None,
 ) -> Refiner:

@@ -8,11 +8,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.refiner import Refined, Refiner, unrefined
@@ -22,11 +20,11 @@ from associative_embedding.instances import Instances
 from associative_embedding.io.console import errors_name
 from associative_embedding.io.stacks import Slide
 from associative_embedding.model_files.check_description import MAX_SIDE
-from associative_embedding.model_files.checkpoint import ModelInfo
 from associative_embedding.model_files.exported_network import ExportedNetwork
-from associative_embedding.networks.network import Network
+from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.geometry import ImageGeometry
+from associative_embedding.structures.map_values import mirrored
 from associative_embedding.structures.maps import Peaks
 from associative_embedding.structures.windows import Window
 from associative_embedding.tasks.multi_scale import View, merge_views
@@ -35,7 +33,10 @@ from associative_embedding.tasks.published.views import tag_scales
 from associative_embedding.tasks.segmentation.task import SegmentationTask
 from associative_embedding.tasks.task import Decoded, Task
 
-Inputs = list[tuple[Tensor, ImageGeometry]]  # an entry per scale, largest first
+if TYPE_CHECKING:  # a network that ONNX Runtime runs does not wait for torch
+    from associative_embedding.networks.network import Network
+
+Inputs = list[tuple[Array, ImageGeometry]]  # an entry per scale, largest first
 
 MAX_ZOOM = 16.0
 MIN_SIDE = 32  # of the input at the smallest scale, pixels
@@ -126,8 +127,9 @@ class Pipeline:
         return self.info.task
 
     @property
-    def device(self) -> torch.device:
-        return self.network.device
+    def device(self) -> str:
+        """Where the network runs: ``cpu``, ``cuda:0`` ..."""
+        return str(self.network.device)
 
     @property
     def names(self) -> dict[int, str]:
@@ -197,11 +199,10 @@ class Pipeline:
         """Step 1. Resamples an image or tile ``(H, W, 3)`` uint8 RGB to the network's input, at each scale.
 
         Returns:
-            for each scale, largest first: ``(1, 3, h, w)`` uint8 on the network's device, and its geometry.
+            for each scale, largest first: ``(1, 3, h, w)`` uint8, and its geometry.
         """
         return [self._input(image, scale) for scale in self.scales]
 
-    @torch.inference_mode()
     def run_network(self, batch: Sequence[Inputs]) -> list[Outputs]:
         """Step 2. Predicts maps for several prepared images; inputs of one size run together."""
         outputs: list[Outputs] = [[] for _ in batch]
@@ -210,7 +211,7 @@ class Pipeline:
             # Images keep their aspect ratio, so inputs differ in size; padding them to one size would cost more.
             for shape in {x.shape for x, _ in at_scale}:
                 rows = [i for i, (x, _) in enumerate(at_scale) if x.shape == shape]
-                result = self._predict(torch.cat([at_scale[i][0] for i in rows]), scale)
+                result = self._predict(np.concatenate([at_scale[i][0] for i in rows]), scale)
                 for n, i in enumerate(rows):
                     outputs[i].append((result[n : n + 1], at_scale[i][1]))
         return outputs
@@ -286,20 +287,20 @@ class Pipeline:
         with errors_name(name):
             return self._run(inputs)
 
-    def _input(self, image: Array, scale: float) -> tuple[Tensor, ImageGeometry]:
+    def _input(self, image: Array, scale: float) -> tuple[Array, ImageGeometry]:
         rules = self.rules
         geometry = rules.geometry((image.shape[0], image.shape[1]), scale)
         pixels = rules.sample(image, geometry)
-        return torch.from_numpy(pixels).permute(2, 0, 1)[None].to(self.device), geometry
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None]), geometry
 
-    def _predict(self, x: Tensor, scale: float) -> Output:
+    def _predict(self, x: Array, scale: float) -> Output:
         """The network's answer for a batch ``(B, 3, h, w)`` of one scale, with that for its mirror image."""
-        outputs = self.network(x)
+        outputs = self.network.predict(x)
         if isinstance(outputs, Peaks):
             return outputs
-        mirrored = self.network(x.flip(-1)) if self.flip else ()
-        assert not isinstance(mirrored, Peaks)  # a network exported with peaks allows no mirror, see _check
-        return self.rules.collect(outputs, mirrored, scale)
+        of_mirror = self.network.predict(mirrored(x)) if self.flip else ()
+        assert not isinstance(of_mirror, Peaks)  # a network exported with peaks allows no mirror, see _check
+        return self.rules.collect(outputs, of_mirror, scale)
 
 
 def with_decode_settings(task: Task, settings: Mapping[str, Any]) -> Task:

@@ -12,8 +12,9 @@ import torch
 
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.files import atomic_write
-from associative_embedding.model_files.checkpoint import MODEL_FILE, ModelInfo, load_model, save_model
+from associative_embedding.model_files.checkpoint import load_model, save_model
 from associative_embedding.model_files.find import check_hub_size
+from associative_embedding.model_files.model_info import MODEL_FILE, ModelInfo
 from associative_embedding.networks.network import Network
 
 try:

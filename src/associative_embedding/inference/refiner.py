@@ -21,19 +21,17 @@ does, and its threshold excludes the value itself. Tags do not change.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from associative_embedding.detection.peaks import highest
 from associative_embedding.instances import Instances
-from associative_embedding.model_files.checkpoint import ModelInfo
 from associative_embedding.model_files.exported_network import ExportedNetwork
-from associative_embedding.networks.network import Network
+from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.geometry import ImageGeometry, centred, crop_squares, round_up, warp
+from associative_embedding.structures.map_values import Values, as_array, mirrored, resize
 from associative_embedding.structures.maps import Peaks
 from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.duplicates import distinct
@@ -41,6 +39,9 @@ from associative_embedding.tasks.pose.shared_keypoints import settle
 from associative_embedding.tasks.published.positions import quarter
 from associative_embedding.tasks.single_person.settings import RefineConfig
 from associative_embedding.tasks.single_person.task import SinglePersonTask
+
+if TYPE_CHECKING:
+    from associative_embedding.networks.network import Network
 
 NO_REFINER = "none"  # in place of the name of one
 MOST_CROPS = 32  # in one batch: in a crowd the activations of all crops would not fit into the memory
@@ -81,7 +82,7 @@ class Refiner:
         self.network, self.name = network, name
         self.flip = flip and info.task.skeleton.sides_known
         self.skeleton, self.config = skeleton, info.task.decode_config
-        self.flip_index = torch.as_tensor(info.task.skeleton.flip_index, device=network.device)
+        self.flip_index = info.task.skeleton.flip_index
         # A set: two scales may round up to one size, which would then count twice in the mean.
         sizes = {round_up(info.input_size * scale, network.multiple) for scale in info.scales}
         self.sizes = sorted(sizes, reverse=True)
@@ -118,7 +119,6 @@ class Refiner:
         refined = replace(people[row], keypoints=keypoints[row].astype(np.float32), score=score[row].astype(np.float32))
         return Refined(refined, row, changes(people.keypoints, keypoints, size, len(row)))
 
-    @torch.inference_mode()
     def keypoints_in(self, image: Array, squares: Array) -> Array:
         """Returns ``(N, K, 3)`` x, y in image pixels and score in [0, 1] of the keypoints of the person in each square.
 
@@ -139,32 +139,31 @@ class Refiner:
         heatmaps = [self._heatmap(np.stack([warp(image, crop) for crop in crops])) for crops in views]
         size = heatmaps[0].shape[-2:]
         # All sizes of a crop cover the same region, so their maps differ only in resolution.
-        same = [F.interpolate(maps, size=size, mode="bilinear", align_corners=False) for maps in heatmaps]
-        peaks = self._peaks(torch.stack(same).mean(dim=0))
+        peaks = self._peaks(sum(resize(maps, size) for maps in heatmaps) / len(heatmaps))
         xy = np.stack([crop.to_image(row[:, :2]) for crop, row in zip(views[0], peaks, strict=True)])
         # A crop at the border contains padding, where a peak is no keypoint of the image.
         inside = ((xy >= 0) & (xy < image.shape[1::-1])).all(axis=2)
         return np.concatenate([xy, (peaks[:, :, 2] * inside)[..., None]], axis=2)
 
-    def _peaks(self, heatmap: Tensor) -> Array:
+    def _peaks(self, heatmap: Values) -> Array:
         """Returns ``(N, K, 3)`` float64 x, y on the map and value in [0, 1] of heatmaps ``(N, K, h, w)``."""
         peaks = highest(heatmap)
         if self.config.rule == "published":
-            flat = heatmap.flatten(0, 1).float().cpu().numpy()
+            flat = as_array(heatmap.reshape(-1, *heatmap.shape[2:]))
             y, x = np.divmod(flat.reshape(len(flat), -1).argmax(axis=1), flat.shape[2])
             peaks[:, :, :2] = quarter(flat, np.arange(len(flat)), y, x).reshape(*peaks.shape[:2], 2)
         return peaks
 
-    def _heatmap(self, crops: Array) -> Tensor:
+    def _heatmap(self, crops: Array) -> Values:
         """Returns heatmaps ``(N, K, h, w)`` of crops ``(N, H, W, 3)`` uint8 RGB."""
-        x = torch.from_numpy(crops).permute(0, 3, 1, 2).to(self.network.device)
+        x = np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
         heatmap = self._maps(x)
         if self.flip:
-            heatmap = (heatmap + self._maps(x.flip(-1)).flip(-1)[:, self.flip_index]) / 2
+            heatmap = (heatmap + mirrored(self._maps(mirrored(x))[:, self.flip_index])) / 2
         return heatmap
 
-    def _maps(self, x: Tensor) -> Tensor:
-        outputs = self.network(x)
+    def _maps(self, x: Array) -> Values:
+        outputs = self.network.predict(x)
         assert not isinstance(outputs, Peaks)  # only models with tags are exported with peaks
         return outputs[-1].heatmap
 

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from associative_embedding.model_files.check_description import MAX_SIDE
-from associative_embedding.model_files.checkpoint import ModelInfo
-from associative_embedding.networks.network import enlarge, final_maps
+from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.geometry import ImageGeometry, centred, letterbox, long_side, round_up, warp
-from associative_embedding.structures.maps import Maps, Peaks
+from associative_embedding.structures.maps import Maps, Peaks, enlarge, final_maps
 from associative_embedding.tasks.multi_scale import View, merge_mirror, merge_views
 from associative_embedding.tasks.published import views as published
 from associative_embedding.tasks.published.conventions import Conventions

@@ -11,9 +11,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
+from associative_embedding.detection.plateaus import connected
 from associative_embedding.instances import Instances, concatenate
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import Masks, require_masks, trim
@@ -192,8 +191,8 @@ def unite(pieces: Instances, same: Array) -> tuple[Instances, Array]:
         the objects, and ``(N,)`` the number of the object that each piece belongs to.
     """
     n = len(pieces)
-    links = coo_matrix((np.ones(len(same)), (same[:, 0], same[:, 1])), shape=(n, n))
-    count, number = connected_components(links, directed=False)
+    number = connected(n, same[:, 0], same[:, 1])
+    count = int(number.max(initial=-1)) + 1
     masks = require_masks(pieces.masks)
     order = np.lexsort((-masks.area, number))  # object by object, the largest piece first
     first = np.searchsorted(number[order], np.arange(count))

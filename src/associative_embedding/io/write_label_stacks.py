@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 
 from associative_embedding.io.files import make_folder
 from associative_embedding.io.outputs import MARK
@@ -116,6 +115,8 @@ def write_pages(
     values = int(np.prod(options["shape"])) * np.dtype(options["dtype"]).itemsize
     make_folder(path.parent)
     with partial_file(path) as temporary:
+        import tifffile  # its import takes a tenth of a second
+
         with tifffile.TiffWriter(temporary, bigtiff=values >= BIG, ome=True) as file:
             file.write(pages, **options, compression="zlib", metadata=metadata, photometric="minisblack")
         with temporary.open("ab") as end:

@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from associative_embedding.model_files.exported_network import is_exported
 from associative_embedding.model_files.find import WEIGHTS, model_path
 from associative_embedding.model_files.runtime import load_network
+from associative_embedding.networks.device import CPU
 from associative_embedding.networks.network import Network
 from associative_embedding.tasks.task import Task
 
@@ -31,14 +30,14 @@ def model_summary(model: str | Path) -> dict[str, Any]:
         ``model``: the name that was given. ``file``: its path, ``bytes``: its size, ``sha256``: its digest (of the
         .xml for OpenVINO, which has two files). ``card``: the path of a shipped model's card, else None. ``finds``:
         what it finds, in words. ``parameters``: of the network; None for an exported one. And the fields of
-        `checkpoint.ModelInfo`, with the settings of the task.
+        `ModelInfo`, with the settings of the task.
 
     Raises:
         ValueError: for a model that cannot be found or read. The whole file is read, so damage is noticed.
     """
     path = model_path(model)
     # PyTorch for a model file: its parameters are counted, and no graph has to be exported.
-    network, info = load_network(path, torch.device("cpu"), "auto" if is_exported(path) else "torch")
+    network, info = load_network(path, CPU, "auto" if is_exported(path) else "torch")
     card = path.with_suffix(".md")
     description = json.loads(info.to_json())
     del description["format"]

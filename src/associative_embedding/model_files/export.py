@@ -14,12 +14,13 @@ from associative_embedding.io.files import atomic_write, write_json
 from associative_embedding.io.optional_packages import need
 from associative_embedding.io.outputs import check_output, own_form, own_mark
 from associative_embedding.io.temporary_files import scratch_folder
-from associative_embedding.model_files.checkpoint import KEY, ModelInfo, load_model
-from associative_embedding.model_files.exported_network import SHAPE, SUFFIX, Format
-from associative_embedding.networks.network import Network, final_maps
+from associative_embedding.model_files.checkpoint import load_model
+from associative_embedding.model_files.exported_network import OPSET, SHAPE, SUFFIX, Format
+from associative_embedding.model_files.model_info import KEY, ModelInfo
+from associative_embedding.networks.network import Network
+from associative_embedding.structures.maps import final_maps
 from associative_embedding.tasks.pose.task import PoseTask
 
-OPSET = 17  # version of the ONNX operators
 NORMALISED = "the graph normalises"  # in the metadata of every exported file, which it shows to be ours
 EXAMPLE_SIDE = 4  # side of the traced example, in multiples of the network's smallest input
 

@@ -12,21 +12,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from associative_embedding.detection.peak_table import CHANNEL, COLUMNS, X, Y
 from associative_embedding.io.console import one_line
 from associative_embedding.io.memory_errors import lacks_memory
 from associative_embedding.io.optional_packages import need
 from associative_embedding.model_files.check_graph import GraphError, check_onnx, check_openvino
-from associative_embedding.model_files.checkpoint import KEY, ModelInfo
+from associative_embedding.model_files.model_info import KEY, ModelInfo
+from associative_embedding.networks.device import CPU, thread_count
 from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.map_values import as_array
 from associative_embedding.structures.maps import Maps, Peaks
 
 Format = Literal["onnx", "openvino"]
 FORMATS: dict[str, Format] = {".onnx": "onnx", ".xml": "openvino"}  # by suffix
 SUFFIX = {form: suffix for suffix, form in FORMATS.items()}
+OPSET = 17  # version of the ONNX operators
 SHAPE = "network"  # key of the metadata about the network, beside the description of the model
 FATAL_ONLY = 4  # level of ONNX Runtime's log: an error is raised, and need not be printed too
 
@@ -44,16 +45,16 @@ class ExportedNetwork:
         multiple: both sides of the input are multiples of it.
         channels: C, heatmap channels.
         gives_peaks: `run` returns peaks, not maps.
-        device: of the results.
+        device: where the graph runs; its results are arrays.
     """
 
     def __init__(
-        self, run: Run, *, stride: int, multiple: int, channels: int, gives_peaks: bool, device: torch.device
+        self, run: Run, *, stride: int, multiple: int, channels: int, gives_peaks: bool, device: str = CPU
     ) -> None:
         self.run, self.device = run, device
         self.stride, self.multiple, self.channels, self.gives_peaks = stride, multiple, channels, gives_peaks
 
-    def __call__(self, image: Tensor) -> list[Maps] | Peaks:
+    def predict(self, image: Array) -> list[Maps] | Peaks:
         """Runs the network on a batch.
 
         Args:
@@ -62,17 +63,17 @@ class ExportedNetwork:
         Returns:
             the maps to decode, one `Maps`; or all outputs of the network; or the peaks.
         """
-        first, *others = (torch.from_numpy(np.asarray(value)) for value in self.run(image.cpu().numpy()))
+        first, *others = (as_array(np.asarray(value)) for value in self.run(image))
         self.check(image, first, *others)
-        second = others[0] if others else first.new_zeros((*first.shape[:2], 0, *first.shape[2:]))  # D = 0
         if not self.gives_peaks:
-            maps = [Maps(first.to(self.device), second.to(self.device))]
-            fine = [value.to(self.device) for value in others[1:]]
-            return maps + [Maps(value, value.new_zeros((*value.shape[:2], 0, *value.shape[2:]))) for value in fine]
+            # Behind the first heatmap come its tags, if there are any, and behind these a finer heatmap without.
+            heatmaps, tags = [first, *others[1:]], others[:1]
+            tags += map(no_tags, heatmaps[len(tags) :])
+            return [Maps(heatmap, tag) for heatmap, tag in zip(heatmaps, tags, strict=True)]
         height, width = (side // self.stride for side in image.shape[-2:])
-        return Peaks(first, second, (self.channels, height, width))
+        return Peaks(first, others[0], (self.channels, height, width))
 
-    def check(self, image: Tensor, first: Tensor, *others: Tensor) -> None:
+    def check(self, image: Array, first: Array, *others: Array) -> None:
         """Checks that the outputs have the shapes that the file states, and that peaks lie in the map.
 
         Raises:
@@ -82,7 +83,7 @@ class ExportedNetwork:
         if self.gives_peaks:
             fits = len(others) == 1 and first.ndim == 3 and first.shape[0] == batch and others[0].shape == (batch,)
             fits = fits and first.shape[1] % self.channels == 0 and first.shape[2] > COLUMNS
-            most = first.new_tensor([self.channels, height, width]) - 1
+            most = np.array([self.channels, height, width]) - 1
             places = first[..., [CHANNEL, Y, X]] if fits else most
             fits = fits and bool(((places >= 0) & (places <= most)).all())
         else:
@@ -99,19 +100,24 @@ class ExportedNetwork:
             raise ValueError(f"the exported network gives {shapes:.200}, not the {self.channels} maps that it states")
 
 
+def no_tags(heatmap: Array) -> Array:
+    """Returns the tags of a heatmap ``(B, C, h, w)`` that has none: D = 0."""
+    return np.zeros((*heatmap.shape[:2], 0, *heatmap.shape[2:]), np.float32)
+
+
 def is_exported(path: Path) -> bool:
     """Returns whether a file is an exported network, by its suffix."""
     return path.suffix.lower() in FORMATS
 
 
 def load_exported(
-    path: Path, device: torch.device, files: Mapping[str, bytes] | None = None
+    path: Path, device: str, files: Mapping[str, bytes] | None = None
 ) -> tuple[ExportedNetwork, ModelInfo]:
     """Returns the network of an exported file, and the description of its model.
 
     Args:
         path: an ``.onnx`` file, or an OpenVINO ``.xml`` file with its ``.bin`` beside it.
-        device: of the results. ONNX Runtime uses a GPU if its build has CUDA.
+        device: ONNX Runtime uses a GPU if its build has CUDA.
         files: what these files contain, by suffix; None = it is read from them.
 
     Raises:
@@ -138,22 +144,23 @@ def load_exported(
     return network, info
 
 
-def open_onnx(path: Path, device: torch.device, files: Mapping[str, bytes] | None) -> tuple[Run, dict[str, str]]:
+def open_onnx(path: Path, device: str, files: Mapping[str, bytes] | None) -> tuple[Run, dict[str, str]]:
     """Returns a function that runs an ONNX graph, and the metadata of its file; see `load_exported`."""
     # Otherwise newer versions send events about each use to Microsoft, and write an identifier of the machine.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     onnxruntime = need("onnxruntime", "onnx", f"{path}:")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()  # so that one setting holds for every runtime
+    options.intra_op_num_threads = thread_count()
     # Its threads would wait by counting, on cores that another process may need, see `associative_embedding.__init__`.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = FATAL_ONLY
-    wanted = ["CUDAExecutionProvider", "CPUExecutionProvider"] if device.type == "cuda" else ["CPUExecutionProvider"]
+    wanted = (
+        ["CUDAExecutionProvider", "CPUExecutionProvider"] if device.startswith("cuda") else ["CPUExecutionProvider"]
+    )
     providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
-    onnx = need("onnx", "onnx", f"{path}:")
     try:
         if files is None:  # this user made the graphs in the cache
-            check_onnx(onnx, path, SHAPE)
+            check_onnx(need("onnx", "onnx", f"{path}:"), path, SHAPE)
         content = str(path) if files is None else files[path.suffix]
         # Without its fallback: it would print a second message on the standard output.
         session = onnxruntime.InferenceSession(content, options, providers=providers, enable_fallback=0)
@@ -167,7 +174,7 @@ def open_onnx(path: Path, device: torch.device, files: Mapping[str, bytes] | Non
     return with_plain_errors(lambda image: session.run(None, {name: image}), path), metadata
 
 
-def open_openvino(path: Path, device: torch.device, files: Mapping[str, bytes] | None) -> tuple[Run, dict[str, str]]:
+def open_openvino(path: Path, device: str, files: Mapping[str, bytes] | None) -> tuple[Run, dict[str, str]]:
     """Returns a function that runs an OpenVINO model on the CPU, and the metadata of its file; see `load_exported`."""
     openvino = need("openvino", "openvino", f"{path}:")
     try:
@@ -177,7 +184,7 @@ def open_openvino(path: Path, device: torch.device, files: Mapping[str, bytes] |
         if files is None:
             check_openvino(model, path, metadata.get(SHAPE))
         # f32: on some CPUs OpenVINO would otherwise compute in bfloat16, which changes the results.
-        threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}
+        threads = {"INFERENCE_NUM_THREADS": thread_count(), "INFERENCE_PRECISION_HINT": "f32"}
         request: Any = core.compile_model(model, "CPU", threads).create_infer_request()
     except GraphError as error:
         raise ValueError(f"{path}: not a model that ae export wrote ({error})") from None

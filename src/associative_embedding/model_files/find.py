@@ -8,7 +8,7 @@ from pathlib import Path
 
 from associative_embedding.io.console import one_line
 from associative_embedding.io.optional_packages import need
-from associative_embedding.model_files.checkpoint import MODEL_FILE
+from associative_embedding.model_files.model_info import MODEL_FILE
 from associative_embedding.model_files.published.table import find_published
 
 WEIGHTS = Path(__file__).parent.parent / "weights"  # the shipped models, each with its card (.md), and SHA256SUMS

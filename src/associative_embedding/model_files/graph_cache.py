@@ -17,17 +17,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from associative_embedding import __version__
 from associative_embedding.io.console import remark
 from associative_embedding.io.files import atomic_write
 from associative_embedding.io.lock_files import locked_in_turn
 from associative_embedding.io.private_files import private_folder, read_private
 from associative_embedding.io.temporary_files import PRIVATE
-from associative_embedding.model_files.checkpoint import load_model
-from associative_embedding.model_files.export import OPSET, exported_files
-from associative_embedding.model_files.exported_network import Format
+from associative_embedding.model_files.exported_network import OPSET, Format
 
 KEPT_BYTES = 2 * 2**30  # of all graphs; a large hourglass has half a gigabyte
 KEPT_SECONDS = 90 * 24 * 3600  # after the last use of a graph
@@ -90,7 +86,7 @@ def origin(model: Path, form: Format) -> dict[str, Any]:
         "package": __version__,
         "format": form,
         "opset": OPSET,
-        "exporters": {"torch": torch.__version__, form: exporter},
+        "exporters": {"torch": version("torch"), form: exporter},
     }
 
 
@@ -119,6 +115,10 @@ def make_graph(path: Path, model: Path, made_from: Mapping[str, Any]) -> dict[st
     Raises:
         CacheError: when even a temporary file cannot be written.
     """
+    # They import torch, which a graph that is there does not need.
+    from associative_embedding.model_files.checkpoint import load_model
+    from associative_embedding.model_files.export import exported_files
+
     network, info = load_model(model)
     try:
         files = exported_files(network, info, made_from["format"])

@@ -8,13 +8,10 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path
-from typing import Literal
-
-import torch
+from typing import TYPE_CHECKING, Literal
 
 from associative_embedding.io.console import remark
 from associative_embedding.io.optional_packages import Runtime
-from associative_embedding.model_files.checkpoint import ModelInfo, load_model
 from associative_embedding.model_files.exported_network import (
     FORMATS,
     ExportedNetwork,
@@ -23,17 +20,21 @@ from associative_embedding.model_files.exported_network import (
     load_exported,
 )
 from associative_embedding.model_files.graph_cache import CacheError, cached_graph
-from associative_embedding.networks.network import Network
+from associative_embedding.model_files.model_info import ModelInfo
+from associative_embedding.networks.device import CPU
+
+if TYPE_CHECKING:
+    from associative_embedding.networks.network import Network
 
 NEEDS: dict[Format, tuple[str, ...]] = {"onnx": ("onnxruntime", "onnx"), "openvino": ("openvino",)}  # the fastest first
 
 
-def load_network(path: Path, device: torch.device, runtime: Runtime) -> tuple[Network | ExportedNetwork, ModelInfo]:
+def load_network(path: Path, device: str, runtime: Runtime) -> tuple[Network | ExportedNetwork, ModelInfo]:
     """Returns the network of a file, run by a runtime, and the description of its model.
 
     Args:
         path: a model file; or a file that ``ae export`` wrote, which already belongs to a runtime.
-        device: where the network runs.
+        device: where the network runs, see `choose_device`.
         runtime: "auto" = the environment variable ``AE_RUNTIME``; without it, on a CPU the first of ONNX Runtime and
             OpenVINO that is installed and can run the model, else PyTorch.
 
@@ -48,7 +49,7 @@ def load_network(path: Path, device: torch.device, runtime: Runtime) -> tuple[Ne
         return load_exported(path, device)
     chosen = chosen_runtime(runtime, device)
     if chosen == "torch":
-        return load_model(path, device)
+        return load_by_torch(path, device)
     try:
         graph = cached_graph(path, chosen)
         return load_exported(graph.path, device, graph.files)
@@ -58,10 +59,17 @@ def load_network(path: Path, device: torch.device, runtime: Runtime) -> tuple[Ne
         if isinstance(error, CacheError):
             remark(f"{error}; PyTorch runs the network in place of {chosen}")
         # PyTorch runs every model. If the file itself is damaged, this raises the error about it.
-        return load_model(path, device)
+        return load_by_torch(path, device)
 
 
-def chosen_runtime(runtime: Runtime, device: torch.device) -> Literal["torch", "onnx", "openvino"]:
+def load_by_torch(path: Path, device: str) -> tuple[Network, ModelInfo]:
+    """Returns what `load_model` does; torch is imported here, and takes longer than an image."""
+    from associative_embedding.model_files.checkpoint import load_model
+
+    return load_model(path, device)
+
+
+def chosen_runtime(runtime: Runtime, device: str) -> Literal["torch", "onnx", "openvino"]:
     """Returns the runtime to use; see `load_network`.
 
     Raises:
@@ -70,10 +78,10 @@ def chosen_runtime(runtime: Runtime, device: torch.device) -> Literal["torch", "
     wanted = os.environ.get("AE_RUNTIME", "auto") if runtime == "auto" else runtime
     if wanted not in ("auto", "torch", *NEEDS):
         raise ValueError(f"runtime {wanted!r} is none of auto, torch, {', '.join(NEEDS)}")
-    if wanted == "torch" or (wanted == "auto" and device.type != "cpu"):
+    if wanted == "torch" or (wanted == "auto" and device != CPU):
         return "torch"
     if wanted != "auto":
-        if device.type != "cpu":
+        if device != CPU:
             raise ValueError(f"--runtime {wanted} is for the CPU here; on {device} use torch, or export the model")
         return wanted  # type: ignore[return-value]
     return next((form for form, modules in NEEDS.items() if all(map(importlib.util.find_spec, modules))), "torch")

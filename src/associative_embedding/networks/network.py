@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.map_values import as_array
 from associative_embedding.structures.maps import Maps
 
 
@@ -55,7 +56,7 @@ class Network(nn.Module):
             image: ``(B, 3, H, W)`` RGB in 0..255, uint8 or float; sides are multiples of `multiple`.
 
         Returns:
-            One `Maps` per supervised output; `final_maps` turns them into the maps to decode.
+            One `Maps` per supervised output; `final_maps` makes of them the maps to decode.
 
         Raises:
             ValueError: when a side of the image is not a multiple of `multiple`.
@@ -66,6 +67,18 @@ class Network(nn.Module):
         normal = (image.to(self.mean.dtype) - self.mean) / self.std
         # Weights are channels-last, too (checkpoint.load_model, state.build_state): no layer has to copy its input.
         return [self._split(raw) for raw in self.body(normal.contiguous(memory_format=torch.channels_last))]
+
+    @torch.inference_mode()
+    def predict(self, image: Array) -> list[Maps]:
+        """Returns the maps of every supervised output, as arrays, or on a GPU as tensors that stay there.
+
+        Args:
+            image: ``(B, 3, H, W)`` uint8 RGB, as `forward`.
+        """
+        outputs = self(torch.from_numpy(image).to(self.device))
+        if self.device.type != "cpu":
+            return outputs  # type: ignore[no-any-return]
+        return [Maps(as_array(maps.heatmap), as_array(maps.tag)) for maps in outputs]
 
     @property
     def device(self) -> torch.device:
@@ -90,28 +103,3 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes.items():
             module.training = training
-
-
-def final_maps(outputs: Sequence[Maps]) -> Maps:
-    """Returns the maps to decode: the last output, since each stack refines the output before it.
-
-    If only the last output has no tags, the output before it is enlarged to its size: the heatmaps of the two are
-    averaged, and the tags are the enlarged ones (HigherHRNet, section 3.4, "heatmap aggregation").
-    """
-    last = outputs[-1]
-    if last.tag.shape[2] or not any(maps.tag.shape[2] for maps in outputs):  # D > 0, or a single-person network
-        return last
-    before = enlarge(outputs[-2], last.heatmap.shape[-1] // outputs[-2].heatmap.shape[-1])
-    return Maps((before.heatmap + last.heatmap) / 2, before.tag)
-
-
-def enlarge(maps: Maps, factor: int) -> Maps:
-    """Resamples maps to `factor` times their height and width, bilinear between the centres of pixels."""
-    if factor == 1:
-        return maps
-
-    def resize(value: Tensor) -> Tensor:
-        return F.interpolate(value, scale_factor=float(factor), mode="bilinear", align_corners=False)
-
-    tag = resize(maps.tag.flatten(1, 2))  # (B, C D, h, w): interpolate takes four dimensions
-    return Maps(resize(maps.heatmap), tag.reshape(*maps.tag.shape[:3], *tag.shape[-2:]))

@@ -5,8 +5,13 @@ The letters of the shapes and the coordinates are explained in `associative_embe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
+
+from associative_embedding.structures import map_values
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.map_values import Values
 
 if TYPE_CHECKING:  # a program that needs no network does not wait for torch
     import torch
@@ -62,17 +67,37 @@ class Target:
 class Maps:
     """One supervised output of a network. A slice selects images of the batch.
 
+    The values are tensors in training and on a GPU, and numpy arrays where a CPU decodes.
+
     Attributes:
         heatmap: ``(B, C, h, w)`` detection scores.
         tag: ``(B, C, D, h, w)`` tags; D = 0 for an output without tags (a single-person network has none, and
             HigherHRNet has them at one of its two resolutions).
     """
 
-    heatmap: torch.Tensor
-    tag: torch.Tensor
+    heatmap: Values
+    tag: Values
 
     def __getitem__(self, index: slice) -> Maps:
         return Maps(self.heatmap[index], self.tag[index])
+
+
+def final_maps(outputs: Sequence[Maps]) -> Maps:
+    """Returns the maps to decode: the last output, since each stack refines the output before it.
+
+    If only the last output has no tags, the output before it is enlarged to its size: the heatmaps of the two are
+    averaged, and the tags are the enlarged ones (HigherHRNet, section 3.4, "heatmap aggregation").
+    """
+    last = outputs[-1]
+    if last.tag.shape[2] or not any(maps.tag.shape[2] for maps in outputs):  # D > 0, or a single-person network
+        return last
+    before = enlarge(outputs[-2], last.heatmap.shape[-1] // outputs[-2].heatmap.shape[-1])
+    return Maps((before.heatmap + last.heatmap) / 2, before.tag)
+
+
+def enlarge(maps: Maps, factor: int) -> Maps:
+    """Resamples maps to `factor` times their height and width, bilinear between the centres of pixels."""
+    return Maps(map_values.enlarge(maps.heatmap, factor), map_values.enlarge(maps.tag, factor))
 
 
 @dataclass(frozen=True)
@@ -86,8 +111,8 @@ class Peaks:
         size: (C, h, w) of the maps.
     """
 
-    table: torch.Tensor
-    total: torch.Tensor
+    table: Array
+    total: Array
     size: tuple[int, int, int]
 
     def __getitem__(self, index: slice) -> Peaks:

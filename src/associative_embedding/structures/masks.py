@@ -11,7 +11,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.run_lengths import compress_runs, runs_of
@@ -62,6 +61,8 @@ class Masks:
             count: N; default: the highest label. A label that does not occur is an empty region.
         """
         count = int(labels.max(initial=0)) if count is None else count
+        from scipy import ndimage  # a photo of people does not wait for it
+
         # one pass over the image for all boxes; a comparison per label would cost N passes
         boxes = ndimage.find_objects(labels, max_label=count) if count else []
         corners = np.zeros((count, 2), np.int64)

@@ -16,6 +16,7 @@ from associative_embedding.drawing.tag_plots import INK, draw_tag_histogram, dra
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.detections import Groups
 from associative_embedding.structures.geometry import ImageGeometry, warp
+from associative_embedding.structures.map_values import as_array
 from associative_embedding.structures.maps import Maps
 from associative_embedding.structures.masks import Masks
 from associative_embedding.structures.skeleton import Skeleton
@@ -56,7 +57,7 @@ def keypoint_tag_pictures(decoded: Decoded, skeleton: Skeleton, maps: Maps, view
     # In the grouping order every n-th type is from another part of the body, so six maps show all of it.
     titles = {name: skeleton.index[name] for name in skeleton.group_order[:: -(-len(skeleton) // MAPS)]}
     groups = shown_groups(decoded)
-    tag, heatmap = (value.float().cpu().numpy() for value in (maps.tag[0], maps.heatmap[0]))
+    tag, heatmap = (as_array(values) for values in (maps.tag[0], maps.heatmap[0]))
     tints = tints_of(tag, groups.tag, palette(len(groups)))
     plot = draw_tag_plot(replace(decoded.detections, step=decoded.channel), groups, skeleton)
     return [draw_tag_maps(view, tag[:, 0], heatmap.clip(0, 1), titles, columns=COLUMNS, tints=tints), plot]
@@ -75,7 +76,7 @@ def pixel_tag_pictures(decoded: Decoded, masks: Masks, maps: Maps, view: Array) 
     titles = {names.get(c, f"class {c}"): c for c in shown}
     tag, score = foreground_maps(pixels, channels, (height, width))
     colours = mask_colours(masks)
-    tints = tints_of(maps.tag[0].float().cpu().numpy(), groups.tag, colours)
+    tints = tints_of(as_array(maps.tag[0]), groups.tag, colours)
     return [
         draw_tag_maps(view, tag, score, titles, columns=COLUMNS, tints=tints),
         draw_tag_histogram(pixels, groups, titles, colours),

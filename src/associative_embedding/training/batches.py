@@ -27,9 +27,10 @@ from associative_embedding.structures.sample import Sample
 from associative_embedding.tasks.pose.task import PoseTask
 from associative_embedding.tasks.segmentation.task import SegmentationTask
 from associative_embedding.tasks.single_person.task import SinglePersonTask
-from associative_embedding.tasks.targets import ImageTarget, collate
+from associative_embedding.tasks.targets import ImageTarget
 from associative_embedding.tasks.task import Task
 from associative_embedding.tasks.tracking.task import TrackingTask
+from associative_embedding.training.collate import collate
 from associative_embedding.training.processes import ALONE, Processes
 from associative_embedding.training.recipe import DataConfig, Recipe
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from associative_embedding.model_files.checkpoint import ModelInfo, read_description
+from associative_embedding.model_files.checkpoint import read_description
+from associative_embedding.model_files.model_info import ModelInfo
 
 Identity = dict[str, Any]  # name of a setting -> its value, plain enough for a torch file
 

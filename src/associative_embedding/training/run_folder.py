@@ -19,7 +19,8 @@ from associative_embedding.io.counts import counted, of_them
 from associative_embedding.io.files import atomic_write
 from associative_embedding.io.lock_files import locked
 from associative_embedding.io.outputs import check_output, own_form, own_mark
-from associative_embedding.model_files.checkpoint import MODEL_FILE, ModelInfo, save_model
+from associative_embedding.model_files.checkpoint import save_model
+from associative_embedding.model_files.model_info import MODEL_FILE, ModelInfo
 from associative_embedding.networks.network import evaluating
 from associative_embedding.tasks.task import Task
 from associative_embedding.training.changed_settings import changed_lines, changed_settings

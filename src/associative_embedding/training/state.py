@@ -14,9 +14,10 @@ from typing import Any
 import torch
 
 from associative_embedding.io.files import atomic_write
-from associative_embedding.model_files.check_description import check_size
-from associative_embedding.model_files.checkpoint import MODEL_FILE, read_torch, start_from
+from associative_embedding.model_files.check_network import check_size
+from associative_embedding.model_files.checkpoint import read_torch, start_from
 from associative_embedding.model_files.find import model_path
+from associative_embedding.model_files.model_info import MODEL_FILE
 from associative_embedding.networks.network import Network
 from associative_embedding.networks.zoo import build_network
 from associative_embedding.training.identity import ADVICE, Identity, check_model, check_state

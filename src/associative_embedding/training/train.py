@@ -70,7 +70,7 @@ def train(recipe: Recipe, *, validate: Validation | None = None) -> Path:
 
 def prepare(recipe: Recipe, validate: Validation | None, processes: Processes) -> tuple[Run, TrainingStream]:
     """Builds a run before its first step, and its samples; writes nothing."""
-    device = choose_device(recipe.train.device)
+    device = torch.device(choose_device(recipe.train.device))
     task = build_task(recipe)
     state = build_state(recipe, task.channels, device)
     stream = build_stream(recipe.data, task, seed=recipe.train.seed)

@@ -22,7 +22,7 @@ from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import Refiner
 from associative_embedding.io.coco_json import load_skeleton
 from associative_embedding.io.console import errors_name
-from associative_embedding.model_files.checkpoint import ModelInfo
+from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.networks.network import Network
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import require_masks

@@ -13,7 +13,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from scipy import ndimage
 
@@ -62,13 +61,13 @@ class BlobTask:
 
     def decode_groups(self, maps: Maps, geometry: ImageGeometry) -> Decoded:
         labels = np.zeros(maps.heatmap.shape[1:], np.int64)
-        for c, heatmap in enumerate(maps.heatmap[0].numpy()):
+        for c, heatmap in enumerate(maps.heatmap[0]):
             own, _ = ndimage.label(heatmap > 0.5)
             labels[c] = np.where(own > 0, own + labels.max(), 0)
         channel, y, x = np.nonzero(labels)
         group, count = labels[channel, y, x] - 1, int(labels.max())
         xy = np.stack([x, y], axis=1).astype(float)
-        tag = maps.tag[0].numpy()[channel, :, y, x]
+        tag = maps.tag[0][channel, :, y, x]
         dense = np.zeros((count, *geometry.image_size), bool)
         for i, (u, v) in zip(group, np.floor(geometry.to_image(xy)).astype(int), strict=True):
             side = round(geometry.stride / geometry.scale)
@@ -89,16 +88,18 @@ class BlobTask:
         return Decoded(found, np.arange(count), pixels, channel, Groups(group, means, np.ones(count)))
 
 
-class Colours(torch.nn.Module):
+class Colours:
     """A network whose maps are the red and the green of the picture; the tag is the place."""
 
     stride, multiple, tag_size = 4, 32, 1
-    device, gives_peaks = torch.device("cpu"), False
+    device, gives_peaks = "cpu", False
 
-    def forward(self, x: torch.Tensor) -> list[Maps]:
-        heatmap = torch.nn.functional.avg_pool2d(x[:, :2].float() / 255, 4)
-        place = torch.arange(heatmap.shape[-1]).expand(heatmap.shape).float() / 8
-        return [Maps(heatmap, torch.stack([place, -place], dim=2))]
+    def predict(self, x: Array) -> list[Maps]:
+        batch, _, height, width = x.shape
+        squares = x[:, :2].reshape(batch, 2, height // 4, 4, width // 4, 4).astype(np.float32)
+        heatmap = squares.mean(axis=(3, 5)) / 255
+        place = np.broadcast_to(np.arange(width // 4, dtype=np.float32) / 8, heatmap.shape)
+        return [Maps(heatmap, np.stack([place, -place], axis=2))]
 
 
 def picture(red: int = 3, green: int = 1) -> Array:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from associative_embedding.apps.cli import predict_images as run_predict
 from associative_embedding.inference.predictor import Predictor
@@ -62,7 +61,7 @@ def test_people_with_equal_tags_keep_their_own_groups() -> None:
     """Groups are numbers; that tags are equal says nothing."""
     run = tiny_predictor().with_decode(duplicate_oks=1.0, fill=False)
     maps, geometry = run.maps(photo())
-    decoded = run.task.decode_groups(Maps(maps.heatmap, torch.zeros_like(maps.tag)), geometry)
+    decoded = run.task.decode_groups(Maps(maps.heatmap, np.zeros_like(maps.tag)), geometry)
     assert len(decoded.groups) > 1
     groups = tag_pictures.shown_groups(decoded)
     assert sorted(np.bincount(groups.group[groups.group >= 0])) == sorted(np.bincount(decoded.groups.group))

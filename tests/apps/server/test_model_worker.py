@@ -10,13 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from associative_embedding.apps.server import model_worker
 from associative_embedding.apps.server.jobs import Answer
 from associative_embedding.apps.server.limits import Limits
 from associative_embedding.apps.server.model_worker import ModelWorker, output_bytes
 from associative_embedding.inference.predictor import Predictor
+from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.maps import Maps
 from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
 from associative_embedding.tasks.segmentation.task import SegmentationTask
@@ -36,9 +36,9 @@ def tiny_masks(zoom: float = 1.0) -> Predictor:
     task = SegmentationTask(("thing",), MaskDecodeConfig(min_weight=0, min_size=0))
     info = tiny_info(task=task, zoom=zoom)
 
-    def spots(heatmap: torch.Tensor) -> torch.Tensor:
-        y, x = torch.meshgrid(*map(torch.arange, heatmap.shape[2:]), indexing="ij")
-        return ((y % 4 == 0) & (x % 4 == 0)).float().expand_as(heatmap)
+    def spots(heatmap: Array) -> Array:
+        y, x = np.mgrid[: heatmap.shape[2], : heatmap.shape[3]]
+        return np.broadcast_to(((y % 4 == 0) & (x % 4 == 0)).astype(np.float32), heatmap.shape)
 
     class Spots(Predictor):
         def run_network(self, batch: Any) -> Any:
@@ -190,13 +190,15 @@ def count_runs(works: ModelWorker) -> list[int]:
     runs: list[int] = []
     network = works.network.network
 
-    def counted(image: Any) -> Any:
-        runs.append(len(image))
-        return network(image)
+    class Counted:
+        def predict(self, image: Any) -> Any:
+            runs.append(len(image))
+            return network.predict(image)
 
-    works.network.network = counted
-    counted.stride, counted.multiple, counted.gives_peaks = network.stride, network.multiple, network.gives_peaks  # type: ignore[attr-defined]
-    counted.device = network.device  # type: ignore[attr-defined]
+        def __getattr__(self, name: str) -> Any:
+            return getattr(network, name)
+
+    works.network.network = Counted()
     return runs
 
 

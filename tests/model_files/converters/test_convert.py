@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from associative_embedding.apps.cli.main import main
-from associative_embedding.model_files.checkpoint import ModelInfo, load_model
+from associative_embedding.model_files.checkpoint import load_model
+from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.networks.hrnet import HigherHRNet, HRNet, HRNetOptions
 from associative_embedding.structures.known_skeletons import AIC_14, COCO_17, CROWDPOSE_14, MHP_16, MPII_16
 from support.published_layouts import RESNETS, hrnet, litepose, mmpose_hourglass, mobilenet_v2, resnet, scale_layers

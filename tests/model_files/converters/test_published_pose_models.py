@@ -14,10 +14,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from associative_embedding.apps.cli.main import main
-from associative_embedding.model_files.checkpoint import ModelInfo, load_model
+from associative_embedding.model_files.checkpoint import load_model
+from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.networks.hrnet import IMAGENET_MEAN, IMAGENET_STD, HigherHRNet, HRNet, HRNetOptions
-from associative_embedding.networks.network import Network, final_maps
+from associative_embedding.networks.network import Network
 from associative_embedding.structures.known_skeletons import COCO_17, CROWDPOSE_14, MPII_16
+from associative_embedding.structures.maps import final_maps
 from support.malicious import Malicious
 from support.published_layouts import mmpose_hourglass
 from support.published_weights import fill_by_name, official_shapes, random_weights

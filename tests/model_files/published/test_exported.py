@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from associative_embedding import load
-from associative_embedding.model_files.checkpoint import ModelInfo, save_model
+from associative_embedding.model_files.checkpoint import save_model
 from associative_embedding.model_files.export import export_model
+from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.pose.task import PoseTask

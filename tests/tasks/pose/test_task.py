@@ -102,7 +102,7 @@ def test_two_people_whose_keypoints_touch_at_equal_heat() -> None:
     for k, x in enumerate((5, 15, 25)):
         heatmap[0, k, 10, x : x + 2] = 1.0
         tag[0, k, 0, 10, x + 1] = 5.0
-    peaks = Peaks(find_peaks(heatmap, tag, nms=5, top_k=9), heatmap.sum(dim=(1, 2, 3)), (3, 24, 48))
+    peaks = Peaks(find_peaks(heatmap, tag, nms=5, top_k=9).numpy(), np.array([heatmap.sum()]), (3, 24, 48))
     for threshold, count in ((1.0, 2), (6.0, 1)):
         task = PoseTask(THREE, DecodeConfig(tag_threshold=threshold, duplicate_oks=1.0, nms=5))
         people = task.decode(Maps(heatmap, tag), PLAIN)

@@ -17,7 +17,8 @@ from associative_embedding.data.augmentation.augment import augment, random_view
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.detection.peaks import highest
 from associative_embedding.inference.predictor import Predictor
-from associative_embedding.model_files.checkpoint import ModelInfo, load_model, start_from
+from associative_embedding.model_files.checkpoint import load_model, start_from
+from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.networks.zoo import build_network
 from associative_embedding.structures.geometry import centred, letterbox
 from associative_embedding.structures.maps import Maps

@@ -15,8 +15,9 @@ from associative_embedding.inference.refiner import NO_REFINER
 from associative_embedding.io.console import say, visible
 from associative_embedding.io.optional_packages import need
 from associative_embedding.io.outputs import MARK, check_output, own_mark
-from associative_embedding.model_files.checkpoint import KEY, describe_anew, read_description
+from associative_embedding.model_files.checkpoint import describe_anew, read_description
 from associative_embedding.model_files.find import model_path
+from associative_embedding.model_files.model_info import KEY
 from associative_embedding.structures.calibration import Calibration
 
 SHOWN = 0.5  # lowest score that the new model shows: what is right more often than not

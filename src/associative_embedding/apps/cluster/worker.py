@@ -23,6 +23,7 @@ from associative_embedding.io.console import errors_name, one_line
 from associative_embedding.io.images import MAX_BYTES, open_image
 from associative_embedding.io.object_stores import is_remote, read_bytes, write_bytes
 from associative_embedding.io.reading import Reading
+from associative_embedding.networks.device import CPU
 from associative_embedding.structures.arrays import Array
 
 OpenedImage = tuple[str, Array | Exception]  # a path, and the image or the error that prevented reading it
@@ -71,7 +72,7 @@ class ShardWorker:
     def rows(self, paths: Sequence[str]) -> Iterator[Row]:
         """Yields a row for each path, in their order."""
         predictor = self.predictor
-        size = self.job.batch or (1 if predictor.device.type == "cpu" else 8)
+        size = self.job.batch or (1 if predictor.device == CPU else 8)
         # Two batches are read ahead: one waits while the next one is read.
         for batch in batches(ahead(open_images(paths, self.job.base, predictor.reading), 2 * size), size):
             yield from find_in_batch(predictor, batch, self.job.min_score)

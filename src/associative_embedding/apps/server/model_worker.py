@@ -262,8 +262,8 @@ def render(found: Instances, opened: OpenJob) -> Answer:
 
 
 def output_bytes(outputs: Any) -> int:
-    """Returns the bytes of the tensors in what a network has returned for one image: lists, tuples and dataclasses."""
-    if isinstance(outputs, torch.Tensor):
+    """Returns the bytes of the maps in what a network has returned for one image: lists, tuples and dataclasses."""
+    if isinstance(outputs, (np.ndarray, torch.Tensor)):
         return outputs.nbytes
     if isinstance(outputs, (list, tuple)):
         return sum(map(output_bytes, outputs))

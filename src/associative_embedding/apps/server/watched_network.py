@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import torch
-from torch import Tensor
+from associative_embedding.networks.device import thread_count
+from associative_embedding.structures.arrays import Array
 
 
 class Stopped(Exception):
@@ -30,14 +30,14 @@ class WatchedNetwork:
         self.network, self.check = network, check
         self.seconds_per_pixel = 0.0
 
-    def __call__(self, image: Tensor) -> Any:
+    def predict(self, image: Array) -> Any:
         """Runs the network on a batch ``(B, 3, H, W)``."""
         self.check()
         start = time.process_time()
-        outputs = self.network(image)
+        outputs = self.network.predict(image)
         # The time of the CPU, and the least of it: another process may have delayed this run, and nothing may be
         # refused for that.
-        seconds = (time.process_time() - start) / torch.get_num_threads() / (image.numel() / 3)
+        seconds = (time.process_time() - start) / thread_count() / (image.size / 3)
         self.seconds_per_pixel = min(self.seconds_per_pixel or seconds, seconds)
         return outputs
 

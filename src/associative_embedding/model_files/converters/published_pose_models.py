@@ -20,10 +20,11 @@ from torch import Tensor
 
 from associative_embedding.io.coco_json import load_skeleton
 from associative_embedding.io.console import one_line, remark
-from associative_embedding.model_files.checkpoint import ModelInfo, read_torch
+from associative_embedding.model_files.checkpoint import read_torch
 from associative_embedding.model_files.converters.check_weights import check_weights
 from associative_embedding.model_files.converters.clues import DATASETS, Clues, read_clues
 from associative_embedding.model_files.converters.layouts import LAYOUTS, Layout, State, recognise_project, rename
+from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.networks.network import Network
 from associative_embedding.structures.known_skeletons import COCO_17, SKELETONS
 from associative_embedding.structures.skeleton import Skeleton

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from associative_embedding.detection import peaks_on_cpu, peaks_on_gpu
+from associative_embedding.detection import peaks_on_cpu
 from associative_embedding.detection.peak_table import unflatten
+from associative_embedding.detection.peaks import on_cpu
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.detections import Norm, tag_distance
+from associative_embedding.structures.map_values import Values, as_array
 from associative_embedding.structures.maps import Maps
 
 FillRule = Literal["near", "rounded"]
@@ -25,7 +25,6 @@ CELLS = 2  # cells of the first tag dimension within the tag threshold
 MOST_CELLS = 1e9  # for each keypoint type, times `CELLS`: keeps cell numbers in 64 bits; more distant tags share cells
 
 
-@torch.no_grad()
 def fill_missing(
     keypoints: Array,
     tag: Array,
@@ -54,7 +53,7 @@ def fill_missing(
     if not missing.any():
         return keypoints.copy()
     heatmap, tags, person, kind = maps.heatmap[0], maps.tag[0], *np.nonzero(missing)
-    read_pixels = pixels_on_cpu if heatmap.device.type == "cpu" else pixels_on_gpu
+    read_pixels = pixels_on_cpu if on_cpu(heatmap) else pixels_on_gpu
     table, position = read_pixels(heatmap, tags, fill_threshold, missing.any(axis=0))
     row = FILLING[rule](kind, tag[person].astype(np.float32), table, tag_threshold, norm)
     person, kind, row = person[row >= 0], kind[row >= 0], row[row >= 0]
@@ -63,7 +62,7 @@ def fill_missing(
     return filled
 
 
-def pixels_on_cpu(heatmap: Tensor, tag: Tensor, threshold: float, wanted: Array) -> Pixels:
+def pixels_on_cpu(heatmap: Values, tag: Values, threshold: float, wanted: Array) -> Pixels:
     """Reads the pixels from the threshold on, of maps on a CPU.
 
     Args:
@@ -72,7 +71,7 @@ def pixels_on_cpu(heatmap: Tensor, tag: Tensor, threshold: float, wanted: Array)
         threshold: lowest heatmap value.
         wanted: ``(K,)`` bool, the keypoint types to read.
     """
-    values, tags = peaks_on_cpu.as_array(heatmap), peaks_on_cpu.as_array(tag)
+    values, tags = as_array(heatmap), as_array(tag)
     count, size = len(values), values.shape[1] * values.shape[2]
     flat, flat_tags, kinds = values.reshape(count, size), tags.reshape(count, -1, size), np.flatnonzero(wanted)
     # Type by type: reading one plane at a time takes a fraction of one selection over all of them.
@@ -92,8 +91,12 @@ def pixels_on_cpu(heatmap: Tensor, tag: Tensor, threshold: float, wanted: Array)
     return table, position
 
 
-def pixels_on_gpu(heatmap: Tensor, tag: Tensor, threshold: float, wanted: Array) -> Pixels:
-    """Reads the same pixels on any device; arguments as in `pixels_on_cpu`."""
+def pixels_on_gpu(heatmap: Values, tag: Values, threshold: float, wanted: Array) -> Pixels:
+    """Reads the same pixels of tensors on any device; arguments as in `pixels_on_cpu`."""
+    import torch
+
+    from associative_embedding.detection import peaks_on_gpu
+
     of_type = torch.from_numpy(wanted).to(heatmap.device)
     place = ((heatmap >= threshold) & of_type[:, None, None]).flatten().nonzero()[:, 0]
     kind, y, x = unflatten(place, heatmap.shape)

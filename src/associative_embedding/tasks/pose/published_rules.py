@@ -8,9 +8,10 @@ import numpy as np
 
 from associative_embedding.detection.peak_table import CHANNEL, COLUMNS, SCORE, SUBPIXEL, TAG, X, Y, unflatten
 from associative_embedding.detection.peaks import NOT_FINITE, best_first, rank_in_channel
-from associative_embedding.detection.peaks_on_cpu import as_array, finite, highest_of_window, subpixel
+from associative_embedding.detection.peaks_on_cpu import finite, highest_of_window, subpixel
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.detections import Detections
+from associative_embedding.structures.map_values import as_array
 from associative_embedding.structures.maps import Maps
 from associative_embedding.tasks.pose.settings import DecodeConfig
 from associative_embedding.tasks.published.filling import choose_pixels
@@ -51,7 +52,7 @@ def detect_as_published(maps: Maps, config: DecodeConfig, step: Array) -> tuple[
     Raises:
         ValueError: for maps with NaN or infinity.
     """
-    heatmap, tag = as_array(maps.heatmap[0].cpu()), as_array(maps.tag[0].cpu())
+    heatmap, tag = as_array(maps.heatmap[0]), as_array(maps.tag[0])
     if not (finite(heatmap) and finite(tag)):
         raise ValueError(NOT_FINITE)
     place = highest_of_window(heatmap, heatmap > config.threshold, config.nms)
@@ -74,7 +75,7 @@ def fill_as_published(keypoints: Array, maps: Maps, config: DecodeConfig) -> Arr
         maps: of this image (batch 1).
         config: `position` counts.
     """
-    heatmap, tag = as_array(maps.heatmap[0].cpu()), as_array(maps.tag[0].cpu())
+    heatmap, tag = as_array(maps.heatmap[0]), as_array(maps.tag[0])
     # DARK leaves indices of pixels, which are cut off; the others are half a pixel from the corner of their pixel.
     shift = 0.0 if config.position == "dark" else 0.5
     chosen = choose_pixels(keypoints + np.array([shift, shift, 0]), heatmap, tag)

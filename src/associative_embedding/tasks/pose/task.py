@@ -67,8 +67,6 @@ class PoseTask(KeypointTask):
         Raises:
             ValueError: see `detect`.
         """
-        # Networks return channels-last memory, in which one channel is slow to read.
-        maps = Maps(maps.heatmap.contiguous(), maps.tag.contiguous())
         return self.people(*self.detect(maps), maps, geometry)
 
     def decode_peaks(self, peaks: Peaks, geometry: ImageGeometry) -> Decoded:
@@ -84,8 +82,8 @@ class PoseTask(KeypointTask):
             raise ValueError(
                 f"a model exported with peaks places them by a parabola, not by decode.position {c.position}"
             )
-        table = peaks.table[0].double().cpu().numpy()
-        if not (np.isfinite(table).all() and bool(peaks.total.isfinite().all())):
+        table = peaks.table[0].astype(np.float64)
+        if not (np.isfinite(table).all() and np.isfinite(peaks.total).all()):
             raise ValueError(NOT_FINITE)
         table = table[table[:, SCORE] >= c.threshold]
         detections, channel = to_detections(table, peaks.size, **self._detection)

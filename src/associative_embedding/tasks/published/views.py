@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+import numpy as np
 
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.geometry import ImageGeometry
+from associative_embedding.structures.map_values import Values, concatenate, mirrored
 from associative_embedding.structures.maps import Maps
 from associative_embedding.tasks.published.conventions import Conventions
 from associative_embedding.tasks.published.geometry import CornerGeometry
@@ -39,23 +38,22 @@ def tag_scales(scales: tuple[float, ...]) -> tuple[float, ...]:
     return (min(scales, key=lambda scale: abs(scale - 1)),)
 
 
-def collect(outputs: Sequence[Maps], mirrored: Sequence[Maps] = (), flip_index: Array | None = None) -> Outputs:
+def collect(outputs: Sequence[Maps], of_mirror: Sequence[Maps] = (), flip_index: Array | None = None) -> Outputs:
     """Selects the outputs that count, and mirrors those of the mirror image back.
 
     Args:
         outputs: all supervised outputs of the network.
-        mirrored: those for the image flipped left to right.
+        of_mirror: those for the image flipped left to right.
         flip_index: ``(C,)`` int64: the channels of a mirror image, see `Task`.
     """
     # Every stack of an hourglass has tags and refines the one before it; of HigherHRNet's outputs only the first has.
     used = slice(-1, None) if outputs[-1].tag.shape[2] else slice(None)
-    return Outputs(tuple(outputs[used]), tuple(unmirror(maps, flip_index) for maps in mirrored[used]))
+    return Outputs(tuple(outputs[used]), tuple(unmirror(maps, flip_index) for maps in of_mirror[used]))
 
 
 def unmirror(maps: Maps, flip_index: Array | None) -> Maps:
     """Flips maps left to right, and exchanges the channels of left and right."""
-    index = torch.as_tensor(flip_index, device=maps.heatmap.device)
-    return Maps(maps.heatmap.flip(-1)[:, index], maps.tag.flip(-1)[:, index])
+    return Maps(mirrored(maps.heatmap[:, flip_index]), mirrored(maps.tag[:, flip_index]))
 
 
 def merge(
@@ -86,43 +84,43 @@ def merge(
             before = first if conventions.map_size == "input-in-two-steps" else pixels
             tags.append(_stack([m.tag for maps in sides for m in maps], before, pixels, align))
     heatmap = _mean(heatmaps)
-    heatmap = heatmap.clamp(max=1) if conventions.clip else heatmap
-    maps = Maps(heatmap, tags[0] if len(tags) == 1 else torch.cat(tags, dim=2))
+    heatmap = heatmap.clip(max=1) if conventions.clip else heatmap
+    maps = Maps(heatmap, tags[0] if len(tags) == 1 else concatenate(tags, axis=2))
     if isinstance(base, CornerGeometry):
         return maps, replace(base, pixels=pixels)
     return maps, replace(base, stride=max(1, base.input_size[1] // pixels[1]))
 
 
-def _average(outputs: Sequence[Maps], first: Size, pixels: Size, align_corners: bool) -> Tensor:
+def _average(outputs: Sequence[Maps], first: Size, pixels: Size, align_corners: bool) -> Values:
     """Averages the heatmaps of the outputs of one image, enlarged to `first` before and to `pixels` after it."""
     mean = _mean(resize(maps.heatmap, first, align_corners) for maps in outputs)
     return resize(mean, pixels, align_corners)
 
 
-def _stack(tags: Sequence[Tensor], first: Size, pixels: Size, align_corners: bool) -> Tensor:
+def _stack(tags: Sequence[Values], first: Size, pixels: Size, align_corners: bool) -> Values:
     """Stacks tags ``(1, C, D, h, w)`` of one size on D, enlarged to `first` and then to `pixels`."""
     # Stacked while they are small: copying the enlarged ones takes about as long as finding the peaks.
-    stacked = torch.cat([tag for tag in tags if tag.shape[2]], dim=2)
+    stacked = concatenate([tag for tag in tags if tag.shape[2]], axis=2)
     return resize(resize(stacked, first, align_corners), pixels, align_corners)
 
 
-def _mean(values: Iterable[Tensor]) -> Tensor:
+def _mean(values: Iterable[Values]) -> Values:
     """The mean, summed one by one as published code does: equal neighbours must stay equal."""
-    total: Tensor | None = None
-    count = 0
-    for value in values:
-        # The first value may be an output of the network; the sum is ours to change.
-        total = value if total is None else total + value if count == 1 else total.add_(value)
-        count += 1
-    assert total is not None
-    return total.div_(count) if count > 1 else total
+    total, *others = values
+    for value in others:
+        total = total + value
+    return total / (1 + len(others)) if others else total
 
 
-def resize(values: Tensor, pixels: Size, align_corners: bool) -> Tensor:
+def resize(values: Values, pixels: Size, align_corners: bool) -> Values:
     """Resamples maps ``(1, ..., h, w)`` to (h, w) pixels, bilinearly."""
     if tuple(values.shape[-2:]) == tuple(pixels):
         return values
-    # Networks return channels-last memory, which makes the decoder slow.
-    flat = values.flatten(1, -3).contiguous()
-    flat = F.interpolate(flat, size=pixels, mode="bilinear", align_corners=align_corners)
-    return flat.reshape(*values.shape[:-2], *pixels)
+    import torch
+    from torch.nn import functional as F
+
+    # By torch, as published code does, so that equal neighbours stay equal to the last bit.
+    flat = torch.as_tensor(values).flatten(1, -3).contiguous()
+    large = F.interpolate(flat, size=pixels, mode="bilinear", align_corners=align_corners)
+    large = large.reshape(*values.shape[:-2], *pixels)
+    return large.numpy() if isinstance(values, np.ndarray) else large

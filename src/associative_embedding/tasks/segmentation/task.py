@@ -15,6 +15,7 @@ from associative_embedding.instances import Instances, concatenate
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.detections import Detections, Groups
 from associative_embedding.structures.geometry import ImageGeometry
+from associative_embedding.structures.map_values import as_array
 from associative_embedding.structures.maps import Maps
 from associative_embedding.structures.masks import Masks, require_masks
 from associative_embedding.structures.sample import Sample
@@ -115,8 +116,7 @@ class SegmentationTask:
             ValueError: for maps of another shape, or with NaN or infinity.
         """
         check_maps(maps, self.channels)
-        heatmap = maps.heatmap[0].float().cpu().numpy()
-        tag = maps.tag[0].float().cpu().numpy()
+        heatmap, tag = as_array(maps.heatmap[0]), as_array(maps.tag[0])
         if not (np.isfinite(heatmap).all() and np.isfinite(tag).all()):
             raise ValueError(NOT_FINITE)
         parts = [self._decode_class(c, heatmap[c], tag[c], geometry) for c in range(self.channels)]

@@ -10,7 +10,7 @@ from associative_embedding.losses import tag_loss
 from associative_embedding.structures.geometry import letterbox
 from associative_embedding.structures.known_skeletons import COCO_17
 from associative_embedding.tasks.pose.task import PoseTask
-from associative_embedding.tasks.targets import collate, join_samples
+from associative_embedding.training.collate import collate, join_samples
 from support.pose_maps import make_sample, random_keypoints
 
 
