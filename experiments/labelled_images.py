@@ -68,11 +68,13 @@ def write_recipe(data: Data, shared: Path, count: int, steps: int, run: Path) ->
     recipe = yaml.safe_load(pose_recipe(train, folder, str(run)))
     (source,) = recipe["data"]["sources"]
     kept = {key: value for key, value in source.items() if key != "held_out"}  # all labelled images train
+    smaller = data.view / recipe["data"]["input_size"]  # of views and tests alike: animals stay as large in both
     recipe["data"] |= {
         "sources": [{**kept, "annotations": train}],
         "validation": [{"annotations": test, "images": folder}],
         "validation_images": 0,
         "input_size": data.view,
+        "validation_size": 32 * round(recipe["data"]["validation_size"] * smaller / 32),
     }
     recipe["train"] |= {"steps": steps, "validate_every": steps, "save_every": steps}
     path = run.with_suffix(".yaml")

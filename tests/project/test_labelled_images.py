@@ -28,4 +28,5 @@ def test_few_images_train_and_the_last_ones_test(source: SourceConfig, tmp_path:
     every = [image["id"] for image in json.loads(Path(source.annotations).read_text())["images"]]
     assert ids == [[every[0], every[2]], every[3:]]
     assert "held_out" not in train
+    assert (recipe["data"]["input_size"], recipe["data"]["validation_size"]) == (256, 352)  # of 320 and 448
     assert (recipe["train"]["steps"], recipe["train"]["validate_every"]) == (7, 7)
