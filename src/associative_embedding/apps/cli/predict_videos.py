@@ -24,6 +24,7 @@ from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.video import find_in_video
 from associative_embedding.instances import Instances
+from associative_embedding.io.behind import Behind
 from associative_embedding.io.console import remark, remark_file, say, say_error, visible
 from associative_embedding.io.find_images import each_once
 from associative_embedding.io.find_videos import find_videos, is_folder
@@ -209,20 +210,20 @@ def predict_video(
             window = stack.enter_context(Window(source)) if settings.window else None
             labels = LabelStack(video, files["labels"]) if "labels" in files else None
             trails: dict[int, deque[Array]] = {}
+            behind = stack.enter_context(Behind())
             for frame, found in find_in_frames(video, predictor, settings):
                 for writer in writers:
                     writer.add(found, frame.number, frame.time)
                 if labels:
                     labels.add(found)
-                if film or window:
+                if window:  # it belongs to this thread
                     picture = draw_frame(frame, found, trails, settings)
-                    if film and not film.fits(picture):
-                        remark_file(frame.name, "has another size than the mp4, so it is left out there")
-                    elif film:
-                        # By the frame's own time: the videos of phones have no constant rate.
-                        film.add(picture, frame.time - clip.start)
-                    if window and not window.show(picture):
+                    if film:
+                        behind(add_picture, film, frame, picture, clip)
+                    if not window.show(picture):
                         break  # the user has closed the window: a camera's stream has no other end
+                elif film:
+                    behind(draw_into, film, frame, found, trails, settings)
                 count += 1
                 bar.update()
                 hint()
@@ -255,6 +256,22 @@ def find_in_frames(video: Video, predictor: Predictor, settings: VideoSettings) 
         return frames
     linker = PlaneLinker()  # objects of a depth do not move, they overlap
     return ((frame, linker(found)) for frame, found in frames)
+
+
+def draw_into(
+    film: VideoWriter, frame: Frame, found: Instances, trails: dict[int, deque[Array]], settings: VideoSettings
+) -> None:
+    """Draws a frame as `draw_frame`, and writes it as `add_picture`."""
+    add_picture(film, frame, draw_frame(frame, found, trails, settings), settings.clip)
+
+
+def add_picture(film: VideoWriter, frame: Frame, picture: Array, clip: Clip) -> None:
+    """Writes the annotated picture of a frame, unless it has another size than the film."""
+    if film.fits(picture):
+        # By the frame's own time: the videos of phones have no constant rate.
+        film.add(picture, frame.time - clip.start)
+    else:
+        remark_file(frame.name, "has another size than the mp4, so it is left out there")
 
 
 def draw_frame(frame: Frame, found: Instances, trails: dict[int, deque[Array]], settings: VideoSettings) -> Array:

@@ -1,0 +1,51 @@
+"""Calls functions in a thread, in order, so that drawing and writing overlap with what comes next."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext, suppress
+from types import TracebackType
+from typing import Any, Self
+
+
+class Behind:
+    """A thread for the end of a pipeline, a few calls behind the caller.
+
+        with Behind() as behind:
+            for picture in pictures:
+                behind(film.add, picture)
+
+    The error of a call is raised by a later call, or at the end of the block.
+
+    Args:
+        most: calls that may wait; then the caller waits, too.
+    """
+
+    def __init__(self, most: int = 2) -> None:
+        self.most = most
+        self.pool = ThreadPoolExecutor(1, "behind")
+        self.waiting: deque[Future[Any]] = deque()
+
+    def __call__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Calls a function after all before it are done."""
+        while len(self.waiting) > self.most:
+            self.waiting.popleft().result()
+        self.waiting.append(self.pool.submit(function, *arguments))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Also after an error or Ctrl-C what was handed over is written; of two errors the first one counts.
+        try:
+            with suppress(Exception) if error else nullcontext():
+                while self.waiting:
+                    self.waiting.popleft().result()
+        finally:
+            for future in self.waiting:
+                future.cancel()
+            self.pool.shutdown()
