@@ -22,7 +22,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from timing import markdown, start_anew
@@ -35,13 +35,26 @@ from associative_embedding.inference.load import load
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.find_images import find_images
 from associative_embedding.io.images import read_image
+from associative_embedding.tasks.single_person.settings import RefineViews
 
 # what a user writes -> the same for `load`; the first is what the others are compared with
 SETTINGS: dict[str, dict[str, Any]] = {
     "person": {},
     "person --flip": {"flip": True},
+    "person --refine_views sizes": {"refine_views": "sizes"},
+    "person --refine_views one": {"refine_views": "one"},
     "person --scales 1 --input_size 384": {"scales": (1.0,), "input_size": 384},
     "person --scales 1 --input_size 256": {"scales": (1.0,), "input_size": 256},
+    "person --scales 1 --input_size 384 --refine_views sizes": {
+        "scales": (1.0,),
+        "input_size": 384,
+        "refine_views": "sizes",
+    },
+    "person --scales 1 --input_size 384 --refine_views one": {
+        "scales": (1.0,),
+        "input_size": 384,
+        "refine_views": "one",
+    },
     "person --refine none": {"refine": "none"},
     "person --refine none --scales 1 --input_size 384": {"refine": "none", "scales": (1.0,), "input_size": 384},
     "person --refine none --scales 1 --input_size 256": {"refine": "none", "scales": (1.0,), "input_size": 256},
@@ -52,13 +65,18 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 SHIPPED = ("person", "person --refine none", "person-fast", "single-person", "nuclei")  # the rows of README
 FAMILIES = {  # of the plot: the settings that a line joins, from fast to slow
-    "person": [name for name in SETTINGS if name.startswith("person ") and "none" not in name] + ["person"],
+    "person": [
+        *(name for name in SETTINGS if name.startswith("person ") and "none" not in name and "views" not in name),
+        "person",
+    ],
+    "person --refine_views": [name for name in SETTINGS if "views" in name],
     "person --refine none": [name for name in SETTINGS if name.startswith("person --refine none")],
     "person-fast": [name for name in SETTINGS if name.startswith("person-fast") and "refine" not in name],
     "person-fast --refine single-person": ["person-fast --refine single-person"],
 }
-BESIDE = dict(zip(FAMILIES, ((0, 8), (-6, 4), (6, -11), (6, -11)), strict=True))  # of a point: its label, in points
-ALIGN = dict(zip(FAMILIES, ("center", "right", "left", "left"), strict=True))
+# of a point: its label, in points
+BESIDE = dict(zip(FAMILIES, ((0, 8), (-8, 4), (-6, 4), (6, -11), (6, -11)), strict=True))
+ALIGN = dict(zip(FAMILIES, ("center", "right", "right", "left", "left"), strict=True))
 
 
 @dataclass
@@ -82,15 +100,15 @@ class Choice:
 
 
 def load_all() -> dict[str, Predictor]:
-    """Loads each network once: eleven copies would take gigabytes."""
+    """Loads each first network once, and the refiner for each of its views: all copies would take gigabytes."""
     loaded = {model: load(model, device="cpu") for model in ("person", "person-fast")}
-    refiner = loaded["person"].refiner
+    refiners = {views: load("person", device="cpu", refine_views=views).refiner for views in get_args(RefineViews)}
     models = {}
     for name, options in SETTINGS.items():
-        model, second = loaded[name.split()[0]], options.get("refine")
-        refine = model.refiner if second is None else refiner if second == "single-person" else None
-        options = {key: value for key, value in options.items() if key != "refine"}
-        models[name] = Predictor(model.network, model.info, refiner=refine, **options)
+        model, views = loaded[name.split()[0]], options.get("refine_views", "all")
+        refined = options.get("refine", "single-person" if model.refiner else "none") != "none"
+        options = {key: value for key, value in options.items() if not key.startswith("refine")}
+        models[name] = Predictor(model.network, model.info, refiner=refiners[views] if refined else None, **options)
     return models
 
 

@@ -22,12 +22,13 @@ from associative_embedding.inference.load import load
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import Changes, Refiner, agreeing, merged_keypoints, refined_score
 from associative_embedding.instances import Instances
+from associative_embedding.io.images import read_image
 from associative_embedding.model_files.checkpoint import load_model, save_model
 from associative_embedding.networks.network import Network
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.target import draw_gaussians
-from associative_embedding.tasks.single_person.settings import RefineConfig
+from associative_embedding.tasks.single_person.settings import RefineConfig, RefineViews
 from associative_embedding.tasks.single_person.task import SinglePersonTask
 from support.tiny import FIGURE, tiny_info, tiny_model, tiny_network
 
@@ -61,10 +62,10 @@ class Blind(Oracle):
 
 
 def refiner(
-    body: nn.Module | None = None, config: RefineConfig = REPLACE, flip: bool = True, **info: object
+    body: nn.Module | None = None, config: RefineConfig = REPLACE, views: RefineViews = "all", **info: object
 ) -> Refiner:
     values = {"task": SinglePersonTask(DOTS, config), "tag_size": 0, "input_size": 128, **info}
-    return Refiner(Network(body or Oracle(), 3, 0).eval(), tiny_info(**values), DOTS, flip=flip)  # type: ignore[arg-type]
+    return Refiner(Network(body or Oracle(), 3, 0).eval(), tiny_info(**values), DOTS, views=views)  # type: ignore[arg-type]
 
 
 def picture(xy: Array = TRUTH, sigma: float = 4.0) -> Array:
@@ -88,19 +89,20 @@ def scored(xy: Array, *score: float) -> Array:
 
 
 @pytest.mark.parametrize("scales", [(1.0,), (1.0, 0.5), (2.0, 1.0, 0.75)])
-@pytest.mark.parametrize("flip", [False, True])
-def test_what_the_crop_shows_comes_back_to_the_image(scales: tuple[float, ...], flip: bool) -> None:
+@pytest.mark.parametrize("views", ["all", "sizes", "one"])
+def test_what_the_crop_shows_comes_back_to_the_image(scales: tuple[float, ...], views: RefineViews) -> None:
     """Small and large, off centre and beyond the border: half a map pixel would be 1 to 4 pixels of the image."""
     squares = np.array([[40.0, 40, 100, 100], [60, 50, 91, 91], [-60, -50, 230, 230]])
-    found = refiner(flip=flip, scales=scales).keypoints_in(picture(), squares)
+    found = refiner(views=views, scales=scales).keypoints_in(picture(), squares)
     assert found.shape == (3, 3, 3)
+    close = 0.05 if scales == (1.0,) or views == "one" else 0.6  # maps of several sizes are interpolated
     for person in found:
-        assert person[:, :2] == pytest.approx(TRUTH[0], abs=0.05 if scales == (1.0,) else 0.6)  # maps are interpolated
+        assert person[:, :2] == pytest.approx(TRUTH[0], abs=close)
         assert (person[:, 2] > 0.4).all()
 
 
 def test_nobody_and_many() -> None:
-    keypoints_in = refiner(flip=False).keypoints_in
+    keypoints_in = refiner(views="sizes").keypoints_in
     assert keypoints_in(picture(), np.zeros((0, 4))).shape == (0, 3, 3)
     squares = np.array([[40.0 + i % 7, 40, 100, 100] for i in range(70)])  # more than one batch
     found = keypoints_in(picture(), squares)
@@ -108,7 +110,9 @@ def test_nobody_and_many() -> None:
 
 
 def test_what_lies_outside_of_the_image_is_not_found() -> None:
-    found = refiner(Constant(), flip=False).keypoints_in(picture(), np.array([[-40.0, 40, 60, 60], [10, 40, 60, 60]]))
+    found = refiner(Constant(), views="sizes").keypoints_in(
+        picture(), np.array([[-40.0, 40, 60, 60], [10, 40, 60, 60]])
+    )
     assert found[0, :, 2].tolist() == [0, 0, 0]  # the middle of the first crop is at x = -10
     assert found[1, :, :2] == pytest.approx(np.array([[40.0, 70]] * 3), abs=1.5)
     assert (found[1, :, 2] == 1).all()
@@ -123,7 +127,7 @@ def test_a_mirrored_picture_gives_the_mirrored_answer() -> None:
     mirrored = one.keypoints_in(np.ascontiguousarray(image[:, ::-1]), np.array([[128.0 - 84, 10, 64, 64]]))[0]
     mirrored[:, 0] = 128 - mirrored[:, 0]
     assert mirrored[FIGURE.flip_index] == pytest.approx(found, abs=1e-3)
-    other = Refiner(one.network, info, FIGURE, flip=False).keypoints_in(image, np.array([[20.0, 10, 64, 64]]))[0]
+    other = Refiner(one.network, info, FIGURE, views="sizes").keypoints_in(image, np.array([[20.0, 10, 64, 64]]))[0]
     assert not np.allclose(other, found, atol=1e-3)
 
 
@@ -267,7 +271,7 @@ def test_by_the_published_rule_scores_stay_and_nobody_is_dropped() -> None:
     assert np.array_equal(refined.people.score, before.score)
     assert not np.array_equal(refined.people.keypoints, before.keypoints)
     square = np.array([[40.0, 40, 100, 100]])
-    found = refiner(config=replace(REPLACE, rule="published"), flip=False).keypoints_in(picture(), square)
+    found = refiner(config=replace(REPLACE, rule="published"), views="sizes").keypoints_in(picture(), square)
     places = (found[0, :, :2] - 40) / (100 / 32) % 1
     assert np.minimum(abs(places - 0.25), abs(places - 0.75)).max() < 1e-4
 
@@ -360,8 +364,9 @@ def test_the_published_rule_is_one_setting(model: str, second: str, source: Sour
     options = ["--refine", second, "--refine_rule", "published", "--json", str(numbers)]
     assert main(["evaluate", *files, *options]) == 0
     assert json.loads(numbers.read_text())["settings"]["refine_rule"] == "published"
-    with pytest.raises(ValueError, match="refine_rule: this model has no refiner; name one with refine"):
-        load(model, refine_rule="published")
+    for stated in ({"refine_rule": "published"}, {"refine_views": "one"}):
+        with pytest.raises(ValueError, match=f"{next(iter(stated))}: this model has no refiner; name one with refine"):
+            load(model, **stated)
     assert load(model, refine="none", refine_rule="published").refiner is None
     with pytest.raises(ValueError, match=r"refine\.rule must be one of 'agreement', 'published', not 'paper'"):
         RefineConfig(rule="paper")  # type: ignore[arg-type]
@@ -405,6 +410,32 @@ def test_broken_weights_are_named_with_their_image(
     image = sorted(Path(source.images).iterdir())[0]
     with pytest.raises(ValueError, match=f"{image.name}: the network's output contains NaN"):
         broken(image)
+
+
+def test_views_are_sizes_and_mirror_images(source: SourceConfig) -> None:
+    """Fewer views are a subset of all: their heatmaps are averaged."""
+    image = read_image(sorted(Path(source.images).iterdir())[0])
+    square = np.array([[0.0, 0, 64, 64]])
+    info = tiny_info(task=SinglePersonTask(FIGURE), tag_size=0, input_size=128, scales=(1.0, 0.5))
+    network, sides = tiny_network(info), []
+    predict = network.predict
+    network.predict = lambda x: sides.append(x.shape[-1]) or predict(x)  # type: ignore[method-assign, func-returns-value]
+    found = {}
+    for views, expected in (("all", [128, 128, 64, 64]), ("sizes", [128, 64]), ("one", [128])):
+        sides.clear()
+        found[views] = Refiner(network, info, FIGURE, views=views).keypoints_in(image, square)  # type: ignore[arg-type]
+        assert sides == expected
+    assert not np.allclose(found["all"], found["sizes"])
+    assert not np.allclose(found["one"], found["sizes"])
+
+
+def test_views_are_a_setting(model: str, second: str, source: SourceConfig, tmp_path: Path) -> None:
+    command = ["predict", source.images, "--model", model, "--refine", second, "--min_score", "0", "--show", "nothing"]
+    assert main([*command, "--output", str(tmp_path / "all")]) == 0
+    assert main([*command, "--refine_views", "one", "--output", str(tmp_path / "one")]) == 0
+    several, one = (json.loads((tmp_path / views / "predictions.json").read_text()) for views in ("all", "one"))
+    assert several["annotations"] != one["annotations"]
+    assert load(model, refine=second, refine_views="one").settings["refine_views"] == "one"
 
 
 def test_the_models_of_a_person_can_be_evaluated_as_crops_only(

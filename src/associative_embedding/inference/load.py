@@ -10,13 +10,11 @@ from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import NO_REFINER, Refiner
 from associative_embedding.io.console import remark, remark_file
-from associative_embedding.io.optional_packages import Runtime
 from associative_embedding.model_files.find import model_path, shipped_models
 from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.model_files.runtime import load_network
 from associative_embedding.networks.device import choose_device
 from associative_embedding.tasks.pose.task import PoseTask
-from associative_embedding.tasks.single_person.settings import RefineRule
 from associative_embedding.tasks.single_person.task import SinglePersonTask
 
 LARGE = 4.0  # times the input size, from which an image is large
@@ -32,7 +30,7 @@ def load(model: str | Path = "person", options: Options | None = None, **changes
             ``model.safetensors``; or ``hf://owner/name`` on the Hugging Face Hub (extra ``[hub]``).
         options: how to run it; default: as the model file states, on a GPU if there is one.
         changes: fields of `Options`, which replace the fields of `options`: input_size, scales, flip, zoom, tag_scales,
-            refine, refine_rule, device, runtime, offline, decode.
+            refine, refine_rule, refine_views, device, runtime, offline, decode.
 
     Raises:
         ValueError: when the model, runtime or device does not exist, or the model cannot be read or refined.
@@ -46,9 +44,10 @@ def load(model: str | Path = "person", options: Options | None = None, **changes
     network, info = load_network(model_path(model, offline=options.offline), device, options.runtime)
     # The refiner runs on the same device and runtime: crops of one image would otherwise wait for each other.
     second = choose_refiner(options.refine, info)
-    if options.refine_rule and not second and options.refine != NO_REFINER:
-        raise ValueError("refine_rule: this model has no refiner; name one with refine")
-    refiner = load_refiner(second, info, device, options.runtime, options.refine_rule) if second else None
+    stated = "refine_rule" if options.refine_rule else "refine_views" if options.refine_views != "all" else ""
+    if stated and not second and options.refine != NO_REFINER:
+        raise ValueError(f"{stated}: this model has no refiner; name one with refine")
+    refiner = load_refiner(second, info, replace(options, device=device)) if second else None
     return Predictor(network, info, options, refiner=refiner)
 
 
@@ -97,15 +96,13 @@ def choose_refiner(refine: str | Path | None, info: ModelInfo) -> str | Path | N
 def load_refiner(
     model: str | Path,
     info: ModelInfo,
-    device: str,
-    runtime: Runtime = "auto",
-    rule: RefineRule | None = None,
+    options: Options,
 ) -> Refiner:
     """Loads the single-person model that refines the people of another model.
 
     Args:
         info: describes the model that finds the people.
-        rule: replaces the rule in the model's file, see `RefineConfig`.
+        options: the device, as `choose_device` returns it, the runtime, and the rule and the views of the refinement.
 
     Raises:
         ValueError: when it cannot be read, or has other keypoints than the people.
@@ -114,9 +111,10 @@ def load_refiner(
         raise ValueError(f"only a model of the task pose can be refined, not one of {info.task.name}")
     # The message names the way out: the model that the user asked for may be fine without its refiner.
     try:
-        network, own = load_network(model_path(model), device, runtime)
-        if rule and isinstance(own.task, SinglePersonTask):
-            own = replace(own, task=replace(own.task, decode_config=replace(own.task.decode_config, rule=rule)))
-        return Refiner(network, own, info.task.skeleton, name=str(model))
+        network, own = load_network(model_path(model), options.device, options.runtime)
+        if options.refine_rule and isinstance(own.task, SinglePersonTask):
+            config = replace(own.task.decode_config, rule=options.refine_rule)
+            own = replace(own, task=replace(own.task, decode_config=config))
+        return Refiner(network, own, info.task.skeleton, views=options.refine_views, name=str(model))
     except ValueError as error:
         raise ValueError(f"refine: {error}; {NO_REFINER!r} = no refinement") from None

@@ -8,7 +8,7 @@ from typing import Any
 
 from associative_embedding.io.optional_packages import Runtime
 from associative_embedding.io.reading import Reading
-from associative_embedding.tasks.single_person.settings import RefineRule
+from associative_embedding.tasks.single_person.settings import RefineRule, RefineViews
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Options:
         refine: single-person model that refines every person; its name or path, or "none" = no refinement.
         refine_rule: how refined keypoints replace those found; "published" = as in the paper's demo code, see
             `RefineConfig`.
+        refine_views: views of each person whose heatmaps the refinement averages: all = every size and its mirror image
+            (default); sizes = every size; one = the largest size, the quickest.
         device: auto = a GPU if there is one; or cpu, cuda, cuda:1 ...
         runtime: library that runs the network; auto = on a CPU ONNX Runtime or OpenVINO if one is installed, else
             PyTorch.
@@ -46,6 +48,7 @@ class Options:
     tag_scales: tuple[float, ...] | None = None
     refine: str | None = None
     refine_rule: RefineRule | None = None
+    refine_views: RefineViews = "all"
     device: str = "auto"
     runtime: Runtime = "auto"
     offline: bool = False

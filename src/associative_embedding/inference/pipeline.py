@@ -49,7 +49,7 @@ class Pipeline:
     Args:
         network: in eval mode.
         info: the description in the model file.
-        options: how to run it. The options ``refine``, ``refine_rule``, ``device`` and ``runtime`` are used by `load`,
+        options: how to run it. The options of the refiner, ``device`` and ``runtime`` are used by `load`,
             which makes the network and the refiner.
         refiner: refines every person with a single-person model; None = people stay as decoded.
         changes: fields of `Options`, which replace the fields of `options`.
@@ -70,7 +70,7 @@ class Pipeline:
         refiner: Refiner | None = None,
         **changes: Any,
     ) -> None:
-        if wrong := {"refine", "refine_rule", "device", "runtime"} & changes.keys():
+        if wrong := {"refine", "refine_rule", "refine_views", "device", "runtime"} & changes.keys():
             raise ValueError(f"{', '.join(sorted(wrong))}: belongs to load, which makes the network and the refiner")
         options = replace(options or Options(), **changes)
         self.network, self.refiner = network, refiner
@@ -160,6 +160,7 @@ class Pipeline:
             "refine": self.refiner.name if self.refiner else None,
             "reading": asdict(self.reading),
             "refine_rule": self.refiner.config.rule if self.refiner else None,
+            "refine_views": self.refiner.views if self.refiner else None,
             "decode": asdict(self.task.decode_config),
         }
 

@@ -37,7 +37,7 @@ from associative_embedding.structures.skeleton import Skeleton
 from associative_embedding.tasks.pose.duplicates import distinct
 from associative_embedding.tasks.pose.shared_keypoints import settle
 from associative_embedding.tasks.published.positions import quarter
-from associative_embedding.tasks.single_person.settings import RefineConfig
+from associative_embedding.tasks.single_person.settings import RefineConfig, RefineViews
 from associative_embedding.tasks.single_person.task import SinglePersonTask
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class Refiner:
         info: the description in the model file. Crops are resampled to each of `info.scales` times `info.input_size`;
             the heatmaps are averaged at the largest.
         skeleton: of the people to refine.
-        flip: also run the mirror image of every crop, if left and right keypoints are known.
+        views: of every crop: "all" = each size and, if left and right keypoints are known, its mirror image; "sizes" =
+            each size; "one" = the largest size.
         name: of the model, for messages.
 
     Raises:
@@ -71,7 +72,7 @@ class Refiner:
         info: ModelInfo,
         skeleton: Skeleton,
         *,
-        flip: bool = True,
+        views: RefineViews = "all",
         name: str = "",
     ) -> None:
         if not isinstance(info.task, SinglePersonTask):
@@ -80,12 +81,12 @@ class Refiner:
             names = ", ".join(info.task.skeleton.keypoints)
             raise ValueError(f"a single-person model of other keypoints ({names}) cannot refine a {skeleton.name}")
         self.network, self.name = network, name
-        self.flip = flip and info.task.skeleton.sides_known
+        self.views, self.flip = views, views == "all" and info.task.skeleton.sides_known
         self.skeleton, self.config = skeleton, info.task.decode_config
         self.flip_index = info.task.skeleton.flip_index
         # A set: two scales may round up to one size, which would then count twice in the mean.
         sizes = {round_up(info.input_size * scale, network.multiple) for scale in info.scales}
-        self.sizes = sorted(sizes, reverse=True)
+        self.sizes = sorted(sizes, reverse=True)[: 1 if views == "one" else None]
 
     def __call__(self, people: Instances, image: Array) -> Refined:
         """Returns the refined people.

@@ -105,6 +105,7 @@ def prepare_job(job: Job, paths: Sequence[str], shard_size: int) -> Job:
         "scales": None if options.scales is None else list(options.scales),
         "flip": predictor.flip,
         "refine_rule": options.refine_rule,
+        "refine_views": options.refine_views,
         "zoom": options.zoom,
         "tag_scales": None if options.tag_scales is None else list(options.tag_scales),
         "decode": dict(options.decode),

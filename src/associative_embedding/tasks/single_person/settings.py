@@ -9,6 +9,7 @@ from typing import Literal
 from associative_embedding.structures.setting_checks import ABOVE_0, POSITIVE, SHARE, Range, check
 
 RefineRule = Literal["agreement", "published"]
+RefineViews = Literal["all", "sizes", "one"]
 
 
 @dataclass(frozen=True)
