@@ -20,16 +20,20 @@ from typing import Any
 import numpy as np
 import torch
 from published import bench_published_decoding, bench_published_networks, targets
-from timing import median_ms, start_anew
+from timing import alternating_ms, median_ms, start_anew
 
 from associative_embedding.apps.cli.main import ALLOCATOR
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.data.synthetic.figures import write_synthetic_dataset
 from associative_embedding.inference.load import load
+from associative_embedding.io.images import read_image
 from associative_embedding.losses import tag_loss
+from associative_embedding.model_files.export import exported_files
+from associative_embedding.model_files.exported_network import ExportedNetwork, load_exported
+from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.geometry import letterbox
-from associative_embedding.structures.known_skeletons import COCO_17
+from associative_embedding.structures.known_skeletons import COCO_17, CROWDPOSE_14
 from associative_embedding.structures.maps import Maps
 from associative_embedding.tasks.pose.target import draw_gaussians
 from associative_embedding.tasks.pose.task import PoseTask
@@ -39,6 +43,16 @@ from associative_embedding.training.criterion import criterion
 from associative_embedding.training.recipe import DataConfig, LossConfig, NetworkConfig, Recipe, TrainConfig
 from associative_embedding.training.state import build_state
 from associative_embedding.training.train import update
+
+ROOT = Path(__file__).resolve().parent.parent
+PHOTO = ROOT / "docs" / "images" / "surfers.jpg"
+REFERENCE = "LitePose-XS, its network alone, 512x512"
+LOOKS: dict[str, dict[str, Any]] = {
+    "person": {},
+    "person --refine_views sizes": {"refine_views": "sizes"},
+    "person --refine none": {"refine": "none"},
+    "person-fast": {"model": "person-fast"},
+}
 
 
 def name_of(people: int, side: int, dimensions: int) -> str:
@@ -106,9 +120,9 @@ def bench_predict() -> dict[str, float]:
         def __getattr__(self, name: str) -> Any:
             return getattr(inner, name)
 
-        def __call__(self, x: torch.Tensor) -> Any:
+        def predict(self, x: Array) -> Any:
             before = time.perf_counter()
-            result = inner(x)
+            result = inner.predict(x)
             spent[0] += time.perf_counter() - before
             return result
 
@@ -127,6 +141,26 @@ def bench_predict() -> dict[str, float]:
         "of this the network (512 and 256 pixels)": network,
         "all other steps, percent of the network": 100 * (whole - network) / network,
     }
+
+
+def bench_looks() -> dict[str, float]:
+    """Times a photo of five people beside a published small network alone, in turns, by ONNX Runtime."""
+    image = read_image(PHOTO)
+    with tempfile.TemporaryDirectory() as folder:
+        reference = small_network(Path(folder))
+    square = np.zeros((1, 3, 512, 512), np.uint8)
+    models = {name: load(runtime="onnx", **options) for name, options in LOOKS.items()}
+    calls: dict[str, Any] = {name: lambda m=model: m(image, keep_image=False) for name, model in models.items()}
+    ms = alternating_ms({REFERENCE: lambda: reference.predict(square), **calls}, rounds=9)
+    ratios = {f"{name}, percent of {REFERENCE}": 100 * ms[name] / ms[REFERENCE] for name in LOOKS}
+    return {f"{name}, a photo of five people" if name in LOOKS else name: value for name, value in ms.items()} | ratios
+
+
+def small_network(folder: Path) -> ExportedNetwork:
+    """Returns LitePose-XS with fresh weights, whose time is that of the published ones, as ONNX Runtime runs it."""
+    info = ModelInfo("litepose_xs", PoseTask(CROWDPOSE_14), input_size=512)
+    files = exported_files(info.build().eval(), info, "onnx")
+    return load_exported(folder / "litepose.onnx", "cpu", files)[0]
 
 
 def bench_training() -> dict[str, float]:
@@ -216,6 +250,7 @@ BENCHES = {
     "decode": bench_decode,
     "loss": bench_loss,
     "predict": bench_predict,
+    "looks": bench_looks,
     "training": bench_training,
     "memory": bench_memory,
     "published-networks": bench_published_networks,

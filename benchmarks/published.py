@@ -47,7 +47,6 @@ from associative_embedding.tasks.published.views import Outputs, merge
 
 NETWORKS = {"HRNet-W32": "hrnet_w32", "HigherHRNet-W32": "higherhrnet_w32"}
 SIDE = 512  # pixels of the networks' input
-CPU = torch.device("cpu")
 SCAN = "one scan of all pixels"  # see `scan`
 
 RULES = {"HigherHRNet": HIGHERHRNET_DECODE, "mmpose": MMPOSE_DECODE, "our own": DecodeConfig()}
@@ -111,7 +110,7 @@ def time_networks(rounds: int) -> dict[str, dict[str, Times]]:
 
     The networks have their random initial weights.
     """
-    image = torch.randint(0, 256, (1, 3, SIDE, SIDE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    image = np.random.default_rng(0).integers(0, 256, (1, 3, SIDE, SIDE), dtype=np.uint8)
     times = {}
     for name, backbone in NETWORKS.items():
         info = ModelInfo(backbone, PoseTask(COCO_17), SIDE, conventions=Conventions())
@@ -123,10 +122,9 @@ def time_networks(rounds: int) -> dict[str, dict[str, Times]]:
             for form, modules in NEEDS.items():
                 if all(map(importlib.util.find_spec, modules)):
                     export_model(model, str(model.with_suffix(SUFFIX[form])), form)
-                    networks[form] = load_exported(model.with_suffix(SUFFIX[form]), CPU)[0]
-            with torch.inference_mode():
-                calls = {form: lambda n=network: n(image) for form, network in networks.items()}
-                times[name] = in_turns(calls, "torch", rounds)
+                    networks[form] = load_exported(model.with_suffix(SUFFIX[form]), "cpu")[0]
+            calls = {form: lambda n=network: n.predict(image) for form, network in networks.items()}
+            times[name] = in_turns(calls, "torch", rounds)
     return times
 
 
