@@ -15,7 +15,7 @@ from associative_embedding.tasks.pose.task import PoseTask
 from support.commands import evaluate_command
 from support.tiny import tiny_model
 
-RATES = ["keypoints_grouped_right", "people_grouped_right"]
+RATES = ["keypoints_grouped_right", "people_grouped_right", "crowds_grouped_right"]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_the_rows_of_the_bottleneck() -> None:
 def rows_of(table: str) -> dict[str, list[str]]:
     head, rule, *rows = [[c.strip() for c in line.strip("|").split("|")] for line in table.splitlines()]
     assert head[1:] == [*KEYPOINT_METRICS, *(name.replace("_", " ") for name in RATES)]
-    assert rule == ["---", *["---:"] * 12]
+    assert rule == ["---", *["---:"] * 13]
     return {row[0]: row[1:] for row in rows}
 
 

@@ -44,7 +44,7 @@ def test_the_command_prints_and_writes_the_official_numbers(
     assert evaluate_command(model, source, "--json", numbers, "--results", results, *options) == 0
     names, values = capsys.readouterr().out.splitlines()
     assert names.split()[:10] == list(KEYPOINT_METRICS)
-    assert len(values.split()) == len(names.split()) == 12
+    assert len(values.split()) == len(names.split()) == 13
     document = json.loads(numbers.read_text())
     assert document.keys() == {"written_by", "metrics", "model", "settings"}
     assert document["model"] == model

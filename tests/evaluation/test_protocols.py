@@ -14,7 +14,7 @@ from associative_embedding.evaluation.metrics.oks import evaluate_crowdpose
 from associative_embedding.evaluation.protocols import PROTOCOLS, build_protocol
 from support.commands import evaluate_command
 
-RATES = ["keypoints_grouped_right", "people_grouped_right"]
+RATES = ["keypoints_grouped_right", "people_grouped_right", "crowds_grouped_right"]
 
 
 def changed(source: SourceConfig, folder: Path, images: Any = None, annotations: Any = None) -> SourceConfig:

@@ -289,6 +289,7 @@ def pose_metrics(
         **protocol.score(truth, results, name=name),
         "keypoints_grouped_right": grouping.keypoint_rate,
         "people_grouped_right": grouping.person_rate,
+        "crowds_grouped_right": grouping.crowd_rate,
     }
 
 

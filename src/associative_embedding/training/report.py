@@ -34,6 +34,7 @@ MEANING = {
     "pixel_error": "median distance of a found keypoint from its label, image pixels",
     "keypoints_grouped_right": "share of true keypoints that the tags alone group right",
     "people_grouped_right": "share of people (or animals) that the tags alone group right",
+    "crowds_grouped_right": "the same, in images of five and more",
     "OKS": "mean similarity of found and true keypoints",
     "mAP50": "mean over the classes of the average precision of masks at IoU 0.5",
     "mAP70": "the same at IoU 0.7",

@@ -99,6 +99,18 @@ def test_a_group_stands_for_one_person() -> None:
     assert right_grouping(assigned, np.ones((2, 5), bool)).right_keypoints == 6  # 2 + 4
 
 
+@pytest.mark.parametrize(("people", "expected"), [(4, None), (5, 4 / 5), (6, 5 / 6)])
+def test_people_of_crowded_images_are_counted_beside(people: int, expected: float | None) -> None:
+    assigned = np.repeat(np.arange(people)[:, None], 3, axis=1)
+    assigned[0, 0] = people  # one keypoint of the first person strays
+    labelled = np.ones((people + 1, 3), bool)
+    labelled[people] = False  # somebody without a labelled keypoint makes no crowd
+    counts = right_grouping(np.vstack([assigned, [[0, 0, 0]]]), labelled)
+    assert counts.person_rate == (people - 1) / people
+    assert counts.crowd_rate == expected
+    assert (counts + right_grouping(np.array([[0, 0, 1]]), np.ones((1, 3), bool))).crowd_rate == expected
+
+
 def test_counts_add_up() -> None:
     perfect = right_grouping(np.array([[0, 0]]), np.ones((1, 2), bool))
     nobody = right_grouping(np.zeros((0, 2), int), np.ones((0, 2), bool))

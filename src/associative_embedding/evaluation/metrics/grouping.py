@@ -14,6 +14,8 @@ from scipy.optimize import linear_sum_assignment
 
 from associative_embedding.structures.arrays import Array
 
+CROWD = 5  # people with labelled keypoints, from which an image is crowded
+
 
 @dataclass(frozen=True)
 class RightGrouping:
@@ -24,12 +26,15 @@ class RightGrouping:
         keypoints: labelled keypoints.
         right_people: people with a group that consists of all their labelled keypoints and no other ones.
         people: people with labelled keypoints.
+        right_in_crowds, in_crowds: the same two for crowded images alone, see `CROWD`.
     """
 
     right_keypoints: int = 0
     keypoints: int = 0
     right_people: int = 0
     people: int = 0
+    right_in_crowds: int = 0
+    in_crowds: int = 0
 
     def __add__(self, other: RightGrouping) -> RightGrouping:
         return RightGrouping(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
@@ -43,6 +48,11 @@ class RightGrouping:
     def person_rate(self) -> float | None:
         """People without an error / people, in [0, 1]; None without any."""
         return self.right_people / self.people if self.people else None
+
+    @property
+    def crowd_rate(self) -> float | None:
+        """As `person_rate`, of the people in crowded images."""
+        return self.right_in_crowds / self.in_crowds if self.in_crowds else None
 
 
 def right_grouping(assigned: Array, labelled: Array) -> RightGrouping:
@@ -68,12 +78,15 @@ def right_grouping(assigned: Array, labelled: Array) -> RightGrouping:
     of_person, of_group = labelled.sum(axis=1), table.sum(axis=0)
     # one cell holds all keypoints of its row and all of its column: this group is this person, nothing else
     exact = (table == of_person[:, None]) & (table == of_group) & (table > 0)
+    right, people = int(exact.sum()), int((of_person > 0).sum())
     return RightGrouping(
         # taking the best group of each person instead would let one group that joins two people count twice
         right_keypoints=int(table[linear_sum_assignment(table, maximize=True)].sum()),
         keypoints=int(of_person.sum()),
-        right_people=int(exact.sum()),
-        people=int((of_person > 0).sum()),
+        right_people=right,
+        people=people,
+        right_in_crowds=right if people >= CROWD else 0,
+        in_crowds=people if people >= CROWD else 0,
     )
 
 
