@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 CPU = "cpu"
-# What the drivers of a GPU make on Linux: NVIDIA's, AMD's, and either's under WSL.
-GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+# What the drivers of GPUs make on Linux: NVIDIA's (the first only once a program has used it), that of its Jetson
+# boards, AMD's, and either's under WSL.
+GPU_FILES = ("/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/nvmap", "/dev/kfd", "/dev/dxg")
 
 
 def choose_device(name: Any) -> str:
@@ -40,17 +41,22 @@ def choose_device(name: Any) -> str:
 
 
 def may_have_gpu() -> bool:
-    """Whether it is worth to import torch and ask: it was built for GPUs, and this machine has a driver of one."""
+    """Returns whether torch was built for GPUs, and this machine has a driver of one; only then torch is asked.
+
+    Where torch is imported already, it knows.
+    """
     if "torch" in sys.modules:
-        return bool(sys.modules["torch"].cuda.is_available())
+        import torch  # waits where another thread is still importing it
+
+        return torch.cuda.is_available()
     found = importlib.util.find_spec("torch")
     if found is None or not found.origin:
         return False
     try:  # a few lines that name the versions torch was built with
         built = runpy.run_path(str(Path(found.origin).with_name("version.py")))
-    except (OSError, SyntaxError):
+    except Exception:  # another version of torch may have another file
         return True
-    if not (built.get("cuda") or built.get("hip") or built.get("xpu")):
+    if not (built.get("cuda") or built.get("hip")):
         return False
     return not sys.platform.startswith("linux") or any(map(os.path.exists, GPU_FILES))
 
@@ -61,8 +67,11 @@ def thread_count() -> int:
     Else ``OMP_NUM_THREADS``, or the cores that this process may use; two hardware threads of one core count once.
     """
     if "torch" in sys.modules:
-        return int(sys.modules["torch"].get_num_threads())
-    if (given := os.environ.get("OMP_NUM_THREADS", "")).isdigit() and int(given):
+        import torch  # see `may_have_gpu`
+
+        return torch.get_num_threads()
+    given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # OpenMP takes one number for each level
+    if given.isdecimal() and int(given):
         return int(given)
     if hasattr(os, "sched_getaffinity"):
         return len({siblings_of(core) for core in os.sched_getaffinity(0)})
