@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from associative_embedding.detection import peaks_in_graph, peaks_on_cpu, peaks_on_gpu
-from associative_embedding.detection.peak_table import SCORE
+from associative_embedding.detection.peak_table import SCORE, SUBPIXEL
 from associative_embedding.detection.peaks import detect, highest, to_detections
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.detections import Detections
@@ -252,14 +252,24 @@ def test_finite_maps_whose_sum_overflows_are_finite(where: str) -> None:
 
 def test_maps_with_a_gradient_are_accepted() -> None:
     heatmap = gaussian((12, 12), (4, 5), 1.5).requires_grad_()
-    detections, _ = find(heatmap, torch.zeros(1, 1, 12, 12, requires_grad=True))
+    tag = torch.zeros(1, 1, 12, 12, requires_grad=True)
+    detections, _ = find(heatmap, tag)
     np.testing.assert_allclose(detections.xy, [[4, 5]], atol=1e-3)
+    table = peaks_on_gpu.find_peaks(heatmap, tag, heatmap >= 0.1, 5)
+    assert table is not None
+    np.testing.assert_allclose(table[:, SUBPIXEL], [[4, 5]], atol=1e-3)
+    for places in (highest(heatmap[None])[0], peaks_on_gpu.highest(heatmap)):
+        assert places is not None
+        np.testing.assert_allclose(places[:, :2], [[4, 5]], atol=1e-3)
 
 
 @given(batch=st.integers(1, 3), size=st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)))
 @settings(max_examples=30, deadline=None)
 def test_the_highest_places_are_those_of_a_loop(batch: int, size: tuple[int, int, int]) -> None:
     heatmap = torch.rand(batch, *size, generator=torch.Generator().manual_seed(0))
+    on_gpu = peaks_on_gpu.highest(heatmap.flatten(0, 1))
+    np.testing.assert_allclose(np.reshape(on_gpu, (batch, -1, 3)), highest(heatmap), atol=1e-4)
+    np.testing.assert_array_equal(highest(heatmap.numpy()), highest(heatmap))
     for maps, places in zip(heatmap.numpy(), highest(heatmap), strict=True):
         for channel, (x, y, value) in zip(maps, places, strict=True):
             row, column = np.unravel_index(channel.argmax(), channel.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from associative_embedding.inference.predictor import Predictor
 from associative_embedding.io.images import read_image
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.geometry import ImageGeometry, letterbox, warp
-from associative_embedding.structures.maps import Maps
-from associative_embedding.tasks.multi_scale import merge_mirror, resample
+from associative_embedding.structures.maps import Maps, enlarge, final_maps
+from associative_embedding.tasks.multi_scale import merge_mirror, merge_views, resample
 from support.tiny import FIGURE, photo, tiny_info, tiny_network, tiny_predictor
 
 
@@ -212,3 +213,26 @@ def test_scales_are_aligned() -> None:
 def test_bad_sizes_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"scales must be|is not within 32"):
         tiny_predictor(**options)
+
+
+@pytest.mark.parametrize("dimension", [0, 2])
+def test_arrays_and_tensors_are_merged_alike(dimension: int) -> None:
+    """A CPU merges arrays, a GPU tensors; a single-person model has no tags."""
+    rng = np.random.default_rng(0)
+    geometries = [letterbox((70, 100), side, multiple=32, stride=4) for side in (128, 64)]
+    views = [
+        (Maps(rng.random((1, 5, *g.map_size), np.float32), rng.random((1, 5, dimension, *g.map_size), np.float32)), g)
+        for g in geometries
+    ]
+
+    def merged(of_kind: Callable[[Array], Any]) -> Maps:
+        pairs = [(Maps(of_kind(maps.heatmap), of_kind(maps.tag)), geometry) for maps, geometry in views]
+        maps = merge_views([(merge_mirror(maps, maps, FIGURE.flip_index), geometry) for maps, geometry in pairs])[0]
+        return enlarge(final_maps([maps]), 2)
+
+    arrays, tensors = merged(np.copy), merged(torch.from_numpy)
+    assert isinstance(arrays.heatmap, np.ndarray)
+    assert arrays.tag.shape == (1, 5, 4 * dimension, *(2 * side for side in geometries[0].map_size))
+    np.testing.assert_allclose(arrays.heatmap, tensors.heatmap, atol=1e-5)
+    np.testing.assert_allclose(arrays.tag, tensors.tag, atol=1e-5)
+    assert arrays.heatmap.max() <= 1

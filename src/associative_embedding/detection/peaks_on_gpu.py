@@ -11,6 +11,7 @@ from associative_embedding.detection.peak_table import LEAST, top_of_parabola, u
 from associative_embedding.structures.arrays import Array
 
 
+@torch.no_grad()
 def find_peaks(heatmap: Tensor, tag: Tensor, candidates: Tensor, window: int) -> Array | None:
     """Returns the table of peaks ``(P, 6 + D)`` float64, or None for maps with NaN or infinity.
 
@@ -33,6 +34,7 @@ def find_peaks(heatmap: Tensor, tag: Tensor, candidates: Tensor, window: int) ->
     return rows[:-1] if np.isfinite(rows[-1, 0]) else None
 
 
+@torch.no_grad()
 def highest(heatmap: Tensor) -> Array | None:
     """Returns the sub-pixel x, y and the value of the highest pixel of every map, ``(P, 3)`` float64.
 

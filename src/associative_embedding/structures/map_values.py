@@ -49,7 +49,7 @@ def enlarge(values: Values, factor: int) -> Values:
     if factor == 1:
         return values
     height, width = values.shape[-2:]
-    if isinstance(values, np.ndarray):
+    if isinstance(values, np.ndarray) or 0 in values.shape:  # torch interpolates no maps without tags
         return resize(values, (height * factor, width * factor))
     from torch.nn import functional as F
 

@@ -112,6 +112,8 @@ def test_a_keypoint_on_two_people_is_filled_for_both() -> None:
 def test_a_cpu_and_a_gpu_read_the_same_pixels(size: tuple[int, int, int], kind: str, dimension: int, seed: int) -> None:
     heatmap, tag = random_maps(size, kind, dimension, seed)
     wanted = np.random.default_rng(seed).random(size[0]) < 0.7
+    # Also with a gradient, as maps have in training.
+    heatmap, tag = heatmap.requires_grad_(), tag.requires_grad_()
     (found, its), (expected, theirs) = (f(heatmap, tag, 0.3, wanted) for f in (pixels_on_cpu, pixels_on_gpu))
     np.testing.assert_array_equal(found, expected)
     rows = np.arange(len(found))[::2]

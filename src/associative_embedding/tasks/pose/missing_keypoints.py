@@ -101,11 +101,11 @@ def pixels_on_gpu(heatmap: Values, tag: Values, threshold: float, wanted: Array)
     place = ((heatmap >= threshold) & of_type[:, None, None]).flatten().nonzero()[:, 0]
     kind, y, x = unflatten(place, heatmap.shape)
     columns = [kind[:, None], heatmap[kind, y, x, None], tag[kind, :, y, x]]
-    table = torch.cat([column.float() for column in columns], dim=1).cpu().numpy()
+    table = as_array(torch.cat([column.float() for column in columns], dim=1))
 
     def position(row: Array) -> Array:
         at = torch.from_numpy(row).to(heatmap.device)
-        return peaks_on_gpu.subpixel(heatmap, place[at], y[at], x[at]).cpu().numpy()
+        return as_array(peaks_on_gpu.subpixel(heatmap, place[at], y[at], x[at]))
 
     return table, position
 
