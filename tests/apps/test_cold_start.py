@@ -1,4 +1,4 @@
-"""A photo needs no torch once the graph of the network is in the cache: its import takes longer than all the rest."""
+"""Images and films need no torch once the graph is in the cache: its import takes longer than a photo."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from support.tiny import photo
+from support.video_files import write
 
 SLOW_IMPORTS = ("torch", "onnx", "scipy.optimize", "scipy.ndimage", "scipy.spatial", "tifffile", "matplotlib", "pandas")
 TELL = f"import json; print(json.dumps([name for name in {SLOW_IMPORTS} if name in sys.modules]))"
@@ -55,6 +56,22 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_command_imports_no_torch(cache: Path, image: Path, tmp_path: Path, model: str) -> None:
     arguments = ("predict", image, "--model", model, "--output", tmp_path)
     imported(cache, COMMAND, *arguments)  # fills the cache, unless another test did
+    assert imported(cache, COMMAND, *arguments) == []
+
+
+def test_masks_need_no_more_than_parts_of_scipy(cache: Path, image: Path, tmp_path: Path) -> None:
+    arguments = ("predict", image, "--model", "nuclei", "--output", tmp_path)
+    imported(cache, COMMAND, *arguments)
+    found = imported(cache, COMMAND, *arguments)
+    assert set(found) <= {"scipy.ndimage", "scipy.spatial", "tifffile"}  # the last writes the label image
+
+
+@pytest.mark.parametrize("options", [(), ("--track",)])
+def test_a_film_imports_no_torch(cache: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
+    pytest.importorskip("av", reason="needs PyAV, the extra [video]")
+    film = write(tmp_path / "film.mp4", frames=3)
+    arguments = ("predict", film, "--model", "person-fast", "--output", tmp_path / "out", *options)
+    imported(cache, COMMAND, *arguments)
     assert imported(cache, COMMAND, *arguments) == []
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
+from associative_embedding.grouping import optimal_assignment
 from associative_embedding.instances import Instances
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.masks import require_masks
@@ -47,6 +47,6 @@ def matches(first: Instances, second: Instances) -> tuple[Array, Array]:
     """Returns the rows of instances of two planes that are one object, ``(P,)`` each."""
     iou = require_masks(first.masks).iou(require_masks(second.masks))
     iou = np.where(first.class_id[:, None] == second.class_id, iou, 0)
-    row, other = linear_sum_assignment(np.where(iou >= SAME, iou, 0), maximize=True)
+    row, other = optimal_assignment(np.where(iou >= SAME, iou, 0))
     kept = iou[row, other] >= SAME
     return row[kept], other[kept]
