@@ -73,11 +73,34 @@ def test_what_was_handed_over_is_done_after_an_error_of_the_caller() -> None:
     assert made == [1, 2]
 
 
-def test_the_callers_own_error_counts() -> None:
+def test_nothing_is_done_after_an_error() -> None:
+    def call_three() -> None:
+        with Behind(most=2) as behind:
+            behind(wait_and_fail)
+            behind(made.append, 1)
+            behind(made.append, 2)
+            go.set()
+
+    def wait_and_fail() -> None:
+        go.wait(60)
+        fail()
+
+    go, made = threading.Event(), list[int]()
+    with pytest.raises(OSError, match="the disk is full"):
+        call_three()
+    assert made == []
+
+
+@pytest.mark.parametrize(
+    ("own", "counts"), [(ValueError("mine"), OSError), (KeyboardInterrupt("mine"), KeyboardInterrupt)]
+)
+def test_the_first_error_counts_but_for_ctrl_c(own: BaseException, counts: type[BaseException]) -> None:
+    """A frame cannot be read, and one before it not written."""
+
     def both() -> None:
         with Behind() as behind:
             behind(fail)
-            raise ValueError("mine")
+            raise own
 
-    with pytest.raises(ValueError, match="mine"):
+    with pytest.raises(counts):
         both()

@@ -20,6 +20,8 @@ from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
 from associative_embedding.io.lock_files import lock_of, locked
 from associative_embedding.io.videos import open_video, read_frames
+from associative_embedding.io.write_videos import VideoWriter
+from associative_embedding.structures.arrays import Array
 from associative_embedding.tasks.pose.task import PoseTask
 from support.boxes import BOX, seen
 from support.tiny import tiny_model
@@ -130,6 +132,36 @@ def test_what_was_done_is_kept_when_it_is_interrupted(
     assert len(lines(out)) == 6
     (made,) = out.glob("*.mp4")
     assert len(list(read_frames(open_video(str(made))))) == 5
+
+
+@pytest.mark.parametrize("number", [5, 19])
+def test_a_full_disk_ends_the_command(
+    video: str,
+    model: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: int,
+) -> None:
+    """The frame is written while the next ones are found, or all are."""
+    walkers(monkeypatch)
+    add, times = VideoWriter.add, list[float]()
+
+    def until_full(writer: VideoWriter, image: Array, time: float) -> None:
+        times.append(time)
+        if len(times) > number:
+            raise OSError(f"cannot write {writer.path}: No space left on device")
+        add(writer, image, time)
+
+    monkeypatch.setattr(VideoWriter, "add", until_full)
+    out = tmp_path / "out"
+    assert run(video, model, out) == 1
+    assert [line for line in capsys.readouterr().err.splitlines() if line.startswith("ae: ")] == [
+        f"ae: error: cannot write {out / 'a.mp4'}: No space left on device"
+    ]
+    assert len(times) == number + 1
+    (made,) = out.glob("*.mp4")
+    assert len(list(read_frames(open_video(str(made))))) == number
 
 
 def test_one_bad_video_does_not_stop_the_others(
