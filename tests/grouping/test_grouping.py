@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.machinery import PathFinder
 from itertools import product
 from typing import get_args, get_type_hints
 
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
 from associative_embedding.grouping import (
     ASSIGNMENT,
     MATCHING,
     Matching,
     assign,
+    assignment_solver,
     greedy_assignment,
     group_sequentially,
     tag_distance,
@@ -153,6 +156,15 @@ def test_greedy_takes_the_best_pair_first(m: int, groups: int, seed: int) -> Non
             pairs.append((row, column))
     rows, columns = greedy_assignment(weight)
     assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == pairs
+
+
+def test_the_solver_is_that_of_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where another version of SciPy keeps it in another file, or other code has imported all of the package."""
+    weight = np.random.default_rng(0).random((6, 4))
+    expected = linear_sum_assignment(weight, maximize=True)
+    np.testing.assert_array_equal(assignment_solver()(weight, maximize=True), expected)
+    monkeypatch.setattr(PathFinder, "find_spec", lambda name, path=None: None)
+    assert assignment_solver.__wrapped__() is linear_sum_assignment
 
 
 def test_greedy_and_optimal_part_where_the_best_pair_is_dear() -> None:

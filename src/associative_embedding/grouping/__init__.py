@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
-from importlib.util import module_from_spec, spec_from_loader
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import scipy
@@ -165,23 +165,22 @@ MATCHING: dict[Matching, Callable[[Array, Array, float, Array], Array]] = {
 
 def optimal_assignment(weight: Array) -> tuple[Array, Array]:
     """Chooses the min(m, G) pairs of a row and a column of the greatest sum; no row and no column twice."""
-    rows, columns = linear_sum_assignment()(weight, maximize=True)
+    rows, columns = assignment_solver()(weight, maximize=True)
     return rows, columns
 
 
 @cache
-def linear_sum_assignment() -> Callable[..., tuple[Array, Array]]:
-    """Returns SciPy's function without the rest of `scipy.optimize`, whose import takes longer than an image."""
-    folder = Path(scipy.__file__).parent / "optimize"
-    for path in (folder / f"_lsap{suffix}" for suffix in EXTENSION_SUFFIXES):
-        if path.is_file():
-            loader = ExtensionFileLoader("scipy.optimize._lsap", str(path))
-            module = module_from_spec(cast(ModuleSpec, spec_from_loader(loader.name, loader)))
-            loader.exec_module(module)
-            return module.linear_sum_assignment  # type: ignore[no-any-return]
-    from scipy.optimize import linear_sum_assignment
+def assignment_solver() -> Callable[..., tuple[Array, Array]]:
+    """Returns SciPy's `linear_sum_assignment`; the import of the rest of its package takes longer than an image."""
+    name, folder = "scipy.optimize._lsap", Path(scipy.__file__).with_name("optimize")
+    spec = PathFinder.find_spec(name, [str(folder)])
+    if spec is None or spec.loader is None:  # another version of SciPy may have another file
+        from scipy.optimize import linear_sum_assignment
 
-    return linear_sum_assignment  # type: ignore[no-any-return]
+        return linear_sum_assignment  # type: ignore[no-any-return]
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.linear_sum_assignment  # type: ignore[no-any-return]
 
 
 def greedy_assignment(weight: Array) -> tuple[Array, Array]:
