@@ -13,13 +13,15 @@ import torch
 import associative_embedding as ae
 from associative_embedding.detection import peaks
 from associative_embedding.inference.predictor import Predictor
+from associative_embedding.inference.refiner import Refiner
 from associative_embedding.io.images import read_image
 from associative_embedding.networks.network import Network
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.maps import Maps
 from associative_embedding.tasks.pose import missing_keypoints
 from associative_embedding.tasks.published.conventions import Conventions
-from support.tiny import photo, tiny_info, tiny_network
+from associative_embedding.tasks.single_person.task import SinglePersonTask
+from support.tiny import FIGURE, photo, tiny_info, tiny_network
 
 
 @pytest.fixture
@@ -78,3 +80,31 @@ def test_the_same_maps_by_published_rules(request: pytest.FixtureRequest, conven
     assert isinstance(maps.heatmap, torch.Tensor)
     np.testing.assert_allclose(maps.heatmap, expected.heatmap, atol=1e-6)
     np.testing.assert_allclose(maps.tag, expected.tag, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"enlarge": 2}, {"conventions": Conventions()}, {"conventions": Conventions(align_corners=True)}]
+)
+def test_maps_are_merged_on_the_device(values: dict[str, Any]) -> None:
+    """The device "meta" has no values, but torch refuses to mix it with a CPU."""
+    info = tiny_info("mobilenet_v2", **values)
+    run = Predictor(tiny_network(info).to("meta"), info, input_size=128, scales=(1.0, 0.5), flip=True)
+    assert run.device == "meta"
+    maps, geometry = run.maps(photo())
+    assert maps.heatmap.is_meta
+    assert maps.tag.is_meta
+    assert maps.heatmap.shape[-2:] == maps.tag.shape[-2:] == geometry.map_size
+
+
+def test_crops_are_averaged_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tiny_info(task=SinglePersonTask(FIGURE), tag_size=0, scales=(1.0, 0.5), input_size=128)
+    refiner = Refiner(tiny_network(info).to("meta"), info, FIGURE)
+    seen = []
+
+    def peaks_of(heatmap: torch.Tensor) -> Array:
+        seen.append(heatmap)
+        return np.zeros((*heatmap.shape[:2], 3))
+
+    monkeypatch.setattr(refiner, "_peaks", peaks_of)
+    refiner.keypoints_in(photo(), np.array([[0.0, 0, 64, 64]] * 3))
+    assert [(maps.device.type, tuple(maps.shape)) for maps in seen] == [("meta", (3, 5, 32, 32))]
