@@ -75,8 +75,8 @@ FAMILIES = {  # of the plot: the settings that a line joins, from fast to slow
     "person-fast --refine single-person": ["person-fast --refine single-person"],
 }
 # of a point: its label, in points
-BESIDE = dict(zip(FAMILIES, ((0, 8), (-8, 4), (-6, 4), (6, -11), (6, -11)), strict=True))
-ALIGN = dict(zip(FAMILIES, ("center", "right", "right", "left", "left"), strict=True))
+BESIDE = dict(zip(FAMILIES, ((0, 8), (0, 8), (-6, 4), (6, -11), (6, -11)), strict=True))
+ALIGN = dict(zip(FAMILIES, ("center", "center", "right", "left", "left"), strict=True))
 
 
 @dataclass
@@ -181,7 +181,8 @@ def plot(choices: dict[str, Choice], path: Path) -> None:
         points = sorted((choices[name].median, choices[name].ap, name) for name in names)
         axis.plot([x for x, _, _ in points], [y for _, y, _ in points], "o-", label=family)
         for x, y, name in points:
-            beside, align = (0, -14) if "--flip" in name else BESIDE[family], ALIGN[family]
+            below = "--flip" in name or name.endswith(" one")
+            beside, align = (0, -14) if below else BESIDE[family], "center" if below else ALIGN[family]
             axis.annotate(label(name), (x, y), xytext=beside, ha=align, textcoords="offset points", fontsize=8)
     axis.set(xlabel="processor time of an image on one thread, ms", ylabel="AP, held-out images")
     axis.margins(x=0.1, y=0.1)
@@ -192,11 +193,13 @@ def plot(choices: dict[str, Choice], path: Path) -> None:
 
 
 def label(name: str) -> str:
-    """Returns what a point of the plot is called: its input size."""
+    """Returns what a point of the plot is called: its input size, or its views of each person."""
     words = name.split()
     if "--flip" in words:
         return "and mirrored"
-    return f"{words[words.index('--input_size') + 1]} px" if "--input_size" in words else "512 and 256 px"
+    size = f"{words[words.index('--input_size') + 1]} px" if "--input_size" in words else ""
+    views = words[words.index("--refine_views") + 1] if "--refine_views" in words else ""
+    return ", ".join(filter(None, (views, size))) or "512 and 256 px"
 
 
 def main() -> None:
