@@ -7,6 +7,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -427,6 +428,12 @@ def test_views_are_sizes_and_mirror_images(source: SourceConfig) -> None:
         assert sides == expected
     assert not np.allclose(found["all"], found["sizes"])
     assert not np.allclose(found["one"], found["sizes"])
+
+
+@pytest.mark.parametrize("views", ["both", None, 2])
+def test_other_views_are_refused(model: str, second: str, views: Any) -> None:
+    with pytest.raises(ValueError, match=f"refine: views must be one of all, sizes, one, not {views!r}"):
+        load(model, refine=second, refine_views=views)
 
 
 def test_views_are_a_setting(model: str, second: str, source: SourceConfig, tmp_path: Path) -> None:

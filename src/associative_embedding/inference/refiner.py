@@ -21,7 +21,7 @@ does, and its threshold excludes the value itself. Tags do not change.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class Refiner:
         name: of the model, for messages.
 
     Raises:
-        ValueError: for a model of another task, or of other keypoints than the people have.
+        ValueError: for a model of another task, or of other keypoints than the people have, or for other views.
     """
 
     def __init__(
@@ -80,6 +80,8 @@ class Refiner:
         if info.task.skeleton.keypoints != skeleton.keypoints:
             names = ", ".join(info.task.skeleton.keypoints)
             raise ValueError(f"a single-person model of other keypoints ({names}) cannot refine a {skeleton.name}")
+        if views not in get_args(RefineViews):
+            raise ValueError(f"views must be one of {', '.join(get_args(RefineViews))}, not {views!r}")
         self.network, self.name = network, name
         self.views, self.flip = views, views == "all" and info.task.skeleton.sides_known
         self.skeleton, self.config = skeleton, info.task.decode_config
