@@ -53,7 +53,7 @@ from support.label_data import dataset, person, write_images
 from support.paths import ROOT
 from support.tiny import FIGURE, tiny_model
 
-CPU = torch.device("cpu")
+CPU = "cpu"
 MOST_PIXELS = 10**6  # a valid header with huge sides is refused, and not slow
 
 
