@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 
-import cv2
 import numpy as np
 
 from associative_embedding.structures.arrays import Array
@@ -27,6 +26,8 @@ FIRST: tuple[Colour, ...] = (
     (120, 110, 255),
     (255, 150, 100),
 )
+# linear sRGB -> CIE XYZ (IEC 61966-2-1)
+TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 COLOURS = 100  # in the palette
 MIN_LIGHTNESS, MIN_CHROMA = 55, 40  # CIELAB; darker and greyer colours are hard to see on a photo
 
@@ -70,8 +71,12 @@ def colour_distance(rgb: Array) -> Array:
 
 
 def _lab(rgb: Array) -> Array:
-    lab: Array = cv2.cvtColor((rgb[None] / 255).astype(np.float32), cv2.COLOR_RGB2LAB)[0]
-    return lab
+    """Returns CIELAB of ``(n, 3)`` sRGB in 0..255, white point D65. (OpenCV first fills tables for 70 ms.)"""
+    share = rgb / 255
+    linear = np.where(share > 0.04045, ((share + 0.055) / 1.055) ** 2.4, share / 12.92)
+    xyz = linear @ TO_XYZ.T / TO_XYZ.sum(axis=1)  # white is (1, 1, 1)
+    x, y, z = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116).T
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
 
 
 def to_colour(rgb: Array) -> Colour:
