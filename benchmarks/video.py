@@ -31,6 +31,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], bool]] = {  # what a user writes -> op
     "person-fast": ({"model": "person-fast"}, False),
     "person-fast --track": ({"model": "person-fast"}, True),
     "person --refine none": ({"refine": "none"}, False),
+    "person --refine_views one": ({"refine_views": "one"}, False),
     "person": ({}, False),
     "person --track": ({}, True),
 }
