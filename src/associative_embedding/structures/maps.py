@@ -95,6 +95,17 @@ def final_maps(outputs: Sequence[Maps]) -> Maps:
     return Maps((before.heatmap + last.heatmap) / 2, before.tag)
 
 
+def unmirror(maps: Maps, flip_index: Array | None) -> Maps:
+    """Flips maps of a mirror image left to right, and exchanges the channels of left and right.
+
+    Args:
+        flip_index: ``(C,)`` int64: mirrored back, the left shoulder's map is in the channel of the right one. It is None
+            only for models that are never mirrored.
+    """
+    assert flip_index is not None
+    return Maps(*(map_values.mirrored(values[:, flip_index]) for values in (maps.heatmap, maps.tag)))
+
+
 def enlarge(maps: Maps, factor: int) -> Maps:
     """Resamples maps to `factor` times their height and width, bilinear between the centres of pixels."""
     return Maps(map_values.enlarge(maps.heatmap, factor), map_values.enlarge(maps.tag, factor))

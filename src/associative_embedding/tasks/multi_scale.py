@@ -10,7 +10,7 @@ from associative_embedding.structures import map_values
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.geometry import ImageGeometry
 from associative_embedding.structures.map_values import Values, concatenate
-from associative_embedding.structures.maps import Maps
+from associative_embedding.structures.maps import Maps, unmirror
 
 View = tuple[Maps, ImageGeometry]
 
@@ -36,13 +36,15 @@ def merge_mirror(maps: Maps, mirrored: Maps, flip_index: Array) -> Maps:
         mirrored: maps of the image flipped left to right.
         flip_index: ``(C,)`` int64, see `Task`.
     """
-    # Mirrored back, the left shoulder's map is in the channel of the right one.
-    heatmap, tag = (map_values.mirrored(values[:, flip_index]) for values in (mirrored.heatmap, mirrored.tag))
-    return Maps((maps.heatmap + heatmap) / 2, concatenate([maps.tag, tag], axis=2))
+    back = unmirror(mirrored, flip_index)
+    return Maps((maps.heatmap + back.heatmap) / 2, concatenate([maps.tag, back.tag], axis=2))
 
 
 def resample(maps: Maps, source: ImageGeometry, target: ImageGeometry) -> Maps:
-    """Samples the maps of one view, bilinearly, at the map pixels of another view of the same image."""
+    """Samples the maps of one view, bilinearly, at the map pixels of another view of the same image.
+
+    The views differ in scale and place only: rows stay rows.
+    """
     h, w = target.map_size
     # By the geometries, not by a resize: inputs are padded to whole multiples, so two maps cover different areas.
     corners = source.to_map(target.to_image(np.array([[0.0, 0.0], [w - 1, h - 1]])))

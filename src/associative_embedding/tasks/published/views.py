@@ -9,8 +9,8 @@ import numpy as np
 
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.geometry import ImageGeometry
-from associative_embedding.structures.map_values import Values, concatenate, mirrored
-from associative_embedding.structures.maps import Maps
+from associative_embedding.structures.map_values import Values, concatenate
+from associative_embedding.structures.maps import Maps, unmirror
 from associative_embedding.tasks.published.conventions import Conventions
 from associative_embedding.tasks.published.geometry import CornerGeometry
 
@@ -49,11 +49,6 @@ def collect(outputs: Sequence[Maps], of_mirror: Sequence[Maps] = (), flip_index:
     # Every stack of an hourglass has tags and refines the one before it; of HigherHRNet's outputs only the first has.
     used = slice(-1, None) if outputs[-1].tag.shape[2] else slice(None)
     return Outputs(tuple(outputs[used]), tuple(unmirror(maps, flip_index) for maps in of_mirror[used]))
-
-
-def unmirror(maps: Maps, flip_index: Array | None) -> Maps:
-    """Flips maps left to right, and exchanges the channels of left and right."""
-    return Maps(mirrored(maps.heatmap[:, flip_index]), mirrored(maps.tag[:, flip_index]))
 
 
 def merge(
