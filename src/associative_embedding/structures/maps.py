@@ -99,8 +99,8 @@ def unmirror(maps: Maps, flip_index: Array | None) -> Maps:
     """Flips maps of a mirror image left to right, and exchanges the channels of left and right.
 
     Args:
-        flip_index: ``(C,)`` int64: mirrored back, the left shoulder's map is in the channel of the right one. It is None
-            only for models that are never mirrored.
+        flip_index: ``(C,)`` int64: mirrored back, the left shoulder's map is in the channel of the right one. None is
+            for models that are never mirrored.
     """
     assert flip_index is not None
     return Maps(*(map_values.mirrored(values[:, flip_index]) for values in (maps.heatmap, maps.tag)))
