@@ -66,6 +66,19 @@ def test_endless_sides_of_ome() -> None:
         check_ome(text, 32 * 24)
 
 
+def test_ome_with_entities_is_refused() -> None:
+    """Their text grows by ten with each level."""
+    levels = "".join(f'<!ENTITY a{n + 1} "{f"&a{n};" * 10}">' for n in range(9))
+    bomb = f'<?xml version="1.0"?><!DOCTYPE OME [<!ENTITY a0 "0123456789">{levels}]>' + PIXELS.format(
+        z=1, inside="&a9;"
+    )
+    values = np.zeros((2, 24, 32), np.uint8)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values, description=bomb, metadata=None)
+    with pytest.raises(ImageError, match="its OME-XML has a DOCTYPE"):
+        read_image(buffer.getvalue())
+
+
 READ = """
 from associative_embedding.io.images import read_image
 try:
