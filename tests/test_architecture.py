@@ -58,7 +58,7 @@ def test_the_idea_knows_only_the_nouns(module: str) -> None:
         f"import sys, {NAME}.{module}; "
         f"print(sorted(m.removeprefix('{NAME}.') for m in sys.modules if m.startswith('{NAME}.')))"
     )
-    nouns = {f"structures.{name}" for name in ("arrays", "maps", "map_values", "detections")}
+    nouns = {f"structures.{name}" for name in ("arrays", "connected", "detections", "map_values", "maps")}
     allowed = {"structures", *nouns, module.split(".")[0]}
     loaded = set(ast.literal_eval(run(code)))
     assert {name for name in loaded if not name.startswith(module.split(".")[0])} <= allowed

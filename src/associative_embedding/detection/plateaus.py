@@ -10,6 +10,7 @@ import numpy as np
 
 from associative_embedding.detection.peak_table import CHANNEL, TAG, X, Y
 from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.connected import connected
 from associative_embedding.structures.detections import Norm, tag_distance
 
 # y, x of the neighbours that come after a pixel; with the four before it, these are all that touch it
@@ -60,18 +61,6 @@ def touching(peaks: Array, place: Array, height: int, width: int) -> tuple[Array
         first.append(hit)
         second.append(row[hit])
     return np.concatenate(first), np.concatenate(second)
-
-
-def connected(count: int, first: Array, second: Array) -> Array:
-    """Returns the number of the connected part of each of `count` rows, ``(count,)``, for pairs of connected rows."""
-    part, before = np.arange(count), None
-    while before is None or (part != before).any():
-        before = part.copy()
-        lowest = np.minimum(part[first], part[second])
-        np.minimum.at(part, first, lowest)
-        np.minimum.at(part, second, lowest)
-        part = part[part]  # a row's part is a row of it: so long chains take few rounds
-    return np.unique(part, return_inverse=True)[1].reshape(-1)
 
 
 def leaders(tag: Array, plateau: Array, threshold: float, norm: Norm) -> Array:

@@ -12,9 +12,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from associative_embedding.detection.plateaus import connected
 from associative_embedding.instances import Instances, concatenate
 from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.connected import connected
 from associative_embedding.structures.masks import Masks, require_masks, trim
 from associative_embedding.structures.windows import Window, intersect, relative
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.connected import connected
 from associative_embedding.structures.masks import Masks
 
 ROWS = 256  # true objects that are compared with all found ones at once
@@ -62,19 +61,16 @@ def match_objects(row: Array, column: Array, iou: Array, threshold: float) -> Ar
     if all(len(np.unique(side[above])) == len(above) for side in (row, column)):  # no choice
         return above
     # Each object competes with its neighbours alone, so a choice is made among these.
-    parts = [above[part] for part in connected(row[above], column[above])]
+    parts = [above[part] for part in competing(row[above], column[above])]
     return np.sort(np.concatenate([part[best_pairs(row[part], column[part], iou[part])] for part in parts]))
 
 
-def connected(row: Array, column: Array) -> list[Array]:
+def competing(row: Array, column: Array) -> list[Array]:
     """Returns the groups of pairs that share objects, each as indices of pairs."""
-    objects = np.stack([np.unique(row, return_inverse=True)[1], np.unique(column, return_inverse=True)[1]])
-    objects[1] += objects[0].max() + 1
-    nodes = int(objects.max()) + 1
-    of_object = connected_components(coo_array((np.ones(len(row)), objects), shape=(nodes, nodes)), directed=False)[1]
-    of_pair = of_object[objects[0]]
-    order = np.argsort(of_pair, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(of_pair[order])) + 1)
+    (rows, i), (columns, j) = (np.unique(side, return_inverse=True) for side in (row, column))
+    part = connected(len(rows) + len(columns), i, len(rows) + j)[i]
+    order = np.argsort(part, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(part[order])) + 1)
 
 
 def best_pairs(row: Array, column: Array, iou: Array) -> Array:
