@@ -57,6 +57,4 @@ class Behind:
                 while self.waiting:
                     self.waiting.popleft().result()
         finally:
-            for future in self.waiting:
-                future.cancel()
             self.pool.shutdown()

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from associative_embedding.io.counts import counted
 from associative_embedding.io.memory_errors import lacks_memory
 from associative_embedding.io.standard_streams import give_up
 
@@ -150,4 +151,4 @@ class Notes:
     def say(self) -> None:
         """Prints the lines: the number of things, the first names, the reason."""
         for (reason, noun), names in self.found.items():
-            remark(f"{self.where}: {len(names)} {noun}{'s' * (len(names) > 1)} ({list_briefly(names)}): {reason}")
+            remark(f"{self.where}: {counted(len(names), noun)} ({list_briefly(names)}): {reason}")

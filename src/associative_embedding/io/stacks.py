@@ -11,6 +11,7 @@ from itertools import product
 import numpy as np
 
 from associative_embedding.io.console import list_briefly
+from associative_embedding.io.counts import counted
 from associative_embedding.io.image_limits import MAX_PIXELS, ImageError, check_size
 from associative_embedding.io.image_values import Limits, Pixels, limits_of, rgb_of, to_rgb
 from associative_embedding.io.reading import PLAIN, Reading
@@ -117,14 +118,13 @@ class Pictures:
         count = len(names) or 3
         if isinstance(wanted, int) and wanted <= count:
             return wanted - 1
-        found = [
-            i for i, name in enumerate(names) if name.casefold() == str(wanted).casefold()
-        ]  # such as 488, of a laser
+        # a name may be a number, such as 488, of a laser
+        found = [i for i, name in enumerate(names) if name.casefold() == str(wanted).casefold()]
         if len(found) == 1:
             return found[0]
         if isinstance(wanted, str):
             raise ImageError(self.stack.name, f"has no channel {wanted!r}, but {listed or 'red, green and blue'}")
-        raise ImageError(self.stack.name, f"has {count} channel{'s' * (count > 1)}, so there is no {wanted}")
+        raise ImageError(self.stack.name, f"has {counted(count, 'channel')}, so there is no {wanted}")
 
     @property
     def axes(self) -> list[str]:
@@ -144,7 +144,7 @@ class Pictures:
         for axis, number in wanted.items():
             count = self.stack.sizes.get(axis, 1)
             if number >= count:
-                has = f"{count} {NOUNS[axis]}{'s' * (count > 1)}" if axis in self.stack.sizes else "one plane"
+                has = counted(count, NOUNS[axis]) if axis in self.stack.sizes else "one plane"
                 raise ImageError(self.stack.name, f"has {has}, so there is no {number + 1}")
         return wanted
 

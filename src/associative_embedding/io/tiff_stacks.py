@@ -13,6 +13,7 @@ import numpy as np
 
 from associative_embedding.io.axes import Axes, channel_names, stack_of_array
 from associative_embedding.io.console import list_briefly, remark_file
+from associative_embedding.io.counts import counted
 from associative_embedding.io.image_limits import MAX_MEMORY, ImageError, check_size
 from associative_embedding.io.image_values import Pixels
 from associative_embedding.io.reading import Reading
@@ -108,7 +109,7 @@ def series_stack(file: BinaryIO, name: str, reading: Reading, places: Sequence[i
         remark_file(name, f"states {images_in(text)} images, of which {there} can be read; is it truncated?")
     levels = series[0].levels
     if reading.level >= len(levels):
-        raise ImageError(name, f"has {len(levels)} resolution{'s' * (len(levels) > 1)}, so no level {reading.level}")
+        raise ImageError(name, f"has {counted(len(levels), 'resolution')}, so no level {reading.level}")
     axes = [Axes.of(one.axes, one.shape, name, reading.axes) for one in levels]
     pages = SeriesPages(file, name, levels[reading.level], axes[reading.level], places)
     stack = pages.stack(channel_names_in(text))

@@ -15,6 +15,7 @@ from typing import Any
 
 from associative_embedding.io.axes import Axes, stack_of_array
 from associative_embedding.io.console import remark_file
+from associative_embedding.io.counts import counted
 from associative_embedding.io.image_limits import ImageError
 from associative_embedding.io.optional_packages import need
 from associative_embedding.io.reading import Reading
@@ -70,7 +71,7 @@ def zarr_stack(path: str, reading: Reading) -> Stack:
     if not 1 <= len(levels) <= MAX_LEVELS:
         raise ImageError(path, f"states {len(levels)} resolutions")
     if reading.level >= len(levels):
-        raise ImageError(path, f"has {len(levels)} resolution{'s' * (len(levels) > 1)}, so no level {reading.level}")
+        raise ImageError(path, f"has {counted(len(levels), 'resolution')}, so no level {reading.level}")
     letters = axes_in(image)
     arrays = [open_array(Path(path), name) for name, _ in levels]
     axes = [Axes.of(letters or DEFAULT_AXES[-array.ndim :], array.shape, path, reading.axes) for array in arrays]

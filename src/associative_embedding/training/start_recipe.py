@@ -151,11 +151,10 @@ def keypoint_body(
     source = f"annotations: {quoted(train)}, images: {quoted(images)}{held}"
     steps = min(3000, steps_for(facts.images)) if facts.video else steps_for(facts.images)
     batch = 4 if tracks else 8
+    keypoints = counted(len(data.labelled), "keypoint")
     return f"""\
 # {counted(facts.images, "image")} of about {facts.long_side:.0f} pixels, \
-{counted(facts.objects, "individual")} of about {facts.object_side:.0f} pixels, {
-        counted(len(data.labelled), "keypoint")
-    }.
+{counted(facts.objects, "individual")} of about {facts.object_side:.0f} pixels, {keypoints}.
 output: {quoted(output)}
 task: {task}
 network:

@@ -26,6 +26,7 @@ from associative_embedding.inference.video import find_in_video
 from associative_embedding.instances import Instances
 from associative_embedding.io.behind import Behind
 from associative_embedding.io.console import remark, remark_file, say, say_error, visible
+from associative_embedding.io.counts import counted
 from associative_embedding.io.find_images import each_once
 from associative_embedding.io.find_videos import find_videos, is_folder
 from associative_embedding.io.images import is_stack
@@ -233,7 +234,7 @@ def predict_video(
         raise KeyboardInterrupt(f"interrupted; {count} frames of {source} are done -> {names}") from None
     finally:
         if count:  # also after an error: the files contain the frames before it
-            say(visible(f"{source}: {count} frame{'s' * (count > 1)} -> {names}"))
+            say(visible(f"{source}: {counted(count, 'frame')} -> {names}"))
     if not count:
         part = " between --start and --end" if clip.start or clip.end is not None else ""
         raise ValueError(f"{source}: no frame{part}")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from associative_embedding.io.coco_values import whole
+from associative_embedding.io.counts import counted
 from associative_embedding.structures.arrays import Array
 
 # COCO-like files of videos, PoseTrack 18 and 21, TAO
@@ -54,8 +55,8 @@ def video_frames(images: Sequence[Mapping[str, Any]]) -> VideoFrames:
             break
     where = f"by '{key}'" if key else f"(no image states {' or '.join(map(repr, VIDEO_KEYS[:2]))}: one for each folder)"
     loose = len(images) - len(inside)
-    left_out = f", {loose} image{'s' * (loose > 1)} of no video left out" if loose else ""
-    note = f"{len(number)} video{'s' * (len(number) != 1)} {where}, frames {how}{left_out}"
+    left_out = f", {counted(loose, 'image')} of no video left out" if loose else ""
+    note = f"{counted(len(number), 'video')} {where}, frames {how}{left_out}"
     return VideoFrames(video, [number or 0 for number in frame], how[4:-1] in FRAME_KEYS, note)
 
 
