@@ -1,4 +1,5 @@
-"""Fuzzes each reader of files, decoding, the losses and the requests of the service (tests/support/fuzz_targets.py).
+"""Fuzzes each reader of files, decoding, the losses and the requests of the service (tests/support/fuzz_targets.py
+names them).
 
 ``python benchmarks/fuzz.py TARGET ... [--seconds 60] [--seed 0]``; without a target, all. It changes valid inputs, and
 reports what raises another error than one documented line, takes more than 20 s or 1 GB, or ends the process. The
