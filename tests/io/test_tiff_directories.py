@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from associative_embedding.io.images import open_image
+from associative_embedding.io.images import open_image, read_image
 from associative_embedding.io.tiff_directories import read_directories
 from support.tiff_files import tiff
 
@@ -47,12 +47,14 @@ def test_a_page_that_is_also_stated_inside_of_another_stays_a_page() -> None:
     assert (len(pages), pages[1], inner) == (2, second, False)
 
 
-def test_a_circle_of_pages_ends() -> None:
+@pytest.mark.parametrize("back_to", [1, 2])
+def test_a_circle_of_pages_is_refused_and_not_read_for_ever(back_to: int) -> None:
     data = bytearray(tiff(GREY, GREY))
-    last = read_directories(io.BytesIO(data))[0][1]
-    count = struct.unpack_from("<H", data, last)[0]
-    data[last + 2 + 12 * count : last + 6 + 12 * count] = data[4:8]
-    assert len(read_directories(io.BytesIO(data))[0]) == 2
+    places = read_directories(io.BytesIO(data))[0]
+    count = struct.unpack_from("<H", data, places[1])[0]
+    struct.pack_into("<I", data, places[1] + 2 + 12 * count, places[back_to - 1])
+    with pytest.raises(ValueError, match=f"after page 2 comes page {back_to} again"):
+        read_image(bytes(data))
 
 
 def test_a_page_behind_the_end_is_an_error() -> None:

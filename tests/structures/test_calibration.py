@@ -45,6 +45,7 @@ def test_pairs_that_rise_are_kept() -> None:
         ([1, 2], "list of pairs"),
         ([[0, 0], [1, "1"]], "list of pairs"),
         ([[0, 0], [1, True]], "list of pairs"),
+        ([[0, 0], [1, 10**400]], "list of pairs"),
         ([[0, 0]], "2 to 64"),
         ([[0, 0], [0.5, 0.6], [0.6, 0.6], [1, 1]], "rise strictly"),
         ([[0, 0], [0.5, 0.6], [0.4, 0.7], [1, 1]], "rise strictly"),

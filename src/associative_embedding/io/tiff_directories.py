@@ -20,7 +20,7 @@ def read_directories(file: BinaryIO) -> tuple[list[int], bool]:
     Checks the number of values in all of them, before tifffile makes numbers of Python of them.
 
     Raises:
-        ValueError: see `check_counts`; and for more than `MOST_PAGES` directories.
+        ValueError: see `check_counts`; for more than `MOST_PAGES` directories, or pages that form a circle.
     """
     file.seek(0)
     header = file.read(16)
@@ -31,6 +31,8 @@ def read_directories(file: BinaryIO) -> tuple[list[int], bool]:
     waiting = [(struct.unpack_from(form, header, 8 if big else 4)[0], True)]
     while waiting:
         place, is_page = waiting.pop()
+        if is_page and place in seen:  # tifffile would go round for ever
+            raise ValueError(f"after page {len(pages)} comes page {pages.index(place) + 1} again")
         if place == 0 or place in seen:
             continue
         seen.add(place)

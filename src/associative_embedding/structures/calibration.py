@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.setting_checks import fits
 
 MOST_POINTS = 64
 LEAST_SLOPE = 0.02
@@ -49,7 +50,8 @@ class Calibration:
         pair = (list, tuple)
         if not isinstance(values, pair) or not all(isinstance(p, pair) and len(p) == 2 for p in values):
             raise ValueError(f"calibration must be a list of pairs of numbers, not {values!r:.60}")
-        if not all(type(number) in (int, float) for point in values for number in point):
+        # fits refuses whole numbers that no float holds
+        if not all(fits(number, float) for point in values for number in point):
             raise ValueError(f"calibration must be a list of pairs of numbers, not {values!r:.60}")
         return cls(tuple((float(raw), float(right)) for raw, right in values))
 

@@ -13,6 +13,7 @@ NOT_NEGATIVE: Range = ("at least 0", lambda v: 0 <= v < math.inf)
 ONE_OR_MORE: Range = ("at least 1", lambda v: v >= 1)
 SHARE: Range = ("in [0, 1]", lambda v: 0 <= v <= 1)
 ABOVE_0: Range = ("above 0 and at most 1", lambda v: 0 < v <= 1)
+MOST = 2**63 - 1  # a json or YAML file can state whole numbers that no float or array holds
 BELOW_ONE: Range = ("at least 0 and below 1", lambda v: 0 <= v < 1)
 
 
@@ -44,7 +45,8 @@ def fits(value: Any, hint: Any) -> bool:
         return isinstance(value, str) and value in arguments
     if hint in (int, float):
         # a bool is an Integral in Python, and NumPy's numbers are no int or float
-        return isinstance(value, Integral if hint is int else Real) and value is not True and value is not False
+        number = isinstance(value, Integral if hint is int else Real) and value is not True and value is not False
+        return number and not (isinstance(value, Integral) and abs(int(value)) > MOST)
     if arguments and kind not in (list, dict, tuple):  # a union
         return any(fits(value, argument) for argument in arguments)
     # YAML has lists only, so a list passes for a tuple
