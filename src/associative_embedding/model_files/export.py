@@ -16,6 +16,7 @@ from associative_embedding.io.outputs import check_output, own_form, own_mark
 from associative_embedding.io.temporary_files import scratch_folder
 from associative_embedding.model_files.checkpoint import load_model
 from associative_embedding.model_files.exported_network import OPSET, SHAPE, SUFFIX, Format
+from associative_embedding.model_files.fold_padding import fold_padding
 from associative_embedding.model_files.model_info import KEY, ModelInfo
 from associative_embedding.networks.network import Network
 from associative_embedding.structures.maps import final_maps
@@ -214,6 +215,7 @@ def onnx_files(graph: bytes, metadata: dict[str, str]) -> dict[str, bytes]:
     """Returns an ONNX file with the metadata."""
     onnx = need("onnx", "onnx", "exporting")
     document = onnx.load_model_from_string(graph)
+    fold_padding(document.graph)
     for key, text in metadata.items():
         entry = document.metadata_props.add()
         entry.key, entry.value = key, text

@@ -28,6 +28,7 @@ Format = Literal["onnx", "openvino"]
 FORMATS: dict[str, Format] = {".onnx": "onnx", ".xml": "openvino"}  # by suffix
 SUFFIX = {form: suffix for suffix, form in FORMATS.items()}
 OPSET = 17  # version of the ONNX operators
+GRAPHS = 2  # counts the changes of the graphs that `export` writes, so that a cache makes them anew
 SHAPE = "network"  # key of the metadata about the network, beside the description of the model
 FATAL_ONLY = 4  # level of ONNX Runtime's log: an error is raised, and need not be printed too
 

@@ -23,7 +23,7 @@ from associative_embedding.io.files import atomic_write
 from associative_embedding.io.lock_files import locked_in_turn
 from associative_embedding.io.private_files import private_folder, read_private
 from associative_embedding.io.temporary_files import PRIVATE
-from associative_embedding.model_files.exported_network import OPSET, Format
+from associative_embedding.model_files.exported_network import GRAPHS, OPSET, Format
 
 KEPT_BYTES = 2 * 2**30  # of all graphs; a large hourglass has half a gigabyte
 KEPT_SECONDS = 90 * 24 * 3600  # after the last use of a graph
@@ -86,6 +86,7 @@ def origin(model: Path, form: Format) -> dict[str, Any]:
         "package": __version__,
         "format": form,
         "opset": OPSET,
+        "graphs": GRAPHS,
         "exporters": {"torch": version("torch"), form: exporter},
     }
 
