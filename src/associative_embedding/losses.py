@@ -81,6 +81,21 @@ def focal_loss(
     return -((positive + negative) * valid).sum(dim=(1, 2, 3)) / (share * valid).sum(dim=(1, 2, 3)).clamp(min=1.0)
 
 
+def distillation_loss(heatmap: Tensor, teacher: Tensor) -> Tensor:
+    r"""Divergence of a heatmap from a teacher's, ``(B,)``: what a network learns from another one's soft answers.
+
+    The sum over pixels of the Kullback-Leibler divergence $q \log(q/p) + (1-q) \log((1-q)/(1-p))$ of the probability p
+    of a keypoint from the teacher's q, averaged over the C heatmaps (Hinton, Vinyals, Dean: Distilling the knowledge in
+    a neural network, 2015, with the two classes "here" and "not here"). It is 0 where both are equal.
+
+    Args:
+        heatmap, teacher: ``(B, C, h, w)`` in [0, 1].
+    """
+    p, q = (values.clamp(1e-4, 1 - 1e-4) for values in (heatmap, teacher))
+    divergence = q * (q.log() - p.log()) + (1 - q) * ((1 - q).log() - (1 - p).log())
+    return divergence.sum(dim=(2, 3)).mean(dim=1)
+
+
 def tag_loss(
     tag: Tensor,
     samples: TagSamples,

@@ -27,7 +27,8 @@ def read_directories(file: BinaryIO) -> tuple[list[int], bool]:
     order, big = "<" if header.startswith(b"II") else ">", b"+" in header[2:4]
     form, count, each = (f"{order}Q", f"{order}Q", 20) if big else (f"{order}I", f"{order}H", 12)
     size, short = struct.calcsize(form), struct.calcsize(count)
-    pages, seen = [], set()
+    pages: list[int] = []
+    seen: set[int] = set()
     waiting = [(struct.unpack_from(form, header, 8 if big else 4)[0], True)]
     while waiting:
         place, is_page = waiting.pop()

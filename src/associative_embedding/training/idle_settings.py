@@ -22,6 +22,7 @@ TAG_LOSS = (
     "near",
     "push_kernel",
 )
+TEACHER = ("weight", "input_size", "scales", "flip")
 
 
 def idle_settings(recipe: Recipe) -> Iterator[str]:
@@ -51,6 +52,8 @@ def unread(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield "train.lr_end", "train.schedule: cosine"
     if train.optimizer == "adam":
         yield "train.weight_decay", "train.optimizer: adamw"
+    if recipe.teacher.model is None:
+        yield from ((f"teacher.{name}", "runs with teacher.model") for name in TEACHER)
     if not recipe.data.validation:
         yield "data.validation_images", "runs with data.validation"
 

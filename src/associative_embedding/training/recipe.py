@@ -210,6 +210,30 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
+class TeacherConfig:
+    """A model whose heatmaps the network learns beside the labels: another model, or the same one in several views.
+
+    Attributes:
+        model: name of a shipped model, path of a model file, or hf://owner/name; null = no teacher. It must find the
+            same keypoint types or classes.
+        weight: factor of its loss, above 0: the mean square error with `loss.heatmap` "mse", else
+            `losses.distillation_loss`.
+        input_size: side of its input, pixels; null = `data.input_size`.
+        scales: factors of this size, whose heatmaps are merged; null = the model's.
+        flip: it looks at the mirror image, too.
+    """
+
+    model: str | None = None
+    weight: float = 1.0
+    input_size: int | None = None
+    scales: tuple[float, ...] | None = None
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        check("teacher.", self, {"weight": POSITIVE})
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Steps, learning rate and checkpoints.
 
@@ -301,6 +325,7 @@ class Recipe:
         network: the network and its first weights, see `NetworkConfig`.
         data: the images to train on and to validate on, see `DataConfig`.
         loss: the loss, see `LossConfig`.
+        teacher: a model whose heatmaps are learned beside the labels, see `TeacherConfig`.
         decode: how maps become people, for "pose" and "tracking", see `DecodeConfig`.
         link: how people become tracks, for "tracking", see `LinkConfig`.
         masks: what to learn, for "segmentation", see `MaskConfig`.
@@ -316,6 +341,7 @@ class Recipe:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     link: LinkConfig = field(default_factory=LinkConfig)
     masks: MaskConfig = field(default_factory=MaskConfig)
@@ -330,7 +356,8 @@ class Recipe:
         if (self.network.tag_size == 0) != (self.task == "single-person"):
             needed = "must be 0" if self.task == "single-person" else "must be at least 1"
             raise ValueError(f"network.tag_size {needed} for the task {self.task}, not {self.network.tag_size}")
-        if not (self.loss.heatmap_weight or (self.network.tag_size and (self.loss.pull or self.loss.push))):
+        labels = self.loss.heatmap_weight or (self.network.tag_size and (self.loss.pull or self.loss.push))
+        if not labels and self.teacher.model is None:
             raise ValueError("loss.heatmap_weight, loss.pull and loss.push are 0: nothing would be learned")
         if self.conventions and self.task != "pose":
             raise ValueError(f"conventions are for the task pose, not {self.task}; leave them out")

@@ -119,6 +119,7 @@ def mirror_line(skeleton: Skeleton) -> str:
 def weights_of_0(recipe: Recipe) -> Iterator[str]:
     """Yields a line for each part of the model that the weights of the loss leave as it is."""
     if not recipe.loss.heatmap_weight:
-        yield "loss.heatmap_weight is 0: heatmaps are not taught"
+        by_whom = "not taught" if recipe.teacher.model is None else "taught by the teacher alone"
+        yield f"loss.heatmap_weight is 0: heatmaps are {by_whom}"
     if recipe.network.tag_size and not recipe.loss.pull and not recipe.loss.push:
         yield "loss.pull and loss.push are 0: tags are not taught"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from associative_embedding.training.run_folder import Run
 from associative_embedding.training.start_lines import start_lines
 from associative_embedding.training.state import TrainingState, build_state
 from associative_embedding.training.summary import model_line, names_line, steps_line, validation_lines
+from associative_embedding.training.teacher import Teacher, build_teacher, teacher_lines
 from associative_embedding.training.validation import Validation
 
 Batch = tuple[Tensor, list[Target]]  # images (B, 3, H, W), and a target for each stride of the network
@@ -54,27 +56,29 @@ def train(recipe: Recipe, *, validate: Validation | None = None) -> Path:
         KeyboardInterrupt: after saving, when interrupted.
     """
     with process_group() as processes:
-        run, stream = prepare(recipe, validate, processes)
-        lines = list(summary(run, stream))
+        run, stream, teacher = prepare(recipe, validate, processes)
+        lines = [*summary(run, stream), *teacher_lines(teacher)]
         with run.locked():
             run.resume()
             check_same_step(run.state.step, processes)
             run.start(lines)
             run.draw_batch(stream)
-            run_steps(run, batches_of(run, stream))
+            run_steps(run, batches_of(run, stream), teacher)
             run.save()
             run.validate()
             run.report()
         return run.model_file
 
 
-def prepare(recipe: Recipe, validate: Validation | None, processes: Processes) -> tuple[Run, TrainingStream]:
-    """Builds a run before its first step, and its samples; writes nothing."""
-    device = torch.device(choose_device(recipe.train.device))
+def prepare(
+    recipe: Recipe, validate: Validation | None, processes: Processes
+) -> tuple[Run, TrainingStream, Teacher | None]:
+    """Builds a run before its first step, its samples and its teacher; writes nothing."""
+    device = choose_device(recipe.train.device)
     task = build_task(recipe)
-    state = build_state(recipe, task.channels, device)
+    state = build_state(recipe, task.channels, torch.device(device))
     stream = build_stream(recipe.data, task, seed=recipe.train.seed)
-    return Run(recipe, state, task, validate, processes), stream
+    return Run(recipe, state, task, validate, processes), stream, build_teacher(recipe, task, device)
 
 
 def summary(run: Run, stream: TrainingStream) -> Iterator[str]:
@@ -94,7 +98,7 @@ def batches_of(run: Run, stream: TrainingStream) -> Iterator[Batch]:
     return build_batches(stream, run.info.task, run.recipe, strides, start_step=step, processes=run.processes)
 
 
-def run_steps(run: Run, batches: Iterator[Batch]) -> None:
+def run_steps(run: Run, batches: Iterator[Batch], teacher: Teacher | None) -> None:
     """Takes the remaining steps of a run, or those that its budget allows; logs, saves and validates when it is due."""
     recipe, state, meter, interrupt = run.recipe, run.state, Meter(), Interrupt()
     model = nn.parallel.DistributedDataParallel(state.network) if run.processes.world > 1 else state.network
@@ -106,7 +110,7 @@ def run_steps(run: Run, batches: Iterator[Batch]) -> None:
         while (place := run.next_place()) is not None and (parts := parts_of_step(batches, run)):
             run.rate = learning_rate(recipe.train, place)
             set_learning_rate(state.optimizer, run.rate)
-            add_gradients(model, state, parts, recipe.loss, place, meter)
+            add_gradients(model, state, parts, Lesson(recipe.loss, place, teacher), meter)
             update(state, recipe.train)
             progress.update(state.step, place)
             finish_step(run, meter, interrupt, progress)
@@ -124,10 +128,31 @@ def parts_of_step(batches: Iterator[Batch], run: Run) -> list[Batch]:
         raise
 
 
-def add_gradients(
-    model: nn.Module, state: TrainingState, parts: Sequence[Batch], config: LossConfig, place: float, meter: Meter
-) -> None:
-    """Adds the gradients of a step's parts to the weights, and their losses to the meter; `place`: see `Run`.
+@dataclass(frozen=True)
+class Lesson:
+    """What the outputs of a step are compared with its targets by.
+
+    Attributes:
+        loss: losses and their factors.
+        place: of the step in the schedules, see `Run`.
+        teacher: whose heatmaps are learned, too, or None.
+    """
+
+    loss: LossConfig
+    place: float
+    teacher: Teacher | None = None
+
+    def __call__(self, outputs: list[Maps], targets: list[Target], image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Returns the scalar to minimise, and its terms without their factors; see `criterion`."""
+        loss, terms = criterion(outputs, targets, self.loss, self.place)
+        if self.teacher is None:
+            return loss, terms
+        taught = self.teacher(outputs, image)
+        return loss + self.teacher.weight * taught, {**terms, "teacher": taught}
+
+
+def add_gradients(model: nn.Module, state: TrainingState, parts: Sequence[Batch], lesson: Lesson, meter: Meter) -> None:
+    """Adds the gradients of a step's parts to the weights, and their losses to the meter.
 
     Losses are means over a batch and all parts are equally large, so the mean over the parts is the loss of one batch.
     """
@@ -137,7 +162,7 @@ def add_gradients(
         wait = number < len(parts) and isinstance(model, nn.parallel.DistributedDataParallel)
         with model.no_sync() if wait else nullcontext():  # type: ignore[operator]
             outputs = forward(model, image.to(device, non_blocking=True), amp=state.scaler.is_enabled())
-            loss, terms = criterion(outputs, [target.to(device) for target in targets], config, place)
+            loss, terms = lesson(outputs, [target.to(device) for target in targets], image)
             state.scaler.scale(loss / len(parts)).backward()  # type: ignore[no-untyped-call]
         meter.add(len(image), {"loss": loss, **terms})
 
