@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from numbers import Integral, Real
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -29,13 +30,19 @@ def check(section: str, config: Any, ranges: dict[str, Range]) -> None:
         ValueError: for a value that has not its field's type or is not in its range.
     """
     # types first: a range cannot be tested on a text
-    for name, hint in get_type_hints(type(config)).items():
+    for name, hint in hints_of(type(config)).items():
         value = getattr(config, name)
         if not fits(value, hint):
             raise ValueError(f"{section}{name} must be {in_words(hint)}, not {value!r:.60}")
     for name, (words, holds) in ranges.items():
         if not holds(getattr(config, name)):
             raise ValueError(f"{section}{name} must be {words}, not {getattr(config, name)}")
+
+
+@cache
+def hints_of(kind: type) -> dict[str, Any]:
+    """Returns the type hints of a class; settings are copied for each training image, so they are read once."""
+    return get_type_hints(kind)
 
 
 def fits(value: Any, hint: Any) -> bool:

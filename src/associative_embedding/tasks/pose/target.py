@@ -48,21 +48,28 @@ def draw_gaussians(xy: Array, visible: Array, size: tuple[int, int], sigmas: Arr
     """
     height, width = size
     heatmap = np.zeros((xy.shape[1], height, width), np.float32)
-    widths = np.broadcast_to(sigmas, (len(xy),))
-    for n, k in zip(*np.nonzero(visible), strict=True):
-        sigma = float(widths[n])
-        reach = CUT * sigma
-        x, y = float(xy[n, k, 0]), float(xy[n, k, 1])
-        left, right = max(0, int(np.ceil(x - reach))), min(width, int(np.floor(x + reach)) + 1)
-        top, bottom = max(0, int(np.ceil(y - reach))), min(height, int(np.floor(y + reach)) + 1)
-        if left >= right or top >= bottom:
-            continue
-        # A Gaussian is a product of two one-dimensional ones; pixels outside of the window are not read.
-        gx = np.exp(-((np.arange(left, right, dtype=np.float32) - x) ** 2) / (2 * sigma**2))
-        gy = np.exp(-((np.arange(top, bottom, dtype=np.float32) - y) ** 2) / (2 * sigma**2))
-        window = heatmap[k, top:bottom, left:right]
-        np.maximum(window, gy[:, None] * gx, out=window)
+    person, channel = np.nonzero(visible)
+    x, y = xy[person, channel].T
+    sigma = np.broadcast_to(sigmas, (len(xy),))[person]
+    # A Gaussian is a product of two one-dimensional ones; pixels outside of its window are not read.
+    (gx, left, right), (gy, top, bottom) = profiles(x, sigma, width), profiles(y, sigma, height)
+    for i in np.flatnonzero((left < right) & (top < bottom)):
+        window = heatmap[channel[i], top[i] : bottom[i], left[i] : right[i]]
+        np.maximum(window, gy[i, top[i] : bottom[i], None] * gx[i, left[i] : right[i]], out=window)
     return heatmap
+
+
+def profiles(centre: Array, sigma: Array, length: int) -> tuple[Array, Array, Array]:
+    """Returns one-dimensional Gaussians ``(M, length)`` float32, and the first and the end of each one's pixels.
+
+    Args:
+        centre, sigma: ``(M,)``, in pixels.
+    """
+    apart = np.arange(length, dtype=np.float32) - centre.astype(np.float32)[:, None]
+    values = np.exp(-(apart**2) / (2 * sigma**2).astype(np.float32)[:, None])
+    first, last = np.ceil(centre - CUT * sigma), np.floor(centre + CUT * sigma)
+    # clipped before they become whole numbers, which very far places do not fit into
+    return values, np.clip(first, 0, length).astype(np.int64), np.clip(last + 1, 0, length).astype(np.int64)
 
 
 def tag_index(xy: Array, visible: Array, size: tuple[int, int]) -> Array:
