@@ -10,9 +10,9 @@ import torch
 from associative_embedding.losses import distillation_loss
 
 
-def test_it_is_the_divergence_summed_over_pixels_and_averaged_over_heatmaps() -> None:
-    heatmap, teacher = torch.full((1, 2, 1, 1), 0.5), torch.tensor([0.5, 0.2]).reshape(1, 2, 1, 1)
-    second = 0.2 * math.log(0.2 / 0.5) + 0.8 * math.log(0.8 / 0.5)
+def test_it_is_summed_over_pixels_and_averaged_over_heatmaps() -> None:
+    heatmap, teacher = torch.full((1, 2, 1, 1), 0.4), torch.tensor([0.4, 0.1]).reshape(1, 2, 1, 1)
+    second = 0.3**2 * -(0.1 * math.log(0.4) + 0.9 * math.log(0.6))
     assert float(distillation_loss(heatmap, teacher)) == pytest.approx(second / 2, rel=1e-5)
     large = distillation_loss(heatmap.expand(1, 2, 3, 4), teacher.expand(1, 2, 3, 4))
     assert float(large) == pytest.approx(12 * second / 2, rel=1e-5)
