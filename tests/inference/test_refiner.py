@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,6 +101,47 @@ def test_nobody_and_many() -> None:
     squares = np.array([[40.0 + i % 7, 40, 100, 100] for i in range(70)])  # more than one batch
     found = keypoints_in(picture(), squares)
     assert found[-1] == pytest.approx(keypoints_in(picture(), squares[-1:])[0], abs=1e-6)
+
+
+class Watched(Oracle):
+    """Notes the shapes of its inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[int, ...]] = []
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        self.shapes.append(tuple(image.shape))
+        return super().forward(image)
+
+
+@pytest.mark.parametrize("at_once", [1, 32])
+def test_people_of_all_shapes_are_found_in_crops_of_their_shapes(at_once: int) -> None:
+    body = Watched()
+    one = refiner(body, views="all", scales=(1.0, 0.75))
+    one.crops_at_once = at_once
+    boxes = np.array([[40.0, 40, 100, 100], [70, 40, 45, 100], [40, 50, 110, 80], [68, 41, 46, 100]])
+    found = one.keypoints_in(picture(), boxes)
+    assert found[..., :2] == pytest.approx(np.repeat(TRUTH, 4, axis=0), abs=0.6)
+    # a batch has crops of one shape: each at both sizes, and mirrored
+    sizes = {shape[2:] for shape in body.shapes}
+    assert sizes == {(128, 128), (96, 96), (128, 64), (96, 64), (96, 128)}
+    assert max(shape[0] for shape in body.shapes) == (1 if at_once == 1 else 2)
+
+
+def test_maps_of_two_sizes_lie_on_each_other_though_their_crops_differ_in_width() -> None:
+    """128 x 64 and 96 x 64 pixels: the smaller one shows a sixth more of the image on either side."""
+    found = refiner(views="sizes", scales=(1.0, 0.75)).keypoints_in(picture(), np.array([[70.0, 40, 45, 100]]))
+    assert found[0, :, :2] == pytest.approx(TRUTH[0], abs=0.2)
+    assert (found[0, :, 2] > 0.7).all()
+
+
+@pytest.mark.parametrize(("rule", "width"), [("agreement", 64), ("published", 128)])
+def test_only_our_own_rule_cuts_narrow_crops(rule: Any, width: int) -> None:
+    body = Watched()
+    tall = scored(np.array([[[90.0, 40], [95, 80], [90, 120]]]), 0.9, 0.9, 0.9)
+    refiner(body, replace(REPLACE, margin=1.3, rule=rule), views="one")(people(tall), picture())
+    assert body.shapes == [(1, 3, 128, width)]
 
 
 def test_what_lies_outside_of_the_image_is_not_found() -> None:

@@ -13,7 +13,7 @@ from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.geometry import (
     ImageGeometry,
     centred,
-    crop_squares,
+    crop_boxes,
     letterbox,
     long_side,
     round_up,
@@ -218,7 +218,20 @@ def test_published_test_sizes(shared: Path) -> None:
     assert 0 < cut < 20
 
 
-def test_squares_have_a_smallest_size() -> None:
-    squares = crop_squares(np.array([[10.0, 20, 4, 2], [0, 0, 10, 100]]), margin=1.5, min_size=30)
+def test_crops_have_a_smallest_size() -> None:
+    squares = crop_boxes(np.array([[10.0, 20, 4, 2], [0, 0, 10, 100]]), margin=1.5, min_size=30)
     assert squares.tolist() == [[-3, 6, 30, 30], [-70, -25, 150, 150]]
-    assert crop_squares(np.zeros((0, 4)), margin=1.5, min_size=30).shape == (0, 4)
+    assert crop_boxes(np.zeros((0, 4)), margin=1.5, min_size=30).shape == (0, 4)
+    assert crop_boxes(np.zeros((1, 4)), margin=1.5, min_size=30).tolist() == [[-15, -15, 30, 30]]
+
+
+def test_a_crop_is_as_narrow_as_its_person_and_the_room_beside() -> None:
+    tall, wide, round_, small = np.array([[10.0, 0, 20, 100], [0, 10, 100, 20], [0, 0, 90, 100], [5, 0, 2, 10]])
+    crops = crop_boxes(np.stack([tall, wide, round_, small]), margin=1.3, min_size=26, beside=0.25)
+    expected = [
+        [20 - 35, -15, 70, 130],  # 20 wide, and 25 on both sides
+        [-15, 20 - 35, 130, 70],
+        [45 - 65, -15, 130, 130],  # no wider than a square
+        [6 - 7, 5 - 13, 14, 26],  # of the smallest size, in the same proportion
+    ]
+    np.testing.assert_allclose(crops, expected)

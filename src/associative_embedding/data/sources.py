@@ -52,7 +52,7 @@ def open_person_crops(source: SourceConfig, images: CocoKeypoints, *, margin: fl
     Args:
         source: the settings of the source.
         images: its images.
-        margin, min_size: see `crop_squares`.
+        margin, min_size: see `crop_boxes`.
 
     Raises:
         ValueError: when there is no person, or images are to be composed: a crop must show one person.

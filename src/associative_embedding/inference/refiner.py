@@ -2,7 +2,7 @@
 
 The first model finds people in the whole image; the second one runs on a crop around each person, where it localises
 keypoints more exactly. The paper gives no rule for what is done with both results; its demo code, pose-ae-demo, has
-one. `RefineConfig.rule` selects between that rule and ours, which differs in six places:
+one. `RefineConfig.rule` selects between that rule and ours, which differs in seven places:
 
 | | published | agreement (ours) |
 |---|---|---|
@@ -11,6 +11,7 @@ one. `RefineConfig.rule` selects between that rule and ours, which differs in si
 | a person's score | stays | mean of the old score and the agreement |
 | two people in one place | both stay | the weaker is dropped |
 | one keypoint in two people | stays in both | stays in one; the other has the first model's keypoint, or none |
+| crop of a person | square | as narrow as the person |
 | place of a keypoint | a quarter pixel towards the higher neighbour | top of a parabola |
 
 Both discard all new keypoints of a person of whom too few agree, and replace a keypoint that was found from the
@@ -20,6 +21,8 @@ does, and its threshold excludes the value itself. Tags do not change.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
@@ -29,11 +32,13 @@ from associative_embedding.detection.peaks import highest
 from associative_embedding.instances import Instances
 from associative_embedding.model_files.exported_network import ExportedNetwork
 from associative_embedding.model_files.model_info import ModelInfo
+from associative_embedding.networks.device import CPU
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.geometry import ImageGeometry, centred, crop_squares, round_up, warp
-from associative_embedding.structures.map_values import Values, as_array, mirrored, resize
-from associative_embedding.structures.maps import Peaks
+from associative_embedding.structures.geometry import ImageGeometry, centred, crop_boxes, round_up, warp
+from associative_embedding.structures.map_values import Values, as_array, mirrored
+from associative_embedding.structures.maps import Maps, Peaks
 from associative_embedding.structures.skeleton import Skeleton
+from associative_embedding.tasks.multi_scale import merge_mirror, merge_views
 from associative_embedding.tasks.pose.duplicates import distinct
 from associative_embedding.tasks.pose.shared_keypoints import settle
 from associative_embedding.tasks.published.positions import quarter
@@ -44,7 +49,7 @@ if TYPE_CHECKING:
     from associative_embedding.networks.network import Network
 
 NO_REFINER = "none"  # in place of the name of one
-MOST_CROPS = 32  # in one batch: in a crowd the activations of all crops would not fit into the memory
+MOST_CROPS = 32  # in one batch on a GPU: in a crowd the activations of all crops would not fit into its memory
 MOVED = 0.02  # of the person's size: smaller shifts do not count as moved
 ONE_PERSON = 0.5  # OKS from which two people are taken for one
 PUBLISHED_DISTANCE = 10.0  # image pixels up to which keypoints agree in the demo code
@@ -89,6 +94,8 @@ class Refiner:
         # A set: two scales may round up to one size, which would then count twice in the mean.
         sizes = {round_up(info.input_size * scale, network.multiple) for scale in info.scales}
         self.sizes = sorted(sizes, reverse=True)[: 1 if views == "one" else None]
+        # One after the other stays in the cache of a CPU, which is quicker than a batch, with the same bits.
+        self.crops_at_once = 1 if str(network.device) == CPU else MOST_CROPS
 
     def __call__(self, people: Instances, image: Array) -> Refined:
         """Returns the refined people.
@@ -104,7 +111,10 @@ class Refiner:
             return unrefined(people)
         boxes = people.xywh
         size = boxes[:, 2:].max(axis=1)
-        new = self.keypoints_in(image, crop_squares(boxes, margin=self.config.margin, min_size=self.config.min_size))
+        config = self.config
+        beside = math.inf if config.rule == "published" else config.beside
+        crops = crop_boxes(boxes, margin=config.margin, min_size=config.min_size, beside=beside)
+        new = self.keypoints_in(image, crops)
         # Order matters: what agrees is measured on the old keypoints, before any is replaced.
         near = agreeing(people.keypoints, new, size, self.config)
         keypoints = merged_keypoints(people.keypoints, new, near, self.config)
@@ -122,28 +132,44 @@ class Refiner:
         refined = replace(people[row], keypoints=keypoints[row].astype(np.float32), score=score[row].astype(np.float32))
         return Refined(refined, row, changes(people.keypoints, keypoints, size, len(row)))
 
-    def keypoints_in(self, image: Array, squares: Array) -> Array:
-        """Returns ``(N, K, 3)`` x, y in image pixels and score in [0, 1] of the keypoints of the person in each square.
+    def keypoints_in(self, image: Array, boxes: Array) -> Array:
+        """Returns ``(N, K, 3)`` x, y in image pixels and score in [0, 1] of the keypoints of the person in each box.
 
         The score is 0 where the peak of a heatmap lies outside the image.
 
         Args:
             image: ``(H, W, 3)`` uint8 RGB.
-            squares: ``(N, 4)`` x, y, width, height in image pixels, see `crop_squares`.
+            boxes: ``(N, 4)`` x, y, width, height in image pixels, see `crop_boxes`.
 
         Raises:
             ValueError: when the network's output is not finite.
         """
-        found = [self._keypoints_in(image, squares[i : i + MOST_CROPS]) for i in range(0, len(squares), MOST_CROPS)]
-        return np.concatenate(found) if found else np.zeros((0, self.network.channels, 3))
+        found = np.zeros((len(boxes), self.network.channels, 3))
+        for rows in self._batches(boxes):
+            found[rows] = self._keypoints_in(image, boxes[rows])
+        return found
 
-    def _keypoints_in(self, image: Array, squares: Array) -> Array:
-        views = [[crop_geometry(image, square, size, self.network.stride) for square in squares] for size in self.sizes]
-        heatmaps = [self._heatmap(np.stack([warp(image, crop) for crop in crops])) for crops in views]
-        size = heatmaps[0].shape[-2:]
-        # All sizes of a crop cover the same region, so their maps differ only in resolution.
-        peaks = self._peaks(sum(resize(maps, size) for maps in heatmaps) / len(heatmaps))
-        xy = np.stack([crop.to_image(row[:, :2]) for crop, row in zip(views[0], peaks, strict=True)])
+    def _batches(self, boxes: Array) -> Iterator[Array]:
+        """Yields the rows of boxes whose crops go through the network together: those of one shape."""
+        shapes = [tuple(self._input_size(box, size) for size in self.sizes) for box in boxes]
+        for shape in dict.fromkeys(shapes):
+            rows = np.array([row for row, own in enumerate(shapes) if own == shape])
+            yield from np.split(rows, range(self.crops_at_once, len(rows), self.crops_at_once))
+
+    def _geometry(self, image: Array, box: Array, size: int) -> ImageGeometry:
+        return crop_geometry(image, box, self._input_size(box, size), self.network.stride)
+
+    def _input_size(self, box: Array, size: int) -> tuple[int, int]:
+        """(H, W) of the network's input for a box whose longer side becomes `size` pixels."""
+        width, height = (min(size, round_up(side, self.network.multiple)) for side in box[2:] * size / box[2:].max())
+        return height, width
+
+    def _keypoints_in(self, image: Array, boxes: Array) -> Array:
+        crops = [[self._geometry(image, box, size) for box in boxes] for size in self.sizes]
+        # The crops of a batch differ in place only, so the first one's geometry relates the maps of all sizes.
+        views = [(self._look(np.stack([warp(image, crop) for crop in row])), row[0]) for row in crops]
+        peaks = self._peaks(merge_views(views)[0].heatmap)
+        xy = np.stack([crop.to_image(row[:, :2]) for crop, row in zip(crops[0], peaks, strict=True)])
         # A crop at the border contains padding, where a peak is no keypoint of the image.
         inside = ((xy >= 0) & (xy < image.shape[1::-1])).all(axis=2)
         return np.concatenate([xy, (peaks[:, :, 2] * inside)[..., None]], axis=2)
@@ -157,25 +183,24 @@ class Refiner:
             peaks[:, :, :2] = quarter(flat, np.arange(len(flat)), y, x).reshape(*peaks.shape[:2], 2)
         return peaks
 
-    def _heatmap(self, crops: Array) -> Values:
-        """Returns heatmaps ``(N, K, h, w)`` of crops ``(N, H, W, 3)`` uint8 RGB."""
+    def _look(self, crops: Array) -> Maps:
+        """Returns the maps of crops ``(N, H, W, 3)`` uint8 RGB, and of their mirror images, merged."""
         x = np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
-        heatmap = self._maps(x)
-        if self.flip:
-            heatmap = (heatmap + mirrored(self._maps(mirrored(x))[:, self.flip_index])) / 2
-        return heatmap
+        maps = self._maps(x)
+        return merge_mirror(maps, self._maps(mirrored(x)), self.flip_index) if self.flip else maps
 
-    def _maps(self, x: Array) -> Values:
+    def _maps(self, x: Array) -> Maps:
         outputs = self.network.predict(x)
         assert not isinstance(outputs, Peaks)  # only models with tags are exported with peaks
-        return outputs[-1].heatmap
+        return outputs[-1]
 
 
-def crop_geometry(image: Array, square: Array, size: int, stride: int) -> ImageGeometry:
-    """Returns the geometry that maps a square x, y, width, height of the image to `size` x `size` input pixels."""
-    x, y, width, height = square.tolist()
+def crop_geometry(image: Array, box: Array, input_size: tuple[int, int], stride: int) -> ImageGeometry:
+    """Returns the geometry that maps a box x, y, width, height of the image to the middle of an input (H, W)."""
+    x, y, width, height = box.tolist()
+    scale = max(input_size) / max(width, height)
     centre = (x + width / 2, y + height / 2)
-    return centred((image.shape[0], image.shape[1]), (size, size), stride=stride, scale=size / width, centre=centre)
+    return centred((image.shape[0], image.shape[1]), input_size, stride=stride, scale=scale, centre=centre)
 
 
 def agreeing(old: Array, new: Array, size: Array, config: RefineConfig) -> Array:

@@ -175,14 +175,20 @@ def resample(image: Array, matrix: Array, size: tuple[int, int], *, border: int 
     )
 
 
-def crop_squares(xywh: Array, *, margin: float, min_size: float) -> Array:
-    """Returns ``(N, 4)`` x, y, width, height of the squares to crop around N people.
+def crop_boxes(xywh: Array, *, margin: float, min_size: float, beside: float = math.inf) -> Array:
+    """Returns ``(N, 4)`` x, y, width, height of the boxes to crop around N people.
 
     Args:
         xywh: ``(N, 4)`` boxes around their keypoints.
-        margin: side of a square, relative to the longer side of its box.
-        min_size: smallest side of a square, in pixels.
+        margin: longer side of a crop, relative to the longer side of its box.
+        min_size: smallest longer side of a crop, in pixels.
+        beside: room on both sides of the shorter side of a box, relative to its longer side. A crop is no wider than a
+            square.
     """
-    centre = xywh[:, :2] + xywh[:, 2:] / 2
-    side = np.maximum(margin * xywh[:, 2:].max(axis=1, initial=0), min_size)[:, None]
-    return np.concatenate([centre - side / 2, side, side], axis=1)
+    longer = xywh[:, 2:].max(axis=1, initial=0)
+    side = np.maximum(margin * longer, min_size)
+    # relative to the longer side, so that a crop of the smallest size keeps its proportions
+    share = (xywh[:, 2:] / np.maximum(longer, 1e-9)[:, None] + 2 * beside) / margin
+    share[xywh[:, 2:] == longer[:, None]] = 1.0
+    size = side[:, None] * np.minimum(share, 1.0)
+    return np.concatenate([xywh[:, :2] + xywh[:, 2:] / 2 - size / 2, size], axis=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cache
 from numbers import Integral, Real
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -30,7 +30,7 @@ def check(section: str, config: Any, ranges: dict[str, Range]) -> None:
         ValueError: for a value that has not its field's type or is not in its range.
     """
     # types first: a range cannot be tested on a text
-    for name, hint in hints_of(type(config)).items():
+    for name, hint in hints_of(type(config)).items():  # type: ignore[arg-type]  # a type is hashable
         value = getattr(config, name)
         if not fits(value, hint):
             raise ValueError(f"{section}{name} must be {in_words(hint)}, not {value!r:.60}")
@@ -40,7 +40,7 @@ def check(section: str, config: Any, ranges: dict[str, Range]) -> None:
 
 
 @cache
-def hints_of(kind: type) -> dict[str, Any]:
+def hints_of(kind: Hashable) -> dict[str, Any]:
     """Returns the type hints of a class; settings are copied for each training image, so they are read once."""
     return get_type_hints(kind)
 

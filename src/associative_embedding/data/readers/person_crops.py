@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
-from associative_embedding.structures.geometry import crop_squares
+from associative_embedding.structures.geometry import crop_boxes
 from associative_embedding.structures.keypoints import hide_outside, labelled_xyxy
 from associative_embedding.structures.sample import Sample
 
@@ -20,7 +20,7 @@ class PersonCrops:
 
     Args:
         images: the images with people.
-        margin, min_size: see `crop_squares`.
+        margin, min_size: see `crop_boxes`.
         min_keypoints: smallest number of labelled keypoints of a person.
     """
 
@@ -51,5 +51,5 @@ class PersonCrops:
             area=sample.area[person, None],
             ignore=None,  # regions of other people are taught: as absent
             track_id=None,
-            focus=crop_squares(xywh[None], margin=self.margin, min_size=self.min_size)[0],
+            focus=crop_boxes(xywh[None], margin=self.margin, min_size=self.min_size)[0],
         )

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from associative_embedding.structures.setting_checks import ABOVE_0, POSITIVE, SHARE, Range, check
+from associative_embedding.structures.setting_checks import ABOVE_0, NOT_NEGATIVE, POSITIVE, SHARE, Range, check
 
 RefineRule = Literal["agreement", "published"]
 RefineViews = Literal["all", "sizes", "one"]
@@ -17,8 +17,10 @@ class RefineConfig:
     """How a person is cropped, and when the refined keypoints are used. These settings travel with the model.
 
     Attributes:
-        margin: side of the square crop, as a multiple of the longer side of the box around the person's keypoints.
-        min_size: smallest side of a crop, image pixels.
+        margin: longer side of the crop, as a multiple of the longer side of the box around the person's keypoints.
+        beside: room on both sides of the shorter side of the box, as a share of the longer side: tall people need no
+            square. From (`margin` - 1) / 2 on, a person as wide as high has the same room all around.
+        min_size: smallest longer side of a crop, image pixels.
         threshold: heatmap value from which a refined keypoint is used.
         distance: distance up to which an old and a refined keypoint agree, as a share of the longer side of the box.
         agree: share of the person's keypoints that must agree; otherwise all refined keypoints are discarded.
@@ -31,6 +33,7 @@ class RefineConfig:
     """
 
     margin: float = 1.3
+    beside: float = 0.25
     min_size: float = 60.0
     threshold: float = 0.15
     distance: float = 0.1
@@ -40,6 +43,7 @@ class RefineConfig:
 
     def __post_init__(self) -> None:
         ranges: dict[str, Range] = {
+            "beside": NOT_NEGATIVE,
             "margin": ("at least 1", lambda v: 1 <= v < math.inf),
             "agree": SHARE,
             "duplicate_oks": ABOVE_0,
