@@ -49,7 +49,7 @@ PHOTO = ROOT / "docs" / "images" / "surfers.jpg"
 REFERENCE = "LitePose-XS, its network alone, 512x512"
 LOOKS: dict[str, dict[str, Any]] = {
     "person": {},
-    "person --refine_views sizes": {"refine_views": "sizes"},
+    "person --refine_views all": {"refine_views": "all"},
     "person --refine none": {"refine": "none"},
     "person-fast": {"model": "person-fast"},
 }

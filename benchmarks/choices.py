@@ -42,7 +42,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "person": {},
     "person --flip": {"flip": True},
     "person --refine_views sizes": {"refine_views": "sizes"},
-    "person --refine_views one": {"refine_views": "one"},
+    "person --refine_views all": {"refine_views": "all"},
     "person --scales 1 --input_size 384": {"scales": (1.0,), "input_size": 384},
     "person --scales 1 --input_size 256": {"scales": (1.0,), "input_size": 256},
     "person --scales 1 --input_size 384 --refine_views sizes": {
@@ -50,10 +50,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "input_size": 384,
         "refine_views": "sizes",
     },
-    "person --scales 1 --input_size 384 --refine_views one": {
+    "person --scales 1 --input_size 384 --refine_views all": {
         "scales": (1.0,),
         "input_size": 384,
-        "refine_views": "one",
+        "refine_views": "all",
     },
     "person --refine none": {"refine": "none"},
     "person --refine none --scales 1 --input_size 384": {"refine": "none", "scales": (1.0,), "input_size": 384},
@@ -105,7 +105,7 @@ def load_all() -> dict[str, Predictor]:
     refiners = {views: load("person", device="cpu", refine_views=views).refiner for views in get_args(RefineViews)}
     models = {}
     for name, options in SETTINGS.items():
-        model, views = loaded[name.split()[0]], options.get("refine_views", "all")
+        model, views = loaded[name.split()[0]], options.get("refine_views", "one")
         refined = options.get("refine", "single-person" if model.refiner else "none") != "none"
         options = {key: value for key, value in options.items() if not key.startswith("refine")}
         models[name] = Predictor(model.network, model.info, refiner=refiners[views] if refined else None, **options)
@@ -193,7 +193,7 @@ def plot(choices: dict[str, Choice], path: Path) -> None:
 
 
 def label(name: str) -> str:
-    """Returns what a point of the plot is called: its input size, or its views of each person."""
+    """Returns what a point of the plot is called: its input size, and its views of each person."""
     words = name.split()
     if "--flip" in words:
         return "and mirrored"

@@ -36,6 +36,7 @@ def main() -> int:
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--atheris", nargs=argparse.REMAINDER)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as `timeout` stops it
     if options.atheris is not None:
         return guided(options.targets[0], options.atheris)
     if options.worker is not None:
@@ -78,10 +79,12 @@ def fuzz(name: str, seed: int, seconds: float) -> int:
         command = [sys.executable, __file__, name, "--worker", str(folder), "--seed", str(seed), "--seconds", str(left)]
         # A session of its own: a target may start processes.
         process = subprocess.Popen(command, start_new_session=True)
-        status = watched(process, folder / "current")
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        try:
+            status = watched(process, folder / "current")
+        finally:  # also when this script is stopped: a worker that hangs would go on for ever
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         if status != 0:
             reason = "hang" if status is None else f"end with status {status}"
             (folder / f"find-end-{seed}").write_bytes((folder / "current").read_bytes())

@@ -31,7 +31,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], bool]] = {  # what a user writes -> op
     "person-fast": ({"model": "person-fast"}, False),
     "person-fast --track": ({"model": "person-fast"}, True),
     "person --refine none": ({"refine": "none"}, False),
-    "person --refine_views one": ({"refine_views": "one"}, False),
+    "person --refine_views all": ({"refine_views": "all"}, False),
     "person": ({}, False),
     "person --track": ({}, True),
 }

@@ -157,7 +157,7 @@ def test_broken_weights_are_named_with_their_image(
         broken(image)
 
 
-@pytest.mark.parametrize("views", ["both", None, 2])
+@pytest.mark.parametrize("views", ["both", 2])
 def test_other_views_are_refused(model: str, second: str, views: Any) -> None:
     with pytest.raises(ValueError, match=f"refine: views must be one of all, sizes, one, not {views!r}"):
         load(model, refine=second, refine_views=views)
@@ -165,11 +165,14 @@ def test_other_views_are_refused(model: str, second: str, views: Any) -> None:
 
 def test_views_are_a_setting(model: str, second: str, source: SourceConfig, tmp_path: Path) -> None:
     command = ["predict", source.images, "--model", model, "--refine", second, "--min_score", "0", "--show", "nothing"]
-    assert main([*command, "--output", str(tmp_path / "all")]) == 0
-    assert main([*command, "--refine_views", "one", "--output", str(tmp_path / "one")]) == 0
+    assert main([*command, "--refine_views", "all", "--output", str(tmp_path / "all")]) == 0
+    assert main([*command, "--output", str(tmp_path / "one")]) == 0  # the default
     several, one = (json.loads((tmp_path / views / "predictions.json").read_text()) for views in ("all", "one"))
     assert several["annotations"] != one["annotations"]
-    assert load(model, refine=second, refine_views="one").settings["refine_views"] == "one"
+    assert [load(model, refine=second, refine_views=views).settings["refine_views"] for views in (None, "all")] == [
+        "one",
+        "all",
+    ]
 
 
 def test_the_models_of_a_person_can_be_evaluated_as_crops_only(

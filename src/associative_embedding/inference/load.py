@@ -44,7 +44,7 @@ def load(model: str | Path = "person", options: Options | None = None, **changes
     network, info = load_network(model_path(model, offline=options.offline), device, options.runtime)
     # The refiner runs on the same device and runtime: crops of one image would otherwise wait for each other.
     second = choose_refiner(options.refine, info)
-    stated = "refine_rule" if options.refine_rule else "refine_views" if options.refine_views != "all" else ""
+    stated = "refine_rule" if options.refine_rule else "refine_views" if options.refine_views else ""
     if stated and not second and options.refine != NO_REFINER:
         raise ValueError(f"{stated}: this model has no refiner; name one with refine")
     refiner = load_refiner(second, info, replace(options, device=device)) if second else None
@@ -115,6 +115,6 @@ def load_refiner(
         if options.refine_rule and isinstance(own.task, SinglePersonTask):
             config = replace(own.task.decode_config, rule=options.refine_rule)
             own = replace(own, task=replace(own.task, decode_config=config))
-        return Refiner(network, own, info.task.skeleton, views=options.refine_views, name=str(model))
+        return Refiner(network, own, info.task.skeleton, views=options.refine_views or "one", name=str(model))
     except ValueError as error:
         raise ValueError(f"refine: {error}; {NO_REFINER!r} = no refinement") from None

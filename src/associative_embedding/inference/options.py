@@ -29,8 +29,8 @@ class Options:
         refine: single-person model that refines every person; its name or path, or "none" = no refinement.
         refine_rule: how refined keypoints replace those found; "published" = as in the paper's demo code, see
             `RefineConfig`.
-        refine_views: views of each person whose heatmaps the refinement averages: all = every size and its mirror image
-            (default); sizes = every size; one = the largest size, the quickest.
+        refine_views: views of each person whose heatmaps the refinement averages: one = the largest size, the quickest
+            (default); sizes = every size; all = every size and its mirror image, the most accurate.
         device: auto = a GPU if there is one; or cpu, cuda, cuda:1 ...
         runtime: library that runs the network; auto = on a CPU ONNX Runtime or OpenVINO if one is installed, else
             PyTorch.
@@ -48,7 +48,7 @@ class Options:
     tag_scales: tuple[float, ...] | None = None
     refine: str | None = None
     refine_rule: RefineRule | None = None
-    refine_views: RefineViews = "all"
+    refine_views: RefineViews | None = None
     device: str = "auto"
     runtime: Runtime = "auto"
     offline: bool = False
