@@ -75,7 +75,7 @@ FAMILIES = {  # of the plot: the settings that a line joins, from fast to slow
     "person-fast --refine single-person": ["person-fast --refine single-person"],
 }
 # of a point: its label, in points
-BESIDE = dict(zip(FAMILIES, ((0, 8), (0, 8), (-6, 4), (6, -11), (6, -11)), strict=True))
+BESIDE = dict(zip(FAMILIES, ((0, 8), (0, -14), (-6, 4), (6, -11), (6, -11)), strict=True))
 ALIGN = dict(zip(FAMILIES, ("center", "center", "right", "left", "left"), strict=True))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +19,7 @@ pytest.importorskip("httpx", reason="needs httpx")
 
 from support.fuzz_targets import TARGETS
 from support.fuzzing import FindError, Target, check, inputs, work
+from support.paths import ROOT
 
 pytestmark = [pytest.mark.extra, pytest.mark.slow]
 
@@ -53,3 +57,17 @@ def test_what_is_a_find(tmp_path: Path) -> None:
     assert work(target, 0, 0.05, tmp_path) > 0
     assert (tmp_path / "find-KeyError-x-").read_bytes() == b"k"
     assert (tmp_path / "current").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the worker by Linux's /proc")
+def test_a_worker_ends_with_the_script_that_started_it() -> None:
+    """Otherwise one that hangs keeps a core busy for ever after `timeout` has stopped the script."""
+    script = subprocess.Popen([sys.executable, str(ROOT / "benchmarks/fuzz.py"), "losses", "--seconds", "60"])
+    children = Path(f"/proc/{script.pid}/task/{script.pid}/children")
+    end = time.monotonic() + 60
+    while not (workers := children.read_text().split()) and time.monotonic() < end:
+        time.sleep(0.1)
+    script.terminate()
+    assert script.wait(timeout=30) == 1
+    assert workers
+    assert not Path(f"/proc/{workers[0]}").exists()
