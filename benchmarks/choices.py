@@ -62,6 +62,16 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "person-fast --scales 1 --input_size 384": {"scales": (1.0,), "input_size": 384},
     "person-fast --scales 1 --input_size 256": {"scales": (1.0,), "input_size": 256},
     "person-fast --refine single-person": {"refine": "single-person"},
+    "person-fast --refine single-person --scales 1 --input_size 384": {
+        "refine": "single-person",
+        "scales": (1.0,),
+        "input_size": 384,
+    },
+    "person-fast --refine single-person --scales 1 --input_size 320": {
+        "refine": "single-person",
+        "scales": (1.0,),
+        "input_size": 320,
+    },
 }
 SHIPPED = ("person", "person --refine none", "person-fast", "single-person", "nuclei")  # the rows of README
 FAMILIES = {  # of the plot: the settings that a line joins, from fast to slow
@@ -72,10 +82,10 @@ FAMILIES = {  # of the plot: the settings that a line joins, from fast to slow
     "person --refine_views": [name for name in SETTINGS if "views" in name],
     "person --refine none": [name for name in SETTINGS if name.startswith("person --refine none")],
     "person-fast": [name for name in SETTINGS if name.startswith("person-fast") and "refine" not in name],
-    "person-fast --refine single-person": ["person-fast --refine single-person"],
+    "person-fast --refine single-person": [name for name in SETTINGS if name.startswith("person-fast --refine")],
 }
 # of a point: its label, in points
-BESIDE = dict(zip(FAMILIES, ((0, 8), (0, -14), (-6, 4), (6, -11), (6, -11)), strict=True))
+BESIDE = dict(zip(FAMILIES, ((0, 8), (0, -14), (-6, 4), (6, -11), (8, -5)), strict=True))
 ALIGN = dict(zip(FAMILIES, ("center", "center", "right", "left", "left"), strict=True))
 
 
