@@ -136,11 +136,13 @@ def test_maps_of_two_sizes_lie_on_each_other_though_their_crops_differ_in_width(
     assert (found[0, :, 2] > 0.7).all()
 
 
-@pytest.mark.parametrize(("rule", "width"), [("agreement", 64), ("published", 128)])
-def test_only_our_own_rule_cuts_narrow_crops(rule: Any, width: int) -> None:
+@pytest.mark.parametrize(
+    ("rule", "beside", "width"), [("agreement", 0.2, 64), ("agreement", 9.0, 128), ("published", 0.2, 128)]
+)
+def test_only_our_own_rule_cuts_narrow_crops(rule: Any, beside: float, width: int) -> None:
     body = Watched()
     tall = scored(np.array([[[90.0, 40], [95, 80], [90, 120]]]), 0.9, 0.9, 0.9)
-    refiner(body, replace(REPLACE, margin=1.3, rule=rule), views="one")(people(tall), picture())
+    refiner(body, replace(REPLACE, margin=1.3, beside=beside, rule=rule), views="one")(people(tall), picture())
     assert body.shapes == [(1, 3, 128, width)]
 
 

@@ -13,6 +13,7 @@ import torch
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.inference.load import load
 from associative_embedding.losses import distillation_loss
+from associative_embedding.model_files.export import export_model
 from associative_embedding.structures.maps import Maps
 from associative_embedding.training.batches import build_task
 from associative_embedding.training.recipe import LossConfig, Recipe, TeacherConfig
@@ -45,7 +46,7 @@ def test_it_sees_what_the_model_sees_in_each_image_of_a_batch(
     teacher = teacher_of(taught_by(model, tmp_path, source, flip=flip))
     images = [photo(64, 64, seed) for seed in (1, 2)]
     batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
-    found = teacher.heatmap(batch, (16, 16))
+    found = teacher.heatmaps(batch, [(16, 16)])[(16, 16)]
     looks = load(model, input_size=64, flip=flip)
     assert looks.scales == (1.0, 0.5)  # the model's
     for heatmap, image in zip(found, images, strict=True):
@@ -60,18 +61,18 @@ def test_its_loss_is_the_mean_over_outputs_of_their_own_sizes(model: str, tmp_pa
     image = torch.from_numpy(photo(64, 64)).permute(2, 0, 1)[None]
     coarse, fine = (Maps(torch.rand(1, 5, side, side), torch.zeros(1, 5, 0, side, side)) for side in (16, 32))
     expected = [
-        distillation_loss(maps.heatmap, teacher.heatmap(image, (side, side)))
+        distillation_loss(maps.heatmap, teacher.heatmaps(image, [(side, side)])[(side, side)])
         for maps, side in ((coarse, 16), (fine, 32))
     ]
     assert float(teacher([coarse, fine], image)) == pytest.approx(float(sum(expected)) / 2)
-    same = Maps(teacher.heatmap(image, (16, 16)), coarse.tag)
+    same = Maps(teacher.heatmaps(image, [(16, 16)])[(16, 16)], coarse.tag)
     assert float(teacher([same], image)) == pytest.approx(0, abs=1e-5)
 
 
 def test_networks_without_a_sigmoid_learn_by_the_square_error(model: str, tmp_path: Path, source: SourceConfig) -> None:
     teacher = teacher_of(taught_by(model, tmp_path, source))
     image = torch.from_numpy(photo(64, 64)).permute(2, 0, 1)[None]
-    below = Maps((teacher.heatmap(image, (16, 16)) - 2).requires_grad_(), torch.zeros(1, 5, 0, 16, 16))
+    below = Maps((teacher.heatmaps(image, [(16, 16)])[(16, 16)] - 2).requires_grad_(), torch.zeros(1, 5, 0, 16, 16))
     loss = teacher([below], image)
     loss.backward()  # type: ignore[no-untyped-call]
     assert loss.item() == pytest.approx(4)
@@ -112,3 +113,13 @@ def test_a_teacher_of_something_else_or_that_is_missing_is_refused(tmp_path: Pat
     assert not (tmp_path / "run").exists()
     with pytest.raises(ValueError, match=r"teacher\.weight must be positive"):
         TeacherConfig(weight=0)
+
+
+@pytest.mark.extra
+def test_a_teacher_exported_with_its_peaks_is_refused(tmp_path: Path, source: SourceConfig) -> None:
+    pytest.importorskip("onnxruntime", reason="needs the extra [onnx]")
+    pytest.importorskip("onnx", reason="needs the extra [onnx]")
+    model = tiny_model(tmp_path / "one.safetensors")
+    export_model(Path(model), str(tmp_path / "one.onnx"), "onnx", with_peaks=True)
+    with pytest.raises(ValueError, match=r"teacher: .*one\.onnx was exported with its peaks and has no heatmaps"):
+        teacher_of(taught_by(str(tmp_path / "one.onnx"), tmp_path, source))

@@ -6,7 +6,7 @@ mean needs one look, and the teacher's heatmaps also show people whom nobody lab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -40,18 +40,26 @@ class Teacher:
     ) -> None:
         self.predictor, self.weight, self.loss = predictor, weight, loss
 
-    def heatmap(self, image: Tensor, size: tuple[int, int]) -> Tensor:
-        """Returns what the teacher sees in a batch ``(B, 3, H, W)`` uint8: ``(B, C, h, w)`` in [0, 1] of a size (h, w).
+    @torch.no_grad()
+    def heatmaps(self, image: Tensor, sizes: Collection[tuple[int, int]]) -> dict[tuple[int, int], Tensor]:
+        """Returns what the teacher sees in a batch ``(B, 3, H, W)`` uint8.
 
-        Raises:
-            ValueError: when the teacher's output is not finite.
+        Args:
+            sizes: of the heatmaps, (h, w).
+
+        Returns:
+            for each size ``(B, C, h, w)`` in [0, 1].
         """
         predictor = self.predictor
         rows = image.permute(0, 2, 3, 1).cpu().numpy()
         outputs = predictor.run_network([predictor.prepare(np.ascontiguousarray(row)) for row in rows])
-        views = [merge_views(predictor.rules.views(output))[0] for output in outputs]
-        heatmaps = [torch.as_tensor(resize(maps.heatmap, size)) for maps in views]
-        return torch.cat(heatmaps).to(image.device, torch.float32).clamp(0, 1)
+        found = [merge_views(predictor.rules.views(output))[0].heatmap for output in outputs]
+        return {
+            size: torch.cat([torch.as_tensor(resize(heatmap, size)) for heatmap in found])
+            .to(image.device, torch.float32)
+            .clamp(0, 1)
+            for size in sizes
+        }
 
     def __call__(self, outputs: Sequence[Maps], image: Tensor) -> Tensor:
         """Returns the loss, a scalar: the mean over the batch and over all outputs.
@@ -61,8 +69,7 @@ class Teacher:
             image: ``(B, 3, H, W)`` uint8, the batch they were predicted for.
         """
         sizes = [(maps.heatmap.shape[-2], maps.heatmap.shape[-1]) for maps in outputs]
-        with torch.no_grad():
-            taught = {size: self.heatmap(image, size) for size in set(sizes)}
+        taught = self.heatmaps(image, set(sizes))
         pairs = zip(outputs, sizes, strict=True)
         return torch.stack([self.loss(maps.heatmap, taught[size]).mean() for maps, size in pairs]).mean()
 
@@ -95,6 +102,8 @@ def build_teacher(recipe: Recipe, task: Task, device: str) -> Teacher | None:
     own, taught = names_of_types(task), names_of_types(predictor.task)
     if own != taught:
         raise ValueError(f"teacher: {config.model} finds {list_briefly(taught)}, and the recipe {list_briefly(own)}")
+    if predictor.network.gives_peaks:
+        raise ValueError(f"teacher: {config.model} was exported with its peaks and has no heatmaps")
     return Teacher(predictor, config.weight, squared if recipe.loss.heatmap == "mse" else distillation_loss)
 
 
