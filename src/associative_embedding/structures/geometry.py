@@ -182,8 +182,7 @@ def crop_boxes(xywh: Array, *, margin: float, min_size: float, beside: float = m
         xywh: ``(N, 4)`` boxes around their keypoints.
         margin: longer side of a crop, relative to the longer side of its box.
         min_size: smallest longer side of a crop, in pixels.
-        beside: room on both sides of the shorter side of a box, relative to its longer side. A crop is no wider than a
-            square.
+        beside: room on both sides of the shorter side of a box, relative to its longer side; infinite = squares.
     """
     longer = xywh[:, 2:].max(axis=1, initial=0)
     side = np.maximum(margin * longer, min_size)

@@ -130,7 +130,7 @@ def parts_of_step(batches: Iterator[Batch], run: Run) -> list[Batch]:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What the outputs of a step are compared with its targets by.
+    """How the outputs of a step are compared with its targets and, if there is one, with a teacher.
 
     Attributes:
         loss: losses and their factors.

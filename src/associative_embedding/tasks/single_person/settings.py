@@ -18,8 +18,8 @@ class RefineConfig:
 
     Attributes:
         margin: longer side of the crop, as a multiple of the longer side of the box around the person's keypoints.
-        beside: room on both sides of the shorter side of the box, as a share of the longer side: tall people need no
-            square. From (`margin` - 1) / 2 on, a person as wide as high has the same room all around.
+        beside: room on both sides of the shorter side of the box, as a share of the longer side. A crop is no wider
+            than a square, so a large value makes all crops square.
         min_size: smallest longer side of a crop, image pixels.
         threshold: heatmap value from which a refined keypoint is used.
         distance: distance up to which an old and a refined keypoint agree, as a share of the longer side of the box.
