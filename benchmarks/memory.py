@@ -53,7 +53,7 @@ def measure(path: str, steps: int) -> dict[str, float]:
         recipe = on_figures(build_recipe(parse(["train", path])["train"]), folder)
         task = build_task(recipe)
         state = build_state(recipe, task.channels, torch.device("cpu"))
-        stream = build_stream(recipe.data, task, seed=0)
+        stream = build_stream(recipe.data, task, seed=0, batch=recipe.train.batch, multiple=state.network.multiple)
         batches = build_batches(stream, task, recipe, state.network.strides)
         for _ in range(steps):
             image, targets = next(batches)

@@ -12,6 +12,7 @@ from associative_embedding.data.settings import SourceConfig
 from associative_embedding.structures.masks import Masks
 from associative_embedding.structures.sample import Sample
 from associative_embedding.tasks.pose.task import PoseTask
+from associative_embedding.tasks.single_person.settings import RefineConfig
 from associative_embedding.training.batches import build_stream, build_task
 from associative_embedding.training.pictures import (
     SIDE,
@@ -48,6 +49,17 @@ def test_a_batch_has_a_picture_of_each_sample(tmp_path: Path, source: SourceConf
     task = build_task(recipe)
     picture = batch_picture(build_stream(recipe.data, task, seed=0), task, range(5), 4)
     assert picture.shape == (2 * SIDE + 6, 4 * SIDE + 18, 3)
+
+
+def test_a_batch_of_several_shapes_has_a_picture(tmp_path: Path, source: SourceConfig) -> None:
+    recipe = tiny_recipe(tmp_path, source)
+    network, data = replace(recipe.network, tag_size=0), replace(recipe.data, more_sizes=(96,))
+    refine = RefineConfig(min_size=20, beside=0.1)
+    recipe = replace(recipe, task="single-person", network=network, data=data, refine=refine)
+    task = build_task(recipe)
+    stream = build_stream(recipe.data, task, seed=0, batch=2, multiple=16)
+    assert len({stream.sample_at(i).image.shape for i in range(8)}) > 1
+    assert batch_picture(stream, task, range(8), 4).shape[0] == 2 * SIDE + 6
 
 
 def test_a_picture_of_somebody_else_stays(tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.tasks.segmentation.task import SegmentationTask
+from associative_embedding.tasks.single_person.settings import RefineConfig
 from associative_embedding.training.batches import build_stream, build_task
 from associative_embedding.training.recipe import Recipe
 from associative_embedding.training.state import build_state
@@ -36,6 +38,27 @@ def test_steps_and_how_often_a_sample_is_shown(
     tmp_path: Path, source: SourceConfig, settings: dict[str, object], text: str
 ) -> None:
     assert steps_of(tiny_recipe(tmp_path, source, **settings)) == text
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "refine", "text"),
+    [
+        ("pose", {"more_sizes": (128, 96)}, {}, "squares of 64, 96 and 128 pixels"),
+        ("single-person", {}, {"rule": "published"}, "64 x 64 pixels"),
+        ("single-person", {}, {"beside": 1.0}, "64 x 64 pixels"),
+        ("single-person", {}, {}, "crops 64 pixels long, as narrow as the person"),
+        ("single-person", {"more_sizes": (96,)}, {}, "crops 64 and 96 pixels long, as narrow as the person"),
+    ],
+)
+def test_the_sizes_of_inputs(
+    tmp_path: Path, source: SourceConfig, task: Any, data: dict[str, Any], refine: dict[str, Any], text: str
+) -> None:
+    recipe = tiny_recipe(tmp_path, source, steps=3)
+    network = replace(recipe.network, tag_size=2 * (task == "pose"))
+    recipe = replace(
+        recipe, task=task, network=network, data=replace(recipe.data, **data), refine=RefineConfig(**refine)
+    )
+    assert f"3 steps of 2 samples, {text}; " in steps_of(recipe)
 
 
 def test_processes_share_a_step(tmp_path: Path, source: SourceConfig) -> None:

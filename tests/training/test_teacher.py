@@ -15,11 +15,12 @@ from associative_embedding.inference.load import load
 from associative_embedding.losses import distillation_loss
 from associative_embedding.model_files.export import export_model
 from associative_embedding.structures.maps import Maps
+from associative_embedding.tasks.single_person.task import SinglePersonTask
 from associative_embedding.training.batches import build_task
 from associative_embedding.training.recipe import LossConfig, Recipe, TeacherConfig
 from associative_embedding.training.teacher import Teacher, build_teacher
 from associative_embedding.training.train import train
-from support.tiny import log_of, photo, tiny_model, tiny_recipe
+from support.tiny import FIGURE, log_of, photo, tiny_model, tiny_recipe
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,20 @@ def test_it_sees_what_the_model_sees_in_each_image_of_a_batch(
         maps, _ = looks.maps(image)
         np.testing.assert_allclose(heatmap, np.clip(maps.heatmap[0], 0, 1), atol=1e-6)
     assert not torch.allclose(found[0], found[1])
+
+
+def test_a_narrow_crop_is_seen_where_it_is(tmp_path: Path, source: SourceConfig) -> None:
+    """A single-person model looks at a square: the crop is the middle of it, and its heatmap the middle of the map."""
+    model = tiny_model(tmp_path / "one.safetensors", task=SinglePersonTask(FIGURE), tag_size=0)
+    recipe = taught_by(model, tmp_path, source)
+    recipe = replace(recipe, task="single-person", network=replace(recipe.network, tag_size=0))
+    narrow = photo(64, 32)
+    square = np.zeros((64, 64, 3), np.uint8)
+    square[:, 16:48] = narrow
+    expected = load(model, input_size=64).maps(square)[0].heatmap[..., 4:12]
+    batch = torch.from_numpy(narrow).permute(2, 0, 1)[None]
+    heatmap = teacher_of(recipe).heatmaps(batch, [(16, 8)])[(16, 8)]
+    np.testing.assert_allclose(heatmap, np.clip(expected, 0, 1), atol=1e-6)
 
 
 def test_its_loss_is_the_mean_over_outputs_of_their_own_sizes(model: str, tmp_path: Path, source: SourceConfig) -> None:

@@ -12,7 +12,7 @@ from associative_embedding.data.readers.frame_pairs import FramePairs
 from associative_embedding.data.readers.id_list import check_ids, read_ids
 from associative_embedding.data.readers.image_folder import ImageFolder
 from associative_embedding.data.readers.label_pairs import image_folder, is_label_folder
-from associative_embedding.data.readers.person_crops import PersonCrops
+from associative_embedding.data.readers.person_crops import Crop, PersonCrops
 from associative_embedding.data.readers.voc import VocMasks
 from associative_embedding.data.readers.voc_classes import is_voc_tree, voc_classes
 from associative_embedding.data.settings import SourceConfig
@@ -46,13 +46,13 @@ def open_keypoints(source: SourceConfig, skeleton: Skeleton, *, part: SourcePart
     return select_part(images, source, part, if_none="no image has a labelled person")
 
 
-def open_person_crops(source: SourceConfig, images: CocoKeypoints, *, margin: float, min_size: float) -> PersonCrops:
+def open_person_crops(source: SourceConfig, images: CocoKeypoints, crop: Crop) -> PersonCrops:
     """Opens the people of a source one by one.
 
     Args:
         source: the settings of the source.
         images: its images.
-        margin, min_size: see `crop_boxes`.
+        crop: how people are cropped, see `PersonCrops`.
 
     Raises:
         ValueError: when there is no person, or images are to be composed: a crop must show one person.
@@ -60,7 +60,7 @@ def open_person_crops(source: SourceConfig, images: CocoKeypoints, *, margin: fl
     where = source.annotations or source.images
     if source.mosaic or source.overlap:
         raise ValueError(f"{where}: mosaic and overlap are for the task pose, leave them out for single-person")
-    people = PersonCrops(images, margin=margin, min_size=min_size)
+    people = PersonCrops(images, crop=crop)
     if not len(people):
         raise ValueError(f"{where}: no person has the {people.min_keypoints} labelled keypoints that a crop needs")
     return people

@@ -63,6 +63,15 @@ class Mixture:
             raise ValueError(f"a mosaic needs 2 or more tiles, not {self.tiles}")
 
 
+class Stream(Protocol):
+    """The samples of a run by number, and the sources they come from; `sample_at` depends on seed and number alone."""
+
+    mixtures: tuple[Mixture, ...]
+    seed: int
+
+    def sample_at(self, i: int) -> Sample: ...
+
+
 class TrainingStream:
     """An endless sequence of augmented samples: ``stream.sample_at(i)`` depends on `seed` and `i` alone.
 
@@ -127,7 +136,7 @@ def shuffled(seed: int, source: int, epoch: int, length: int) -> Array:
 class EncodedSamples(Dataset[Any]):
     """A stream as the map-style data set that `DataLoader` needs."""
 
-    def __init__(self, stream: TrainingStream, encode: Callable[[Sample, np.random.Generator], Any]) -> None:
+    def __init__(self, stream: Stream, encode: Callable[[Sample, np.random.Generator], Any]) -> None:
         self.stream = stream
         self.encode = encode
 
@@ -188,7 +197,7 @@ def start_worker(worker: int) -> None:
 
 
 def batches(
-    stream: TrainingStream,
+    stream: Stream,
     encode: Callable[[Sample, np.random.Generator], Encoded],
     collate: Callable[[list[Encoded]], Batch],
     steps: Steps,

@@ -21,7 +21,6 @@ does, and its threshold excludes the value itself. Tags do not change.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, get_args
@@ -34,7 +33,7 @@ from associative_embedding.model_files.exported_network import ExportedNetwork
 from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.networks.device import CPU
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.geometry import ImageGeometry, centred, crop_boxes, round_up, warp
+from associative_embedding.structures.geometry import ImageGeometry, centred, crop_input_sizes, round_up, warp
 from associative_embedding.structures.map_values import Values, as_array, mirrored
 from associative_embedding.structures.maps import Maps, Peaks
 from associative_embedding.structures.skeleton import Skeleton
@@ -111,10 +110,7 @@ class Refiner:
             return unrefined(people)
         boxes = people.xywh
         size = boxes[:, 2:].max(axis=1)
-        config = self.config
-        beside = math.inf if config.rule == "published" else config.beside
-        crops = crop_boxes(boxes, margin=config.margin, min_size=config.min_size, beside=beside)
-        new = self.keypoints_in(image, crops)
+        new = self.keypoints_in(image, self.config.crops(boxes))
         # Order matters: what agrees is measured on the old keypoints, before any is replaced.
         near = agreeing(people.keypoints, new, size, self.config)
         keypoints = merged_keypoints(people.keypoints, new, near, self.config)
@@ -139,7 +135,7 @@ class Refiner:
 
         Args:
             image: ``(H, W, 3)`` uint8 RGB.
-            boxes: ``(N, 4)`` x, y, width, height in image pixels, see `crop_boxes`.
+            boxes: ``(N, 4)`` x, y, width, height in image pixels, see `RefineConfig.crops`.
 
         Raises:
             ValueError: when the network's output is not finite.
@@ -161,7 +157,7 @@ class Refiner:
 
     def _input_size(self, box: Array, size: int) -> tuple[int, int]:
         """(H, W) of the network's input for a box whose longer side becomes `size` pixels."""
-        width, height = (min(size, round_up(side, self.network.multiple)) for side in box[2:] * size / box[2:].max())
+        height, width = crop_input_sizes(box[None], size, self.network.multiple)[0].tolist()
         return height, width
 
     def _keypoints_in(self, image: Array, boxes: Array) -> Array:

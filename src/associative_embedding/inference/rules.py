@@ -56,7 +56,7 @@ class OwnRules:
         multiple, stride = self.sizes.multiple, self.sizes.stride
         side, task = max(multiple, round(self.sizes.input_size * scale)), self.info.task
         if isinstance(task, SinglePersonTask):
-            # Trained on squares with one person in the middle: the whole image is taken for such a square.
+            # The whole image is taken for a square crop with the person in the middle; no crop is wider than that.
             square = round_up(side, multiple)
             longest = max(*size, task.decode_config.min_size)
             return centred(size, (square, square), stride=stride, scale=square / longest)

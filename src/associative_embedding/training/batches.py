@@ -11,6 +11,7 @@ import torch
 
 from associative_embedding.data.augmentation.augment import augment
 from associative_embedding.data.augmentation.compose import mosaic, overlap
+from associative_embedding.data.readers.person_crops import PersonCrops
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.data.sources import (
     open_frame_pairs,
@@ -19,9 +20,11 @@ from associative_embedding.data.sources import (
     open_person_crops,
     source_classes,
 )
-from associative_embedding.data.stream import Mixture, Samples, Steps, TrainingStream, batches
+from associative_embedding.data.stream import Mixture, Samples, Steps, Stream, TrainingStream, batches
+from associative_embedding.data.stream_by_shape import StreamByShape, split_by_shape
 from associative_embedding.io.coco_json import load_skeleton
 from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import crop_input_sizes
 from associative_embedding.structures.maps import Target
 from associative_embedding.structures.sample import Sample
 from associative_embedding.tasks.pose.task import PoseTask
@@ -34,6 +37,7 @@ from associative_embedding.training.collate import collate
 from associative_embedding.training.processes import ALONE, Processes
 from associative_embedding.training.recipe import DataConfig, Recipe
 
+MULTIPLE = 32  # coarsest stride of most networks, of which recipes state multiples
 Row = tuple[Array, list[ImageTarget]]  # an image, and its target at each stride
 
 
@@ -74,44 +78,63 @@ def open_samples(source: SourceConfig, task: Task) -> Samples:
     assert isinstance(task, (PoseTask, SinglePersonTask))
     images = open_keypoints(source, task.skeleton, part="train")
     if isinstance(task, SinglePersonTask):
-        crop = task.decode_config
-        return open_person_crops(source, images, margin=crop.margin, min_size=crop.min_size)
+        return open_person_crops(source, images, task.decode_config.crops)
     return open_frame_pairs(source, images, task.reach) if isinstance(task, TrackingTask) else images
 
 
-def build_stream(data: DataConfig, task: Task, *, seed: int) -> TrainingStream:
+def build_stream(data: DataConfig, task: Task, *, seed: int, batch: int = 1, multiple: int = MULTIPLE) -> Stream:
     """Returns the endless stream of augmented training samples.
 
     Args:
-        data: sources, augmentation and input size.
+        data: sources, augmentation and input sizes.
         task: what is read of the sources.
-        seed: not negative; with the number of a sample it determines the sample.
+        seed: not negative; with the number of a sample and the batch it determines the sample.
+        batch: so many samples, one after the other, have one shape.
+        multiple: both sides of the network's input are multiples of it.
 
     Raises:
-        ValueError: for sources that cannot be read, or when there is none.
+        ValueError: for sources that cannot be read, or when there is none, or for sizes that do not fit the network.
     """
     if not data.sources:
         raise ValueError("data.sources is empty: a recipe needs at least one source to train on")
+    sides = (data.input_size, *data.more_sizes)
+    if wrong := [side for side in sides if side % multiple]:
+        raise ValueError(f"data.input_size, data.more_sizes: the network needs multiples of {multiple}, not {wrong}")
     # Sources are weighted, not joined: a small source can be drawn as often as a large one.
     mixtures = [
         Mixture(open_samples(source, task), weight=source.weight, mosaic=source.mosaic, overlap=source.overlap)
         for source in data.sources
     ]
-    size = (data.input_size, data.input_size)
     # Limbs are pasted when people overlap; the other tasks refuse `overlap`.
     edges = task.skeleton.edge_index if isinstance(task, PoseTask) else np.zeros((0, 2), np.int64)
     flip = task.flip_index
     settings = data.augment if flip is not None else replace(data.augment, mirror=0.0)
-    view = partial(
-        augment, settings=settings, input_size=size, flip_index=np.arange(task.channels) if flip is None else flip
-    )
-    return TrainingStream(
-        mixtures,
-        augment=view,
-        mosaic=partial(mosaic, size=size),
-        overlap=partial(overlap, edges=edges),
-        seed=seed,
-    )
+    view = partial(augment, settings=settings, flip_index=np.arange(task.channels) if flip is None else flip)
+    streams = [
+        TrainingStream(
+            parts,
+            augment=partial(view, input_size=shape),
+            mosaic=partial(mosaic, size=shape),
+            overlap=partial(overlap, edges=edges),
+            seed=seed,
+        )
+        for side in sides
+        for shape, parts in split_by_shape(mixtures, [shapes_of(m.dataset, side, multiple) for m in mixtures]).items()
+    ]
+    return streams[0] if len(streams) == 1 else StreamByShape(mixtures, streams, batch=batch)
+
+
+def shapes_of(samples: Samples, side: int, multiple: int) -> Array:
+    """Returns ``(N, 2)`` H, W of the input of each sample: a square, or the shape that a crop has at prediction.
+
+    Args:
+        samples: N samples.
+        side: longer side of the input, pixels.
+        multiple: both sides are multiples of it.
+    """
+    if isinstance(samples, PersonCrops):
+        return crop_input_sizes(samples.crops, side, multiple)
+    return np.full((len(samples), 2), side)
 
 
 @dataclass(frozen=True)
@@ -146,7 +169,7 @@ def collate_strides(scenes: Sequence[list[Row]]) -> tuple[torch.Tensor, list[Tar
 
 
 def build_batches(
-    stream: TrainingStream,
+    stream: Stream,
     task: Task,
     recipe: Recipe,
     strides: tuple[int, ...],

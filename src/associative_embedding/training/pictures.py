@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from associative_embedding.data.stream import TrainingStream
+from associative_embedding.data.stream import Stream
 from associative_embedding.drawing.canvas import contact_sheet, draw_label_if_free, label_size
 from associative_embedding.drawing.masks import draw_masks, mask_colours
 from associative_embedding.drawing.palette import RIM, palette
@@ -47,7 +47,7 @@ def write_picture(path: Path, picture: Array) -> None:
 # ---- the batch
 
 
-def batch_picture(stream: TrainingStream, task: Task, numbers: Sequence[int], stride: int) -> Array:
+def batch_picture(stream: Stream, task: Task, numbers: Sequence[int], stride: int) -> Array:
     """Draws training samples as the network gets them, with their labels; what the loss leaves out is dark and striped.
 
     Args:

@@ -89,7 +89,10 @@ class DataConfig:
         sources: data sets to train on, at least one; see `SourceConfig`.
         skeleton: keypoint types to learn: name of a known skeleton, e.g. coco-17 or mpii-16, or path of a COCO json
             whose first category with keypoints defines them.
-        input_size: side of the square training input, pixels, a multiple of 32.
+        input_size: longer side of the training input, pixels, a multiple of 32. The input is a square, and for the task
+            "single-person" as narrow as the crop of a person at prediction, see `RefineConfig`.
+        more_sizes: further sizes of the training input, pixels, multiples of 32 other than `input_size`. Each batch
+            draws one of all sizes, with equal probability.
         sigma: standard deviation of the Gaussians in the target heatmap of keypoints, map pixels, above 0.
         sigma_growth: gives large people wider Gaussians, at least 0: this share of the square root of the person's area
             where that is more than `sigma`. 0 = one sigma for all, as in the paper.
@@ -113,6 +116,7 @@ class DataConfig:
     sources: list[SourceConfig] = field(default_factory=list)
     skeleton: str = "coco-17"
     input_size: int = 256
+    more_sizes: tuple[int, ...] = ()
     sigma: float = 2.0
     sigma_growth: float = 0.0
     workers: int = 1
@@ -143,6 +147,13 @@ class DataConfig:
             self,
             ranges | dict.fromkeys(("sigma_growth", "workers", "validation_images", "zoom"), NOT_NEGATIVE),
         )
+        more = list(self.more_sizes)
+        if not all(fits(side, int) and side > 0 and side % 32 == 0 for side in more):
+            raise ValueError(f"data.more_sizes must be positive multiples of 32, not {more}")
+        if len({self.input_size, *more}) <= len(more):
+            raise ValueError(
+                f"data.more_sizes must differ from data.input_size, {self.input_size}, and from each other, not {more}"
+            )
         if not self.validation_scales or not all(fits(s, float) and 0 < s < 100 for s in self.validation_scales):
             raise ValueError(f"data.validation_scales must be positive numbers, not {list(self.validation_scales)}")
         used = self.validation_tag_scales

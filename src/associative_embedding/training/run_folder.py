@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from associative_embedding.data.stream import TrainingStream
+from associative_embedding.data.stream import Stream
 from associative_embedding.io.console import list_briefly, say, say_error, visible
 from associative_embedding.io.counts import counted, of_them
 from associative_embedding.io.files import atomic_write
@@ -251,7 +251,7 @@ class Run:
                 with no_picture_ends_a_run():
                     write_picture(path, picture)
 
-    def draw_batch(self, stream: TrainingStream) -> None:
+    def draw_batch(self, stream: Stream) -> None:
         """Writes what the network is shown first, once for a run."""
         path, train = self.output / BATCH_FILE, self.recipe.train
         if self.processes.rank == 0 and not (self.state.step and path.is_file()):

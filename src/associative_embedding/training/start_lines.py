@@ -9,7 +9,7 @@ import numpy as np
 from associative_embedding.data.label_counts import LabelCounts, count_labels, teach_something
 from associative_embedding.data.readers.frame_pairs import FramePairs
 from associative_embedding.data.settings import SourceConfig
-from associative_embedding.data.stream import TrainingStream
+from associative_embedding.data.stream import Stream
 from associative_embedding.io.console import list_briefly
 from associative_embedding.io.counts import counted, of_them
 from associative_embedding.structures.keypoint_sides import unpaired_sides
@@ -23,7 +23,7 @@ from associative_embedding.training.shared_images import shared_images, validati
 SAMPLES = 64  # that are searched for one with something to learn; nearly always the first one has
 
 
-def start_lines(recipe: Recipe, task: Task, stream: TrainingStream, stride: int) -> list[str]:
+def start_lines(recipe: Recipe, task: Task, stream: Stream, stride: int) -> list[str]:
     """Returns the lines of a run, after a check that there is anything to learn.
 
     Args:
@@ -96,7 +96,7 @@ def untaught_types(counts: Sequence[LabelCounts], names: Sequence[str]) -> Itera
         yield f"no source labels {list_briefly(missing)}: the model will not find what has no label"
 
 
-def empty_targets(task: Task, stream: TrainingStream, stride: int) -> Iterator[str]:
+def empty_targets(task: Task, stream: Stream, stride: int) -> Iterator[str]:
     """Yields a line if settings such as ``masks.object_size`` or ``augment.scale`` leave nothing of the labels."""
     for i in range(SAMPLES):
         target = task.encode(stream.sample_at(i), stride=stride, rng=np.random.default_rng(i))

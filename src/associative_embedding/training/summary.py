@@ -61,5 +61,14 @@ def steps_line(recipe: Recipe, sources: list[Samples], world: int) -> str:
     often = f"each about {times:.0f} times" if times >= 1.5 else "each about once" if times > 0.75 else ""
     often = often or f"about {times:.0%} of them"
     budget = f"; at most {train.time}" if train.time else ""
-    size, steps = recipe.data.input_size, counted(train.steps, "step")
-    return f"{steps} of {counted(batch, 'sample')}, {size} x {size} pixels; {images} in all, {often}{budget}"
+    steps = counted(train.steps, "step")
+    return f"{steps} of {counted(batch, 'sample')}, {inputs_in_words(recipe)}; {images} in all, {often}{budget}"
+
+
+def inputs_in_words(recipe: Recipe) -> str:
+    """Returns the sizes of the network's inputs."""
+    *first, last = sorted([recipe.data.input_size, *recipe.data.more_sizes])
+    sizes = f"{', '.join(map(str, first))} and {last}" if first else str(last)
+    if recipe.task == "single-person" and not recipe.refine.squares:
+        return f"crops {sizes} pixels long, as narrow as the person"
+    return f"squares of {sizes} pixels" if first else f"{last} x {last} pixels"

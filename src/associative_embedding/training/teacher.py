@@ -18,9 +18,10 @@ from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import NO_REFINER
 from associative_embedding.io.console import list_briefly
 from associative_embedding.losses import distillation_loss, mse_loss
-from associative_embedding.structures.map_values import resize
+from associative_embedding.structures.geometry import letterbox
+from associative_embedding.structures.map_values import Values
 from associative_embedding.structures.maps import Maps
-from associative_embedding.tasks.multi_scale import merge_views
+from associative_embedding.tasks.multi_scale import View, merge_views, resample
 from associative_embedding.tasks.task import Task
 from associative_embedding.training.recipe import Recipe
 from associative_embedding.training.start_lines import names_of_types
@@ -53,9 +54,9 @@ class Teacher:
         predictor = self.predictor
         rows = image.permute(0, 2, 3, 1).cpu().numpy()
         outputs = predictor.run_network([predictor.prepare(np.ascontiguousarray(row)) for row in rows])
-        found = [merge_views(predictor.rules.views(output))[0].heatmap for output in outputs]
+        views = [merge_views(predictor.rules.views(output)) for output in outputs]
         return {
-            size: torch.cat([torch.as_tensor(resize(heatmap, size)) for heatmap in found])
+            size: torch.cat([torch.as_tensor(heatmap_of_input(view, size)) for view in views])
             .to(image.device, torch.float32)
             .clamp(0, 1)
             for size in sizes
@@ -72,6 +73,21 @@ class Teacher:
         taught = self.heatmaps(image, set(sizes))
         pairs = zip(outputs, sizes, strict=True)
         return torch.stack([self.loss(maps.heatmap, taught[size]).mean() for maps, size in pairs]).mean()
+
+
+def heatmap_of_input(view: View, size: tuple[int, int]) -> Values:
+    """Returns the heatmap ``(1, C, h, w)`` of a view of a training input, on the grid of the network that learns.
+
+    By places, not by a resize: a single-person model pads a narrow crop to a square.
+
+    Args:
+        view: maps of the whole input, and their geometry.
+        size: (h, w) of the grid that covers the input.
+    """
+    maps, geometry = view
+    height, width = geometry.image_size
+    own = letterbox((height, width), max(height, width), multiple=1, stride=height // size[0])
+    return resample(Maps(maps.heatmap, maps.tag[:, :, :0]), geometry, own).heatmap
 
 
 def build_teacher(recipe: Recipe, task: Task, device: str) -> Teacher | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from associative_embedding.data.stream import TrainingStream
+from associative_embedding.data.stream import Stream
 from associative_embedding.networks.device import choose_device
 from associative_embedding.structures.maps import Maps, Target
 from associative_embedding.training.batches import build_batches, build_stream, build_task
@@ -70,18 +70,17 @@ def train(recipe: Recipe, *, validate: Validation | None = None) -> Path:
         return run.model_file
 
 
-def prepare(
-    recipe: Recipe, validate: Validation | None, processes: Processes
-) -> tuple[Run, TrainingStream, Teacher | None]:
+def prepare(recipe: Recipe, validate: Validation | None, processes: Processes) -> tuple[Run, Stream, Teacher | None]:
     """Builds a run before its first step, its samples and its teacher; writes nothing."""
     device = choose_device(recipe.train.device)
     task = build_task(recipe)
     state = build_state(recipe, task.channels, torch.device(device))
-    stream = build_stream(recipe.data, task, seed=recipe.train.seed)
+    config, multiple = recipe.train, state.network.multiple
+    stream = build_stream(recipe.data, task, seed=config.seed, batch=config.batch, multiple=multiple)
     return Run(recipe, state, task, validate, processes), stream, build_teacher(recipe, task, device)
 
 
-def summary(run: Run, stream: TrainingStream) -> Iterator[str]:
+def summary(run: Run, stream: Stream) -> Iterator[str]:
     """Yields what a run prints at its start, after a check that there is anything to learn."""
     recipe, task = run.recipe, run.info.task
     yield model_line(recipe, run.state)
@@ -92,7 +91,7 @@ def summary(run: Run, stream: TrainingStream) -> Iterator[str]:
     yield f"log, pictures and model: {recipe.output}"
 
 
-def batches_of(run: Run, stream: TrainingStream) -> Iterator[Batch]:
+def batches_of(run: Run, stream: Stream) -> Iterator[Batch]:
     """Returns the batches of the remaining steps."""
     strides, step = run.state.network.strides, run.state.step
     return build_batches(stream, run.info.task, run.recipe, strides, start_step=step, processes=run.processes)

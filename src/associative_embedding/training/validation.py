@@ -190,12 +190,12 @@ def compared(predictor: Predictor, sources: Sequence[Samples], cells: list[CellS
 def build_crop_validation(recipe: Recipe) -> ValidationSet:
     """Returns a validation with OKS and PCK of a single-person model on crops around annotated people."""
     skeleton = load_skeleton(recipe.data.skeleton)
-    crop, limit = recipe.refine, recipe.data.validation_images
+    limit = recipe.data.validation_images
     sources = []
     for source in recipe.data.validation:
         images = open_keypoints(source, skeleton, part="validation")
         images = select_test_images(images, 0, limit, images.source)
-        sources.append(open_person_crops(source, images, margin=crop.margin, min_size=crop.min_size))
+        sources.append(open_person_crops(source, images, recipe.refine.crops))
 
     def validate(network: Network, info: ModelInfo) -> Numbers:
         count = sum(map(len, sources))

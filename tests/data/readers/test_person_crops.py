@@ -1,13 +1,17 @@
-"""Samples of one person each: the square around a person, and who is left out."""
+"""Samples of one person each: the crop around a person, and who is left out."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from associative_embedding.data.readers.person_crops import PersonCrops
 from associative_embedding.data.settings import SourceConfig
-from support.person_crops import crops_of, images_of
+from associative_embedding.structures.geometry import crop_boxes
+from support.person_crops import SQUARES, crops_of, images_of
 
 
 def test_every_labelled_person_is_a_sample_of_its_own(source: SourceConfig) -> None:
@@ -42,6 +46,30 @@ def test_a_person_of_few_keypoints_is_left_out(source: SourceConfig) -> None:
     images = images_of(source)
     record = images.records[0]
     record.keypoints[0, 1:, 2] = 0
-    crops = PersonCrops(images, margin=1.3, min_size=20)
+    crops = PersonCrops(images, crop=SQUARES)
     assert (0, 0) not in crops.places
     assert (0, 1) in crops.places
+
+
+NARROW = partial(crop_boxes, margin=1.3, min_size=20, beside=0.1)
+
+
+def test_crops_are_known_before_an_image_is_read(source: SourceConfig) -> None:
+    crops = crops_of(source, NARROW)
+    assert crops.crops.shape == (len(crops), 4)
+    assert (np.ptp(crops.crops[:, 2:], axis=1) > 1).any()
+    for i, crop in enumerate(crops.crops):
+        assert np.array_equal(crops[i].focus, crop)
+
+
+def test_an_image_without_a_stated_size_has_the_crop_of_what_is_inside(source: SourceConfig) -> None:
+    """Its size is known when it is read: the crop of before, which had a keypoint outside of the image, is too wide."""
+    images = images_of(source)
+    keypoints = images.records[0].keypoints.copy()
+    assert (keypoints[0, :, 2] > 0).all()
+    keypoints[0, 0, 0] = 5000
+    images.records[0] = replace(images.records[0], keypoints=keypoints, size=None)
+    crops = PersonCrops(images, crop=NARROW)
+    focus = crops[0].focus
+    assert focus is not None
+    assert crops.crops[0, 2] > 5000 > 160 * 1.3 >= focus[2]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from associative_embedding.data.readers.coco_keypoints import CocoKeypoints
-from associative_embedding.structures.geometry import crop_boxes
+from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.keypoints import hide_outside, labelled_xyxy
 from associative_embedding.structures.sample import Sample
+
+Crop = Callable[[Array], Array]  # boxes (N, 4) around keypoints -> boxes (N, 4) to crop: x, y, width, height
 
 
 class PersonCrops:
@@ -20,19 +23,27 @@ class PersonCrops:
 
     Args:
         images: the images with people.
-        margin, min_size: see `crop_boxes`.
-        min_keypoints: smallest number of labelled keypoints of a person.
+        crop: how people are cropped, `RefineConfig.crops`.
+        min_keypoints: smallest number of labelled keypoints of a person, at least 1.
+
+    Attributes:
+        places: index of the image, and of the person in it, for each of the N samples.
+        crops: ``(N, 4)`` x, y, width, height of each sample's crop, image pixels. Where the annotations lack the size
+            of an image, keypoints outside of it count, and the `focus` of the sample may differ.
     """
 
-    def __init__(self, images: CocoKeypoints, *, margin: float, min_size: float, min_keypoints: int = 4) -> None:
-        self.images, self.margin, self.min_size, self.min_keypoints = images, margin, min_size, min_keypoints
-        # An entry without a size is not checked here: its image would have to be decoded. `__getitem__` checks it.
-        self.places = [
-            (image, person)
-            for image, record in enumerate(images.records)
-            for person, keypoints in enumerate(hide_outside(record.keypoints, record.size or (1 << 30, 1 << 30)))
-            if (keypoints[:, 2] > 0).sum() >= min_keypoints
-        ]
+    def __init__(self, images: CocoKeypoints, *, crop: Crop, min_keypoints: int = 4) -> None:
+        self.images, self.crop, self.min_keypoints = images, crop, min_keypoints
+        self.places: list[tuple[int, int]] = []
+        boxes = []
+        for image, record in enumerate(images.records):
+            # An entry without a size is not checked here: its image would have to be decoded. `__getitem__` checks it.
+            for person, keypoints in enumerate(hide_outside(record.keypoints, record.size or (1 << 30, 1 << 30))):
+                box = labelled_xywh(keypoints)
+                if box is not None and (keypoints[:, 2] > 0).sum() >= min_keypoints:
+                    self.places.append((image, person))
+                    boxes.append(box)
+        self.crops = crop(np.array(boxes).reshape(-1, 4))
 
     def __len__(self) -> int:
         return len(self.places)
@@ -41,15 +52,20 @@ class PersonCrops:
         image, person = self.places[index]
         sample = self.images[image]
         keypoints = sample.keypoints[person]
-        box = labelled_xyxy(keypoints)
+        box = labelled_xywh(keypoints)
         if box is None:
             raise ValueError(f"{sample.file_name}: a person's keypoints all lie outside of the image")
-        xywh = np.concatenate([box[:2], box[2:] - box[:2]])
         return replace(
             sample,
             keypoints=keypoints[None],
             area=sample.area[person, None],
             ignore=None,  # regions of other people are taught: as absent
             track_id=None,
-            focus=crop_boxes(xywh[None], margin=self.margin, min_size=self.min_size)[0],
+            focus=self.crop(box[None])[0],
         )
+
+
+def labelled_xywh(keypoints: Array) -> Array | None:
+    """Returns x, y, width, height of the box around the labelled keypoints ``(K, 3)``, or None if there are none."""
+    box = labelled_xyxy(keypoints)
+    return None if box is None else np.concatenate([box[:2], box[2:] - box[:2]])

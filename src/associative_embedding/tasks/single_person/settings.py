@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.geometry import crop_boxes
 from associative_embedding.structures.setting_checks import ABOVE_0, NOT_NEGATIVE, POSITIVE, SHARE, Range, check
 
 RefineRule = Literal["agreement", "published"]
@@ -15,6 +17,8 @@ RefineViews = Literal["all", "sizes", "one"]
 @dataclass(frozen=True)
 class RefineConfig:
     """How a person is cropped, and when the refined keypoints are used. These settings travel with the model.
+
+    Training, validation and prediction crop people alike.
 
     Attributes:
         margin: longer side of the crop, as a multiple of the longer side of the box around the person's keypoints.
@@ -28,8 +32,8 @@ class RefineConfig:
         rule: "agreement" (this project's): distances grow with the person, only keypoints from `threshold` on are used,
             the agreement changes scores, and duplicates are dropped. "published" (the paper's demo code): keypoints
             agree within 10 image pixels, a missing keypoint is filled in whatever its heatmap value, scores of people
-            stay, nobody is dropped, and keypoints lie a quarter pixel towards the higher neighbour. `distance` and
-            `duplicate_oks` then have no effect.
+            stay, nobody is dropped, crops are squares, and keypoints lie a quarter pixel towards the higher neighbour.
+            `beside`, `distance` and `duplicate_oks` then have no effect.
     """
 
     margin: float = 1.3
@@ -49,3 +53,17 @@ class RefineConfig:
             "duplicate_oks": ABOVE_0,
         }
         check("refine.", self, ranges | dict.fromkeys(("min_size", "threshold", "distance"), POSITIVE))
+
+    @property
+    def squares(self) -> bool:
+        """Whether the crops of all people are squares."""
+        return self.rule == "published" or 2 * self.beside >= self.margin
+
+    def crops(self, xywh: Array) -> Array:
+        """Returns the ``(N, 4)`` boxes x, y, width, height to crop around N people, see `crop_boxes`.
+
+        Args:
+            xywh: ``(N, 4)`` boxes around the keypoints of each person, image pixels.
+        """
+        beside = math.inf if self.rule == "published" else self.beside
+        return crop_boxes(xywh, margin=self.margin, min_size=self.min_size, beside=beside)
