@@ -16,9 +16,13 @@ import torch
 from associative_embedding.apps.cli.main import main
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.inference.load import load
+from associative_embedding.inference.pipeline import WORTH_A_LOOK
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import Changes, Refiner
+from associative_embedding.io.images import read_image
 from associative_embedding.model_files.checkpoint import load_model, save_model
+from associative_embedding.structures.arrays import Array
+from associative_embedding.structures.calibration import Calibration
 from associative_embedding.tasks.single_person.settings import RefineConfig
 from associative_embedding.tasks.single_person.task import SinglePersonTask
 from support.tiny import FIGURE, tiny_info, tiny_model, tiny_network
@@ -181,3 +185,37 @@ def test_the_models_of_a_person_can_be_evaluated_as_crops_only(
     files = ["--annotations", str(source.annotations), "--images", source.images]
     assert main(["evaluate", *files, "--model", second]) == 1
     assert "a model of the task single-person does not find the people of an image" in capsys.readouterr().err
+
+
+def test_who_cannot_be_shown_is_not_looked_at_again(
+    model: str, second: str, tmp_path: Path, source: SourceConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Doubtful people would cost a crop each. `min_score=0`, as in evaluation, looks at all of them."""
+    image = read_image(sorted(Path(source.images).iterdir())[0])
+    first = load(model).find(image).score
+    # shown scores are ranks, so that a half of the lowest shown score is in the middle of the people
+    order = np.unique(first)
+    points = ((0.0, 0.0), *((float(s), (i + 1) / (len(order) + 1)) for i, s in enumerate(order)), (1.0, 1.0))
+    network, info = load_model(model)
+    path = tmp_path / "ranks.safetensors"
+    save_model(path, network, replace(info, calibration={"none": Calibration(points)}))
+    predictor = load(path, refine=second)
+    crops: list[int] = []
+    assert predictor.refiner is not None
+    look = predictor.refiner.keypoints_in
+
+    def counted(image: Array, boxes: Array) -> Array:
+        crops.append(len(boxes))
+        return look(image, boxes)
+
+    monkeypatch.setattr(predictor.refiner, "keypoints_in", counted)
+    for min_score in (0, 0.5, 1.0):
+        predictor(image, min_score=min_score)
+    share = predictor.calibration_with("none")(first)
+    assert crops == [len(first), *(int((share >= WORTH_A_LOOK * least).sum()) for least in (0.5, 1.0))]
+    assert len(first) > crops[1] > crops[2] > 0
+    assert len(predictor.find(image)) == len(first)
+    (streamed,) = predictor.stream([image], min_score=0.5)
+    assert streamed.to_coco(0) == predictor(image, min_score=0.5).to_coco(0)
+    decoded, _, _ = predictor.explain(image, min_score=0.5)
+    assert len(decoded.instances) == crops[1]

@@ -96,7 +96,7 @@ class Predictor(Pipeline):
         """
         image = opened[number]
         with errors_name(name):  # `open_image` names the image itself
-            found = self.shown(self.find(image), min_score)
+            found = self.shown(self.find(image, min_score=self.least(min_score)), min_score)
         return told(found, opened, number, name, image if keep_image else None)
 
     def open(self, source: Any, **reading: Any) -> OpenImage:
@@ -112,14 +112,15 @@ class Predictor(Pipeline):
 
     @property
     def calibration(self) -> Calibration:
-        """The map of raw scores to shown ones that the model file has for the refiner in use.
-
-        For a refiner that it does not know, its first map: raw scores would be far below `shown_score`.
-        """
+        """The map of raw scores to shown ones for the refiner in use, see `calibration_with`."""
         # By the published rule the refiner leaves scores as they are.
-        refiner, maps = self.refiner, self.info.calibration
-        name = refiner.name if refiner and refiner.config.rule == "agreement" else NO_REFINER
-        return maps.get(name) or next(iter(maps.values()), Calibration())
+        refiner = self.refiner
+        return self.calibration_with(refiner.name if refiner and refiner.config.rule == "agreement" else NO_REFINER)
+
+    def least(self, min_score: float | None) -> float:
+        """Returns the lowest score of what is shown: `min_score`, or for None the task's `shown_score`."""
+        check_min_score(min_score)
+        return self.task.shown_score if min_score is None else min_score
 
     def shown(self, found: Instances, min_score: float | None = None) -> Instances:
         """Returns what a user sees: calibrated scores, the keypoints of `reported`, and those with at least a score.
@@ -128,8 +129,7 @@ class Predictor(Pipeline):
             found: with raw scores, see `find`.
             min_score: calibrated; None = the task's `shown_score`; 0 = all, also who was found twice.
         """
-        check_min_score(min_score)
-        least = self.task.shown_score if min_score is None else min_score
+        least = self.least(min_score)
         score = self.calibration(found.score)
         kept = score >= least
         # Code of others reports all of its keypoints.
@@ -159,7 +159,7 @@ class Predictor(Pipeline):
         Raises:
             ValueError: as a call, in place of the first image with a fault.
         """
-        images = images_of(sources)
+        images, least = images_of(sources), self.least(min_score)
 
         def pictures() -> Iterator[tuple[OpenImage, int, str, Array | Slide]]:
             for source in images:
@@ -176,7 +176,7 @@ class Predictor(Pipeline):
             # Lazily: the maps of all tiles of a slide would not fit into the memory.
             others = (output for _, output in islice(outputs, len(self.tiles(image)) - 1))
             with errors_name(name):
-                found = self.shown(self.finish(image, chain([first], others)), min_score)
+                found = self.shown(self.finish(image, chain([first], others), min_score=least), min_score)
             yield told(found, opened, number, name, image if keep_image else None)
 
     def track(
@@ -209,8 +209,12 @@ class Predictor(Pipeline):
         video, clip = open_video(video_of(source), reading=self.reading), clip or Clip()
         return find_in_video(self.stream, video, clip, min_score=min_score, tracker=tracker, smoother=smoother)
 
-    def explain(self, source: Any) -> tuple[Decoded, Maps, ImageGeometry]:
+    def explain(self, source: Any, *, min_score: float = 0.0) -> tuple[Decoded, Maps, ImageGeometry]:
         """Returns the instances of one image (with the picture), their groups, and the maps they were decoded from.
+
+        Args:
+            source: as for a call.
+            min_score: the caller shows nobody with a lower score; some of them may be among the instances.
 
         Raises:
             ValueError: as a call; and for an image of several tiles, as tags of different tiles cannot be compared.
@@ -222,7 +226,7 @@ class Predictor(Pipeline):
             if self.network.gives_peaks:
                 raise ValueError("a model exported with peaks has no maps of tags to show")
             decoded, (maps, geometry) = self.task.decode_views(self.rules.views(self._run(self.prepare(image))))
-            refined = self.refine(decoded.instances, image)
+            refined = self.refine(decoded.instances, image, min_score=min_score)
         instances = replace(self.shown(refined.people, 0), image=image, source=name)
         return replace(decoded, instances=instances, group=decoded.group[refined.row]), maps, geometry
 

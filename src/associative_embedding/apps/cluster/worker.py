@@ -134,8 +134,12 @@ def find_in_batch(predictor: Predictor, batch: Sequence[OpenedImage], min_score:
         try:
             # The maps of all tiles of a large image would not fit into the memory, so it is not in the batch.
             in_batch = len(predictor.tiles(image)) == 1
+            least = predictor.least(min_score)
             with errors_name(path):
-                found = predictor.finish(image, [next(outputs)]) if in_batch else predictor.find(image)
+                if in_batch:
+                    found = predictor.finish(image, [next(outputs)], min_score=least)
+                else:
+                    found = predictor.find(image, min_score=least)
             yield found_row(path, predictor.shown(found, min_score))
         except IMAGE_ERRORS as error:
             yield failed_row(path, error)
