@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from associative_embedding.drawing.canvas import contact_sheet, draw_dot, draw_line
+from associative_embedding.drawing.canvas import contact_sheet, draw_dot, draw_line, draw_lines
 from associative_embedding.drawing.palette import palette
 from support.pictures import canvas
 
@@ -32,6 +32,20 @@ def test_line_width() -> None:
         image = canvas(0, (41, 81))
         draw_line(image, (10, 20.5), (70, 20.5), radius, (255, 255, 255))
         assert image[:, 40, 0].sum() / 255 == pytest.approx(2 * radius, abs=0.3)
+
+
+def test_many_lines_are_drawn_as_one_by_one() -> None:
+    rng = np.random.default_rng(0)
+    ends, radius = rng.uniform(-5, 60, (30, 2, 2)), rng.uniform(0.5, 5, 30)
+    ends[0, 1] = ends[0, 0]  # without a direction
+    together, alone = canvas(90, (50, 50)), canvas(90, (50, 50))
+    draw_lines(together, ends, radius, (255, 120, 0))
+    for (a, b), half in zip(ends, radius, strict=True):
+        draw_line(alone, a, b, half, (255, 120, 0))
+    np.testing.assert_array_equal(together, alone)
+    assert (together != 90).any()
+    draw_lines(alone, ends[:0], radius[:0], (0, 0, 0))
+    np.testing.assert_array_equal(together, alone)
 
 
 def test_palette() -> None:

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from associative_embedding.drawing.canvas import Plate, font_size, meets, plate_size
-from associative_embedding.drawing.labels import Label, draw_labels, draw_legend, draw_names, places
+from associative_embedding.drawing.labels import (
+    HEAD,
+    PLATE,
+    POINT,
+    Label,
+    _covers,
+    draw_labels,
+    draw_legend,
+    draw_names,
+    places,
+)
 
 SIZE = (200, 300)
 COLOUR = (200, 30, 30)
@@ -37,9 +47,27 @@ def test_labels_of_neighbours_do_not_cover_each_other() -> None:
         assert not meets(plate, plates[:i])
 
 
+def test_what_a_place_hides_is_counted() -> None:
+    """Against a count by pixels and by points."""
+    rng = np.random.default_rng(1)
+    corner, size = rng.integers(0, 40, (12, 2)), rng.integers(1, 15, (12, 2))
+    plates = np.concatenate([corner, corner + size], axis=1)
+    taken: list[Plate] = [(5, 5, 20, 12), (10, 8, 30, 30)]
+    heads, points = rng.uniform(0, 50, (5, 2)), rng.uniform(0, 50, (40, 2))
+    covered = np.zeros((60, 60))
+    for x0, y0, x1, y1 in taken:
+        covered[y0:y1, x0:x1] += 1
+    expected = []
+    for x0, y0, x1, y1 in plates.tolist():
+        inside = [sum(x0 <= x < x1 and y0 <= y < y1 for x, y in group.tolist()) for group in (heads, points)]
+        expected.append(PLATE * covered[y0:y1, x0:x1].mean() + HEAD * inside[0] + POINT * inside[1])
+    np.testing.assert_allclose(_covers(plates, taken, heads, points), expected)
+    assert max(expected) > min(expected)
+
+
 def test_labels_stay_on_the_picture() -> None:
     for x, y in ((2, 2), (298, 2), (2, 198), (298, 198)):
-        for plate, _ in places(label(x, y, "#12 0.87"), SIZE):
+        for plate in places(label(x, y, "#12 0.87"), SIZE)[0]:
             left, top, right, bottom = plate
             assert left >= 0
             assert top >= 0

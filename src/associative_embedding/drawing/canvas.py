@@ -23,6 +23,8 @@ SHIFT = 4  # sub-pixel bits of the coordinates that cv2 draws at
 FARTHEST = 30000  # pixels; farther points overflow cv2's fixed-point coordinates
 GROWTH = 0.75  # pixels by which cv2's antialiasing widens a polygon on each side (measured; a test checks it)
 BOX_RIM = 0.8  # pixels
+_TURN = np.linspace(0, 2 * math.pi, 33)[:-1]
+CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)  # outline of a dot of radius 1
 FONT = 0.024  # size of the font of labels, of the side of a square as large as the picture
 
 
@@ -68,33 +70,38 @@ def draw_line(
     canvas: Array, a: Sequence[float] | Array, b: Sequence[float] | Array, radius: float, colour: Colour
 ) -> None:
     """Draws a line with round ends between two points x, y; `radius` is half its width in pixels."""
-    (ax, ay), (bx, by) = a, b
-    radius = max(0.0, radius - GROWTH)
-    angle = math.atan2(by - ay, bx - ax)
-    turn = angle + np.linspace(math.pi / 2, 3 * math.pi / 2, 9)  # half a circle around each end
-    ends = [
-        np.array([ax, ay]) + radius * np.stack([np.cos(turn), np.sin(turn)], axis=1),
-        np.array([bx, by]) - radius * np.stack([np.cos(turn), np.sin(turn)], axis=1),
-    ]
-    cv2.fillConvexPoly(canvas, _fixed(np.concatenate(ends)), colour, cv2.LINE_AA, SHIFT)
+    draw_lines(canvas, np.array([a, b], np.float64)[None], np.array([radius]), colour)
+
+
+def draw_lines(canvas: Array, ends: Array, radius: Array, colour: Colour) -> None:
+    """Draws lines with round ends, one after the other.
+
+    Args:
+        canvas: picture.
+        ends: ``(n, 2, 2)`` x, y of both ends of each line, pixels.
+        radius: ``(n,)`` half of each line's width, pixels.
+        colour: of the lines.
+    """
+    dx, dy = (ends[:, 1] - ends[:, 0]).T
+    turn = np.arctan2(dy, dx)[:, None] + np.linspace(math.pi / 2, 3 * math.pi / 2, 9)  # half a circle around each end
+    rim = np.maximum(0.0, radius - GROWTH)[:, None, None] * np.stack([np.cos(turn), np.sin(turn)], axis=2)
+    for outline in _fixed(np.concatenate([ends[:, :1] + rim, ends[:, 1:] - rim], axis=1)):
+        cv2.fillConvexPoly(canvas, outline, colour, cv2.LINE_AA, SHIFT)
 
 
 def draw_dot(canvas: Array, centre: Sequence[float] | Array, radius: float, colour: Colour, *, rim: float) -> None:
     """Draws a disc around a point x, y, with a dark rim outside of it. `radius` and `rim` are in pixels."""
-    turn = np.linspace(0, 2 * math.pi, 33)[:-1]
-    circle = np.stack([np.cos(turn), np.sin(turn)], axis=1)
     centre = np.asarray(centre, dtype=np.float64)
     for r, paint in ((radius + rim, RIM), (radius, colour)):
-        cv2.fillConvexPoly(canvas, _fixed(centre + max(0.0, r - GROWTH) * circle), paint, cv2.LINE_AA, SHIFT)
+        cv2.fillConvexPoly(canvas, _fixed(centre + max(0.0, r - GROWTH) * CIRCLE), paint, cv2.LINE_AA, SHIFT)
 
 
 def draw_box(canvas: Array, low: Array, high: Array, radius: float, colour: Colour) -> None:
     """Draws a box between two corners x, y; its lines have dark rims, and half their width is `radius` pixels."""
-    corners = [(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])]
-    sides = list(zip(corners, corners[1:] + corners[:1], strict=True))
+    corners = np.array([(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])], np.float64)
+    sides = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
     for r, paint in ((radius + BOX_RIM, RIM), (radius, colour)):  # all rims first: a rim must not cut another side
-        for a, b in sides:
-            draw_line(canvas, a, b, r, paint)
+        draw_lines(canvas, sides, np.full(len(sides), r), paint)
 
 
 def _fixed(xy: Array) -> Array:

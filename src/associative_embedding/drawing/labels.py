@@ -63,47 +63,49 @@ def draw_labels(canvas: Array, labels: Sequence[Label], points: Array, taken: li
     """
     heads = np.array([label.head for label in labels]).reshape(-1, 2)
     for label in labels:
-        plates = places(label, (canvas.shape[0], canvas.shape[1]))
-        costs = [cost + _covers(plate, taken, heads, points) for plate, cost in plates]
-        plate = plates[int(np.argmin(costs))][0]
+        plates, costs = places(label, (canvas.shape[0], canvas.shape[1]))
+        plate = best_of(plates, costs + _covers(plates, taken, heads, points))
         draw_plate(canvas, label.text, plate, label.size, label.colour)
         taken.append(plate)
 
 
-def places(label: Label, picture: tuple[int, int]) -> list[tuple[Plate, float]]:
-    """Returns the plates around a head that are tried, inside of the picture, and what each costs by itself.
+def places(label: Label, picture: tuple[int, int]) -> tuple[Array, Array]:
+    """Returns the P plates around a head that are tried, inside of the picture, and what each costs by itself.
 
     Args:
         picture: its (H, W).
+
+    Returns:
+        ``(P, 4)`` int64 left, top, right, bottom, pixels; and ``(P,)`` costs.
     """
-    w, h = plate_size(label.text, label.size)
-    found = []
+    size = np.array(plate_size(label.text, label.size))  # w, h
     start = math.atan2(label.away[1], label.away[0]) if label.away.any() else -math.pi / 2
-    for ring in range(FAR):
-        for turn in TURNS:
-            angle = start + math.radians(turn)
-            direction = np.array([math.cos(angle), math.sin(angle)])
-            support = (abs(direction[0]) * w + abs(direction[1]) * h) / 2
-            centre = label.head + direction * (label.radius + support + ring * h)
-            x, y = (centre - np.array([w, h]) / 2).clip(0, np.maximum([picture[1] - w, picture[0] - h], 0))
-            plate = (round(x), round(y), round(x) + w, round(y) + h)
-            found.append((plate, TURN * abs(turn) / 45 + RING * ring))
-    return found
+    turn, ring = np.tile(TURNS, FAR), np.repeat(np.arange(FAR), len(TURNS))
+    angle = start + np.radians(turn)
+    direction = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    out = label.radius + np.abs(direction) @ size / 2 + ring * size[1]
+    corner = label.head + direction * out[:, None] - size / 2
+    corner = np.rint(corner.clip(0, np.maximum(picture[::-1] - size, 0))).astype(np.int64)
+    return np.concatenate([corner, corner + size], axis=1), TURN * np.abs(turn) / 45 + RING * ring
 
 
-def _covers(plate: Plate, taken: Sequence[Plate], heads: Array, points: Array) -> float:
-    """Returns what it costs that a plate covers other plates, heads and keypoints."""
-    x0, y0, x1, y1 = plate
-    area = max(1, (x1 - x0) * (y1 - y0))
+def best_of(plates: Array, costs: Array) -> Plate:
+    """Returns the first of the cheapest plates ``(P, 4)``."""
+    left, top, right, bottom = plates[int(np.argmin(costs))].tolist()
+    return left, top, right, bottom
+
+
+def _covers(plates: Array, taken: Sequence[Plate], heads: Array, points: Array) -> Array:
+    """Returns what it costs that each of P plates ``(P, 4)`` covers other plates, heads and keypoints, ``(P,)``."""
+    low, high = plates[:, None, :2], plates[:, None, 2:]
     others = np.array(taken, np.int64).reshape(-1, 4)
-    low, high = np.maximum(others[:, :2], (x0, y0)), np.minimum(others[:, 2:], (x1, y1))
-    shared = (high - low).clip(0).prod(axis=1).sum() / area
-    return float(PLATE * shared + HEAD * _inside(plate, heads) + POINT * _inside(plate, points))
+    shared = (np.minimum(others[:, 2:], high) - np.maximum(others[:, :2], low)).clip(0).prod(axis=2).sum(axis=1)
+    area = np.maximum(1, (high - low).prod(axis=2)[:, 0])
 
+    def inside(xy: Array) -> Array:
+        return np.asarray(((xy >= low) & (xy < high)).all(axis=2).sum(axis=1))
 
-def _inside(plate: Plate, points: Array) -> int:
-    x0, y0, x1, y1 = plate
-    return int(((points >= (x0, y0)) & (points < (x1, y1))).all(axis=1).sum())
+    return np.asarray(PLATE * shared / area + HEAD * inside(heads) + POINT * inside(points))
 
 
 def draw_names(canvas: Array, names: Sequence[str], xy: Array, radius: float, taken: list[Plate]) -> None:
@@ -155,10 +157,8 @@ def draw_legend(canvas: Array, entries: Sequence[tuple[str, Colour]], points: Ar
             break
     else:
         return
-    corners = [(x, y) for y in (0, height - h) for x in (0, width - w)]
-    plates = [(x, y, x + w, y + h) for x, y in corners]
-    costs = [_covers(plate, taken, points[:0], points) for plate in plates]
-    x, y, right, bottom = plates[int(np.argmin(costs))]
+    plates = np.array([(x, y, x + w, y + h) for y in (0, height - h) for x in (0, width - w)])
+    x, y, right, bottom = best_of(plates, _covers(plates, taken, points[:0], points))
     under = canvas[y:bottom, x:right]
     under[:] = (under * (1 - SHADE) + np.array(RIM, np.float32) * SHADE).astype(np.uint8)
     for i, (name, colour) in enumerate(entries):

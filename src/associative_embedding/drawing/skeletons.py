@@ -13,7 +13,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from associative_embedding.drawing.canvas import Plate, draw_box, draw_dot, draw_line, font_size
+from associative_embedding.drawing.canvas import Plate, draw_box, draw_dot, draw_lines, font_size
 from associative_embedding.drawing.labels import Label, draw_labels, draw_legend, draw_names
 from associative_embedding.drawing.palette import COLOURS, RIM, WHITE, Colour, palette, to_colour
 from associative_embedding.structures.arrays import Array
@@ -53,9 +53,8 @@ def draw_trail(canvas: Array, points: Array, colour: Colour) -> None:
         colour: of the track.
     """
     width = max(0.7, 0.0012 * math.sqrt(canvas.shape[0] * canvas.shape[1]))
-    for i in range(len(points) - 1):
-        share = (i + 1) / len(points)
-        draw_line(canvas, points[i], points[i + 1], width * (0.4 + 0.6 * share), colour)
+    share = np.arange(1, len(points)) / len(points)
+    draw_lines(canvas, np.stack([points[:-1], points[1:]], axis=1), width * (0.4 + 0.6 * share), colour)
 
 
 @dataclass(frozen=True)
@@ -185,12 +184,11 @@ def limb_radius(box: tuple[Array, Array], size: tuple[int, ...]) -> float:
 
 def _draw_skeleton(canvas: Array, person: _Person, skeleton: Skeleton) -> None:
     xy, shown, radius = person.xy, person.shown, person.radius
-    limbs = [(xy[a], xy[b]) for a, b in skeleton.edge_index if shown[a] and shown[b]]
+    limbs = xy[skeleton.edge_index[shown[skeleton.edge_index].all(axis=1)]]  # (n, 2, 2)
     rim = max(0.8, 0.4 * radius)
-    for a, b in limbs:  # all rims first: a rim must not cut through a limb of the same person
-        draw_line(canvas, a, b, radius + rim, RIM)
-    for a, b in limbs:
-        draw_line(canvas, a, b, radius, person.colour)
+    # all rims first: a rim must not cut through a limb of the same person
+    for half, colour in ((radius + rim, RIM), (radius, person.colour)):
+        draw_lines(canvas, limbs, np.full(len(limbs), half), colour)
     colours = keypoint_colours(skeleton)
     for k in np.flatnonzero(shown):
         draw_dot(canvas, xy[k], radius * 1.45, colours[k], rim=rim)
