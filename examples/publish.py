@@ -23,13 +23,14 @@ def publish(
     tag_scales: list[float] | None = None,
     decode: dict[str, object] | None = None,
     refine: str | None = None,
+    refine_size: int | None = None,
 ) -> None:
     """Writes the model file that ships.
 
     Args:
         source: model file of a run.
         target: file to write.
-        input_size, scales, tag_scales, refine: values of `ModelInfo`; None = the run's.
+        input_size, scales, tag_scales, refine, refine_size: values of `ModelInfo`; None = the run's.
         decode: decode settings that replace the run's.
 
     Raises:
@@ -45,6 +46,7 @@ def publish(
         scales=tuple(scales or info.scales),
         tag_scales=tuple(tag_scales) if tag_scales else info.tag_scales,
         refine=info.refine if refine is None else refine,
+        refine_size=info.refine_size if refine_size is None else refine_size,
     )
     # half precision halves the file; the loader computes in single precision again
     save_model(target, network, info, half=True)
@@ -60,5 +62,6 @@ if __name__ == "__main__":
     parser.add_argument("--tag-scales", type=float, nargs="+", default=None)
     parser.add_argument("--decode", type=json.loads, default={})
     parser.add_argument("--refine", default=None, help="the shipped single-person model that refines the people found")
+    parser.add_argument("--refine-size", type=int, default=None, help="longer side of its crops, pixels; 0 = its own")
     options = parser.parse_args()
     publish(**vars(options))

@@ -15,7 +15,8 @@ import torch
 
 from associative_embedding.apps.cli.main import main
 from associative_embedding.data.settings import SourceConfig
-from associative_embedding.inference.load import load
+from associative_embedding.inference.load import crop_size, load
+from associative_embedding.inference.options import Options
 from associative_embedding.inference.pipeline import WORTH_A_LOOK
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import Changes, Refiner
@@ -113,7 +114,7 @@ def test_the_published_rule_is_one_setting(model: str, second: str, source: Sour
     options = ["--refine", second, "--refine_rule", "published", "--json", str(numbers)]
     assert main(["evaluate", *files, *options]) == 0
     assert json.loads(numbers.read_text())["settings"]["refine_rule"] == "published"
-    for stated in ({"refine_rule": "published"}, {"refine_views": "one"}):
+    for stated in ({"refine_rule": "published"}, {"refine_views": "one"}, {"refine_size": 64}):
         with pytest.raises(ValueError, match=f"{next(iter(stated))}: this model has no refiner; name one with refine"):
             load(model, **stated)
     assert load(model, refine="none", refine_rule="published").refiner is None
@@ -177,6 +178,36 @@ def test_views_are_a_setting(model: str, second: str, source: SourceConfig, tmp_
         "one",
         "all",
     ]
+
+
+def test_the_size_of_crops_is_a_setting(model: str, second: str, source: SourceConfig, tmp_path: Path) -> None:
+    """It replaces the refiner's own size; a model file may state it for its own refiner."""
+    image = sorted(Path(source.images).iterdir())[0]
+    usual, small = load(model, refine=second), load(model, refine=second, refine_size=32)
+    assert usual.settings["refine_size"] == load_model(second)[1].input_size == 64
+    assert small.settings["refine_size"] == 32
+    assert not np.array_equal(usual(image, min_score=0).keypoints, small(image, min_score=0).keypoints)
+    command = ["predict", str(image), "--model", model, "--refine", second, "--min_score", "0", "--show", "nothing"]
+    assert main([*command, "--refine_size", "32", "--output", str(tmp_path / "small")]) == 0
+    (found, *_) = json.loads((tmp_path / "small" / "predictions.json").read_text())["annotations"]
+    assert found["keypoints"] == small(image, min_score=0).to_coco(1)[0]["keypoints"]
+    for side in (0, 31, 5000):
+        with pytest.raises(ValueError, match=rf"refine_size {side} is not within 32\.\.4096 pixels"):
+            load(model, refine=second, refine_size=side)
+
+
+def test_a_model_file_states_the_size_for_its_own_refiner(model: str, second: str, tmp_path: Path) -> None:
+    network, info = load_model(model)
+    file = tmp_path / "own.safetensors"
+    save_model(file, network, replace(info, refine="person-fast", refine_size=32))
+    assert load_model(file)[1].refine_size == 32
+    with pytest.raises(ValueError, match="task single-person, not pose"):
+        load(file)
+    own = load_model(file)[1]
+    assert crop_size(own, Options()) == 32
+    assert crop_size(own, Options(refine_size=96)) == 96
+    assert crop_size(own, Options(refine=second)) == 0  # the size suits the file's own refiner
+    assert crop_size(info, Options()) == 0
 
 
 def test_the_models_of_a_person_can_be_evaluated_as_crops_only(

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from associative_embedding.inference.options import Options
+from associative_embedding.inference.pipeline import MIN_SIDE
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import NO_REFINER, Refiner
 from associative_embedding.io.console import remark, remark_file
+from associative_embedding.model_files.check_description import MAX_SIDE
 from associative_embedding.model_files.find import model_path, shipped_models
 from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.model_files.runtime import load_network
@@ -30,7 +32,7 @@ def load(model: str | Path = "person", options: Options | None = None, **changes
             ``model.safetensors``; or ``hf://owner/name`` on the Hugging Face Hub (extra ``[hub]``).
         options: how to run it; default: as the model file states, on a GPU if there is one.
         changes: fields of `Options`, which replace the fields of `options`: input_size, scales, flip, zoom, tag_scales,
-            refine, refine_rule, refine_views, device, runtime, offline, decode.
+            refine, refine_rule, refine_views, refine_size, device, runtime, offline, decode.
 
     Raises:
         ValueError: when the model, runtime or device does not exist, or the model cannot be read or refined.
@@ -44,7 +46,8 @@ def load(model: str | Path = "person", options: Options | None = None, **changes
     network, info = load_network(model_path(model, offline=options.offline), device, options.runtime)
     # The refiner runs on the same device and runtime: crops of one image would otherwise wait for each other.
     second = choose_refiner(options.refine, info)
-    stated = "refine_rule" if options.refine_rule else "refine_views" if options.refine_views else ""
+    of_refiner = ("refine_rule", "refine_views", "refine_size")
+    stated = next((name for name in of_refiner if getattr(options, name) is not None), "")
     if stated and not second and options.refine != NO_REFINER:
         raise ValueError(f"{stated}: this model has no refiner; name one with refine")
     refiner = load_refiner(second, info, replace(options, device=device)) if second else None
@@ -102,7 +105,7 @@ def load_refiner(
 
     Args:
         info: describes the model that finds the people.
-        options: the device, as `choose_device` returns it, the runtime, and the rule and the views of the refinement.
+        options: the device, as `choose_device` returns it, the runtime, and the rule, views and size of the refinement.
 
     Raises:
         ValueError: when it cannot be read, or has other keypoints than the people.
@@ -115,6 +118,22 @@ def load_refiner(
         if options.refine_rule and isinstance(own.task, SinglePersonTask):
             config = replace(own.task.decode_config, rule=options.refine_rule)
             own = replace(own, task=replace(own.task, decode_config=config))
+        own = replace(own, input_size=crop_size(info, options) or own.input_size)
         return Refiner(network, own, info.task.skeleton, views=options.refine_views or "one", name=str(model))
     except ValueError as error:
         raise ValueError(f"refine: {error}; {NO_REFINER!r} = no refinement") from None
+
+
+def crop_size(info: ModelInfo, options: Options) -> int:
+    """Returns the longer side of the refiner's crops, pixels, that options or model file state; 0 = neither does.
+
+    The model file's is for the refiner that it names itself.
+
+    Raises:
+        ValueError: for a size out of range.
+    """
+    if options.refine_size is None:
+        return info.refine_size if options.refine is None else 0
+    if not MIN_SIDE <= options.refine_size <= MAX_SIDE:
+        raise ValueError(f"refine_size {options.refine_size} is not within {MIN_SIDE}..{MAX_SIDE} pixels")
+    return options.refine_size

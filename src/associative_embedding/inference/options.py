@@ -31,6 +31,8 @@ class Options:
             `RefineConfig`.
         refine_views: views of each person whose heatmaps the refinement averages: one = the largest size, the quickest
             (default); sizes = every size; all = every size and its mirror image, the most accurate.
+        refine_size: longer side of a person's crop in the largest view of the refinement, pixels; default: what the
+            model file states for its own refiner, else the refiner's input size.
         device: auto = a GPU if there is one; or cpu, cuda, cuda:1 ...
         runtime: library that runs the network; auto = on a CPU ONNX Runtime or OpenVINO if one is installed, else
             PyTorch.
@@ -49,6 +51,7 @@ class Options:
     refine: str | None = None
     refine_rule: RefineRule | None = None
     refine_views: RefineViews | None = None
+    refine_size: int | None = None
     device: str = "auto"
     runtime: Runtime = "auto"
     offline: bool = False

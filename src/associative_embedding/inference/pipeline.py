@@ -74,7 +74,7 @@ class Pipeline:
         refiner: Refiner | None = None,
         **changes: Any,
     ) -> None:
-        if wrong := {"refine", "refine_rule", "refine_views", "device", "runtime"} & changes.keys():
+        if wrong := {"refine", "refine_rule", "refine_views", "refine_size", "device", "runtime"} & changes.keys():
             raise ValueError(f"{', '.join(sorted(wrong))}: belongs to load, which makes the network and the refiner")
         options = replace(options or Options(), **changes)
         self.network, self.refiner = network, refiner
@@ -165,6 +165,7 @@ class Pipeline:
             "reading": asdict(self.reading),
             "refine_rule": self.refiner.config.rule if self.refiner else None,
             "refine_views": self.refiner.views if self.refiner else None,
+            "refine_size": self.refiner.sizes[0] if self.refiner else None,
             "decode": asdict(self.task.decode_config),
         }
 

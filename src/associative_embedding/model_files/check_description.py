@@ -32,7 +32,12 @@ def check_values(values: dict[str, Any], task: str) -> None:
         ValueError: for a value of another type than in `ModelInfo`, or out of range.
         KeyError: without ``decode``.
     """
-    limits = (("input_size", 1, MAX_SIDE), ("enlarge", 1, MAX_ENLARGE), ("tag_size", int(task != "single-person"), 1e6))
+    limits = (
+        ("input_size", 1, MAX_SIDE),
+        ("refine_size", 0, MAX_SIDE),
+        ("enlarge", 1, MAX_ENLARGE),
+        ("tag_size", int(task != "single-person"), 1e6),
+    )
     for key, least, most in limits:
         value = values.get(key, 1)
         if type(value) is not int or value < least:  # isinstance would accept True

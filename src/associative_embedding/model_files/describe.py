@@ -90,7 +90,8 @@ def summary_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "tags of", " ".join(f"{scale:g}" for scale in summary.get("tag_scales") or ())
     yield "values", summary.get("normalize", "")
     yield "zoom", f"{summary['zoom']} input pixels per image pixel, in tiles" if summary["zoom"] else ""
-    yield "refined by", summary["refine"]
+    side = summary.get("refine_size")
+    yield "refined by", f"{summary['refine']}, crops {side} px long" if side else summary["refine"]
     calibrated = " and ".join(f"with {name}" if name != "none" else "unrefined" for name in summary["calibration"])
     yield "scores", f"the share that is right (ae calibrate), {calibrated}" if calibrated else "raw"
     for name in ("conventions", "decode", "link", "notes"):

@@ -41,6 +41,7 @@ class ModelInfo:
         enlarge: factor by which maps are enlarged (bilinear) before decoding, as HigherHRNet does; divides the stride
             of the network.
         refine: name of the shipped single-person model that refines every person; "" = none.
+        refine_size: longer side of the crops that `refine` looks at, pixels; 0 = its own input size.
         conventions: how the published code of the weights runs the network; None = as this project does. With them
             `resize` and `enlarge` count for nothing.
         calibration: name of a refiner, or "none" -> the map of raw scores to the share that is right, found with it.
@@ -62,6 +63,7 @@ class ModelInfo:
     calibration: dict[str, Calibration] = field(default_factory=dict)
     tag_scales: tuple[float, ...] | None = None
     normalize: str = AUTO
+    refine_size: int = 0
 
     def build(self) -> Network:
         """Returns the network with fresh weights.
@@ -84,6 +86,8 @@ class ModelInfo:
             del values["tag_scales"]
         if self.normalize == AUTO:
             del values["normalize"]
+        if not self.refine_size:
+            del values["refine_size"]
         values["calibration"] = {name: calibration.points for name, calibration in self.calibration.items()}
         return json.dumps({"format": FORMAT, **values}, sort_keys=True)
 

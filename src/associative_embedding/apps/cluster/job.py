@@ -115,7 +115,10 @@ def prepare_job(job: Job, paths: Sequence[str], shard_size: int) -> Job:
         "list_sha256": list_digest(paths),
         "categories": task.categories,
     }
-    if options.reading != PLAIN:  # else a job of an older version, which has no such note, could not be continued
+    # Else a job of an older version, which has no such notes, could not be continued.
+    if options.refine_size is not None:
+        notes["refine_size"] = options.refine_size
+    if options.reading != PLAIN:
         notes["reading"] = asdict(options.reading)
     return replace(job, notes=json.loads(json.dumps(notes)))  # as they will be read from the manifest: lists, no tuples
 
