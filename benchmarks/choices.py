@@ -17,13 +17,14 @@ it of everybody who is found, also doubtful people; its time is in the last colu
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from timing import markdown, start_anew
@@ -34,9 +35,9 @@ from associative_embedding.evaluation.metrics.oks import evaluate_keypoints
 from associative_embedding.evaluation.poses import PoseTestSet, coco_results, open_pose_test_set, pose_task
 from associative_embedding.inference.load import load
 from associative_embedding.inference.predictor import Predictor
+from associative_embedding.inference.refiner import Refiner
 from associative_embedding.io.find_images import find_images
 from associative_embedding.io.images import read_image
-from associative_embedding.tasks.single_person.settings import RefineViews
 
 # what a user writes -> the same for `load`; the first is what the others are compared with
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -46,10 +47,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "person --refine_views all": {"refine_views": "all"},
     "person --scales 1 --input_size 384": {"scales": (1.0,), "input_size": 384},
     "person --scales 1 --input_size 256": {"scales": (1.0,), "input_size": 256},
-    "person --scales 1 --input_size 384 --refine_views sizes": {
+    "person --refine_size 160": {"refine_size": 160},
+    "person --scales 1 --input_size 384 --refine_size 160": {
         "scales": (1.0,),
         "input_size": 384,
-        "refine_views": "sizes",
+        "refine_size": 160,
     },
     "person --scales 1 --input_size 384 --refine_views all": {
         "scales": (1.0,),
@@ -60,34 +62,29 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "person --refine none --scales 1 --input_size 384": {"refine": "none", "scales": (1.0,), "input_size": 384},
     "person --refine none --scales 1 --input_size 256": {"refine": "none", "scales": (1.0,), "input_size": 256},
     "person-fast": {},
-    "person-fast --scales 1 --input_size 384": {"scales": (1.0,), "input_size": 384},
-    "person-fast --scales 1 --input_size 256": {"scales": (1.0,), "input_size": 256},
-    "person-fast --refine single-person": {"refine": "single-person"},
-    "person-fast --refine single-person --scales 1 --input_size 384": {
-        "refine": "single-person",
-        "scales": (1.0,),
-        "input_size": 384,
-    },
-    "person-fast --refine single-person --scales 1 --input_size 320": {
-        "refine": "single-person",
-        "scales": (1.0,),
-        "input_size": 320,
+    "person-fast --input_size 320": {"input_size": 320},
+    "person-fast --input_size 256": {"input_size": 256},
+    "person-fast --refine_size 224": {"refine_size": 224},
+    "person-fast --refine none": {"refine": "none"},
+    "person-fast --refine none --scales 1 0.5 --input_size 512": {
+        "refine": "none",
+        "scales": (1.0, 0.5),
+        "input_size": 512,
     },
 }
 SHIPPED = ("person", "person --refine none", "person-fast", "single-person", "nuclei")  # the rows of README
 FAMILIES = {  # of the plot: the settings that a line joins, from fast to slow
-    "person": [
-        *(name for name in SETTINGS if name.startswith("person ") and "none" not in name and "views" not in name),
-        "person",
-    ],
+    "person": [name for name in SETTINGS if name.split()[0] == "person" and "refine" not in name],
     "person --refine_views": [name for name in SETTINGS if "views" in name],
+    "person --refine_size 160": [name for name in SETTINGS if name.startswith("person ") and "refine_size" in name],
     "person --refine none": [name for name in SETTINGS if name.startswith("person --refine none")],
-    "person-fast": [name for name in SETTINGS if name.startswith("person-fast") and "refine" not in name],
-    "person-fast --refine single-person": [name for name in SETTINGS if name.startswith("person-fast --refine")],
+    "person-fast": [name for name in SETTINGS if name.startswith("person-fast") and "none" not in name],
+    "person-fast --refine none": [name for name in SETTINGS if name.startswith("person-fast --refine none")],
 }
+DEFAULT_SIZE = {"person": "512 and 256 px", "person-fast": "384 px"}
 # of a point: its label, in points
-BESIDE = dict(zip(FAMILIES, ((0, 8), (0, -14), (-6, 4), (6, -11), (8, -5)), strict=True))
-ALIGN = dict(zip(FAMILIES, ("center", "center", "right", "left", "left"), strict=True))
+BESIDE = dict(zip(FAMILIES, ((0, 8), (0, -14), (0, -14), (6, -11), (-6, 4), (6, -11)), strict=True))
+ALIGN = dict(zip(FAMILIES, ("center", "center", "center", "left", "right", "left"), strict=True))
 
 
 @dataclass
@@ -113,15 +110,18 @@ class Choice:
 
 
 def load_all() -> dict[str, Predictor]:
-    """Loads each first network once, and the refiner for each of its views: all copies would take gigabytes."""
+    """Loads each first network and each refiner once: all copies would take gigabytes."""
     loaded = {model: load(model, device="cpu") for model in ("person", "person-fast")}
-    refiners = {views: load("person", device="cpu", refine_views=views).refiner for views in get_args(RefineViews)}
+    refiners: dict[str, Refiner | None] = {}
     models = {}
     for name, options in SETTINGS.items():
-        model, views = loaded[name.split()[0]], options.get("refine_views", "one")
-        refined = options.get("refine", "single-person" if model.refiner else "none") != "none"
-        options = {key: value for key, value in options.items() if not key.startswith("refine")}
-        models[name] = Predictor(model.network, model.info, refiner=refiners[views] if refined else None, **options)
+        model = loaded[name.split()[0]]
+        of_refiner = {key: value for key, value in options.items() if key.startswith("refine")}
+        key = f"{name.split()[0]} {of_refiner}"
+        if key not in refiners:
+            refiners[key] = load(name.split()[0], device="cpu", **of_refiner).refiner
+        own = {key: value for key, value in options.items() if not key.startswith("refine")}
+        models[name] = Predictor(model.network, model.info, refiner=refiners[key], **own)
     return models
 
 
@@ -210,13 +210,15 @@ def plot(choices: dict[str, Choice], path: Path) -> None:
 
 
 def label(name: str) -> str:
-    """Returns what a point of the plot is called: its input size, and its views of each person."""
-    words = name.split()
+    """Returns what a point of the plot is called: its input size, and the crops and views of each person."""
+    model, *words = name.split()
+    stated = {word: value for word, value in itertools.pairwise(words) if word.startswith("--")}
     if "--flip" in words:
         return "and mirrored"
-    size = f"{words[words.index('--input_size') + 1]} px" if "--input_size" in words else ""
-    views = words[words.index("--refine_views") + 1] if "--refine_views" in words else ""
-    return ", ".join(filter(None, (views, size))) or "512 and 256 px"
+    size = f"{stated['--input_size']} px" if "--input_size" in stated else DEFAULT_SIZE[model]
+    size = "512 and 256 px" if "0.5" in words else size
+    crops = f"crops of {stated['--refine_size']}" if "--refine_size" in stated else ""
+    return ", ".join(filter(None, (stated.get("--refine_views", ""), crops, size)))
 
 
 def main() -> None:

@@ -135,7 +135,7 @@ def standard_errors(test_set: PoseTestSet, found: Sequence[Found], ids: Sequence
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
-    predictor = load(options.model, device="auto", scales=options.scales)
+    predictor = load(options.model, device="auto", scales=options.scales, input_size=options.input_size)
     task = pose_task(predictor)
     test_set = open_pose_test_set(
         options.annotations, options.images, task.skeleton, held_out_share=options.held_out, limit=options.limit
@@ -164,6 +164,7 @@ def main() -> None:
     parser.add_argument("--held-out", "--held_out", type=float, default=0.0)
     parser.add_argument("--limit", type=int, default=0)
     parser.add_argument("--scales", type=float, nargs="+", default=None)
+    parser.add_argument("--input-size", type=int, default=None)
     parser.add_argument("--draws", type=int, default=50, help="bootstrap samples for the standard errors")
     parser.add_argument("--json", type=Path, default=None, help="also write the numbers here")
     options = parser.parse_args()
