@@ -83,8 +83,13 @@ FAMILIES = {  # of the plot: the settings that a line joins, from fast to slow
 }
 DEFAULT_SIZE = {"person": "512 and 256 px", "person-fast": "384 px"}
 # of a point: its label, in points
-BESIDE = dict(zip(FAMILIES, ((0, 8), (0, -14), (0, -14), (6, -11), (-6, 4), (6, -11)), strict=True))
-ALIGN = dict(zip(FAMILIES, ("center", "center", "center", "left", "right", "left"), strict=True))
+BESIDE = dict(zip(FAMILIES, ((0, 8), (4, -12), (0, -14), (6, -11), (-6, 4), (6, -11)), strict=True))
+ALIGN = dict(zip(FAMILIES, ("center", "left", "center", "left", "right", "left"), strict=True))
+PLACED = {  # points whose label would hide another one
+    "person --flip": ((0, -14), "center"),
+    "person --scales 1 --input_size 384 --refine_views all": ((-4, -12), "right"),
+    "person-fast --refine_size 224": ((8, -8), "left"),
+}
 
 
 @dataclass
@@ -198,8 +203,7 @@ def plot(choices: dict[str, Choice], path: Path) -> None:
         points = sorted((choices[name].median, choices[name].ap, name) for name in names)
         axis.plot([x for x, _, _ in points], [y for _, y, _ in points], "o-", label=family)
         for x, y, name in points:
-            below = "--flip" in name or name.endswith(" one")
-            beside, align = (0, -14) if below else BESIDE[family], "center" if below else ALIGN[family]
+            beside, align = PLACED.get(name, (BESIDE[family], ALIGN[family]))
             axis.annotate(label(name), (x, y), xytext=beside, ha=align, textcoords="offset points", fontsize=8)
     axis.set(xlabel="processor time of an image on one thread, ms", ylabel="AP, held-out images")
     axis.margins(x=0.1, y=0.1)
@@ -218,7 +222,8 @@ def label(name: str) -> str:
     size = f"{stated['--input_size']} px" if "--input_size" in stated else DEFAULT_SIZE[model]
     size = "512 and 256 px" if "0.5" in words else size
     crops = f"crops of {stated['--refine_size']}" if "--refine_size" in stated else ""
-    return ", ".join(filter(None, (stated.get("--refine_views", ""), crops, size)))
+    parts = [part for part in (stated.get("--refine_views"), crops) if part]
+    return ", ".join(parts if parts and "--input_size" not in stated else [*parts, size])
 
 
 def main() -> None:
