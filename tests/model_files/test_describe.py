@@ -39,6 +39,8 @@ def test_every_shipped_model_has_a_line(capsys: pytest.CaptureFixture[str]) -> N
     person = next(line for line in lines if line.startswith("person "))
     assert "person, 17 keypoints, refined by single-person (9.8 MB)" in person
     assert any("nucleus, masks" in line for line in lines)
+    assert main(["info", "person-fast"]) == 0
+    assert "refined by     single-person, crops 192 px long\n" in capsys.readouterr().out
 
 
 def test_models_are_told_in_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,6 +57,16 @@ def test_the_mean_of_some_weights(only: tuple[str, ...], tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_a_published_model_states_its_second_look(tmp_path: Path) -> None:
+    source, target = tiny_model(tmp_path / "run.safetensors"), tmp_path / "published.safetensors"
+    run("examples/publish.py", source, target, "--input-size", 128, "--refine", "single-person", "--refine-size", 96)
+    _, info = load_model(target)
+    assert (info.input_size, info.refine, info.refine_size) == (128, "single-person", 96)
+    run("examples/publish.py", target, tmp_path / "again.safetensors")
+    assert load_model(tmp_path / "again.safetensors")[1].refine_size == 96
+
+
+@pytest.mark.slow
 def test_the_figure_of_tags_while_training(tmp_path: Path) -> None:
     picture = tmp_path / "tags.png"
     arguments = ["--steps", 6, "--folder", tmp_path / "run", "--output", picture]

@@ -94,9 +94,9 @@ class Predictor(Pipeline):
         Raises:
             ValueError: as a call.
         """
-        image = opened[number]
+        image, least = opened[number], self.least(min_score)
         with errors_name(name):  # `open_image` names the image itself
-            found = self.shown(self.find(image, min_score=self.least(min_score)), min_score)
+            found = self.shown(self.find(image, min_score=least), least)
         return told(found, opened, number, name, image if keep_image else None)
 
     def open(self, source: Any, **reading: Any) -> OpenImage:
@@ -176,7 +176,7 @@ class Predictor(Pipeline):
             # Lazily: the maps of all tiles of a slide would not fit into the memory.
             others = (output for _, output in islice(outputs, len(self.tiles(image)) - 1))
             with errors_name(name):
-                found = self.shown(self.finish(image, chain([first], others), min_score=least), min_score)
+                found = self.shown(self.finish(image, chain([first], others), min_score=least), least)
             yield told(found, opened, number, name, image if keep_image else None)
 
     def track(

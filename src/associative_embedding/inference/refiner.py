@@ -33,7 +33,7 @@ from associative_embedding.model_files.exported_network import ExportedNetwork
 from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.networks.device import CPU
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.geometry import ImageGeometry, centred, crop_input_sizes, round_up, warp
+from associative_embedding.structures.geometry import ImageGeometry, centred, crop_input_size, round_up, warp
 from associative_embedding.structures.map_values import Values, as_array, mirrored
 from associative_embedding.structures.maps import Maps, Peaks
 from associative_embedding.structures.skeleton import Skeleton
@@ -157,8 +157,7 @@ class Refiner:
 
     def _input_size(self, box: Array, size: int) -> tuple[int, int]:
         """(H, W) of the network's input for a box whose longer side becomes `size` pixels."""
-        height, width = crop_input_sizes(box[None], size, self.network.multiple)[0].tolist()
-        return height, width
+        return crop_input_size(box, size, self.network.multiple)
 
     def _keypoints_in(self, image: Array, boxes: Array) -> Array:
         crops = [[self._geometry(image, box, size) for box in boxes] for size in self.sizes]

@@ -193,16 +193,15 @@ def crop_boxes(xywh: Array, *, margin: float, min_size: float, beside: float = m
     return np.concatenate([xywh[:, :2] + xywh[:, 2:] / 2 - size / 2, size], axis=1)
 
 
-def crop_input_sizes(crops: Array, long_side: int, multiple: int) -> Array:
-    """Returns ``(N, 2)`` int64 H, W of the network's input for N crops, as training and prediction need it.
+def crop_input_size(crop: Array, long_side: int, multiple: int) -> tuple[int, int]:
+    """Returns (H, W) of the network's input for a crop, in training as at prediction.
 
     The shorter side is rounded up to a multiple: beside the crop, the input shows a little more of the image.
 
     Args:
-        crops: ``(N, 4)`` x, y, width, height, see `crop_boxes`.
-        long_side: pixels of the longer side of each input, a multiple of `multiple`.
+        crop: ``(4,)`` x, y, width, height, see `crop_boxes`.
+        long_side: pixels of the longer side of the input, a multiple of `multiple`.
         multiple: both sides are multiples of it (the network's coarsest stride).
     """
-    sides = crops[:, 2:] * long_side / crops[:, 2:].max(axis=1, keepdims=True)
-    whole = np.maximum(1, np.ceil(np.round(sides, 6) / multiple)) * multiple  # as `round_up`
-    return np.asarray(np.minimum(long_side, whole)[:, ::-1], np.int64)
+    width, height = (min(long_side, round_up(side, multiple)) for side in crop[2:] * long_side / crop[2:].max())
+    return height, width

@@ -24,7 +24,7 @@ from associative_embedding.data.stream import Mixture, Samples, Steps, Stream, T
 from associative_embedding.data.stream_by_shape import StreamByShape, split_by_shape
 from associative_embedding.io.coco_json import load_skeleton
 from associative_embedding.structures.arrays import Array
-from associative_embedding.structures.geometry import crop_input_sizes
+from associative_embedding.structures.geometry import crop_input_size
 from associative_embedding.structures.maps import Target
 from associative_embedding.structures.sample import Sample
 from associative_embedding.tasks.pose.task import PoseTask
@@ -133,7 +133,7 @@ def shapes_of(samples: Samples, side: int, multiple: int) -> Array:
         multiple: both sides are multiples of it.
     """
     if isinstance(samples, PersonCrops):
-        return crop_input_sizes(samples.crops, side, multiple)
+        return np.array([crop_input_size(crop, side, multiple) for crop in samples.crops])
     return np.full((len(samples), 2), side)
 
 

@@ -12,11 +12,13 @@ import pytest
 import torch
 
 from associative_embedding.apps.cluster.job import Job, check_manifest, part_name, prepare_job
-from associative_embedding.apps.cluster.worker import ShardWorker
+from associative_embedding.apps.cluster.worker import ShardWorker, find_in_batch
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.predictor import Predictor
+from associative_embedding.io.images import read_image
 from associative_embedding.io.object_stores import names_in
 from associative_embedding.model_files.find import model_digest
+from associative_embedding.structures.arrays import Array
 from associative_embedding.tasks.single_person.task import SinglePersonTask
 from support.noise import write_noise
 from support.tiny import FIGURE, tiny_model
@@ -132,6 +134,32 @@ def test_a_manifest_is_compared(job: Job, paths: list[str], tmp_path: Path) -> N
     (tmp_path / "other" / "photo.jpg").touch()
     with pytest.raises(ValueError, match="contains other files"):
         check_manifest(replace(job, folder=str(tmp_path / "other")), {"photo.jpg"})
+
+
+def test_a_job_of_before_has_no_note_of_the_size_of_crops(job: Job) -> None:
+    """A job that states none can be continued from an older version's folder."""
+    assert "refine_size" not in prepare_job(job, ["a.jpg"], 4).notes
+    stated = replace(job, model="person", options=Options(refine_size=96), digests={})
+    assert prepare_job(stated, ["a.jpg"], 4).notes["refine_size"] == 96
+
+
+def test_who_cannot_be_shown_is_not_looked_at_again(job: Job, paths: list[str], tmp_path: Path) -> None:
+    second = tiny_model(tmp_path / "second.safetensors", task=SinglePersonTask(FIGURE), tag_size=0)
+    predictor = replace(job, options=Options(refine=second)).load()
+    assert predictor.refiner is not None
+    looked, crops = predictor.refiner.keypoints_in, list[int]()
+
+    def counted(image: Array, boxes: Array) -> Array:
+        crops.append(len(boxes))
+        return looked(image, boxes)
+
+    predictor.refiner.keypoints_in = counted  # type: ignore[method-assign]
+    image = read_image(paths[0])
+    for least in (0.0, 1.0):
+        (row,) = find_in_batch(predictor, [(paths[0], image)], least)
+        assert row["error"] is None
+    assert crops[0] == len(predictor.decode(predictor.run_network([predictor.prepare(image)])[0]).instances)
+    assert sum(crops[1:]) < crops[0]
 
 
 def test_all_of_a_jobs_models_are_those_that_were_meant(job: Job, tmp_path: Path) -> None:

@@ -16,12 +16,14 @@ from associative_embedding.apps.server.jobs import Answer
 from associative_embedding.apps.server.limits import Limits
 from associative_embedding.apps.server.model_worker import ModelWorker, output_bytes
 from associative_embedding.inference.predictor import Predictor
+from associative_embedding.inference.refiner import Refiner
 from associative_embedding.structures.arrays import Array
 from associative_embedding.structures.maps import Maps
 from associative_embedding.tasks.segmentation.settings import MaskDecodeConfig
 from associative_embedding.tasks.segmentation.task import SegmentationTask
+from associative_embedding.tasks.single_person.task import SinglePersonTask
 from support.image_bombs import jpeg_of_scans
-from support.tiny import tiny_info, tiny_network
+from support.tiny import FIGURE, tiny_info, tiny_network
 
 pytest.importorskip("fastapi", reason="needs the extra [serve]")
 pytest.importorskip("httpx", reason="needs httpx")
@@ -75,6 +77,24 @@ def test_a_batch_answers_as_each_image_alone() -> None:
         (alone,) = worker().answer([job(image)])
         for a, b in zip(*(json.loads(text(one))["annotations"] for one in (answer, alone)), strict=True):
             np.testing.assert_allclose(a["keypoints"], b["keypoints"], atol=1e-3)
+
+
+def test_who_cannot_be_shown_is_not_looked_at_again() -> None:
+    """The least score of a request counts, not that of the model."""
+    model, second = tiny_pose(), tiny_info(task=SinglePersonTask(FIGURE), tag_size=0)
+    refiner = Refiner(tiny_network(second), second, FIGURE)
+    looked, crops = refiner.keypoints_in, list[int]()
+
+    def counted(image: Array, boxes: Array) -> Array:
+        crops.append(len(boxes))
+        return looked(image, boxes)
+
+    refiner.keypoints_in = counted  # type: ignore[method-assign]
+    refined = worker(Predictor(model.network, model.info, refiner=refiner))
+    for least in (0.0, 1.0):
+        (answer,) = refined.answer([replace(job(photo()), min_score=least)])
+        assert status(answer) == 200
+    assert crops[0] == len(model.find(photo())) > sum(crops[1:])
 
 
 class Other(Exception):

@@ -319,9 +319,10 @@ def predict_pictures(
 
 def explain_tags(predictor: Predictor, source: str, settings: ImageSettings) -> tuple[Instances, list[Array]]:
     """Returns the instances of one image with at least the lowest score, and the pictures of its tags."""
+    least = predictor.least(settings.min_score)
     # `explain` also returns the maps of this run, so the pictures of tags do not need the network again.
-    decoded, maps, geometry = predictor.explain(source, min_score=settings.min_score or 0.0)
-    decoded = select_instances(decoded, decoded.instances.score >= settings.min_score)
+    decoded, maps, geometry = predictor.explain(source, min_score=least)
+    decoded = select_instances(decoded, decoded.instances.score >= least)
     # for the values that are measured, and the size of a pixel
     found = told(decoded.instances, predictor.open(source), 0, source, decoded.instances.image)
     return with_pixel_size(replace(found, source=source), settings), tag_pictures(decoded, maps, geometry)

@@ -140,6 +140,6 @@ def find_in_batch(predictor: Predictor, batch: Sequence[OpenedImage], min_score:
                     found = predictor.finish(image, [next(outputs)], min_score=least)
                 else:
                     found = predictor.find(image, min_score=least)
-            yield found_row(path, predictor.shown(found, min_score))
+            yield found_row(path, predictor.shown(found, least))
         except IMAGE_ERRORS as error:
             yield failed_row(path, error)

@@ -182,8 +182,7 @@ class ModelWorker:
                     self.outputs[job.digest] = self._run_network(image)[0]
                 self.outputs.move_to_end(job.digest)
                 outputs = [self.outputs[job.digest]]
-            parts = self._parts(predictor, outputs)
-            found = predictor.join(image, parts, min_score=predictor.least(job.min_score))
+            found = predictor.join(image, self._parts(predictor, outputs), min_score=job.min_score)
             self._check()
             return render(predictor.shown(found, job.min_score), opened)
         except Stopped:
