@@ -192,7 +192,7 @@ def test_the_size_of_crops_is_a_setting(model: str, second: str, source: SourceC
     (found, *_) = json.loads((tmp_path / "small" / "predictions.json").read_text())["annotations"]
     assert found["keypoints"] == small(image, min_score=0).to_coco(1)[0]["keypoints"]
     for side in (0, 31, 5000):
-        with pytest.raises(ValueError, match=rf"refine_size {side} is not within 32\.\.4096 pixels"):
+        with pytest.raises(ValueError, match=rf"refine_size {side} is not within 32\.\.1024 pixels"):
             load(model, refine=second, refine_size=side)
 
 

@@ -50,7 +50,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "keypoints": ({"skeleton": ANIMAL}, "has 20000 keypoints; at most 1000 are read"),
     "names": ({"skeleton": LONG_NAMES}, "has a keypoint of 10002 characters; at most 100 are read"),
     "input size": ({"input_size": 10**9}, "input_size must be at most 4096, not 1000000000"),
-    "size of crops": ({"refine_size": 10**9}, "refine_size must be at most 4096, not 1000000000"),
+    "size of crops": ({"refine_size": 10**9}, "refine_size must be at most 1024, not 1000000000"),
     "negative size of crops": ({"refine_size": -1}, "refine_size must be a positive integer or 0, not -1"),
     "scales": ({"scales": [1.0] * 100_000}, "scales must be at most 16 numbers, not 100000"),
     "a scale": ({"scales": [99.0], "input_size": 4096}, "the input size 4096 times 99 is more than 4096 pixels"),

@@ -11,7 +11,7 @@ from associative_embedding.inference.pipeline import MIN_SIDE
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.inference.refiner import NO_REFINER, Refiner
 from associative_embedding.io.console import remark, remark_file
-from associative_embedding.model_files.check_description import MAX_SIDE
+from associative_embedding.model_files.check_description import MAX_CROP
 from associative_embedding.model_files.find import model_path, shipped_models
 from associative_embedding.model_files.model_info import ModelInfo
 from associative_embedding.model_files.runtime import load_network
@@ -134,6 +134,6 @@ def crop_size(info: ModelInfo, options: Options) -> int:
     """
     if options.refine_size is None:
         return info.refine_size if options.refine is None else 0
-    if not MIN_SIDE <= options.refine_size <= MAX_SIDE:
-        raise ValueError(f"refine_size {options.refine_size} is not within {MIN_SIDE}..{MAX_SIDE} pixels")
+    if not MIN_SIDE <= options.refine_size <= MAX_CROP:
+        raise ValueError(f"refine_size {options.refine_size} is not within {MIN_SIDE}..{MAX_CROP} pixels")
     return options.refine_size

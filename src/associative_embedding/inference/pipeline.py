@@ -41,8 +41,8 @@ Inputs = list[tuple[Array, ImageGeometry]]  # an entry per scale, largest first
 
 MAX_ZOOM = 16.0
 MIN_SIDE = 32  # of the input at the smallest scale, pixels
-# Share of the lowest shown score that a person needs after the first look for a second one. On held-out images of COCO
-# it leaves out half of the crops, and 1.5 % of the people who would be shown.
+# Share of the lowest shown score that a person needs after the first look for a second one. It leaves out half of the
+# crops, and 1 % of the people who would be shown (benchmarks/second_look.py).
 WORTH_A_LOOK = 0.4
 OVERLAP = 0.25  # least share of a tile's side that neighbours have in common
 

@@ -16,6 +16,7 @@ MAX_DESCRIPTION = 2**20  # characters of the json
 MAX_OPTIONS = 10_000  # characters of the json of the backbone's options
 MAX_SCALES = 16
 MAX_SIDE = 4096  # pixels of the input, at the largest scale
+MAX_CROP = 1024  # pixels of a crop of the second look, which every person gets
 MAX_ENLARGE = 32
 SMALLEST_ZOOM = 0.01
 SHOWN = 60  # characters of a name or value in a message
@@ -34,7 +35,7 @@ def check_values(values: dict[str, Any], task: str) -> None:
     """
     limits = (
         ("input_size", 1, MAX_SIDE),
-        ("refine_size", 0, MAX_SIDE),
+        ("refine_size", 0, MAX_CROP),
         ("enlarge", 1, MAX_ENLARGE),
         ("tag_size", int(task != "single-person"), 1e6),
     )

@@ -81,6 +81,11 @@ class NetworkConfig:
         check("network.", self, {"tag_size": NOT_NEGATIVE})
 
 
+def is_side(value: float) -> bool:
+    """Returns whether a side of the training input is possible; a larger one than 4096 pixels fits no memory."""
+    return 32 <= value <= 4096 and value % 32 == 0
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """The images to train on and to validate on.
@@ -89,10 +94,10 @@ class DataConfig:
         sources: data sets to train on, at least one; see `SourceConfig`.
         skeleton: keypoint types to learn: name of a known skeleton, e.g. coco-17 or mpii-16, or path of a COCO json
             whose first category with keypoints defines them.
-        input_size: longer side of the training input, pixels, a multiple of 32. The input is a square, and for the task
-            "single-person" as narrow as the crop of a person at prediction, see `RefineConfig`.
-        more_sizes: further sizes of the training input, pixels, multiples of 32 other than `input_size`. Each batch
-            draws one of all sizes, with equal probability.
+        input_size: longer side of the training input, pixels, a multiple of 32 up to 4096. The input is a square, and
+            for the task "single-person" as narrow as the crop of a person at prediction, see `RefineConfig`.
+        more_sizes: further sizes of the training input, other than `input_size` and in its range. Each batch draws one
+            of all sizes, with equal probability.
         sigma: standard deviation of the Gaussians in the target heatmap of keypoints, map pixels, above 0.
         sigma_growth: gives large people wider Gaussians, at least 0: this share of the square root of the person's area
             where that is more than `sigma`. 0 = one sigma for all, as in the paper.
@@ -135,10 +140,10 @@ class DataConfig:
         for name in ("sources", "validation"):
             own = [source.with_normalize(self.normalize) for source in getattr(self, name)]
             object.__setattr__(self, name, own)  # the dataclass is frozen for everybody else
-        # 32 is the coarsest stride of most backbones; a network that needs a larger multiple checks its input itself.
+        # 32 is the coarsest stride of most backbones; `build_stream` checks the larger multiple of the others.
         ranges: dict[str, Range] = {
             "reach": ONE_OR_MORE,
-            "input_size": ("a positive multiple of 32", lambda v: v > 0 and v % 32 == 0),
+            "input_size": ("a multiple of 32 within 32..4096", is_side),
             "validation_size": ("within 32..4096", lambda v: 32 <= v <= 4096),
             "sigma": POSITIVE,
         }
@@ -148,11 +153,12 @@ class DataConfig:
             ranges | dict.fromkeys(("sigma_growth", "workers", "validation_images", "zoom"), NOT_NEGATIVE),
         )
         more = list(self.more_sizes)
-        if not all(fits(side, int) and side > 0 and side % 32 == 0 for side in more):
-            raise ValueError(f"data.more_sizes must be positive multiples of 32, not {more}")
+        if not all(fits(side, int) and is_side(side) for side in more):
+            raise ValueError(f"data.more_sizes must be multiples of 32 within 32..4096, not {more!r:.100}")
         if len({self.input_size, *more}) <= len(more):
             raise ValueError(
-                f"data.more_sizes must differ from data.input_size, {self.input_size}, and from each other, not {more}"
+                f"data.more_sizes must differ from data.input_size, {self.input_size}, and from each other, "
+                f"not {more!r:.100}"
             )
         if not self.validation_scales or not all(fits(s, float) and 0 < s < 100 for s in self.validation_scales):
             raise ValueError(f"data.validation_scales must be positive numbers, not {list(self.validation_scales)}")

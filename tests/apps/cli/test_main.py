@@ -106,9 +106,14 @@ def test_a_recipe_written_by_a_run_is_the_run(recipe: Path) -> None:
         ("train: {ema: 1}", "train.ema must be at least 0 and below 1, not 1"),
         ("train: {clip: -1}", "train.clip must be at least 0, not -1"),
         ("loss: {pull: null}", "loss.pull must be a number, not None"),
-        ("data: {input_size: 100}", "data.input_size must be a positive multiple of 32, not 100"),
-        ("data: {more_sizes: [128, 100]}", "data.more_sizes must be positive multiples of 32, not [128, 100]"),
-        ("data: {more_sizes: [0]}", "data.more_sizes must be positive multiples of 32, not [0]"),
+        ("data: {input_size: 100}", "data.input_size must be a multiple of 32 within 32..4096, not 100"),
+        ("data: {input_size: 4128}", "data.input_size must be a multiple of 32 within 32..4096, not 4128"),
+        ("data: {more_sizes: [128, 100]}", "data.more_sizes must be multiples of 32 within 32..4096, not [128, 100]"),
+        ("data: {more_sizes: [0]}", "data.more_sizes must be multiples of 32 within 32..4096, not [0]"),
+        (
+            "data: {more_sizes: [3200000000]}",
+            "data.more_sizes must be multiples of 32 within 32..4096, not [3200000000]",
+        ),
         (
             "data: {input_size: 128, more_sizes: [128]}",
             "data.more_sizes must differ from data.input_size, 128, and from each other, not [128]",
