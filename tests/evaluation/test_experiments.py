@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from associative_embedding.data.settings import SourceConfig
 from associative_embedding.evaluation import experiments as compare
-from associative_embedding.evaluation.experiments import ablation, bottleneck
+from associative_embedding.evaluation.experiments import ablation, bottleneck, changed_options
 from associative_embedding.evaluation.metrics.oks import KEYPOINT_METRICS
+from associative_embedding.inference.options import Options
 from associative_embedding.tasks.pose.task import PoseTask
 from support.commands import evaluate_command
 from support.tiny import tiny_model
@@ -59,6 +61,15 @@ def test_the_rows_of_the_bottleneck() -> None:
         ((1, 0.5), True, "none", "detections"),
         ((1, 0.5), True, "none", "tags"),
     ]
+
+
+def test_a_refined_row_is_refined_as_the_options_say() -> None:
+    plain, refined = ablation((1.0,), "single-person", mirror=(False,), one_scale=True)
+    stated = Options(refine="other", refine_views="all", refine_rule="published", refine_size=160)
+    for options in (Options(), stated):  # without a name, the model file says which refiner, and how large crops are
+        assert changed_options(options, refined) == replace(options, scales=(1.0,), flip=False, tag_scales=(1.0,))
+        # no option of a refiner is left, which `load` would refuse
+        assert changed_options(options, plain) == Options(scales=(1.0,), flip=False, tag_scales=(1.0,), refine="none")
 
 
 def rows_of(table: str) -> dict[str, list[str]]:

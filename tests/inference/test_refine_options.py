@@ -117,7 +117,8 @@ def test_the_published_rule_is_one_setting(model: str, second: str, source: Sour
     for stated in ({"refine_rule": "published"}, {"refine_views": "one"}, {"refine_size": 64}):
         with pytest.raises(ValueError, match=f"{next(iter(stated))}: this model has no refiner; name one with refine"):
             load(model, **stated)
-    assert load(model, refine="none", refine_rule="published").refiner is None
+        with pytest.raises(ValueError, match=f"{next(iter(stated))}: nobody is refined; leave it out"):
+            load(model, refine="none", **stated)
     with pytest.raises(ValueError, match=r"refine\.rule must be one of 'agreement', 'published', not 'paper'"):
         RefineConfig(rule="paper")  # type: ignore[arg-type]
 

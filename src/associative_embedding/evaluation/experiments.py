@@ -118,7 +118,10 @@ EXPERIMENTS: dict[str, Callable[[Predictor, Options], tuple[Variant, ...]]] = {
 def changed_options(options: Options, variant: Variant) -> Options:
     """Returns the options with which a row runs."""
     tag_scales = variant.tag_scales or options.tag_scales
-    return replace(options, scales=variant.scales, flip=variant.flip, refine=variant.refine, tag_scales=tag_scales)
+    if variant.refine == NO_REFINER:
+        options = replace(options, refine=NO_REFINER, refine_rule=None, refine_views=None, refine_size=None)
+    # A refined row has the refiner of the options, not its name: a model file states the crops of its own refiner.
+    return replace(options, scales=variant.scales, flip=variant.flip, tag_scales=tag_scales)
 
 
 def run_experiment(experiment: str, model: str, options: Options, settings: EvaluationSettings) -> dict[str, Metrics]:

@@ -48,8 +48,9 @@ def load(model: str | Path = "person", options: Options | None = None, **changes
     second = choose_refiner(options.refine, info)
     of_refiner = ("refine_rule", "refine_views", "refine_size")
     stated = next((name for name in of_refiner if getattr(options, name) is not None), "")
-    if stated and not second and options.refine != NO_REFINER:
-        raise ValueError(f"{stated}: this model has no refiner; name one with refine")
+    if stated and not second:
+        why = "nobody is refined; leave it out" if options.refine else "this model has no refiner; name one with refine"
+        raise ValueError(f"{stated}: {why}")
     refiner = load_refiner(second, info, replace(options, device=device)) if second else None
     return Predictor(network, info, options, refiner=refiner)
 
