@@ -9,29 +9,21 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from typing import Any
 
 from associative_embedding.io.outputs import check_output, own_mark
 from associative_embedding.model_files.checkpoint import load_model, save_model
 from associative_embedding.model_files.model_info import KEY
 
 
-def publish(
-    source: str,
-    target: str,
-    input_size: int | None = None,
-    scales: list[float] | None = None,
-    tag_scales: list[float] | None = None,
-    decode: dict[str, object] | None = None,
-    refine: str | None = None,
-    refine_size: int | None = None,
-) -> None:
+def publish(source: str, target: str, *, decode: dict[str, object] | None = None, **values: Any) -> None:
     """Writes the model file that ships.
 
     Args:
         source: model file of a run.
         target: file to write.
-        input_size, scales, tag_scales, refine, refine_size: values of `ModelInfo`; None = the run's.
         decode: decode settings that replace the run's.
+        values: fields of `ModelInfo` that replace the run's, such as `input_size`; None = the run's.
 
     Raises:
         ValueError: if the target is the source or no model file.
@@ -39,15 +31,9 @@ def publish(
     check_output(target, own_mark(KEY.encode()), [source])
     network, info = load_model(source)
     settings = replace(info.task.decode_config, **(decode or {}))
-    info = replace(
-        info,
-        task=replace(info.task, decode_config=settings),  # type: ignore[type-var]
-        input_size=input_size or info.input_size,
-        scales=tuple(scales or info.scales),
-        tag_scales=tuple(tag_scales) if tag_scales else info.tag_scales,
-        refine=info.refine if refine is None else refine,
-        refine_size=info.refine_size if refine_size is None else refine_size,
-    )
+    stated = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if v is not None}
+    task = replace(info.task, decode_config=settings)  # type: ignore[type-var]
+    info = replace(info, task=task, **stated)
     # half precision halves the file; the loader computes in single precision again
     save_model(target, network, info, half=True)
     print(f"{target}: {info.notes}, input {info.input_size} x {info.scales}, {settings}")
@@ -60,6 +46,8 @@ if __name__ == "__main__":
     parser.add_argument("--input-size", type=int, default=None)
     parser.add_argument("--scales", type=float, nargs="+", default=None)
     parser.add_argument("--tag-scales", type=float, nargs="+", default=None)
+    help_text = "smallest person at the smallest scale for whom the others do not run, pixels; 0 = they always do"
+    parser.add_argument("--fine-below", type=int, default=None, help=help_text)
     parser.add_argument("--decode", type=json.loads, default={})
     parser.add_argument("--refine", default=None, help="the shipped single-person model that refines the people found")
     parser.add_argument("--refine-size", type=int, default=None, help="longer side of its crops, pixels; 0 = its own")

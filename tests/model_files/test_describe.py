@@ -48,7 +48,9 @@ def test_models_are_told_in_full(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["info", "person", own, "--json", str(tmp_path / "told.json")]) == 0
     person, figure = capsys.readouterr().out.split("\n\n")
     assert "network        mobilenet_v2_150, 4.9 million parameters, tags of 4 dimensions\n" in person
-    assert "input          512 px on the long side, times 1 0.5\n" in person
+    assert (
+        "input          512 px on the long side, times 1 0.625; all of them only where somebody has less than" in person
+    )
     assert "refined by     single-person\n" in person
     assert f"keypoints      {', '.join(load_skeleton('coco-17').keypoints)}\n" in person
     assert f"keypoints      {', '.join(FIGURE.keypoints)}\n" in figure

@@ -33,9 +33,9 @@ def test_table_and_picture(tmp_path: Path) -> None:
         command = [sys.executable, script, "--again", tmp_path / "numbers.json", "--plot", picture]
         printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
     lines = printed.splitlines()
-    assert lines[0] == "| 3 images | AP | AR | ms | time | everybody, ms |"
+    assert lines[0] == "| 3 images | AP | AR | ms | mean | time | everybody, ms |"
     assert [line.split("`")[1] for line in lines[2:]] == settings
-    assert lines[2] == "| `person` | 0.500 | 0.600 | 20 | 1.00 | 40 |"
+    assert lines[2] == "| `person` | 0.500 | 0.600 | 20 | 40 | 1.00 | 40 |"
     assert pictures[0].read_bytes() == pictures[1].read_bytes()
 
 

@@ -21,6 +21,9 @@ class Options:
         input_size: side of the network's input, or of a tile; ``ae info MODEL`` prints whether it is the long or the
             short side of the image.
         scales: factors of the input size. The network runs once for each; the task merges the results.
+        fine_below: pixels of the input at the smallest scale; the larger scales run only for images in which this one
+            finds somebody whose longer side is shorter, or nobody. 0 = always all scales; default: the model file's for
+            its own scales. Only for models that find people.
         flip: also run the mirror image; default: only for models of published code that does.
         zoom: input pixels per image pixel; images larger than the input are cut into tiles. 0 = fit the whole image
             into the input size. Only models that find masks use tiles.
@@ -45,6 +48,7 @@ class Options:
     # None and not a number: a command line that states nothing must not override what a model file states.
     input_size: int | None = None
     scales: tuple[float, ...] | None = None
+    fine_below: int | None = None
     flip: bool | None = None
     zoom: float | None = None
     tag_scales: tuple[float, ...] | None = None

@@ -59,7 +59,9 @@ class Pipeline:
         changes: fields of `Options`, which replace the fields of `options`.
 
     Attributes:
-        input_size, scales (largest first), tag_scales, flip, zoom: as in `Options`, None replaced by the model's value.
+        input_size, scales (largest first), tag_scales, fine_below, flip, zoom: as in `Options`, None replaced by the
+            model's value.
+        first: the task as it was made; it decides which scales run, also for copies with other decode settings.
 
     Raises:
         ValueError: for options that the model cannot run with.
@@ -84,6 +86,8 @@ class Pipeline:
         self.input_size = info.input_size if options.input_size is None else options.input_size
         self.scales = tuple(sorted(info.scales if options.scales is None else options.scales, reverse=True))
         self.tag_scales = self._usual_tag_scales() if options.tag_scales is None else tuple(options.tag_scales)
+        self.fine_below = self._usual_fine_below(options) if options.fine_below is None else options.fine_below
+        self.first = self.info.task
         self.zoom = info.zoom if options.zoom is None else options.zoom
         own = options.reading.normalize
         self.reading = replace(options.reading, normalize=info.normalize if own is None else own)
@@ -96,7 +100,14 @@ class Pipeline:
             return stated
         return tag_scales(self.scales) if self.info.conventions else self.scales
 
+    def _usual_fine_below(self, options: Options) -> int:
+        """The model's value for its own scales; whoever states scales wants all of them."""
+        stated = options.scales is not None or options.tag_scales is not None
+        return 0 if stated else self.info.fine_below
+
     def _check(self) -> None:
+        if self.fine_below:
+            self._check_fine_below()
         if not 0 <= self.zoom <= MAX_ZOOM:
             raise ValueError(f"zoom must be in [0, {MAX_ZOOM}], not {self.zoom}")
         # A person across two tiles would become two people: only masks can be merged where tiles overlap.
@@ -119,6 +130,18 @@ class Pipeline:
             raise ValueError("a model of published code is decoded from its maps: export it without --with-peaks")
         if not self.tag_scales or not set(self.tag_scales) <= set(self.scales):
             raise ValueError(f"tag_scales must be some of the scales {self.scales}, not {self.tag_scales}")
+
+    def _check_fine_below(self) -> None:
+        if not 0 < self.fine_below <= MAX_SIDE:
+            raise ValueError(f"fine_below {self.fine_below} is not within 0..{MAX_SIDE} pixels")
+        if not isinstance(self.task, PoseTask) or self.info.conventions:
+            raise ValueError(
+                "fine_below: only models of this project that find people look at the smallest scale first"
+            )
+        if len(self.scales) < 2:
+            raise ValueError("fine_below chooses among several scales, and there is one: leave it out")
+        if min(self.scales) not in self.tag_scales:
+            raise ValueError(f"fine_below needs the tags of the smallest scale, {min(self.scales):g}, too")
 
     @property
     def rules(self) -> Rules:
@@ -160,6 +183,7 @@ class Pipeline:
             "zoom": self.zoom,
             "scales": list(self.scales),
             "tag_scales": list(self.tag_scales),
+            "fine_below": self.fine_below,
             "flip": self.flip,
             "refine": self.refiner.name if self.refiner else None,
             "reading": asdict(self.reading),
@@ -222,17 +246,38 @@ class Pipeline:
         return [self._input(image, scale) for scale in self.scales]
 
     def run_network(self, batch: Sequence[Inputs]) -> list[Outputs]:
-        """Step 2. Predicts maps for several prepared images; inputs of one size run together."""
+        """Step 2. Predicts maps for several prepared images; inputs of one size run together.
+
+        Returns:
+            the outputs of each image, largest scale first: at all scales, or with `fine_below` perhaps only at the
+            smallest.
+        """
         outputs: list[Outputs] = [[] for _ in batch]
-        for number, scale in enumerate(self.scales):
-            at_scale = [inputs[number] for inputs in batch]
+        rows = list(range(len(batch)))
+        for number in reversed(range(len(self.scales))):
+            at_scale = {i: batch[i][number] for i in rows}
             # Images keep their aspect ratio, so inputs differ in size; padding them to one size would cost more.
-            for shape in {x.shape for x, _ in at_scale}:
-                rows = [i for i, (x, _) in enumerate(at_scale) if x.shape == shape]
-                result = self._predict(np.concatenate([at_scale[i][0] for i in rows]), scale)
-                for n, i in enumerate(rows):
-                    outputs[i].append((result[n : n + 1], at_scale[i][1]))
+            for shape in {x.shape for x, _ in at_scale.values()}:
+                alike = [i for i, (x, _) in at_scale.items() if x.shape == shape]
+                result = self._predict(np.concatenate([at_scale[i][0] for i in alike]), self.scales[number])
+                for n, i in enumerate(alike):
+                    outputs[i].insert(0, (result[n : n + 1], at_scale[i][1]))
+            if self.fine_below and number == len(self.scales) - 1:
+                rows = [i for i in rows if self._needs_fine(outputs[i])]
         return outputs
+
+    def _needs_fine(self, smallest: Outputs) -> bool:
+        """Whether the larger scales run, too: somebody is small, see `fine_below`, or nobody is found.
+
+        Large people are found as well at the smallest scale, which takes a fifth of the time of a pair of scales.
+
+        Args:
+            smallest: of one image, at the smallest scale.
+        """
+        found = self.first.decode_views(self.rules.views(smallest))[0].instances
+        ((_, geometry),) = smallest
+        sides = found.xywh[:, 2:].max(axis=1, initial=0) * geometry.scale
+        return not len(found) or bool((sides < self.fine_below).any())
 
     def decode(self, outputs: Outputs) -> Decoded:
         """Step 3. Detects, groups, and returns instances in pixels of the image or tile.

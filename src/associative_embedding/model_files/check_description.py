@@ -36,6 +36,7 @@ def check_values(values: dict[str, Any], task: str) -> None:
     limits = (
         ("input_size", 1, MAX_SIDE),
         ("refine_size", 0, MAX_CROP),
+        ("fine_below", 0, MAX_SIDE),
         ("enlarge", 1, MAX_ENLARGE),
         ("tag_size", int(task != "single-person"), 1e6),
     )

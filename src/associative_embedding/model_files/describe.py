@@ -86,7 +86,9 @@ def summary_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "network", f"{summary['backbone']}{count}, {tags}"
     yield "options", settings_text(summary["options"])
     scales = " ".join(f"{scale:g}" for scale in summary["scales"])
-    yield "input", f"{summary['input_size']} px on the {summary['resize']} side, times {scales}"
+    below = summary.get("fine_below")
+    rule = f"; all of them only where somebody has less than {below} px at the smallest, or nobody is found"
+    yield "input", f"{summary['input_size']} px on the {summary['resize']} side, times {scales}{rule if below else ''}"
     yield "tags of", " ".join(f"{scale:g}" for scale in summary.get("tag_scales") or ())
     yield "values", summary.get("normalize", "")
     yield "zoom", f"{summary['zoom']} input pixels per image pixel, in tiles" if summary["zoom"] else ""

@@ -31,6 +31,8 @@ class ModelInfo:
         task: the meaning of the maps, and the decode settings that suit the weights.
         input_size: pixels, the side of the network's input (see `resize`) at which the model works best.
         scales: factors of `input_size`. The network runs once for each, and the task merges the results.
+        fine_below: pixels of the input at the smallest scale; the larger scales run only for images in which this one
+            finds somebody who is smaller, or nobody. 0 = always all.
         tag_scales: those of the scales whose tags are used; None = all, or for `conventions` the one nearest to 1.
         normalize: which values of an image became black and white in training, see `Reading`.
         zoom: input pixels per image pixel at which the model works best; 0 = fit each image into `input_size`.
@@ -64,6 +66,7 @@ class ModelInfo:
     tag_scales: tuple[float, ...] | None = None
     normalize: str = AUTO
     refine_size: int = 0
+    fine_below: int = 0
 
     def build(self) -> Network:
         """Returns the network with fresh weights.
@@ -86,8 +89,9 @@ class ModelInfo:
             del values["tag_scales"]
         if self.normalize == AUTO:
             del values["normalize"]
-        if not self.refine_size:
-            del values["refine_size"]
+        for name in ("refine_size", "fine_below"):
+            if not values[name]:
+                del values[name]
         values["calibration"] = {name: calibration.points for name, calibration in self.calibration.items()}
         return json.dumps({"format": FORMAT, **values}, sort_keys=True)
 

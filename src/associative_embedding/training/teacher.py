@@ -107,6 +107,7 @@ def build_teacher(recipe: Recipe, task: Task, device: str) -> Teacher | None:
         input_size=config.input_size or recipe.data.input_size,
         scales=config.scales,
         flip=config.flip,
+        fine_below=0,
         zoom=0.0,  # training images have been zoomed
         refine=NO_REFINER,
         device=device,

@@ -116,8 +116,9 @@ def prepare_job(job: Job, paths: Sequence[str], shard_size: int) -> Job:
         "categories": task.categories,
     }
     # Else a job of an older version, which has no such notes, could not be continued.
-    if options.refine_size is not None:
-        notes["refine_size"] = options.refine_size
+    for name in ("refine_size", "fine_below"):
+        if getattr(options, name) is not None:
+            notes[name] = getattr(options, name)
     if options.reading != PLAIN:
         notes["reading"] = asdict(options.reading)
     return replace(job, notes=json.loads(json.dumps(notes)))  # as they will be read from the manifest: lists, no tuples
