@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
+from associative_embedding.apps.cli.main import main
 from associative_embedding.inference.load import load
 from associative_embedding.inference.predictor import Predictor
 from associative_embedding.instances import Instances
@@ -91,6 +93,28 @@ def test_other_decode_settings_read_the_same_maps(surfers: Array) -> None:
     other = model.with_decode(threshold=0.99)
     assert len(other.find(surfers)) == 0
     assert [len(outputs) for outputs in other.run_network([other.prepare(surfers)])] == [1]
+
+
+def test_tracks_compare_tags_of_one_length(surfers: Array, tmp_path: Path) -> None:
+    """One size runs for the first frame and two for the second; their tags would have 4 and 8 numbers."""
+    smaller = np.full_like(surfers, 128)
+    half = surfers[::2, ::2]
+    smaller[: half.shape[0], : half.shape[1]] = half
+    for number, frame in enumerate((surfers, smaller)):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), frame[:, :, ::-1])
+    sides = person(fine_below=NEVER).find(surfers).xywh[:, 2:].max(axis=1) * 256 / max(surfers.shape)
+    model = person(fine_below=int(sides.min()))
+    assert [len(model.run_network([model.prepare(image)])[0]) for image in (surfers, smaller)] == [1, 2]
+    tracked = [found for _, found in model.track(str(tmp_path), min_score=0)]
+    assert [found.tag.shape[1] for found in tracked] == [8, 8]
+    assert all(equal(a, b) for a, b in zip(tracked, person().stream([surfers, smaller], min_score=0), strict=True))
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_tracks_refuse_it(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = {"predict": [str(tmp_path)], "evaluate": ["--annotations", "a.json", "--images", str(tmp_path)]}
+    assert main([command, *files[command], "--track", "--fine_below", "40"]) != 0
+    assert "fine_below: tracks compare tags of all frames, so all scales run; leave it out" in capsys.readouterr().err
 
 
 def test_whoever_states_scales_gets_all_of_them() -> None:

@@ -57,13 +57,15 @@ def test_the_mean_of_some_weights(only: tuple[str, ...], tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_a_published_model_states_its_second_look(tmp_path: Path) -> None:
+def test_a_published_model_states_its_looks(tmp_path: Path) -> None:
     source, target = tiny_model(tmp_path / "run.safetensors"), tmp_path / "published.safetensors"
-    run("examples/publish.py", source, target, "--input-size", 128, "--refine", "single-person", "--refine-size", 96)
+    first, second = ["--scales", 1, 0.5, "--fine-below", 40], ["--refine", "single-person", "--refine-size", 96]
+    run("examples/publish.py", source, target, "--input-size", 128, *first, *second)
     _, info = load_model(target)
-    assert (info.input_size, info.refine, info.refine_size) == (128, "single-person", 96)
+    assert (info.input_size, info.scales, info.fine_below) == (128, (1.0, 0.5), 40)
+    assert (info.refine, info.refine_size) == ("single-person", 96)
     run("examples/publish.py", target, tmp_path / "again.safetensors")
-    assert load_model(tmp_path / "again.safetensors")[1].refine_size == 96
+    assert load_model(tmp_path / "again.safetensors")[1] == info
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ class Options:
         scales: factors of the input size. The network runs once for each; the task merges the results.
         fine_below: pixels of the input at the smallest scale; the larger scales run only for images in which this one
             finds somebody whose longer side is shorter, or nobody. 0 = always all scales; default: the model file's for
-            its own scales. Only for models that find people.
+            its own scales. Only for models that find people; tracks always need all scales.
         flip: also run the mirror image; default: only for models of published code that does.
         zoom: input pixels per image pixel; images larger than the input are cut into tiles. 0 = fit the whole image
             into the input size. Only models that find masks use tiles.

@@ -215,6 +215,12 @@ class Pipeline:
         other._check()
         return other
 
+    def for_tracks(self) -> Self:
+        """Returns a copy for tracks, which compare tags of all frames: all scales run, so all tags have one length."""
+        other = copy.copy(self)
+        other.fine_below = 0
+        return other
+
     def calibration_with(self, refiner: str) -> Calibration:
         """Returns the map of raw scores to shown ones for people whom a refiner has seen (`NO_REFINER` = none).
 
@@ -269,7 +275,7 @@ class Pipeline:
     def _needs_fine(self, smallest: Outputs) -> bool:
         """Whether the larger scales run, too: somebody is small, see `fine_below`, or nobody is found.
 
-        Large people are found as well at the smallest scale, which takes a fifth of the time of a pair of scales.
+        Large people are found as well at the smallest scale, which takes a fraction of the larger ones' time.
 
         Args:
             smallest: of one image, at the smallest scale.

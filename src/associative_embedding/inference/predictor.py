@@ -207,7 +207,8 @@ class Predictor(Pipeline):
             raise ValueError("smooth works only for models that find keypoints")
         tracker, smoother = Tracker(link_config(self.task, link or {})), Smoother(smooth) if smooth else None
         video, clip = open_video(video_of(source), reading=self.reading), clip or Clip()
-        return find_in_video(self.stream, video, clip, min_score=min_score, tracker=tracker, smoother=smoother)
+        stream = self.for_tracks().stream
+        return find_in_video(stream, video, clip, min_score=min_score, tracker=tracker, smoother=smoother)
 
     def explain(self, source: Any, *, min_score: float = 0.0) -> tuple[Decoded, Maps, ImageGeometry]:
         """Returns the instances of one image (with the picture), their groups, and the maps they were decoded from.

@@ -136,11 +136,12 @@ def test_a_manifest_is_compared(job: Job, paths: list[str], tmp_path: Path) -> N
         check_manifest(replace(job, folder=str(tmp_path / "other")), {"photo.jpg"})
 
 
-def test_a_job_of_before_has_no_note_of_the_size_of_crops(job: Job) -> None:
-    """A job that states none can be continued from an older version's folder."""
-    assert "refine_size" not in prepare_job(job, ["a.jpg"], 4).notes
-    stated = replace(job, model="person", options=Options(refine_size=96), digests={})
-    assert prepare_job(stated, ["a.jpg"], 4).notes["refine_size"] == 96
+@pytest.mark.parametrize(("name", "value"), [("refine_size", 96), ("fine_below", 40), ("fine_below", 0)])
+def test_a_job_of_before_has_no_note_of_later_options(job: Job, name: str, value: int) -> None:
+    """A job that does not state one can be continued from an older version's folder."""
+    assert name not in prepare_job(job, ["a.jpg"], 4).notes
+    stated = replace(job, model="person", options=Options(**{name: value}), digests={})
+    assert prepare_job(stated, ["a.jpg"], 4).notes[name] == value
 
 
 def test_who_cannot_be_shown_is_not_looked_at_again(job: Job, paths: list[str], tmp_path: Path) -> None:
