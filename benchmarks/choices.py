@@ -77,7 +77,13 @@ DEFAULT_SIZE = {"person": "320 px, and 512", "person-fast": "384 px"}
 BESIDE = dict(zip(FAMILIES, ((0, 8), (4, -12), (0, -14), (6, -11), (-6, 4), (6, -11)), strict=True))
 ALIGN = dict(zip(FAMILIES, ("center", "left", "center", "left", "right", "left"), strict=True))
 PLACED = {  # points whose label would hide another one
-    "person --scales 1 --input_size 320 --refine_views all": ((4, 8), "left"),
+    "person": ((0, -14), "center"),
+    "person --fine_below 0": ((0, -14), "center"),
+    "person --scales 1 0.5": ((0, 9), "center"),
+    "person --refine_views all": ((0, 8), "center"),
+    "person --refine_size 160": ((8, -3), "left"),
+    "person --scales 1 --input_size 320 --refine_views all": ((-4, 9), "right"),
+    "person --refine none --scales 1 --input_size 256": ((-6, 4), "right"),
     "person-fast --refine_size 224": ((8, -8), "left"),
 }
 
