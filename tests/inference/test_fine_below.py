@@ -20,6 +20,7 @@ from associative_embedding.instances import Instances
 from associative_embedding.io.images import read_image
 from associative_embedding.model_files.checkpoint import load_model, save_model
 from associative_embedding.model_files.describe import model_summary, summary_lines
+from associative_embedding.model_files.find import model_path
 from associative_embedding.structures.arrays import Array
 from support.paths import ROOT
 from support.tiny import tiny_model
@@ -103,9 +104,12 @@ def test_tracks_compare_tags_of_one_length(surfers: Array, tmp_path: Path) -> No
     for number, frame in enumerate((surfers, smaller)):
         cv2.imwrite(str(tmp_path / f"{number}.png"), frame[:, :, ::-1])
     sides = person(fine_below=NEVER).find(surfers).xywh[:, 2:].max(axis=1) * 256 / max(surfers.shape)
-    model = person(fine_below=int(sides.min()))
+    network, info = load_model(model_path("person"))
+    file = tmp_path / "m.safetensors"
+    save_model(file, network, replace(info, scales=(1.0, 0.5), fine_below=int(sides.min())))
+    model = load(file, refine="none", decode={"min_score": 0.0})
     assert [len(model.run_network([model.prepare(image)])[0]) for image in (surfers, smaller)] == [1, 2]
-    tracked = [found for _, found in model.track(str(tmp_path), min_score=0)]
+    tracked = [found for _, found in model.track(str(tmp_path / "*.png"), min_score=0)]
     assert [found.tag.shape[1] for found in tracked] == [8, 8]
     assert all(equal(a, b) for a, b in zip(tracked, person().stream([surfers, smaller], min_score=0), strict=True))
 
@@ -114,6 +118,8 @@ def test_tracks_compare_tags_of_one_length(surfers: Array, tmp_path: Path) -> No
 def test_tracks_refuse_it(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = {"predict": [str(tmp_path)], "evaluate": ["--annotations", "a.json", "--images", str(tmp_path)]}
     assert main([command, *files[command], "--track", "--fine_below", "40"]) != 0
+    with pytest.raises(ValueError, match="so all scales run; leave it out"):
+        load("person", fine_below=40).track(str(tmp_path))
     assert "fine_below: tracks compare tags of all frames, so all scales run; leave it out" in capsys.readouterr().err
 
 
@@ -129,7 +135,11 @@ def test_whoever_states_scales_gets_all_of_them() -> None:
     [
         ("person", {"fine_below": -1}, r"fine_below -1 is not within 0\.\.4096 pixels"),
         ("person", {"fine_below": 5000}, r"fine_below 5000 is not within 0\.\.4096 pixels"),
-        ("person", {"fine_below": 40, "scales": (1.0,)}, "among several scales, and there is one: leave it out"),
+        (
+            "person",
+            {"fine_below": 40, "scales": (1.0,)},
+            "among several scales, and there is one: leave it out, or state 0",
+        ),
         ("person", {"fine_below": 40, "tag_scales": (1.0,)}, r"needs the tags of the smallest scale, 0\.625, too"),
         ("nuclei", {"fine_below": 40, "scales": (1.0, 0.5)}, "only models of this project that find people"),
         ("single-person", {"fine_below": 40}, "only models of this project that find people"),
@@ -138,6 +148,22 @@ def test_whoever_states_scales_gets_all_of_them() -> None:
 def test_options_that_do_nothing_are_refused(model: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load(model, **options)
+
+
+def test_a_model_file_that_cannot_start_small_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A foreign file states it for one scale, or without the tags of the smallest; `fine_below=0` is the way out."""
+    network, info = load_model(tiny_model(tmp_path / "m.safetensors", input_size=96))
+    for name, changes, text in (
+        ("one", {}, "there is one: leave it out, or state 0"),
+        ("tags", {"scales": (1.0, 0.5), "tag_scales": (1.0,)}, "needs the tags of the smallest scale, 0.5, too"),
+    ):
+        file = tmp_path / f"{name}.safetensors"
+        save_model(file, network, replace(info, fine_below=30, **changes))  # type: ignore[arg-type]
+        cv2.imwrite(str(tmp_path / "a.png"), BLANK)
+        command = ["predict", str(tmp_path / "a.png"), "--model", str(file), "--output", str(tmp_path / "found")]
+        assert main(command) != 0
+        assert text in capsys.readouterr().err
+        assert main([*command, "--fine_below", "0"]) == 0
 
 
 def test_a_model_file_states_it(tmp_path: Path) -> None:

@@ -53,6 +53,8 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "size of crops": ({"refine_size": 10**9}, "refine_size must be at most 1024, not 1000000000"),
     "negative size of crops": ({"refine_size": -1}, "refine_size must be a positive integer or 0, not -1"),
     "small people": ({"fine_below": 10**9}, "fine_below must be at most 4096, not 1000000000"),
+    "small people, true": ({"fine_below": True}, "fine_below must be a positive integer or 0, not True"),
+    "no small people": ({"fine_below": -1}, "fine_below must be a positive integer or 0, not -1"),
     "side of small people": ({"fine_below": 1.5}, "fine_below must be a positive integer or 0, not 1.5"),
     "scales": ({"scales": [1.0] * 100_000}, "scales must be at most 16 numbers, not 100000"),
     "a scale": ({"scales": [99.0], "input_size": 4096}, "the input size 4096 times 99 is more than 4096 pixels"),

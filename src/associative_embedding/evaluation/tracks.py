@@ -87,8 +87,6 @@ def evaluate_tracks(model: str, options: Options, settings: TrackSettings) -> Me
         OSError: for a json that cannot be written, before any image is read.
     """
     check_outputs([model, settings.annotations], settings.json)
-    if options.fine_below:
-        raise ValueError("fine_below: tracks compare tags of all frames, so all scales run; leave it out")
     predictor = load(model, options).for_tracks()
     config = link_config(predictor.task, settings.link or {})
     annotations, images = settings.annotations, settings.images

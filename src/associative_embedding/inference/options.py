@@ -21,9 +21,10 @@ class Options:
         input_size: side of the network's input, or of a tile; ``ae info MODEL`` prints whether it is the long or the
             short side of the image.
         scales: factors of the input size. The network runs once for each; the task merges the results.
-        fine_below: pixels of the input at the smallest scale; the larger scales run only for images in which this one
-            finds somebody whose longer side is shorter, or nobody. 0 = always all scales; default: the model file's for
-            its own scales. Only for models that find people; tracks always need all scales.
+        fine_below: longer side of a small person, pixels of the input at the smallest scale. The larger scales run only
+            for images where the smallest scale finds a smaller person, or nobody. 0 = all scales always; default: the
+            model file's value, if `scales` and `tag_scales` are not stated. Only for models that find people; tracks
+            run all scales.
         flip: also run the mirror image; default: only for models of published code that does.
         zoom: input pixels per image pixel; images larger than the input are cut into tiles. 0 = fit the whole image
             into the input size. Only models that find masks use tiles.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from associative_embedding.inference.fine_scales import check_fine_below, needs_fine
 from associative_embedding.inference.options import Options
 from associative_embedding.inference.refiner import NO_REFINER, Refined, Refiner, unrefined
 from associative_embedding.inference.rules import Output, Outputs, Rules, Sizes, rules_of
@@ -61,7 +62,9 @@ class Pipeline:
     Attributes:
         input_size, scales (largest first), tag_scales, fine_below, flip, zoom: as in `Options`, None replaced by the
             model's value.
-        first: the task as it was made; it decides which scales run, also for copies with other decode settings.
+        first_task: the task of the first copy. It chooses the scales of an image, also for copies with other decode
+            settings, so that they can share its maps.
+        fine_stated: whether `fine_below` comes from the options, not from the model file.
 
     Raises:
         ValueError: for options that the model cannot run with.
@@ -87,7 +90,7 @@ class Pipeline:
         self.scales = tuple(sorted(info.scales if options.scales is None else options.scales, reverse=True))
         self.tag_scales = self._usual_tag_scales() if options.tag_scales is None else tuple(options.tag_scales)
         self.fine_below = self._usual_fine_below(options) if options.fine_below is None else options.fine_below
-        self.first = self.info.task
+        self.first_task, self.fine_stated = self.info.task, options.fine_below is not None
         self.zoom = info.zoom if options.zoom is None else options.zoom
         own = options.reading.normalize
         self.reading = replace(options.reading, normalize=info.normalize if own is None else own)
@@ -101,13 +104,13 @@ class Pipeline:
         return tag_scales(self.scales) if self.info.conventions else self.scales
 
     def _usual_fine_below(self, options: Options) -> int:
-        """The model's value for its own scales; whoever states scales wants all of them."""
+        """The model's value if the options state no scales; stated scales all run."""
         stated = options.scales is not None or options.tag_scales is not None
         return 0 if stated else self.info.fine_below
 
     def _check(self) -> None:
         if self.fine_below:
-            self._check_fine_below()
+            check_fine_below(self.fine_below, self.info, self.scales, self.tag_scales)
         if not 0 <= self.zoom <= MAX_ZOOM:
             raise ValueError(f"zoom must be in [0, {MAX_ZOOM}], not {self.zoom}")
         # A person across two tiles would become two people: only masks can be merged where tiles overlap.
@@ -130,18 +133,6 @@ class Pipeline:
             raise ValueError("a model of published code is decoded from its maps: export it without --with-peaks")
         if not self.tag_scales or not set(self.tag_scales) <= set(self.scales):
             raise ValueError(f"tag_scales must be some of the scales {self.scales}, not {self.tag_scales}")
-
-    def _check_fine_below(self) -> None:
-        if not 0 < self.fine_below <= MAX_SIDE:
-            raise ValueError(f"fine_below {self.fine_below} is not within 0..{MAX_SIDE} pixels")
-        if not isinstance(self.task, PoseTask) or self.info.conventions:
-            raise ValueError(
-                "fine_below: only models of this project that find people look at the smallest scale first"
-            )
-        if len(self.scales) < 2:
-            raise ValueError("fine_below chooses among several scales, and there is one: leave it out")
-        if min(self.scales) not in self.tag_scales:
-            raise ValueError(f"fine_below needs the tags of the smallest scale, {min(self.scales):g}, too")
 
     @property
     def rules(self) -> Rules:
@@ -216,7 +207,13 @@ class Pipeline:
         return other
 
     def for_tracks(self) -> Self:
-        """Returns a copy for tracks, which compare tags of all frames: all scales run, so all tags have one length."""
+        """Returns a copy that runs all scales for every frame: tracks compare tags, which then have one length.
+
+        Raises:
+            ValueError: if `fine_below` was stated.
+        """
+        if self.fine_below and self.fine_stated:
+            raise ValueError("fine_below: tracks compare tags of all frames, so all scales run; leave it out")
         other = copy.copy(self)
         other.fine_below = 0
         return other
@@ -273,17 +270,9 @@ class Pipeline:
         return outputs
 
     def _needs_fine(self, smallest: Outputs) -> bool:
-        """Whether the larger scales run, too: somebody is small, see `fine_below`, or nobody is found.
-
-        Large people are found as well at the smallest scale, which takes a fraction of the larger ones' time.
-
-        Args:
-            smallest: of one image, at the smallest scale.
-        """
-        found = self.first.decode_views(self.rules.views(smallest))[0].instances
-        ((_, geometry),) = smallest
-        sides = found.xywh[:, 2:].max(axis=1, initial=0) * geometry.scale
-        return not len(found) or bool((sides < self.fine_below).any())
+        """Whether the larger scales run for an image, from its outputs at the smallest scale."""
+        found, (_, geometry) = self.first_task.decode_views(self.rules.views(smallest))
+        return needs_fine(found.instances, geometry, self.fine_below)
 
     def decode(self, outputs: Outputs) -> Decoded:
         """Step 3. Detects, groups, and returns instances in pixels of the image or tile.

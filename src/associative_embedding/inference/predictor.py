@@ -205,9 +205,9 @@ class Predictor(Pipeline):
         """
         if smooth is not None and self.task.finds_masks:
             raise ValueError("smooth works only for models that find keypoints")
+        stream = self.for_tracks().stream
         tracker, smoother = Tracker(link_config(self.task, link or {})), Smoother(smooth) if smooth else None
         video, clip = open_video(video_of(source), reading=self.reading), clip or Clip()
-        stream = self.for_tracks().stream
         return find_in_video(stream, video, clip, min_score=min_score, tracker=tracker, smoother=smoother)
 
     def explain(self, source: Any, *, min_score: float = 0.0) -> tuple[Decoded, Maps, ImageGeometry]:

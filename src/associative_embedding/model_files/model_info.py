@@ -31,8 +31,8 @@ class ModelInfo:
         task: the meaning of the maps, and the decode settings that suit the weights.
         input_size: pixels, the side of the network's input (see `resize`) at which the model works best.
         scales: factors of `input_size`. The network runs once for each, and the task merges the results.
-        fine_below: pixels of the input at the smallest scale; the larger scales run only for images in which this one
-            finds somebody who is smaller, or nobody. 0 = always all.
+        fine_below: longer side of a small person, pixels of the input at the smallest scale. The larger scales run only
+            for images where the smallest scale finds a smaller person, or nobody. 0 = all scales always.
         tag_scales: those of the scales whose tags are used; None = all, or for `conventions` the one nearest to 1.
         normalize: which values of an image became black and white in training, see `Reading`.
         zoom: input pixels per image pixel at which the model works best; 0 = fit each image into `input_size`.

@@ -142,8 +142,6 @@ def predict_videos(sources: Sequence[str], model: str, options: Options, setting
         OSError: when a result cannot be written.
         KeyboardInterrupt: the results so far are kept.
     """
-    if settings.track and options.fine_below:
-        raise UsageError("--fine_below: tracks compare tags of all frames, so all scales run; leave it out")
     predictor = load(model, options)
     predictor = predictor.for_tracks() if settings.track else predictor
     check_names(predictor.task, names=settings.names)
